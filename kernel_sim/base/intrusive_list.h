@@ -1,0 +1,55 @@
+// A first-in-first-out list whose links live in the elements: putting something in never allocates.
+// Not thread-safe: one thread, or under the owner's lock.
+#pragma once
+
+#include <cstddef>
+
+#include "kernel_sim/base/assert.h"
+
+namespace ktlsim {
+
+// `next` is the element's link member. An element is in at most one list per link member.
+template <typename T, T* T::*next>
+class IntrusiveQueue {
+ public:
+  bool empty() const { return head_ == nullptr; }
+  std::size_t size() const { return size_; }
+  T* front() const { return head_; }
+
+  void PushBack(T& element) {
+    KTLSIM_ASSERT(element.*next == nullptr);
+    if (tail_ != nullptr) {
+      tail_->*next = &element;
+    } else {
+      head_ = &element;
+    }
+    tail_ = &element;
+    ++size_;
+  }
+
+  void PushFront(T& element) {
+    KTLSIM_ASSERT(element.*next == nullptr);
+    element.*next = head_;
+    head_ = &element;
+    if (tail_ == nullptr) tail_ = &element;
+    ++size_;
+  }
+
+  // nullptr when empty.
+  T* PopFront() {
+    T* element = head_;
+    if (element == nullptr) return nullptr;
+    head_ = element->*next;
+    if (head_ == nullptr) tail_ = nullptr;
+    element->*next = nullptr;
+    --size_;
+    return element;
+  }
+
+ private:
+  T* head_ = nullptr;
+  T* tail_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace ktlsim

@@ -1,0 +1,56 @@
+#include "kernel_sim/base/trace.h"
+
+#include <array>
+#include <cinttypes>
+#include <cstdlib>
+#include <cstring>
+
+#include "kernel_sim/base/clock.h"
+
+namespace ktlsim {
+namespace {
+
+struct Event {
+  const char* name;
+  std::uint64_t id;
+  std::uint64_t detail;
+  std::uint64_t sequence;
+};
+
+struct Log {
+  std::array<Event, 256> events;
+  std::uint64_t written;
+};
+
+// Trivial, so that it can be written during thread exit too.
+thread_local constinit Log log{};
+
+bool PrintsText() {
+  static const bool prints = [] {
+    const char* value = std::getenv("KTLSIM_TRACE");
+    return value != nullptr && std::strcmp(value, "text") == 0;
+  }();
+  return prints;
+}
+
+void Print(std::FILE* out, const Event& event) {
+  std::fprintf(out, "trace %6" PRIu64 " %-24s id=%016" PRIx64 " detail=%016" PRIx64 "\n",
+               event.sequence, event.name, event.id, event.detail);
+}
+
+}  // namespace
+
+void Trace(const char* event, std::uint64_t id, std::uint64_t detail) {
+  Event& slot = log.events[log.written % log.events.size()];
+  slot = Event{event, id, detail, log.written};
+  ++log.written;
+  if (PrintsText()) Print(stderr, slot);
+}
+
+void DumpTrace(std::FILE* out) {
+  const std::uint64_t kept = log.events.size();
+  const std::uint64_t first = log.written > kept ? log.written - kept : 0;
+  for (std::uint64_t i = first; i < log.written; ++i) Print(out, log.events[i % kept]);
+}
+
+}  // namespace ktlsim

@@ -1,0 +1,18 @@
+// A short per-thread log of what the core did: submit, start, complete, notify, state changes.
+//
+// It costs a few stores per event and is printed when an assertion or a test fails. With
+// KTLSIM_TRACE=text in the environment each event is printed to stderr as it happens.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+
+namespace ktlsim {
+
+// `event` must be a literal. `id` names the thing (handle, request number); `detail` is free.
+void Trace(const char* event, std::uint64_t id, std::uint64_t detail = 0);
+
+// Prints the newest events of the calling thread, oldest first.
+void DumpTrace(std::FILE* out);
+
+}  // namespace ktlsim

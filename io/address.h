@@ -1,0 +1,36 @@
+// Address: where a socket listens or connects. IPv4, IPv6 or none.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "kernel_sim/base/result.h"
+
+namespace ktlsim::io {
+
+class Address {
+ public:
+  Address() = default;
+  // Copies `length` bytes, at most sizeof(sockaddr_storage).
+  Address(const sockaddr* address, socklen_t length);
+
+  // "127.0.0.1:443", "[::1]:443", "*:443" (any IPv4); port 0 lets the kernel choose. No name
+  // look-up. kContract with words on a bad text.
+  static Result<Address> Parse(std::string_view text);
+  static Address Loopback(std::uint16_t port);
+
+  std::string ToString() const;
+  std::uint16_t port() const;
+  int family() const { return storage_.ss_family; }
+  const sockaddr* data() const { return reinterpret_cast<const sockaddr*>(&storage_); }
+  socklen_t size() const { return length_; }
+
+ private:
+  sockaddr_storage storage_{};
+  socklen_t length_ = 0;
+};
+
+}  // namespace ktlsim::io

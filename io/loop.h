@@ -1,0 +1,208 @@
+// Loop: what a program that lives on one thread's ring may ask of it: sockets, timers, posted work.
+//
+// Behind it stands either a real io_uring (uring.h) or, for seeded schedules, an in-memory ring
+// with virtual time; code above cannot tell. Everything here belongs to the loop's thread, except
+// Post, which is for every thread.
+//
+// The one thing a newcomer gets wrong: an operation owns what the kernel may still write to until
+// its last completion arrives. Cancel only asks; the object and its buffers stay untouched until
+// OnEnded / OnSent / OnConnected / OnReceiveEnded / OnAcceptEnded has been called.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+#include "io/address.h"
+#include "kernel_sim/base/assert.h"
+#include "kernel_sim/base/result.h"
+#include "kernel_sim/base/status.h"
+#include "kernel_sim/base/work_item.h"
+
+namespace ktlsim::io {
+
+class Loop;
+
+// A descriptor number on the real ring, a made-up one on the in-memory ring.
+using SocketId = int;
+inline constexpr SocketId kNoSocket = -1;
+
+// Something in flight on a ring. Neither copied nor moved: the ring knows its address.
+class Operation {
+ public:
+  enum class Kind : std::uint8_t { kAccept, kConnect, kReceive, kSend };
+
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
+
+  // True from Start... until just before the final handler call, in which it may be started again.
+  bool in_flight() const { return in_flight_; }
+  Kind kind() const { return kind_; }
+
+ protected:
+  explicit Operation(Kind kind) : kind_(kind) {}
+  ~Operation() { KTLSIM_ASSERT(!in_flight_); }
+
+ private:
+  friend class LoopBackend;  // the rings' access to what follows
+  Operation* parked_next_ = nullptr;  // waits for a submission queue entry
+  std::uint32_t user_ = 0;            // free for the ring
+  SocketId socket_ = kNoSocket;
+  Kind kind_;
+  bool in_flight_ = false;
+  bool cancel_requested_ = false;
+};
+
+// Multishot: one start, many connections.
+class AcceptOperation : public Operation {
+ public:
+  AcceptOperation() : Operation(Kind::kAccept) {}
+  virtual ~AcceptOperation() = default;
+  // The receiver owns `socket` and closes it.
+  virtual void OnAccepted(SocketId socket) = 0;
+  // Final. ECANCELED after Cancel; EMFILE, ENFILE, ENOBUFS, ENOMEM: start again later.
+  virtual void OnAcceptEnded(Status reason) = 0;
+};
+
+class ConnectOperation : public Operation {
+ public:
+  ConnectOperation() : Operation(Kind::kConnect) {}
+  virtual ~ConnectOperation() = default;
+  // Final.
+  virtual void OnConnected(Status outcome) = 0;
+
+ private:
+  friend class LoopBackend;
+  Address peer_;
+};
+
+// One of the loop's receive buffers, lent to whoever holds the lease. Move only; given back to the
+// pool on destruction, which must happen on the loop's thread and soon: what is held back here
+// is missing to every other connection of the loop.
+class BufferLease {
+ public:
+  BufferLease() = default;
+  BufferLease(Loop* loop, std::uint16_t id, std::span<std::byte> bytes)
+      : bytes_(bytes), loop_(loop), id_(id) {}
+  BufferLease(BufferLease&& other) noexcept
+      : bytes_(std::exchange(other.bytes_, {})),
+        loop_(std::exchange(other.loop_, nullptr)),
+        id_(other.id_) {}
+  BufferLease& operator=(BufferLease&& other) noexcept {
+    if (this != &other) {
+      Reset();
+      bytes_ = std::exchange(other.bytes_, {});
+      loop_ = std::exchange(other.loop_, nullptr);
+      id_ = other.id_;
+    }
+    return *this;
+  }
+  ~BufferLease() { Reset(); }
+
+  std::span<std::byte> bytes() const { return bytes_; }
+  explicit operator bool() const { return loop_ != nullptr; }
+  inline void Reset();
+
+ private:
+  std::span<std::byte> bytes_;
+  Loop* loop_ = nullptr;
+  std::uint16_t id_ = 0;
+};
+
+// Multishot into the loop's provided buffers. When these run dry the loop starts the operation
+// again by itself as soon as buffers come back (counted, RingStatistics); its owner sees nothing.
+class ReceiveOperation : public Operation {
+ public:
+  ReceiveOperation() : Operation(Kind::kReceive) {}
+  virtual ~ReceiveOperation() = default;
+  // At least one byte, in the order received. May arrive after Cancel, until OnReceiveEnded.
+  virtual void OnReceived(BufferLease bytes) = 0;
+  // Final. ok: the peer sent FIN. ECANCELED after Cancel; ECONNRESET and other errno otherwise.
+  virtual void OnReceiveEnded(Status reason) = 0;
+};
+
+// Sends all of `bytes`: short sends are continued by the loop.
+class SendOperation : public Operation {
+ public:
+  SendOperation() : Operation(Kind::kSend) {}
+  virtual ~SendOperation() = default;
+  // Final. The bytes are the owner's again. Not ok: the connection is of no more use for sending.
+  virtual void OnSent(Status outcome) = 0;
+
+ private:
+  friend class LoopBackend;
+  std::span<const std::byte> bytes_;
+};
+
+// One wait for a deadline. May be destroyed only when stopped or fired.
+class Timer {
+ public:
+  Timer() = default;
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+  virtual ~Timer() { KTLSIM_ASSERT(!armed()); }
+  // On the loop's thread at dispatch level, not before the deadline; the timer may be started again.
+  virtual void OnTimer() = 0;
+  bool armed() const { return armed_; }
+
+ private:
+  friend class TimerWheel;
+  Timer* next_ = nullptr;
+  Timer* previous_ = nullptr;
+  std::uint64_t deadline_ns_ = 0;
+  std::uint32_t slot_ = 0;
+  bool armed_ = false;
+};
+
+struct ListenOptions {
+  int backlog = 4096;
+  bool share_port = true;  // SO_REUSEPORT: several loops listen on one port
+};
+
+class Loop {
+ public:
+  virtual ~Loop() = default;
+
+  // Monotonic; cached once per turn of the loop on the real ring, virtual on the in-memory one.
+  virtual std::uint64_t NowNs() const = 0;
+  virtual bool IsCurrentThread() const = 0;
+  // Any thread, any level. `item` runs once on the loop's thread at dispatch level.
+  virtual void Post(WorkItem& item) = 0;
+
+  // Sockets. All failures are kIo with the errno value. Nonblocking, close-on-exec, TCP_NODELAY.
+  virtual Result<SocketId> Listen(const Address& address, const ListenOptions& options) = 0;
+  virtual Result<SocketId> OpenStream(int family) = 0;
+  virtual Result<Address> LocalAddress(SocketId socket) = 0;
+  // Sends FIN behind what was sent; pending receives end when the peer does likewise.
+  virtual void ShutdownSend(SocketId socket) = 0;
+  // The socket must have nothing in flight: cancel, wait for the final calls, then close.
+  // `reset` sends RST instead of FIN (SO_LINGER 0).
+  virtual void Close(SocketId socket, bool reset = false) = 0;
+
+  // Operations. Never fail at the call: a failure to start is told through the final handler, from
+  // a later turn and never from inside Start....
+  virtual void StartAccept(AcceptOperation& operation, SocketId listener) = 0;
+  virtual void StartConnect(ConnectOperation& operation, SocketId socket, const Address& peer) = 0;
+  virtual void StartReceive(ReceiveOperation& operation, SocketId socket) = 0;
+  // At most one send in flight per socket. `bytes` stay untouched and alive until OnSent.
+  virtual void StartSend(SendOperation& operation, SocketId socket,
+                         std::span<const std::byte> bytes) = 0;
+  // Asks for an early end; the final handler is called in any case. No-op when not in flight.
+  virtual void Cancel(Operation& operation) = 0;
+
+  // Timers. Restarting an armed timer moves it. Stop: OnTimer will not be called.
+  virtual void StartTimer(Timer& timer, std::uint64_t deadline_ns) = 0;
+  virtual void StopTimer(Timer& timer) = 0;
+
+ private:
+  friend class BufferLease;
+  virtual void ReturnBuffer(std::uint16_t id) = 0;
+};
+
+inline void BufferLease::Reset() {
+  if (loop_ != nullptr) std::exchange(loop_, nullptr)->ReturnBuffer(id_);
+  bytes_ = {};
+}
+
+}  // namespace ktlsim::io

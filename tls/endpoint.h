@@ -1,0 +1,74 @@
+// Endpoint: what every handshake of one credential on one processor has in common. Building one
+// parses certificates and fills tables: do it when the credential is made, not per connection.
+//
+// One thread at a time per Endpoint. Endpoints on different threads share only what is made for it:
+// certificates, session store, ticket keys.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernel_sim/base/result.h"
+#include "tls/aead.h"
+#include "tls/certificate.h"
+#include "tls/record_protection.h"
+#include "tls/session_store.h"
+#include "tls/ticket_keys.h"
+#include "tls/types.h"
+
+namespace ktlsim::tls {
+
+enum class PeerVerification : std::uint8_t {
+  kNone,         // client: accept any certificate. server: ask for none
+  kIfPresented,  // server: ask, accept none, check what comes. client: as kRequired
+  kRequired,     // a certificate that fails ends the handshake, and so does a missing one
+};
+
+struct EndpointOptions {
+  Role role = Role::kServer;
+  VersionRange versions;
+  // Server: any number, chosen by key type. Client: at most one. Each needs its private key.
+  std::vector<Certificate::Ptr> certificates;
+  // Names of either kind (types.h), ':' between them; their order is the preference. Empty:
+  // AES-128-GCM and AES-256-GCM.
+  std::string cipher_suites;
+  // Server: tickets per full TLS 1.3 handshake, at most 16; 0 turns tickets off in 1.2, too.
+  unsigned tickets = 1;
+  bool resumption = true;
+  PeerVerification verification = PeerVerification::kNone;
+  // Certificates to trust; empty: those of the system.
+  std::string trust_pem;
+  // Seconds since 1970 at which certificates are judged: tests only.
+  std::optional<std::int64_t> verification_time;
+  // Created here when absent: sessions in memory, one random ticket key.
+  std::shared_ptr<SessionStore> sessions;
+  std::shared_ptr<TicketKeys> ticket_keys;
+  // Of the connections that come out.
+  RecordLimits record_limits;
+  AeadFactory aead_factory = &CreateEvpAead;
+};
+
+class EndpointCore;
+
+class Endpoint {
+ public:
+  static Result<std::shared_ptr<Endpoint>> Create(EndpointOptions options);
+  ~Endpoint();
+  Endpoint(const Endpoint&) = delete;
+  Endpoint& operator=(const Endpoint&) = delete;
+
+  const EndpointOptions& options() const;
+  Role role() const { return options().role; }
+
+  // For this module.
+  const std::shared_ptr<EndpointCore>& core() const { return core_; }
+
+ private:
+  explicit Endpoint(std::shared_ptr<EndpointCore> core);
+  std::shared_ptr<EndpointCore> core_;
+};
+
+}  // namespace ktlsim::tls

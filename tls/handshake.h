@@ -1,0 +1,96 @@
+// Handshake: one TLS handshake, bytes in, bytes and an outcome out. OpenSSL makes the handshake and
+// nothing after it: TakeOver moves the connection to the own record layer.
+//
+// One thread at a time, the endpoint's.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernel_sim/base/result.h"
+#include "tls/endpoint.h"
+#include "tls/established.h"
+#include "tls/types.h"
+
+namespace ktlsim::tls {
+
+struct HandshakeOptions {
+  // Client: the name to send (SNI) and to check the certificate against. An IP literal is checked,
+  // not sent. Empty: neither.
+  std::string target_name;
+  // ProtocolNameList of RFC 7301 3.1 without its outer length: len, bytes, len, bytes. Server: own
+  // order wins, and a client that offers only others gets no_application_protocol.
+  std::vector<std::uint8_t> alpn_wire;
+  // Client: which connections may share sessions, beside the target: the credential's identity.
+  std::string resumption_key;
+  // False: take part in certificate authentication but leave the judgement to the caller
+  // (ConnectionFacts::verify_error).
+  bool verify_peer = true;
+  // Server: ask the client for a certificate even if the endpoint does not.
+  bool request_client_certificate = false;
+};
+
+enum class StepOutcome : std::uint8_t {
+  kContinue,     // send pending_output(), then more input is needed
+  kEstablished,  // send pending_output() (perhaps empty), then TakeOver()
+  kNeedMore,     // the first record is cut: nothing consumed, no state changed
+  kFailed,       // send pending_output() (an alert, perhaps), then give up
+};
+
+struct StepResult {
+  StepOutcome outcome = StepOutcome::kFailed;
+  std::size_t consumed = 0;
+  std::size_t missing = 0;  // kNeedMore: at least so many bytes more
+  Status failure;           // kFailed
+  std::optional<Alert> received_alert;
+  std::optional<Alert> sent_alert;
+  // kFailed: what came is no TLS record (garbage, plain HTTP). Nothing was consumed or changed, and
+  // Step may be called again with other input.
+  bool not_tls = false;
+};
+
+class SslConnection;
+
+class Handshake {
+ public:
+  // nullptr: out of memory. A malformed `alpn_wire` or `target_name` fails in the first Step.
+  // `endpoint` may go away before the handshake does.
+  static std::unique_ptr<Handshake> Create(Endpoint& endpoint, const HandshakeOptions& options);
+  ~Handshake();
+  Handshake(const Handshake&) = delete;
+  Handshake& operator=(const Handshake&) = delete;
+
+  // Consumes every complete record in `input`, as long as the handshake lasts; what follows the
+  // last handshake record is for the record layer. A client's first Step has empty input.
+  // `input` is not modified and not referred to afterwards.
+  StepResult Step(std::span<const std::byte> input);
+
+  // Bytes for the peer; they stay until discarded.
+  std::span<const std::byte> pending_output() const;
+  void DiscardOutput(std::size_t bytes);
+
+  // Once, after kEstablished. Output that is still pending must have been copied out before.
+  // Fails only when memory does.
+  Result<Established> TakeOver();
+
+  bool established() const { return established_; }
+  // Server: the name the client asked for, from the first flight on.
+  const std::string& server_name() const;
+
+ private:
+  explicit Handshake(std::unique_ptr<SslConnection> ssl);
+  StepResult Advance(std::span<const std::byte> record, std::size_t& consumed);
+  StepResult Failed(Status failure);
+
+  std::unique_ptr<SslConnection> ssl_;
+  Status failure_;
+  bool started_ = false;
+  bool established_ = false;
+};
+
+}  // namespace ktlsim::tls

@@ -1,0 +1,70 @@
+// SessionStore: where resumable sessions wait for the next connection.
+//
+// Client: keyed by credential and target. Server: TLS 1.2 sessions keyed by session ID, when
+// tickets are off. Sessions are opaque bytes, with secrets inside.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "kernel_sim/base/mutex.h"
+
+namespace ktlsim::tls {
+
+struct StoredSession {
+  std::vector<std::uint8_t> bytes;
+  // Seconds since 1970; not answered from then on.
+  std::int64_t expires_at = 0;
+  // TLS 1.3: a ticket is used for one connection only, else an observer links them (RFC 8446 C.4).
+  bool single_use = false;
+};
+
+// Any thread. Implementations neither throw nor block for long; a session may be lost at any time,
+// which costs a full handshake and nothing else.
+class SessionStore {
+ public:
+  virtual ~SessionStore() = default;
+  virtual void Put(std::string_view key, StoredSession session) noexcept = 0;
+  // The newest one alive; a single-use session leaves the store.
+  virtual std::optional<StoredSession> Get(std::string_view key) noexcept = 0;
+  virtual void Remove(std::string_view key) noexcept = 0;
+};
+
+// Bounded memory: the least recently used key leaves first, and of one key the oldest session.
+class MemorySessionStore final : public SessionStore {
+ public:
+  struct Options {
+    std::size_t keys_max = 20'000;
+    std::size_t sessions_per_key_max = 4;
+    std::int64_t (*now_s)() = nullptr;  // the system clock
+  };
+  MemorySessionStore() : MemorySessionStore(Options()) {}
+  explicit MemorySessionStore(Options options);
+  ~MemorySessionStore() override;
+
+  void Put(std::string_view key, StoredSession session) noexcept override;
+  std::optional<StoredSession> Get(std::string_view key) noexcept override;
+  void Remove(std::string_view key) noexcept override;
+
+  // Sessions held now.
+  std::size_t size() const;
+
+ private:
+  static constexpr std::size_t kShards = 16;
+  struct Shard;
+  Shard& ShardOf(std::string_view key) const;
+  std::int64_t Now() const;
+
+  const Options options_;
+  std::unique_ptr<Shard[]> shards_;
+};
+
+}  // namespace ktlsim::tls

@@ -45,9 +45,11 @@ class Operation {
   ~Operation() { KTLSIM_ASSERT(!in_flight_); }
 
  private:
-  friend class LoopBackend;  // the rings' access to what follows
-  Operation* parked_next_ = nullptr;  // waits for a submission queue entry
-  std::uint32_t user_ = 0;            // free for the ring
+  friend class LoopBackend;    // the rings' access to what follows (loop_backend.h)
+  Operation* next_ = nullptr;  // in one of the ring's lists, while the kernel does not have it
+  Operation* previous_ = nullptr;
+  std::uint32_t state_ = 0;  // free for the ring
+  std::int32_t result_ = 0;  // free for the ring
   SocketId socket_ = kNoSocket;
   Kind kind_;
   bool in_flight_ = false;
@@ -142,7 +144,8 @@ class Timer {
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
   virtual ~Timer() { KTLSIM_ASSERT(!armed()); }
-  // On the loop's thread at dispatch level, not before the deadline; the timer may be started again.
+  // On the loop's thread at dispatch level, not before the deadline; the timer may be started
+  // again.
   virtual void OnTimer() = 0;
   bool armed() const { return armed_; }
 

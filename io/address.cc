@@ -1,0 +1,92 @@
+#include "io/address.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+namespace ktlsim::io {
+namespace {
+
+Status BadAddress(const char* what) { return {Category::kContract, 0, what}; }
+
+bool ParsePort(std::string_view text, std::uint16_t& port) {
+  if (text.empty()) return false;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, port);
+  return error == std::errc() && stop == end;
+}
+
+template <typename Sockaddr>
+Address FromSockaddr(const Sockaddr& address) {
+  return {reinterpret_cast<const sockaddr*>(&address), sizeof(address)};
+}
+
+}  // namespace
+
+Address::Address(const sockaddr* address, socklen_t length)
+    : length_(std::min<socklen_t>(length, sizeof(storage_))) {
+  if (length_ != 0) std::memcpy(&storage_, address, length_);
+}
+
+Result<Address> Address::Parse(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return BadAddress("an address needs a port: HOST:PORT");
+  std::uint16_t port = 0;
+  if (!ParsePort(text.substr(colon + 1), port)) return BadAddress("a port is 0 to 65535");
+  const std::string_view host = text.substr(0, colon);
+
+  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
+    sockaddr_in6 address{};
+    address.sin6_family = AF_INET6;
+    address.sin6_port = htons(port);
+    const std::string inner(host.substr(1, host.size() - 2));
+    if (inet_pton(AF_INET6, inner.c_str(), &address.sin6_addr) != 1) {
+      return BadAddress("between brackets belongs an IPv6 address");
+    }
+    return FromSockaddr(address);
+  }
+
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  if (host == "*") {
+    address.sin_addr.s_addr = htonl(INADDR_ANY);
+  } else if (inet_pton(AF_INET, std::string(host).c_str(), &address.sin_addr) != 1) {
+    return BadAddress("before the port belongs an IPv4 address, [IPv6] or *");
+  }
+  return FromSockaddr(address);
+}
+
+Address Address::Loopback(std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return FromSockaddr(address);
+}
+
+std::string Address::ToString() const {
+  char host[INET6_ADDRSTRLEN] = {};
+  if (family() == AF_INET) {
+    const auto& address = reinterpret_cast<const sockaddr_in&>(storage_);
+    inet_ntop(AF_INET, &address.sin_addr, host, sizeof(host));
+    return std::string(host) + ":" + std::to_string(port());
+  }
+  if (family() == AF_INET6) {
+    const auto& address = reinterpret_cast<const sockaddr_in6&>(storage_);
+    inet_ntop(AF_INET6, &address.sin6_addr, host, sizeof(host));
+    return "[" + std::string(host) + "]:" + std::to_string(port());
+  }
+  return "none";
+}
+
+std::uint16_t Address::port() const {
+  if (family() == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in&>(storage_).sin_port);
+  if (family() == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6&>(storage_).sin6_port);
+  return 0;
+}
+
+}  // namespace ktlsim::io

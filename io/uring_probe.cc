@@ -1,0 +1,211 @@
+#include "io/uring_probe.h"
+
+#include <sys/mman.h>
+#include <sys/utsname.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include <liburing.h>
+
+#include "io/uring.h"
+
+namespace ktlsim::io {
+
+const unsigned kRingSetupFlags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+                                 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL |
+                                 IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+
+namespace {
+
+thread_local std::string probe_text;
+
+struct Version {
+  int major = 0;
+  int minor = 0;
+  bool operator<=(const Version& other) const {
+    return major < other.major || (major == other.major && minor <= other.minor);
+  }
+};
+
+struct Requirement {
+  enum class Kind { kFeature, kOpcode, kProvidedBuffers, kVersionOnly };
+  const char* name;
+  Version since;
+  Kind kind;
+  unsigned value;
+};
+
+using Kind = Requirement::Kind;
+
+// Features without a bit or opcode of their own are implied by DEFER_TASKRUN, which is younger than
+// all of them and is tried by setting up a ring.
+constexpr std::array kRequirements = {
+    Requirement{"IORING_FEAT_NODROP", {5, 5}, Kind::kFeature, IORING_FEAT_NODROP},
+    Requirement{"IORING_FEAT_SUBMIT_STABLE", {5, 5}, Kind::kFeature, IORING_FEAT_SUBMIT_STABLE},
+    Requirement{"IORING_FEAT_FAST_POLL", {5, 7}, Kind::kFeature, IORING_FEAT_FAST_POLL},
+    Requirement{"IORING_FEAT_EXT_ARG", {5, 11}, Kind::kFeature, IORING_FEAT_EXT_ARG},
+    Requirement{"IORING_FEAT_CQE_SKIP", {5, 17}, Kind::kFeature, IORING_FEAT_CQE_SKIP},
+    Requirement{"IORING_OP_POLL_ADD", {5, 1}, Kind::kOpcode, IORING_OP_POLL_ADD},
+    Requirement{"IORING_OP_ASYNC_CANCEL", {5, 5}, Kind::kOpcode, IORING_OP_ASYNC_CANCEL},
+    Requirement{"IORING_OP_ACCEPT", {5, 5}, Kind::kOpcode, IORING_OP_ACCEPT},
+    Requirement{"IORING_OP_CONNECT", {5, 5}, Kind::kOpcode, IORING_OP_CONNECT},
+    Requirement{"IORING_OP_SEND", {5, 6}, Kind::kOpcode, IORING_OP_SEND},
+    Requirement{"IORING_OP_RECV", {5, 6}, Kind::kOpcode, IORING_OP_RECV},
+    Requirement{"provided buffer rings", {5, 19}, Kind::kProvidedBuffers, 0},
+    Requirement{"multishot accept", {5, 19}, Kind::kVersionOnly, 0},
+    Requirement{"multishot receive", {6, 0}, Kind::kVersionOnly, 0},
+    Requirement{"IORING_SETUP_SINGLE_ISSUER", {6, 0}, Kind::kVersionOnly, 0},
+    Requirement{"IORING_SETUP_DEFER_TASKRUN", {6, 1}, Kind::kVersionOnly, 0},
+};
+
+bool Has(const UringInventory& inventory, const Requirement& requirement) {
+  switch (requirement.kind) {
+    case Kind::kFeature:
+      return (inventory.features & requirement.value) != 0;
+    case Kind::kOpcode:
+      return (inventory.opcodes >> requirement.value & 1) != 0;
+    case Kind::kProvidedBuffers:
+      return inventory.provided_buffers;
+    case Kind::kVersionOnly:
+      return true;
+  }
+  return false;
+}
+
+Version ParseVersion(const std::string& text, Version otherwise) {
+  Version version;
+  return std::sscanf(text.c_str(), "%d.%d", &version.major, &version.minor) == 2 ? version
+                                                                                 : otherwise;
+}
+
+std::string KernelRelease() {
+  utsname name{};
+  return uname(&name) == 0 ? name.release : "unknown";
+}
+
+std::string RingLevel() {
+  const char* level = std::getenv("KTLSIM_RING_LEVEL");
+  return level != nullptr ? level : "";
+}
+
+unsigned long long SupportedOpcodes(io_uring& ring) {
+  const std::unique_ptr<io_uring_probe, decltype(&io_uring_free_probe)> probe(
+      io_uring_get_probe_ring(&ring), &io_uring_free_probe);
+  unsigned long long opcodes = 0;
+  for (int opcode = 0; probe != nullptr && opcode < 64; ++opcode) {
+    if (io_uring_opcode_supported(probe.get(), opcode) != 0) opcodes |= 1ull << opcode;
+  }
+  return opcodes;
+}
+
+bool HasProvidedBuffers(io_uring& ring) {
+  constexpr std::size_t kBytes = 4096;
+  void* page = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return false;
+  io_uring_buf_reg registration{};
+  registration.ring_addr = reinterpret_cast<std::uintptr_t>(page);
+  registration.ring_entries = 1;
+  const bool has = io_uring_register_buf_ring(&ring, &registration, 0) == 0;
+  if (has) io_uring_unregister_buf_ring(&ring, 0);
+  munmap(page, kBytes);
+  return has;
+}
+
+std::string ReadDisabledSysctl() {
+  std::ifstream file("/proc/sys/kernel/io_uring_disabled");
+  std::string content;
+  file >> content;
+  return content;
+}
+
+}  // namespace
+
+void SetProbeText(std::string text) { probe_text = std::move(text); }
+std::string LastProbeText() { return probe_text; }
+
+std::string NameMissing(const UringInventory& inventory, const std::string& level) {
+  const Version newest = ParseVersion(level, {1000, 0});
+  std::string missing;
+  for (const Requirement& requirement : kRequirements) {
+    if (requirement.since <= newest && Has(inventory, requirement)) continue;
+    if (!missing.empty()) missing += ", ";
+    missing += std::string(requirement.name) + " (Linux " +
+               std::to_string(requirement.since.major) + "." +
+               std::to_string(requirement.since.minor) + ")";
+  }
+  return missing;
+}
+
+std::string ExplainRefusal(int error_number, const std::string& io_uring_disabled) {
+  switch (error_number) {
+    case ENOSYS:
+      return "the kernel has no io_uring, or a filter hides it (a container's seccomp profile); "
+             "Linux 6.1 is needed";
+    case EPERM:
+    case EACCES:
+      if (io_uring_disabled == "2") {
+        return "io_uring is switched off: sysctl kernel.io_uring_disabled is 2";
+      }
+      if (io_uring_disabled == "1") {
+        return "io_uring is for privileged users only: sysctl kernel.io_uring_disabled is 1; join "
+               "the group of kernel.io_uring_group or set it to 0";
+      }
+      return "io_uring is refused although the kernel allows it: most likely a seccomp filter (a "
+             "container's default profile) or a security module";
+    case EINVAL:
+      return "the kernel knows io_uring but not IORING_SETUP_SINGLE_ISSUER (Linux 6.0) or "
+             "IORING_SETUP_DEFER_TASKRUN (Linux 6.1)";
+    case ENOMEM:
+      return "no memory for the ring: lower the number of entries, or raise the limit on locked "
+             "memory (ulimit -l, LimitMEMLOCK=)";
+    case EMFILE:
+      return "too many open files in this process (ulimit -n, LimitNOFILE=)";
+    case ENFILE:
+      return "too many open files in the system (sysctl fs.file-max)";
+    default:
+      return "setting up io_uring failed: " + std::generic_category().message(error_number);
+  }
+}
+
+Status ExplainSetupFailure(int error_number) {
+  SetProbeText(ExplainRefusal(error_number, ReadDisabledSysctl()) + "; this kernel is " +
+               KernelRelease());
+  return IoError(error_number, "set up io_uring");
+}
+
+Result<UringFeatures> ProbeUring() {
+  io_uring ring{};
+  io_uring_params params{};
+  params.flags = kRingSetupFlags;
+  params.cq_entries = 16;
+  if (int error = io_uring_queue_init_params(4, &ring, &params); error != 0) {
+    return ExplainSetupFailure(-error);
+  }
+  UringInventory inventory;
+  inventory.features = params.features;
+  inventory.opcodes = SupportedOpcodes(ring);
+  inventory.provided_buffers = HasProvidedBuffers(ring);
+  io_uring_queue_exit(&ring);
+
+  UringFeatures features;
+  features.kernel = KernelRelease();
+  features.features = params.features;
+  for (unsigned i = 0; i < 64; ++i) {
+    if ((inventory.opcodes >> i & 1) != 0) features.last_opcode = i;
+  }
+  const std::string level = RingLevel();
+  const std::string missing = NameMissing(inventory, level);
+  if (missing.empty()) return features;
+  SetProbeText("io_uring lacks " + missing + "; this kernel is " + features.kernel +
+               (level.empty() ? "" : ", masked to " + level + " by KTLSIM_RING_LEVEL"));
+  return IoError(EOPNOTSUPP, "find the io_uring features needed");
+}
+
+}  // namespace ktlsim::io

@@ -1,0 +1,30 @@
+// What the ring needs of the kernel, and words for what is missing. Private to io and its tests.
+#pragma once
+
+#include <string>
+
+#include "kernel_sim/base/status.h"
+
+namespace ktlsim::io {
+
+extern const unsigned kRingSetupFlags;
+
+// What a kernel was found to have. Bits are those of <liburing.h>.
+struct UringInventory {
+  unsigned features = 0;
+  unsigned long long opcodes = 0;  // bit n: opcode n is supported
+  bool provided_buffers = false;
+};
+
+// Empty when nothing is missing; otherwise the names, with the kernel version that brought each.
+// What is younger than `level` ("6.1", or empty for no limit) counts as missing.
+std::string NameMissing(const UringInventory& inventory, const std::string& level);
+
+// io_uring_setup failed with `error_number`: sets the probe text and answers the status.
+Status ExplainSetupFailure(int error_number);
+// `io_uring_disabled` is the content of that sysctl, empty when there is none.
+std::string ExplainRefusal(int error_number, const std::string& io_uring_disabled);
+
+void SetProbeText(std::string text);
+
+}  // namespace ktlsim::io

@@ -1,0 +1,110 @@
+// Sockets: plain system calls, made on the ring's thread. None of them blocks.
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "io/uring_ring.h"
+
+namespace ktlsim::io {
+namespace {
+
+constexpr int kStreamType = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+
+bool SetFlag(int socket, int level, int option) {
+  const int on = 1;
+  return setsockopt(socket, level, option, &on, sizeof(on)) == 0;
+}
+
+// Closes `socket` and answers with the errno value of the call that failed before.
+Status FailAndClose(int socket, const char* what) {
+  const int error_number = errno;
+  close(socket);
+  return IoError(error_number, what);
+}
+
+}  // namespace
+
+void UringRing::CountOpenSocket(SocketId socket) {
+  figures_.sockets.Add(1);
+  KTLSIM_ASSERT(InFlightOn(socket) == 0);
+}
+
+std::uint8_t& UringRing::InFlightOn(SocketId socket) {
+  const auto index = static_cast<std::size_t>(socket);
+  if (index >= in_flight_on_.size()) in_flight_on_.resize(2 * index + 64);
+  return in_flight_on_[index];
+}
+
+Result<SocketId> UringRing::Listen(const Address& address, const ListenOptions& options) {
+  KTLSIM_ASSERT(IsCurrentThread());
+  const int listener = socket(address.family(), kStreamType, 0);
+  if (listener < 0) return IoError(errno, "open the listening socket");
+  // Connections inherit TCP_NODELAY from here: no call per connection.
+  if (!SetFlag(listener, SOL_SOCKET, SO_REUSEADDR) ||
+      (options.share_port && !SetFlag(listener, SOL_SOCKET, SO_REUSEPORT)) ||
+      !SetFlag(listener, IPPROTO_TCP, TCP_NODELAY)) {
+    return FailAndClose(listener, "set up the listening socket");
+  }
+  if (bind(listener, address.data(), address.size()) != 0) {
+    return FailAndClose(listener, "bind the listening socket");
+  }
+  if (listen(listener, options.backlog) != 0) return FailAndClose(listener, "listen");
+  CountOpenSocket(listener);
+  return listener;
+}
+
+Result<SocketId> UringRing::OpenStream(int family) {
+  KTLSIM_ASSERT(IsCurrentThread());
+  const int stream = socket(family, kStreamType, 0);
+  if (stream < 0) return IoError(errno, "open a socket");
+  if (family != AF_UNIX && !SetFlag(stream, IPPROTO_TCP, TCP_NODELAY)) {
+    return FailAndClose(stream, "set TCP_NODELAY");
+  }
+  CountOpenSocket(stream);
+  return stream;
+}
+
+Result<Address> UringRing::LocalAddress(SocketId socket) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof(storage);
+  if (getsockname(socket, reinterpret_cast<sockaddr*>(&storage), &length) != 0) {
+    return IoError(errno, "ask for the local address");
+  }
+  return Address(reinterpret_cast<sockaddr*>(&storage), length);
+}
+
+void UringRing::ShutdownSend(SocketId socket) {
+  KTLSIM_ASSERT(IsCurrentThread());
+  // ENOTCONN: the peer was faster and has reset the connection; receive tells.
+  if (shutdown(socket, SHUT_WR) != 0) KTLSIM_ASSERT(errno == ENOTCONN);
+}
+
+// close(2) and not IORING_OP_CLOSE: the number is free at once, so that the accept behind it can
+// have it, and no failure to submit can leak it.
+void UringRing::Close(SocketId socket, bool reset) {
+  KTLSIM_ASSERT(IsCurrentThread());
+  KTLSIM_ASSERT(InFlightOn(socket) == 0);
+  if (reset) {
+    const linger abort{.l_onoff = 1, .l_linger = 0};
+    setsockopt(socket, SOL_SOCKET, SO_LINGER, &abort, sizeof(abort));
+  }
+  close(socket);
+  figures_.sockets.Subtract(1);
+}
+
+std::string RaiseFileLimit(std::size_t wanted) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return "the limit on open files cannot be read";
+  if (limit.rlim_cur < limit.rlim_max) {
+    const rlimit raised{.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+  }
+  if (limit.rlim_cur >= wanted) return {};
+  return "only " + std::to_string(limit.rlim_cur) + " files may be open at once, " +
+         std::to_string(wanted) + " are wanted: raise the hard limit (ulimit -Hn, LimitNOFILE=)";
+}
+
+}  // namespace ktlsim::io

@@ -1,0 +1,127 @@
+// Helpers of the io tests: operations that write down what they were told, and rings that turn
+// until something has come true.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "io/uring.h"
+#include "kernel_sim/base/clock.h"
+
+namespace ktlsim::io {
+
+// Far beyond what any test needs; reached only by a bug.
+inline constexpr std::uint64_t kPatienceNs = 60 * kNsPerSecond;
+
+inline std::unique_ptr<Ring> MakeRing(const UringOptions& options = {}) {
+  Result<std::unique_ptr<Ring>> ring = CreateUring(options);
+  if (!ring) ADD_FAILURE() << LastProbeText();
+  return ring ? std::move(*ring) : nullptr;
+}
+
+// Sleeps in the ring while nothing happens.
+[[nodiscard]] inline bool TurnUntil(Ring& ring, const std::function<bool()>& done) {
+  const std::uint64_t deadline = MonotonicClock::Now() + kPatienceNs;
+  while (!done()) {
+    if (MonotonicClock::Now() > deadline) return false;
+    ring.Turn(kNsPerSecond);
+  }
+  return true;
+}
+
+class Acceptor : public AcceptOperation {
+ public:
+  void OnAccepted(SocketId socket) override { sockets.push_back(socket); }
+  void OnAcceptEnded(Status reason) override {
+    ended = true;
+    end = reason;
+  }
+  std::vector<SocketId> sockets;
+  bool ended = false;
+  Status end;
+};
+
+class Connection : public ConnectOperation {
+ public:
+  void OnConnected(Status status) override {
+    ended = true;
+    outcome = status;
+  }
+  bool ended = false;
+  Status outcome;
+};
+
+class Receiver : public ReceiveOperation {
+ public:
+  void OnReceived(BufferLease lease) override {
+    EXPECT_FALSE(ended);
+    text.append(reinterpret_cast<const char*>(lease.bytes().data()), lease.bytes().size());
+    if (hold) held.push_back(std::move(lease));
+  }
+  void OnReceiveEnded(Status reason) override {
+    ended = true;
+    end = reason;
+  }
+  std::string text;
+  std::vector<BufferLease> held;
+  bool hold = false;
+  bool ended = false;
+  Status end;
+};
+
+class Sender : public SendOperation {
+ public:
+  void OnSent(Status status) override {
+    EXPECT_FALSE(ended);
+    ended = true;
+    outcome = status;
+  }
+  bool ended = false;
+  Status outcome;
+};
+
+inline std::span<const std::byte> AsBytes(const std::string& text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+// Two connected sockets of one ring.
+struct Pair {
+  SocketId client = kNoSocket;
+  SocketId server = kNoSocket;
+};
+
+inline Pair Connect(Ring& ring) {
+  Pair pair;
+  const SocketId listener = ring.Listen(Address::Loopback(0), {}).value();
+  Acceptor acceptor;
+  Connection connection;
+  ring.StartAccept(acceptor, listener);
+  pair.client = ring.OpenStream(AF_INET).value();
+  ring.StartConnect(connection, pair.client, ring.LocalAddress(listener).value());
+  EXPECT_TRUE(TurnUntil(ring, [&] { return connection.ended && !acceptor.sockets.empty(); }));
+  EXPECT_TRUE(connection.outcome.ok()) << connection.outcome.ToString();
+  pair.server = acceptor.sockets.at(0);
+  ring.Cancel(acceptor);
+  EXPECT_TRUE(TurnUntil(ring, [&] { return acceptor.ended; }));
+  EXPECT_EQ(acceptor.end.code(), ECANCELED);
+  ring.Close(listener);
+  return pair;
+}
+
+// Bytes that differ from place to place.
+inline std::string Pattern(std::size_t length) {
+  std::string text(length, '\0');
+  std::uint32_t state = 1;
+  for (char& c : text) {
+    state = state * 1664525 + 1013904223;
+    c = static_cast<char>(state >> 24);
+  }
+  return text;
+}
+
+}  // namespace ktlsim::io

@@ -1,0 +1,159 @@
+// The asynchronous functions.
+//
+// Two statuses, never mixed:
+//   1. What an operation returns says whether it was queued. SEC_E_OK means queued, never
+//   succeeded.
+//      Anything else means that nothing was queued and no callback will come: SEC_E_INVALID_HANDLE
+//      (dead async context, credential or security context), SEC_E_INVALID_PARAMETER (a rule below
+//      is broken, or a required pointer is NULL), SEC_E_INSUFFICIENT_MEMORY (memory, or the queue
+//      is full), SEC_E_SECPKG_NOT_FOUND, SEC_E_UNSUPPORTED_FUNCTION.
+//   2. SspiGetAsyncCallStatus is the outcome: SEC_I_ASYNC_CALL_PENDING while the call runs, then
+//   what the
+//      synchronous function of the same name would have returned.
+//
+// Life of an async context: idle after creation; in flight after a submission returned SEC_E_OK;
+// done when the callback has been entered (without a callback: when the status is final); idle
+// again after SspiReinitAsyncContext. One call at a time. Free, Reinit and
+// SspiSetAsyncNotifyCallback are legal when idle or done, on any thread, inside the callback too.
+//
+// Ownership from submission to callback: credential, context and string arguments were copied or
+// referenced and may be reused at once. `SecBufferDesc` arrays, the buffers behind them,
+// `phNewContext`, `pfContextAttr`, `phCredential` and `ptsExpiry` belong to the library;
+// `pAuthData` and what it points to must stay alive. Nothing of the caller's is read or written
+// once the status is final. Out-parameters are written before that, and only on success where the
+// synchronous function does so.
+//
+// Level: any level up to dispatch for everything here; a submission never blocks.
+//
+// Microsoft documents the two statuses, the one callback, which calls need one, and freeing inside
+// the callback. What each function answers to misuse is not documented and was decided here.
+#pragma once
+
+#include <ktlsim/detail/function_table.h>
+#include <ktlsim/detail/visibility.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// An opaque token, not an address: a stale one is an ordinary SEC_E_INVALID_HANDLE.
+typedef struct _SspiAsyncContext SspiAsyncContext;
+
+// Called exactly once for every accepted call, never for a refused one; possibly before the
+// submitting call has returned, never on its stack. Runs at passive level on a notification thread,
+// without an impersonation token: it may block, allocate and call SSPI, may free or reinitialise
+// `Handle` and submit again. The status is final and the outputs are written. The library does not
+// touch the async context any more. (Thread and level are undocumented by Microsoft and decided
+// here.)
+typedef void (*SspiAsyncNotifyCallback)(SspiAsyncContext* Handle, PVOID CallbackData);
+
+// ---- The async context
+// -----------------------------------------------------------------------------
+
+// NULL when memory is short. The caller owns the result and frees it. Idle, no callback.
+KTLSIM_API SspiAsyncContext* SspiCreateAsyncContext(void);
+
+// NULL and stale contexts are ignored. In flight without a callback: detaches, the call finishes on
+// its own. In flight with a callback: misuse; the callback still comes once, then the context goes.
+KTLSIM_API void SspiFreeAsyncContext(SspiAsyncContext* Handle);
+
+// Makes a done context idle; the callback stays registered. STATUS_SUCCESS (also when idle),
+// STATUS_INVALID_HANDLE, or STATUS_DEVICE_BUSY while in flight, which ends when the callback is
+// entered.
+KTLSIM_API NTSTATUS SspiReinitAsyncContext(SspiAsyncContext* Handle);
+
+// Registers for the next submissions; both may be NULL. `CallbackData` is passed through.
+// SEC_E_OK, SEC_E_INVALID_HANDLE, or SEC_E_INVALID_PARAMETER while in flight (registration
+// unchanged).
+KTLSIM_API SECURITY_STATUS SspiSetAsyncNotifyCallback(SspiAsyncContext* Context,
+                                                      SspiAsyncNotifyCallback Callback,
+                                                      void* CallbackData);
+
+// TRUE if a callback is registered, whatever the state; FALSE for a dead context.
+KTLSIM_API BOOLEAN SspiAsyncContextRequiresNotify(SspiAsyncContext* AsyncContext);
+
+// The outcome (see above). Before any submission SEC_E_INVALID_PARAMETER; SEC_E_INVALID_HANDLE for
+// a dead context, except that a freed one goes on answering its final status until its place is
+// used again. A final status is no permission to free when a callback is registered. Acquires the
+// call's outputs.
+KTLSIM_API SECURITY_STATUS SspiGetAsyncCallStatus(SspiAsyncContext* Handle);
+
+// ---- Operations
+// ------------------------------------------------------------------------------------ All need a
+// callback, except SspiDeleteSecurityContextAsync: without one, SEC_E_INVALID_PARAMETER.
+
+// Outcome: as AcquireCredentialsHandle; `*phCredential` and `*ptsExpiry` are untouched on failure.
+KTLSIM_API SECURITY_STATUS SspiAcquireCredentialsHandleAsyncA(
+    SspiAsyncContext* AsyncContext, LPSTR pszPrincipal, LPSTR pszPackage, ULONG fCredentialUse,
+    void* pvLogonId, void* pAuthData, SEC_GET_KEY_FN pGetKeyFn, void* pvGetKeyArgument,
+    PCredHandle phCredential, PTimeStamp ptsExpiry);
+KTLSIM_API SECURITY_STATUS SspiAcquireCredentialsHandleAsyncW(
+    SspiAsyncContext* AsyncContext, KTLSIM_STRING_W pszPrincipal, KTLSIM_STRING_W pszPackage,
+    ULONG fCredentialUse, void* pvLogonId, void* pAuthData, SEC_GET_KEY_FN pGetKeyFn,
+    void* pvGetKeyArgument, PCredHandle phCredential, PTimeStamp ptsExpiry)
+    KTLSIM_MODE_SYMBOL(SspiAcquireCredentialsHandleAsyncW);
+
+// Outcome: as InitializeSecurityContext. Calls on one security context run one after the other, in
+// order of submission. `phNewContext` may be NULL on later legs, not on the first.
+KTLSIM_API SECURITY_STATUS SspiInitializeSecurityContextAsyncA(
+    SspiAsyncContext* AsyncContext, PCredHandle phCredential, PCtxtHandle phContext,
+    LPSTR pszTargetName, ULONG fContextReq, ULONG Reserved1, ULONG TargetDataRep,
+    PSecBufferDesc pInput, ULONG Reserved2, PCtxtHandle phNewContext, PSecBufferDesc pOutput,
+    KTLSIM_ULONG_OUT pfContextAttr, PTimeStamp ptsExpiry);
+KTLSIM_API SECURITY_STATUS SspiInitializeSecurityContextAsyncW(
+    SspiAsyncContext* AsyncContext, PCredHandle phCredential, PCtxtHandle phContext,
+    KTLSIM_STRING_W pszTargetName, ULONG fContextReq, ULONG Reserved1, ULONG TargetDataRep,
+    PSecBufferDesc pInput, ULONG Reserved2, PCtxtHandle phNewContext, PSecBufferDesc pOutput,
+    KTLSIM_ULONG_OUT pfContextAttr, PTimeStamp ptsExpiry)
+    KTLSIM_MODE_SYMBOL(SspiInitializeSecurityContextAsyncW);
+
+// Outcome: as AcceptSecurityContext; otherwise like SspiInitializeSecurityContextAsync.
+KTLSIM_API SECURITY_STATUS SspiAcceptSecurityContextAsync(
+    SspiAsyncContext* AsyncContext, PCredHandle phCredential, PCtxtHandle phContext,
+    PSecBufferDesc pInput, ULONG fContextReq, ULONG TargetDataRep, PCtxtHandle phNewContext,
+    PSecBufferDesc pOutput, KTLSIM_ULONG_OUT pfContextAttr, PTimeStamp ptsExpiry);
+
+// The handle dies at submission; contexts made from the credential keep it alive. Outcome:
+// SEC_E_OK. Never refused because a queue is full.
+KTLSIM_API SECURITY_STATUS SspiFreeCredentialsHandleAsync(SspiAsyncContext* AsyncContext,
+                                                          PCredHandle phCredential);
+
+// The handle dies at submission, and `*phContext` is read before the call returns; the work itself
+// waits behind the call in flight on that context. Outcome: SEC_E_OK. Never refused because a queue
+// is full. Fire and forget: create an async context, submit without a callback, free the async
+// context at once.
+KTLSIM_API SECURITY_STATUS SspiDeleteSecurityContextAsync(SspiAsyncContext* AsyncContext,
+                                                          PCtxtHandle phContext);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif
+
+// See out_ulong.h.
+#ifndef __cplusplus
+#define SspiInitializeSecurityContextAsyncA(async, credential, context, target, request, zero1, \
+                                            representation, input, zero2, new_context, output,  \
+                                            attributes, expiry)                                 \
+  SspiInitializeSecurityContextAsyncA(async, credential, context, target, request, zero1,       \
+                                      representation, input, zero2, new_context, output,        \
+                                      KTLSIM_ULONG_OUT_ARGUMENT(attributes), expiry)
+#define SspiInitializeSecurityContextAsyncW(async, credential, context, target, request, zero1, \
+                                            representation, input, zero2, new_context, output,  \
+                                            attributes, expiry)                                 \
+  SspiInitializeSecurityContextAsyncW(async, credential, context, target, request, zero1,       \
+                                      representation, input, zero2, new_context, output,        \
+                                      KTLSIM_ULONG_OUT_ARGUMENT(attributes), expiry)
+#define SspiAcceptSecurityContextAsync(async, credential, context, input, request, representation, \
+                                       new_context, output, attributes, expiry)                    \
+  SspiAcceptSecurityContextAsync(async, credential, context, input, request, representation,       \
+                                 new_context, output, KTLSIM_ULONG_OUT_ARGUMENT(attributes),       \
+                                 expiry)
+#endif
+
+#ifdef UNICODE
+#define SspiAcquireCredentialsHandleAsync SspiAcquireCredentialsHandleAsyncW
+#define SspiInitializeSecurityContextAsync SspiInitializeSecurityContextAsyncW
+#else
+#define SspiAcquireCredentialsHandleAsync SspiAcquireCredentialsHandleAsyncA
+#define SspiInitializeSecurityContextAsync SspiInitializeSecurityContextAsyncA
+#endif

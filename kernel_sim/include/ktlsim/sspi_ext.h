@@ -1,0 +1,164 @@
+// Extensions of ktlsim. Nothing in this file exists on Windows, apart from the two Cert functions.
+//
+// C linkage; errors are statuses. A program that starts nothing gets the defaults: every other call
+// starts the library on first use.
+#pragma once
+
+#include <schannel.h>
+#include <sspi.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// ---- Start and stop
+// --------------------------------------------------------------------------------
+
+#define KTLSIM_PLACEMENT_INLINE 0  // handshake legs run on the processor that owns the connection
+#define KTLSIM_PLACEMENT_POOL 1    // handshake legs run on separate crypto processors
+
+#define KTLSIM_PIN_PROCESSORS 1  // fFlags: bind each processor to a core
+
+typedef struct _KtlsimOptions {
+  ULONG cbSize;                   // sizeof(KtlsimOptions)
+  ULONG cProcessors;              // 0: one per core
+  ULONG Placement;                // KTLSIM_PLACEMENT_*
+  ULONG cCryptoProcessors;        // pool only; 0: as many as processors
+  ULONG QueueDepth;               // calls per processor; 0: 4096
+  ULONG NotifyThreadsMax;         // 0: 256
+  ULONG fFlags;                   // KTLSIM_PIN_PROCESSORS
+  ULONG cReceiveBuffers;          // provided buffers per processor; 0: default
+  const char* pszProcessorRoles;  // comma list of names, processor i has role i mod n; NULL: none
+} KtlsimOptions, *PKtlsimOptions;
+
+// Starts with `options`, or with the defaults for NULL; keeps nothing of the caller's. Passive
+// level. SEC_E_OK; SEC_E_INVALID_PARAMETER: bad cbSize or value, or already started;
+// SEC_E_INTERNAL_ERROR: io_uring cannot be used; SEC_E_INSUFFICIENT_MEMORY. KtlsimLastErrorText has
+// the reason.
+KTLSIM_API SECURITY_STATUS KtlsimStart(const KtlsimOptions* options);
+
+// Admits no further calls, waits until every accepted one has completed and its callback has
+// returned, then ends all threads. Passive level; not from a callback. SEC_E_OK, also when not
+// started.
+KTLSIM_API SECURITY_STATUS KtlsimStop(void);
+
+// Why the last KtlsimStart or KtlsimLoadCertificate failed on this thread, in plain words; never
+// NULL. Valid until the thread's next call of one of them.
+KTLSIM_API const char* KtlsimLastErrorText(void);
+
+// ---- Messages, asynchronously
+// ---------------------------------------------------------------------- The contract of the Async
+// functions in sspi.h, with the outcome and the buffer rules of EncryptMessage and DecryptMessage.
+// The descriptor, its buffers and `pfQOP` belong to the library until the callback. They need a
+// callback. Any level up to dispatch.
+
+KTLSIM_API SECURITY_STATUS SspiEncryptMessageAsync(SspiAsyncContext* AsyncContext,
+                                                   PCtxtHandle phContext, ULONG fQOP,
+                                                   PSecBufferDesc pMessage, ULONG MessageSeqNo);
+KTLSIM_API SECURITY_STATUS SspiDecryptMessageAsync(SspiAsyncContext* AsyncContext,
+                                                   PCtxtHandle phContext, PSecBufferDesc pMessage,
+                                                   ULONG MessageSeqNo, KTLSIM_ULONG_OUT pfQOP);
+
+// Outcomes of our own; the customer bit keeps them apart from every code of Microsoft's.
+#define KTLSIM_E_CANCELLED ((SECURITY_STATUS)0xA0090001)
+#define KTLSIM_E_QUEUE_TIMEOUT ((SECURITY_STATUS)0xA0090002)
+
+// ---- Notification
+// ----------------------------------------------------------------------------------
+
+#define KTLSIM_NOTIFY_POOL 0          // passive level, on a notification thread; the default
+#define KTLSIM_NOTIFY_ON_PROCESSOR 1  // dispatch level, on the submitting processor; must not block
+
+// Applies to the next submissions with this async context. Any level up to dispatch.
+// SEC_E_OK; SEC_E_INVALID_HANDLE; SEC_E_INVALID_PARAMETER: unknown mode, or a call is in flight.
+KTLSIM_API SECURITY_STATUS KtlsimSetNotifyMode(SspiAsyncContext* AsyncContext, ULONG mode);
+
+// ---- Certificates
+// ---------------------------------------------------------------------------------- Passive level.
+// On success `*out` carries the chain and the private key, and the caller owns one reference; on
+// failure it is NULL. SEC_E_INVALID_PARAMETER: a required pointer is NULL or a value is unknown;
+// SEC_E_UNKNOWN_CREDENTIALS: not readable, not PEM, or certificate and key do not belong together;
+// SEC_E_INSUFFICIENT_MEMORY.
+
+KTLSIM_API SECURITY_STATUS KtlsimLoadCertificate(const char* cert_pem_file,
+                                                 const char* key_pem_file, PCCERT_CONTEXT* out);
+// The same from PEM text in memory.
+KTLSIM_API SECURITY_STATUS KtlsimLoadCertificatePem(const char* cert_pem, const char* key_pem,
+                                                    PCCERT_CONTEXT* out);
+
+#define KTLSIM_KEY_ECDSA_P256 0
+#define KTLSIM_KEY_RSA_2048 1
+
+// For tests and trials: `subject_name` becomes the common name and the one alternative name.
+KTLSIM_API SECURITY_STATUS KtlsimCreateSelfSignedCertificate(const char* subject_name,
+                                                             ULONG key_type, PCCERT_CONTEXT* out);
+
+// The names of wincrypt.h. Both accept NULL. Duplicate adds a reference and returns its argument;
+// Free drops one and returns TRUE. Any level.
+KTLSIM_API PCCERT_CONTEXT CertDuplicateCertificateContext(PCCERT_CONTEXT pCertContext);
+KTLSIM_API BOOL CertFreeCertificateContext(PCCERT_CONTEXT pCertContext);
+
+// ---- Attributes of a credential
+// -------------------------------------------------------------------- For
+// SetCredentialsAttributes, before the first context is made from the credential.
+
+#define KTLSIM_ATTR_TICKETS 0x4B540001        // KtlsimCred_Tickets
+#define KTLSIM_ATTR_CIPHER_SUITES 0x4B540002  // KtlsimCred_CipherSuites
+#define KTLSIM_ATTR_TRUST 0x4B540003          // KtlsimCred_Trust
+
+#define KTLSIM_TICKETS_MAX 8
+
+// TLS 1.3 tickets that a server sends after a handshake; 0 also switches TLS 1.2 tickets off.
+typedef struct _KtlsimCred_Tickets {
+  ULONG cTickets;
+} KtlsimCred_Tickets, *PKtlsimCred_Tickets;
+
+// A colon-separated list of OpenSSL's cipher suite names; for tests.
+typedef struct _KtlsimCred_CipherSuites {
+  const char* pszSuites;
+} KtlsimCred_CipherSuites, *PKtlsimCred_CipherSuites;
+
+// Trust anchors for validating the peer.
+typedef struct _KtlsimCred_Trust {
+  const char* pszPemFile;
+} KtlsimCred_Trust, *PKtlsimCred_Trust;
+
+// ---- Statistics
+// ------------------------------------------------------------------------------------
+
+// cAccepted to cCallbacks and cSuspended to cRecordsOpened count since the start, apart from
+// cInFlight; the others say how many there are now. A snapshot is not one instant for all counters.
+typedef struct _KtlsimStatistics {
+  ULONG cbSize;  // sizeof(KtlsimStatistics), set by the caller
+  ULONGLONG cAccepted;
+  ULONGLONG cRefused;
+  ULONGLONG cCompleted;
+  ULONGLONG cInFlight;
+  ULONGLONG cCallbacks;
+  ULONGLONG cAsyncContexts;
+  ULONGLONG cSecurityContexts;
+  ULONGLONG cCredentials;
+  ULONGLONG cContextBuffers;
+  ULONGLONG cNotifyThreads;
+  ULONGLONG cNotifyThreadsPeak;
+  ULONGLONG cSuspended;
+  ULONGLONG cMisuse;
+  ULONGLONG cHandshakesCompleted;
+  ULONGLONG cHandshakesFailed;
+  ULONGLONG cResumed;
+  ULONGLONG cRecordsSealed;
+  ULONGLONG cRecordsOpened;
+} KtlsimStatistics, *PKtlsimStatistics;
+
+// SEC_E_OK; SEC_E_INVALID_PARAMETER for NULL or a wrong cbSize. Any level.
+KTLSIM_API SECURITY_STATUS KtlsimQueryStatistics(KtlsimStatistics* stats);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif
+
+// See ktlsim/detail/out_ulong.h.
+#ifndef __cplusplus
+#define SspiDecryptMessageAsync(async, context, message, sequence, qop) \
+  SspiDecryptMessageAsync(async, context, message, sequence, KTLSIM_ULONG_OUT_ARGUMENT(qop))
+#endif

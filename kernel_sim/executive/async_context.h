@@ -1,0 +1,128 @@
+// AsyncContextTable: the async contexts behind `SspiAsyncContext*`, and their life cycle.
+//
+//             Create            BeginSubmit               Publish            EnterCallback
+//     (none) --------> kIdle ----------------> kInFlight --------> kPublished -------------> kDone
+//                        ^ ^---- AbandonSubmit ----'                                          |
+//                        '---------------------------------- Reinit --------------------------'
+//     Free: kIdle, kDone -> kFreed. In between: orphaned, freed once its callback has returned.
+//     Without a callback Publish goes straight to kDone.
+//
+// A handle is an index and a generation, never an address. A freed slot keeps its final status
+// readable until it is handed out again, and that happens only after 65,536 other frees and one
+// second: the documented sample polls after its callback may have freed the context.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "kernel_sim/base/clock.h"
+#include "kernel_sim/base/mutex.h"
+#include "kernel_sim/executive/request.h"
+
+namespace ktlsim::executive {
+
+using AsyncHandle = std::uint64_t;  // 0 is never a handle
+using NotifyCallback = void (*)(void* handle, void* data);
+
+enum class NotifyMode : std::uint8_t {
+  kPool,         // passive level, a notification thread
+  kOnProcessor,  // dispatch level, the submitting processor, after the current job
+};
+
+enum class AsyncState : std::uint8_t { kFreed, kIdle, kInFlight, kPublished, kDone };
+
+enum class AsyncResult : std::uint8_t {
+  kOk,
+  kInvalidHandle,   // null, stale, freed, made up
+  kInUse,           // in flight, or published with the callback not entered yet
+  kNotReinitialised,  // done, and not reinitialised for the next call
+  kNoCallback,      // the operation needs one
+  kNeverSubmitted,  // there is no status
+};
+
+// One async context. Its fields are written only by who holds the state for it: the caller in
+// kIdle and kDone (under the configure bit), the runtime in kInFlight and kPublished.
+struct alignas(64) AsyncContextSlot {
+  std::atomic<std::uint64_t> word{0};  // generation (32) | flags | AsyncState
+  std::atomic<std::int32_t> status{0};
+  NotifyMode mode = NotifyMode::kPool;
+  // Atomic because a misusing caller may free on one thread while it registers on another.
+  std::atomic<NotifyCallback> callback{nullptr};
+  std::atomic<void*> data{nullptr};
+  Request* request = nullptr;
+  AsyncContextSlot* next_free = nullptr;
+  std::uint64_t freed_number = 0;
+  std::uint64_t freed_ns = 0;
+  std::uint32_t index = 0;
+};
+
+class AsyncContextTable {
+ public:
+  static constexpr std::uint64_t kQuarantineFrees = 65536;
+  static constexpr std::uint64_t kQuarantineNs = kNsPerSecond;
+
+  explicit AsyncContextTable(const Clock& clock);
+  ~AsyncContextTable();
+  AsyncContextTable(const AsyncContextTable&) = delete;
+  AsyncContextTable& operator=(const AsyncContextTable&) = delete;
+
+  // All functions: any thread, any level, never block for long.
+
+  AsyncHandle Create();  // 0: out of memory
+  void Free(AsyncHandle handle);
+  AsyncResult Reinit(AsyncHandle handle);
+  AsyncResult SetCallback(AsyncHandle handle, NotifyCallback callback, void* data);
+  AsyncResult SetMode(AsyncHandle handle, NotifyMode mode);
+  bool RequiresNotify(AsyncHandle handle);
+  // kOk: the call has ended with *status. kInUse: still pending.
+  AsyncResult GetStatus(AsyncHandle handle, std::int32_t* status);
+
+  // The runtime's side. BeginSubmit claims the context for one call; its request is then the
+  // caller's to fill. Either it is submitted to the executive or AbandonSubmit puts all back.
+  AsyncResult BeginSubmit(AsyncHandle handle, bool callback_required, Request** request);
+  void AbandonSubmit(Request& request);
+
+  // What is needed to notify; copied before the context is given up.
+  struct Notification {
+    NotifyCallback callback = nullptr;
+    void* data = nullptr;
+    AsyncHandle handle = 0;
+    AsyncContextSlot* orphan = nullptr;  // the runtime frees it after the callback
+  };
+  // Makes `status` the outcome. False: nobody is to be notified, and the context is out of the
+  // runtime's hands. True: EnterCallback must follow.
+  bool Publish(AsyncContextSlot& slot, std::int32_t status);
+  // Marks the call as over; the caller invokes the callback next and then FinishCallback.
+  Notification EnterCallback(AsyncContextSlot& slot);
+  void FinishCallback(const Notification& notification);
+
+  // Requests for synchronous callers, from the same store. Null: out of memory.
+  Request* TakeRequest();
+  void GiveBackRequest(Request& request);
+
+  std::uint64_t live() const { return live_.load(std::memory_order_relaxed); }
+
+ private:
+  static constexpr std::uint32_t kChunkSlots = 1024;
+  static constexpr std::uint32_t kChunks = 16384;
+
+  AsyncContextSlot* SlotOf(AsyncHandle handle) const;
+  AsyncContextSlot* TakeSlot() KTLSIM_EXCLUDES(mutex_);
+  void Retire(AsyncContextSlot& slot) KTLSIM_EXCLUDES(mutex_);
+  template <typename Change>
+  AsyncResult Configure(AsyncHandle handle, Change change);
+
+  const Clock& clock_;
+  std::unique_ptr<std::atomic<AsyncContextSlot*>[]> chunks_;
+  std::atomic<std::uint64_t> live_{0};
+
+  Mutex mutex_;
+  AsyncContextSlot* oldest_freed_ KTLSIM_GUARDED_BY(mutex_) = nullptr;
+  AsyncContextSlot* newest_freed_ KTLSIM_GUARDED_BY(mutex_) = nullptr;
+  std::uint64_t frees_ KTLSIM_GUARDED_BY(mutex_) = 0;
+  std::uint32_t grown_ KTLSIM_GUARDED_BY(mutex_) = 0;
+  Request::Queue free_requests_ KTLSIM_GUARDED_BY(mutex_);
+};
+
+}  // namespace ktlsim::executive

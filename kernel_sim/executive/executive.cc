@@ -1,0 +1,258 @@
+#include "kernel_sim/executive/executive.h"
+
+#include <sched.h>
+
+#include <algorithm>
+
+#include "kernel_sim/base/assert.h"
+#include "kernel_sim/base/level.h"
+#include "kernel_sim/base/trace.h"
+
+namespace ktlsim::executive {
+namespace {
+
+std::vector<int> UsableCpus() {
+  std::vector<int> cpus;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) {
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (CPU_ISSET(static_cast<unsigned>(cpu), &set)) cpus.push_back(cpu);
+    }
+  }
+  if (cpus.empty()) cpus.push_back(0);
+  return cpus;
+}
+
+}  // namespace
+
+Executive::Executive(AsyncContextTable& contexts) : contexts_(contexts) { calls_.Close(); }
+
+Executive::~Executive() { KTLSIM_ASSERT(processors_.empty()); }
+
+Status Executive::Start(const ExecutiveOptions& options) {
+  KTLSIM_ASSERT(processors_.empty());
+  options_ = options;
+  const std::vector<int> cpus = UsableCpus();
+  io_processors_ = options.processors != 0 ? options.processors : static_cast<unsigned>(cpus.size());
+  unsigned crypto = 0;
+  if (options.placement == Placement::kPool) {
+    crypto = options.crypto_processors != 0 ? options.crypto_processors : io_processors_;
+  }
+  notification_pool_ = std::make_unique<NotificationPool>(
+      contexts_, NotificationPool::Options{.threads_max = options.notify_threads_max},
+      &Executive::CallbackEnded, this);
+  Status status = notification_pool_->Start() ? Status() : ResourceError("notification threads");
+  for (unsigned i = 0; status.ok() && i < io_processors_ + crypto; ++i) {
+    std::string role = "io";
+    if (i >= io_processors_) {
+      role = "crypto";
+    } else if (!options.roles.empty()) {
+      role = options.roles[i % options.roles.size()];
+    }
+    const int cpu = options.pin ? cpus[i % cpus.size()] : -1;
+    auto processor = std::make_unique<Processor>(*this, i, role, cpu);
+    status = processor->Start(options.ring_factory);
+    if (status.ok()) processors_.push_back(std::move(processor));
+  }
+  if (!status.ok()) {
+    for (auto& processor : processors_) processor->Stop();
+    processors_.clear();
+    notification_pool_->Stop();
+    return status;
+  }
+  calls_.Reopen();
+  return {};
+}
+
+void Executive::Stop() {
+  calls_.Close();
+  calls_.WaitUntilDrained();
+  notification_pool_->Stop();
+  for (auto& processor : processors_) processor->Stop();
+  processors_.clear();
+  calls_.Close();
+}
+
+Processor& Executive::NextIo() {
+  return *processors_[next_io_.fetch_add(1, std::memory_order_relaxed) % io_processors_];
+}
+
+Processor& Executive::Route(Request& request) {
+  Processor* current = Processor::Current();
+  request.origin_ = current != nullptr && &current->executive() == this ? current : nullptr;
+  if (request.strand_ != nullptr) {
+    if (Processor* home = request.strand_->home()) return *home;
+  }
+  Processor* chosen = nullptr;
+  const std::size_t crypto = processors_.size() - io_processors_;
+  if (crypto != 0 && request.lane_ == Lane::kHandshake) {
+    chosen = processors_[io_processors_ +
+                         next_crypto_.fetch_add(1, std::memory_order_relaxed) % crypto]
+                 .get();
+  } else {
+    chosen = request.origin_ != nullptr ? request.origin_ : &NextIo();
+  }
+  if (request.strand_ != nullptr) request.strand_->set_home(chosen);
+  return *chosen;
+}
+
+void Executive::MoveHome(Request& request) {
+  if (options_.placement != Placement::kPool || request.strand_ == nullptr) return;
+  if (request.strand_->home()->index() < io_processors_) return;
+  request.strand_->set_home(request.origin_ != nullptr ? request.origin_ : &NextIo());
+}
+
+Executive::Admission Executive::Enter(Request& request, Bound bound) {
+  if (!calls_.Enter()) return Admission::kStopping;
+  Processor& processor = Route(request);
+  if (bound == Bound::kAlways) {
+    processor.AdmitAlways();
+  } else if (!processor.Admit(options_.queue_depth)) {
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    calls_.Leave();
+    return Admission::kQueueFull;
+  }
+  accepted_.fetch_add(1, std::memory_order_relaxed);
+  request.admitted_at_ = &processor;
+  if (request.strand_ == nullptr || request.strand_->Enter(request)) processor.Schedule(request);
+  return Admission::kAccepted;
+}
+
+Executive::Admission Executive::Submit(Request& request, Bound bound) {
+  KTLSIM_ASSERT(request.context_ != nullptr);
+  return Enter(request, bound);
+}
+
+bool Executive::SubmitAndWait(Request& request) {
+  KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
+  request.context_ = nullptr;
+  request.done_.store(0, std::memory_order_relaxed);
+  // A synchronous caller waits for its turn; its own stack bounds how many there are.
+  if (Enter(request, Bound::kAlways) != Admission::kAccepted) return false;
+  request.done_.wait(0, std::memory_order_acquire);
+  return true;
+}
+
+void Executive::Execute(Request& request) {
+  const std::uint64_t generation = request.suspension_.load(std::memory_order_relaxed) >> 8;
+  request.suspension_.store(generation << 8, std::memory_order_relaxed);
+  const RunResult result = request.run_(request);
+  if (result == RunResult::kCompleted) {
+    // Tokens that were handed out and not used are void.
+    request.suspension_.store((generation + 1) << 8, std::memory_order_relaxed);
+    Complete(request);
+    return;
+  }
+  std::uint64_t expected = generation << 8;
+  const std::uint64_t suspended =
+      expected | static_cast<std::uint64_t>(Request::Suspension::kSuspended);
+  request.target_->suspended_.fetch_add(1, std::memory_order_relaxed);
+  if (!request.suspension_.compare_exchange_strong(expected, suspended,
+                                                   std::memory_order_acq_rel)) {
+    // Resumed before Run had returned.
+    request.target_->suspended_.fetch_sub(1, std::memory_order_relaxed);
+    request.suspension_.store((generation + 1) << 8, std::memory_order_relaxed);
+    request.resumed_ = true;
+    request.target_->Schedule(request);
+  }
+}
+
+void Executive::Complete(Request& request) {
+  // Outputs are written. First everything that is not the caller's memory is given back.
+  request.DestroyPayload();
+  Strand* strand = std::exchange(request.strand_, nullptr);
+  Reference<Object> keep_alive = std::move(request.keep_alive_);
+  Processor* origin = request.origin_;
+  request.admitted_at_->Retire();
+  completed_.fetch_add(1, std::memory_order_relaxed);
+  AsyncContextSlot* slot = request.context_;
+  if (slot == nullptr) {
+    FinishStrand(strand);
+    keep_alive.Reset();
+    request.done_.store(1, std::memory_order_release);
+    request.done_.notify_one();
+    calls_.Leave();
+    return;
+  }
+  const NotifyMode mode = slot->mode;
+  Processor* here = request.target_;
+  const bool notifies = contexts_.Publish(*slot, request.status_);
+  if (!notifies) {
+    FinishStrand(strand);
+    keep_alive.Reset();
+    calls_.Leave();
+    return;
+  }
+  // The request may be reused as soon as its callback has been entered, so the strand is left
+  // through the copies.
+  if (mode == NotifyMode::kOnProcessor) {
+    (origin != nullptr ? origin : here)->ScheduleNotification(request);
+  } else {
+    notification_pool_->Enqueue(request);
+  }
+  FinishStrand(strand);
+  keep_alive.Reset();
+}
+
+void Executive::FinishStrand(Strand* strand) {
+  if (strand == nullptr) return;
+  if (Request* next = strand->Leave()) strand->home()->Schedule(*next);
+}
+
+void Executive::DeliverOnProcessor(Request& request) {
+  const AsyncContextTable::Notification notification = contexts_.EnterCallback(*request.context_);
+  notification.callback(reinterpret_cast<void*>(notification.handle), notification.data);
+  contexts_.FinishCallback(notification);
+  calls_.Leave();
+}
+
+void Executive::CallbackEnded(void* self) { static_cast<Executive*>(self)->calls_.Leave(); }
+
+ResumeToken::ResumeToken(Request& request)
+    : request_(&request),
+      generation_(request.suspension_.load(std::memory_order_relaxed) >> 8) {}
+
+void ResumeToken::Resume() {
+  if (request_ == nullptr) return;
+  Request& request = *request_;
+  std::uint64_t word = request.suspension_.load(std::memory_order_acquire);
+  for (;;) {
+    if (word >> 8 != generation_) return;  // used, or the call is over
+    const auto state = static_cast<Request::Suspension>(word & 0xff);
+    if (state == Request::Suspension::kResumedEarly) return;
+    const bool suspended = state == Request::Suspension::kSuspended;
+    const std::uint64_t next =
+        suspended ? (generation_ + 1) << 8
+                  : word | static_cast<std::uint64_t>(Request::Suspension::kResumedEarly);
+    if (request.suspension_.compare_exchange_weak(word, next, std::memory_order_acq_rel,
+                                                  std::memory_order_acquire)) {
+      if (!suspended) return;
+      break;
+    }
+  }
+  request.resumed_ = true;
+  request.target_->suspended_.fetch_sub(1, std::memory_order_relaxed);
+  request.target_->Schedule(request);
+}
+
+ExecutiveStatistics Executive::Statistics() const {
+  ExecutiveStatistics statistics;
+  statistics.accepted = accepted_.load(std::memory_order_relaxed);
+  statistics.refused = refused_.load(std::memory_order_relaxed);
+  statistics.completed = completed_.load(std::memory_order_relaxed);
+  statistics.in_flight = calls_.inside();
+  if (notification_pool_ != nullptr) {
+    statistics.callbacks = notification_pool_->delivered();
+    statistics.notify_threads = notification_pool_->threads();
+    statistics.notify_threads_peak = notification_pool_->threads_peak();
+  }
+  for (const auto& processor : processors_) {
+    const ProcessorStatistics one = processor->Statistics();
+    statistics.callbacks += one.callbacks;
+    statistics.suspended += one.suspended;
+  }
+  return statistics;
+}
+
+}  // namespace ktlsim::executive

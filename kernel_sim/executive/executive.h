@@ -1,0 +1,106 @@
+// Executive: the simulated kernel's core. Processors, admission, placement, completion, drain.
+//
+// It knows requests, strands and async contexts; what a request does is the SSPI layer's business.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernel_sim/base/rundown.h"
+#include "kernel_sim/executive/async_context.h"
+#include "kernel_sim/executive/notification_pool.h"
+#include "kernel_sim/executive/processor.h"
+#include "kernel_sim/executive/request.h"
+#include "kernel_sim/executive/strand.h"
+
+namespace ktlsim::executive {
+
+enum class Placement : std::uint8_t {
+  kInline,  // a context's work runs on the processor that submitted its first leg
+  kPool,    // handshake legs run on crypto processors, until the handshake ends
+};
+
+struct ExecutiveOptions {
+  unsigned processors = 0;  // 0: one per core this process may use
+  Placement placement = Placement::kInline;
+  unsigned crypto_processors = 0;  // kPool only; 0: as many as processors
+  std::uint32_t queue_depth = 4096;  // accepted and unfinished calls per processor
+  unsigned notify_threads_max = 256;
+  bool pin = false;
+  std::vector<std::string> roles;  // processor i gets roles[i mod size]; empty: "io"
+  RingFactory ring_factory;
+};
+
+struct ExecutiveStatistics {
+  std::uint64_t accepted = 0;
+  std::uint64_t refused = 0;
+  std::uint64_t completed = 0;
+  std::uint64_t in_flight = 0;
+  std::uint64_t callbacks = 0;
+  std::uint64_t suspended = 0;
+  unsigned notify_threads = 0;
+  unsigned notify_threads_peak = 0;
+};
+
+class Executive {
+ public:
+  enum class Admission : std::uint8_t { kAccepted, kQueueFull, kStopping };
+  // kAlways is for teardown (Delete, FreeCredentials), whose result callers ignore by custom.
+  enum class Bound : std::uint8_t { kBounded, kAlways };
+
+  explicit Executive(AsyncContextTable& contexts);
+  ~Executive();
+
+  // Passive level. On failure nothing is left running.
+  Status Start(const ExecutiveOptions& options);
+  // Refuses new calls, completes what was accepted, delivers every callback, ends the threads.
+  // Passive level, not from a callback.
+  void Stop();
+
+  // A prepared request whose async context BeginSubmit has claimed. kAccepted: it will complete
+  // exactly once. Otherwise nothing happened and the caller abandons it. Any level, never blocks.
+  Admission Submit(Request& request, Bound bound = Bound::kBounded);
+  // Runs a prepared request of TakeRequest for a synchronous caller and waits for its end. Passive
+  // level; the caller gives the request back. False: stopping, the request did not run.
+  bool SubmitAndWait(Request& request);
+  // From Run: the context's handshake is over; under kPool its work moves to who submitted.
+  void MoveHome(Request& request);
+
+  const std::vector<std::unique_ptr<Processor>>& processors() const { return processors_; }
+  AsyncContextTable& contexts() { return contexts_; }
+  ExecutiveStatistics Statistics() const;
+
+ private:
+  friend class Processor;
+  friend class ResumeToken;
+
+  void Execute(Request& request);
+  void Complete(Request& request);
+  void DeliverOnProcessor(Request& request);
+  void FinishStrand(Strand* strand);
+  Admission Enter(Request& request, Bound bound);
+  Processor& Route(Request& request);
+  Processor& NextIo();
+  static void CallbackEnded(void* self);
+
+  AsyncContextTable& contexts_;
+
+  // Fixed between Start and Stop.
+  ExecutiveOptions options_;
+  std::vector<std::unique_ptr<Processor>> processors_;  // I/O ones first, then crypto ones
+  unsigned io_processors_ = 0;
+  std::unique_ptr<NotificationPool> notification_pool_;
+
+  // Shared. A call is inside from its acceptance until its callback has returned.
+  Rundown calls_;
+  std::atomic<std::uint64_t> next_io_{0};
+  std::atomic<std::uint64_t> next_crypto_{0};
+  std::atomic<std::uint64_t> accepted_{0};
+  std::atomic<std::uint64_t> refused_{0};
+  std::atomic<std::uint64_t> completed_{0};
+};
+
+}  // namespace ktlsim::executive

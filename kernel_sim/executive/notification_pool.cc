@@ -1,0 +1,147 @@
+#include "kernel_sim/executive/notification_pool.h"
+
+#include <chrono>
+#include <system_error>
+
+#include "kernel_sim/base/assert.h"
+#include "kernel_sim/base/clock.h"
+#include "kernel_sim/base/level.h"
+
+namespace ktlsim::executive {
+namespace {
+
+thread_local bool in_callback = false;
+
+}  // namespace
+
+NotificationPool::NotificationPool(AsyncContextTable& contexts, const Options& options, Ended ended,
+                                   void* context)
+    : contexts_(contexts), options_(options), ended_(ended), ended_context_(context) {}
+
+NotificationPool::~NotificationPool() {
+  MutexLock lock(mutex_);
+  KTLSIM_ASSERT(threads_ == 0 && queue_.empty());
+}
+
+bool NotificationPool::InCallback() { return in_callback; }
+
+bool NotificationPool::Start() {
+  MutexLock lock(mutex_);
+  stopping_ = false;
+  for (unsigned i = 0; i < options_.threads_min; ++i) {
+    if (!StartThread() && i == 0) return false;
+  }
+  try {
+    keeper_thread_ = std::thread([this] { KeeperMain(); });
+  } catch (const std::system_error&) {
+    return false;
+  }
+  return true;
+}
+
+void NotificationPool::Stop() {
+  KTLSIM_ASSERT(CurrentLevel() == Level::kPassive && !in_callback);
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+    work_.notify_all();
+    keeper_.notify_all();
+  }
+  if (keeper_thread_.joinable()) keeper_thread_.join();
+  MutexLock lock(mutex_);
+  while (threads_ != 0) drained_.wait(mutex_);
+}
+
+// Detached, and counted: Stop waits for the count.
+bool NotificationPool::StartThread() {
+  try {
+    std::thread([this] { ThreadMain(); }).detach();
+  } catch (const std::system_error&) {
+    return false;
+  }
+  ++threads_;
+  threads_now_.store(threads_, std::memory_order_relaxed);
+  if (threads_ > threads_peak_.load(std::memory_order_relaxed)) {
+    threads_peak_.store(threads_, std::memory_order_relaxed);
+  }
+  return true;
+}
+
+void NotificationPool::Enqueue(Request& request) {
+  request.enqueued_ns_ = MonotonicClock::Now();
+  bool wake_thread = false;
+  bool wake_keeper = false;
+  {
+    MutexLock lock(mutex_);
+    queue_.PushBack(request);
+    wake_thread = free_ != 0;
+    wake_keeper = keeper_asleep_ && free_ < queue_.size();
+  }
+  if (wake_thread) work_.notify_one();
+  if (wake_keeper) keeper_.notify_one();
+}
+
+void NotificationPool::ThreadMain() {
+  pthread_setname_np(pthread_self(), "ktlsim-notify");
+  mutex_.lock();
+  for (;;) {
+    if (Request* request = queue_.PopFront()) {
+      mutex_.unlock();
+      Deliver(*request);
+      mutex_.lock();
+      continue;
+    }
+    if (stopping_) break;
+    ++free_;
+    const auto idle = std::chrono::nanoseconds(options_.idle_ns);
+    const bool timed_out = work_.wait_for(mutex_, idle) == std::cv_status::timeout;
+    --free_;
+    if (timed_out && queue_.empty() && !stopping_ && threads_ > options_.threads_min) break;
+  }
+  --threads_;
+  threads_now_.store(threads_, std::memory_order_relaxed);
+  // Under the lock: Stop may destroy the pool as soon as it sees zero.
+  if (threads_ == 0) drained_.notify_all();
+  mutex_.unlock();
+}
+
+void NotificationPool::Deliver(Request& request) {
+  const AsyncContextTable::Notification notification = contexts_.EnterCallback(*request.context_);
+  // The context, and `request` with it, may now be reused by its owner.
+  in_callback = true;
+  notification.callback(reinterpret_cast<void*>(notification.handle), notification.data);
+  in_callback = false;
+  contexts_.FinishCallback(notification);
+  delivered_.fetch_add(1, std::memory_order_relaxed);
+  ended_(ended_context_);
+}
+
+bool NotificationPool::NeedsThread() const {
+  return free_ < queue_.size() && threads_ < options_.threads_max;
+}
+
+void NotificationPool::KeeperMain() {
+  pthread_setname_np(pthread_self(), "ktlsim-keeper");
+  mutex_.lock();
+  while (!stopping_ || !queue_.empty()) {
+    if (!NeedsThread()) {
+      if (stopping_) break;
+      keeper_asleep_ = true;
+      keeper_.wait(mutex_);
+      keeper_asleep_ = false;
+      continue;
+    }
+    const std::uint64_t due = queue_.front()->enqueued_ns_ + options_.patience_ns;
+    const std::uint64_t now = MonotonicClock::Now();
+    if (now < due) {
+      keeper_.wait_for(mutex_, std::chrono::nanoseconds(due - now));
+      continue;
+    }
+    if (!StartThread()) keeper_.wait_for(mutex_, std::chrono::milliseconds(10));
+    // Give the new thread its chance before judging again.
+    if (NeedsThread()) keeper_.wait_for(mutex_, std::chrono::nanoseconds(options_.patience_ns));
+  }
+  mutex_.unlock();
+}
+
+}  // namespace ktlsim::executive

@@ -1,0 +1,131 @@
+#include "kernel_sim/executive/object_table.h"
+
+#include <new>
+
+#include "kernel_sim/base/assert.h"
+
+namespace ktlsim::executive {
+namespace {
+
+constexpr std::uint64_t kOpen = std::uint64_t{1} << 32;
+constexpr std::uint64_t kReferences = kOpen - 1;
+constexpr unsigned kGenerationShift = 33;
+// 30 bits, so that no half of a handle can become all ones.
+constexpr std::uint64_t kGenerations = std::uint64_t{1} << 30;
+
+std::uint64_t GenerationOf(std::uint64_t word) { return word >> kGenerationShift; }
+
+}  // namespace
+
+void Object::AddReference() {
+  ObjectTable::Slot* slot = table_->SlotAt(index_);
+  const std::uint64_t before = slot->word.fetch_add(1, std::memory_order_relaxed);
+  KTLSIM_ASSERT((before & kReferences) != 0);
+}
+
+void Object::Release() {
+  ObjectTable* table = table_;
+  const std::uint32_t index = index_;
+  ObjectTable::Slot* slot = table->SlotAt(index);
+  // Acquire-release: the destroyer sees what every other holder did.
+  const std::uint64_t before = slot->word.fetch_sub(1, std::memory_order_acq_rel);
+  KTLSIM_ASSERT((before & kReferences) != 0);
+  if ((before & kReferences) != 1) return;
+  KTLSIM_ASSERT((before & kOpen) == 0);
+  table->Retire(*slot, index);
+}
+
+ObjectTable::ObjectTable(std::uint32_t capacity)
+    : capacity_(capacity),
+      chunks_(new std::atomic<Slot*>[(capacity + kChunkSlots - 1) / kChunkSlots]()) {}
+
+ObjectTable::~ObjectTable() {
+  KTLSIM_ASSERT(live() == 0);
+  for (std::uint32_t i = 0; i < (capacity_ + kChunkSlots - 1) / kChunkSlots; ++i) {
+    delete[] chunks_[i].load(std::memory_order_relaxed);
+  }
+}
+
+ObjectTable::Slot* ObjectTable::SlotAt(std::uint32_t index) const {
+  Slot* chunk = chunks_[index / kChunkSlots].load(std::memory_order_acquire);
+  return chunk == nullptr ? nullptr : &chunk[index % kChunkSlots];
+}
+
+ObjectTable::Slot* ObjectTable::SlotOf(Handle handle) const {
+  const std::uint64_t index_plus_one = handle & kReferences;
+  if (index_plus_one == 0 || index_plus_one > capacity_) return nullptr;
+  return SlotAt(static_cast<std::uint32_t>(index_plus_one - 1));
+}
+
+bool ObjectTable::TakeFreeIndex(std::uint32_t* index) {
+  MutexLock lock(mutex_);
+  if (!free_.empty()) {
+    *index = free_.back();
+    free_.pop_back();
+    return true;
+  }
+  if (grown_ == capacity_) return false;
+  if (grown_ % kChunkSlots == 0) {
+    // Room for every index first: giving one back must never fail.
+    try {
+      free_.reserve(grown_ + kChunkSlots);
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+    Slot* chunk = new (std::nothrow) Slot[kChunkSlots];
+    if (chunk == nullptr) return false;
+    chunks_[grown_ / kChunkSlots].store(chunk, std::memory_order_release);
+  }
+  *index = grown_++;
+  return true;
+}
+
+ObjectTable::Handle ObjectTable::Insert(std::unique_ptr<Object>& object) {
+  std::uint32_t index = 0;
+  if (!TakeFreeIndex(&index)) return 0;
+  Slot* slot = SlotAt(index);
+  object->table_ = this;
+  object->index_ = index;
+  slot->object = object.release();
+  live_.fetch_add(1, std::memory_order_relaxed);
+  const std::uint64_t generation = GenerationOf(slot->word.load(std::memory_order_relaxed));
+  // Release publishes the object to whoever looks the handle up.
+  slot->word.store((generation << kGenerationShift) | kOpen | 1, std::memory_order_release);
+  return (generation << 32) | (std::uint64_t{index} + 1);
+}
+
+Object* ObjectTable::Lookup(Handle handle) {
+  Slot* slot = SlotOf(handle);
+  if (slot == nullptr) return nullptr;
+  std::uint64_t word = slot->word.load(std::memory_order_relaxed);
+  do {
+    if (GenerationOf(word) != handle >> 32 || (word & kOpen) == 0) return nullptr;
+  } while (!slot->word.compare_exchange_weak(word, word + 1, std::memory_order_acquire,
+                                             std::memory_order_relaxed));
+  return slot->object;
+}
+
+bool ObjectTable::Close(Handle handle, Object** object) {
+  Slot* slot = SlotOf(handle);
+  if (slot == nullptr) return false;
+  std::uint64_t word = slot->word.load(std::memory_order_relaxed);
+  do {
+    if (GenerationOf(word) != handle >> 32 || (word & kOpen) == 0) return false;
+  } while (!slot->word.compare_exchange_weak(word, word & ~kOpen, std::memory_order_acq_rel,
+                                             std::memory_order_relaxed));
+  *object = slot->object;
+  return true;
+}
+
+void ObjectTable::Retire(Slot& slot, std::uint32_t index) {
+  delete slot.object;
+  slot.object = nullptr;
+  const std::uint64_t generation =
+      (GenerationOf(slot.word.load(std::memory_order_relaxed)) + 1) % kGenerations;
+  slot.word.store(generation << kGenerationShift, std::memory_order_release);
+  live_.fetch_sub(1, std::memory_order_relaxed);
+  MutexLock lock(mutex_);
+  free_.push_back(index);
+}
+
+}  // namespace ktlsim::executive

@@ -1,0 +1,120 @@
+// ObjectTable: handles for security contexts and credentials. A handle is an index and a
+// generation, never an address, so a stale or made-up one is an ordinary error.
+//
+// Reference counts live in the table's slots, whose memory is never given back: that is what makes
+// "look up and add a reference" safe against a concurrent close, without a lock.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "kernel_sim/base/mutex.h"
+
+namespace ktlsim::executive {
+
+class ObjectTable;
+
+// What a handle stands for. Lives until its handle is closed and its last reference dropped.
+class Object {
+ public:
+  Object() = default;
+  Object(const Object&) = delete;
+  Object& operator=(const Object&) = delete;
+  virtual ~Object() = default;
+
+  // Only while holding a reference. Any thread, any level.
+  void AddReference();
+  // Destroys the object when it was the last one.
+  void Release();
+
+ private:
+  friend class ObjectTable;
+  ObjectTable* table_ = nullptr;
+  std::uint32_t index_ = 0;
+};
+
+// A counted reference, as a value.
+template <typename T>
+class Reference {
+ public:
+  Reference() = default;
+  // Takes over a reference that is already counted.
+  explicit Reference(T* counted) : object_(counted) {}
+  Reference(const Reference& other) : object_(other.object_) {
+    if (object_ != nullptr) object_->AddReference();
+  }
+  Reference(Reference&& other) noexcept : object_(other.object_) { other.object_ = nullptr; }
+  Reference& operator=(Reference other) noexcept {
+    std::swap(object_, other.object_);
+    return *this;
+  }
+  ~Reference() { Reset(); }
+
+  T* get() const { return object_; }
+  T* operator->() const { return object_; }
+  T& operator*() const { return *object_; }
+  explicit operator bool() const { return object_ != nullptr; }
+  // The caller takes over the count.
+  T* Detach() {
+    T* object = object_;
+    object_ = nullptr;
+    return object;
+  }
+  void Reset() {
+    if (T* object = Detach()) object->Release();
+  }
+
+ private:
+  T* object_ = nullptr;
+};
+
+class ObjectTable {
+ public:
+  using Handle = std::uint64_t;  // 0 is never a handle; neither half is ever all ones
+
+  // At most `capacity` live objects.
+  explicit ObjectTable(std::uint32_t capacity = 1U << 22);
+  ~ObjectTable();
+  ObjectTable(const ObjectTable&) = delete;
+  ObjectTable& operator=(const ObjectTable&) = delete;
+
+  // Takes ownership; the handle holds one reference. On failure (table full, out of memory) answers
+  // 0 and `object` is left as it was.
+  Handle Insert(std::unique_ptr<Object>& object);
+  // A counted reference, or nullptr for a handle that is closed, stale or made up.
+  Object* Lookup(Handle handle);
+  // The handle dies. True for exactly one caller, who then owns the handle's reference and must
+  // Release it.
+  bool Close(Handle handle, Object** object);
+
+  std::uint32_t live() const { return live_.load(std::memory_order_relaxed); }
+
+ private:
+  friend class Object;
+
+  // word: generation (31 bits) | open (1) | references (32).
+  struct Slot {
+    std::atomic<std::uint64_t> word{0};
+    Object* object = nullptr;
+  };
+  static constexpr std::uint32_t kChunkSlots = 1024;
+  using Chunk = std::unique_ptr<Slot[]>;
+
+  Slot* SlotAt(std::uint32_t index) const;
+  Slot* SlotOf(Handle handle) const;
+  bool TakeFreeIndex(std::uint32_t* index) KTLSIM_EXCLUDES(mutex_);
+  void Retire(Slot& slot, std::uint32_t index) KTLSIM_EXCLUDES(mutex_);
+
+  const std::uint32_t capacity_;
+  std::unique_ptr<std::atomic<Slot*>[]> chunks_;  // published once each, never replaced
+  std::atomic<std::uint32_t> live_{0};
+
+  Mutex mutex_;
+  std::vector<std::uint32_t> free_ KTLSIM_GUARDED_BY(mutex_);
+  std::uint32_t grown_ KTLSIM_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace ktlsim::executive

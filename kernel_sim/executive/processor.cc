@@ -1,0 +1,166 @@
+#include "kernel_sim/executive/processor.h"
+
+#include <sched.h>
+
+#include <system_error>
+#include <utility>
+
+#include "kernel_sim/base/assert.h"
+#include "kernel_sim/base/level.h"
+#include "kernel_sim/executive/executive.h"
+
+namespace ktlsim::executive {
+namespace {
+
+thread_local Processor* current_processor = nullptr;
+
+// Written by one thread only: a plain add, visible to readers.
+void Count(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) {
+  counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+Processor* Processor::Current() { return current_processor; }
+
+Processor::Processor(Executive& executive, unsigned index, std::string role, int pinned_cpu)
+    : executive_(executive), index_(index), role_(std::move(role)), pinned_cpu_(pinned_cpu) {}
+
+Processor::~Processor() { KTLSIM_ASSERT(!thread_.joinable()); }
+
+Status Processor::Start(const RingFactory& factory) {
+  KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
+  try {
+    thread_ = std::thread([this, factory] { Main(factory); });
+  } catch (const std::system_error& error) {
+    return IoError(error.code().value(), "start a processor's thread");
+  }
+  started_.wait(0);
+  if (started_.load() == 2) {
+    thread_.join();
+    return start_failure_;
+  }
+  return {};
+}
+
+void Processor::Stop() {
+  if (!thread_.joinable()) return;
+  WorkItem wake([](WorkItem&) {});
+  stopping_.store(true, std::memory_order_release);
+  ring_->Post(wake);
+  thread_.join();
+}
+
+void Processor::Main(const RingFactory& factory) {
+  current_processor = this;
+  pthread_setname_np(pthread_self(), ("ktlsim-" + role_.substr(0, 8)).c_str());
+  if (pinned_cpu_ >= 0) {
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    CPU_SET(static_cast<unsigned>(pinned_cpu_), &cpus);
+    // A refused pin costs speed, not correctness.
+    static_cast<void>(pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus));
+  }
+  Result<std::unique_ptr<io::Ring>> ring = factory();
+  if (!ring.ok() || pthread_getcpuclockid(pthread_self(), &cpu_clock_) != 0) {
+    start_failure_ = ring.ok() ? ResourceError("thread clock") : ring.status();
+    started_.store(2);
+    started_.notify_one();
+    return;
+  }
+  ring_ = std::move(*ring);
+  started_.store(1);
+  started_.notify_one();
+  while (!stopping_.load(std::memory_order_acquire)) {
+    ring_->Turn(HasWork() ? 0 : io::kWaitForever);
+    RunLanes();
+  }
+  KTLSIM_ASSERT(!HasWork());
+  ring_.reset();
+  current_processor = nullptr;
+}
+
+bool Processor::HasWork() const {
+  return !lanes_[0].empty() || !lanes_[1].empty() || !notifications_.empty();
+}
+
+void Processor::RunLanes() {
+  ScopedLevel dispatch(Level::kDispatch);
+  DeliverNotifications();
+  Request::Queue& records = lanes_[static_cast<std::size_t>(Lane::kRecord)];
+  Request::Queue& handshakes = lanes_[static_cast<std::size_t>(Lane::kHandshake)];
+  for (int budget = kRecordBudget; budget > 0; --budget) {
+    Request* request = records.PopFront();
+    if (request == nullptr) break;
+    Count(records_run_);
+    executive_.Execute(*request);
+    DeliverNotifications();
+  }
+  if (Request* request = handshakes.PopFront()) {
+    Count(handshakes_run_);
+    executive_.Execute(*request);
+    DeliverNotifications();
+  }
+}
+
+void Processor::DeliverNotifications() {
+  while (Request* request = notifications_.PopFront()) {
+    Count(callbacks_);
+    executive_.DeliverOnProcessor(*request);
+  }
+}
+
+void Processor::Accept(Request& request) {
+  if (request.phase_ == Request::Phase::kToNotify) {
+    notifications_.PushBack(request);
+  } else {
+    lanes_[static_cast<std::size_t>(request.lane_)].PushBack(request);
+  }
+}
+
+void Processor::Schedule(Request& request) {
+  request.phase_ = Request::Phase::kToLane;
+  request.target_ = this;
+  if (current_processor == this) {
+    Accept(request);
+  } else {
+    ring_->Post(request);
+  }
+}
+
+void Processor::ScheduleNotification(Request& request) {
+  request.phase_ = Request::Phase::kToNotify;
+  request.target_ = this;
+  if (current_processor == this) {
+    Accept(request);
+  } else {
+    ring_->Post(request);
+  }
+}
+
+void Request::Arrive(WorkItem& item) {
+  auto& request = static_cast<Request&>(item);
+  request.target_->Accept(request);
+}
+
+bool Processor::Admit(std::uint32_t depth_max) {
+  if (depth_.fetch_add(1, std::memory_order_relaxed) < depth_max) return true;
+  depth_.fetch_sub(1, std::memory_order_relaxed);
+  return false;
+}
+
+ProcessorStatistics Processor::Statistics() const {
+  return {.records_run = records_run_.load(std::memory_order_relaxed),
+          .handshakes_run = handshakes_run_.load(std::memory_order_relaxed),
+          .suspended = suspended_.load(std::memory_order_relaxed),
+          .callbacks = callbacks_.load(std::memory_order_relaxed)};
+}
+
+std::uint64_t Processor::CpuNs() const {
+  timespec time{};
+  if (clock_gettime(cpu_clock_, &time) != 0) return 0;
+  return static_cast<std::uint64_t>(time.tv_sec) * kNsPerSecond +
+         static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+}  // namespace ktlsim::executive

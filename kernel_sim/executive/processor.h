@@ -1,0 +1,103 @@
+// Processor: one thread and one ring. It reaps completions, runs its two lanes, submits.
+//
+// Record work runs before handshake work, with a budget so that neither starves: a handshake costs
+// 100 to 200 us, a record under 1 us, and in one queue the established connections would wait
+// behind every handshake. Between two handshakes the ring is looked at again.
+#pragma once
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "io/ring.h"
+#include "kernel_sim/executive/request.h"
+
+namespace ktlsim::executive {
+
+class Executive;
+
+using RingFactory = std::function<Result<std::unique_ptr<io::Ring>>()>;
+
+struct ProcessorStatistics {
+  std::uint64_t records_run = 0;
+  std::uint64_t handshakes_run = 0;
+  std::uint64_t suspended = 0;  // right now
+  std::uint64_t callbacks = 0;  // delivered on this processor
+};
+
+class Processor {
+ public:
+  // `role` is a name for reports and for the threads' names: "io", "crypto", "server", ...
+  Processor(Executive& executive, unsigned index, std::string role, int pinned_cpu);
+  ~Processor();
+
+  // Starts the thread, which makes its ring. Passive level.
+  Status Start(const RingFactory& factory);
+  // Nothing may be in flight. Passive level.
+  void Stop();
+
+  // The processor whose thread this is, or null.
+  static Processor* Current();
+
+  unsigned index() const { return index_; }
+  const std::string& role() const { return role_; }
+  Executive& executive() const { return executive_; }
+  io::Ring& ring() const { return *ring_; }
+  ProcessorStatistics Statistics() const;
+  // CPU time of the processor's thread.
+  std::uint64_t CpuNs() const;
+
+  // Brings `request` to its lane here. Any thread, any level.
+  void Schedule(Request& request);
+  // Delivers the callback of a published request here, after the current job.
+  void ScheduleNotification(Request& request);
+
+  // Admission: how many accepted calls are counted here. Any thread.
+  bool Admit(std::uint32_t depth_max);
+  void AdmitAlways() { depth_.fetch_add(1, std::memory_order_relaxed); }
+  void Retire() { depth_.fetch_sub(1, std::memory_order_relaxed); }
+  std::uint32_t depth() const { return depth_.load(std::memory_order_relaxed); }
+
+ private:
+  friend class Request;
+  friend class ResumeToken;
+  friend class Executive;
+
+  static constexpr int kRecordBudget = 64;
+
+  void Main(const RingFactory& factory);
+  void RunLanes();
+  void DeliverNotifications();
+  void Accept(Request& request);  // on this thread: to lane or to notification
+  bool HasWork() const;
+
+  // Fixed after construction.
+  Executive& executive_;
+  const unsigned index_;
+  const std::string role_;
+  const int pinned_cpu_;
+
+  // Owned by the processor's thread.
+  Request::Queue lanes_[2];
+  Request::Queue notifications_;
+
+  // Shared.
+  std::unique_ptr<io::Ring> ring_;  // set before Start returns, destroyed by the thread
+  std::thread thread_;
+  std::atomic<int> started_{0};  // 0 not yet, 1 yes, 2 failed
+  Status start_failure_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<std::uint32_t> depth_{0};
+  clockid_t cpu_clock_{};
+  std::atomic<std::uint64_t> records_run_{0};
+  std::atomic<std::uint64_t> handshakes_run_{0};
+  std::atomic<std::uint64_t> suspended_{0};
+  std::atomic<std::uint64_t> callbacks_{0};
+};
+
+}  // namespace ktlsim::executive

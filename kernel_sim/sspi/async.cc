@@ -1,0 +1,240 @@
+// The asynchronous functions: async contexts, and the operations that are queued.
+//
+// Each operation claims its async context, prepares the request that belongs to it, and submits.
+// A refusal at any point puts everything back: no callback, and the context stays idle.
+
+#include <ktlsim/sspi_ext.h>
+#include <sspi.h>
+
+#include <new>
+#include <utility>
+
+#include "kernel_sim/executive/async_context.h"
+#include "kernel_sim/executive/executive.h"
+#include "kernel_sim/executive/misuse.h"
+#include "kernel_sim/sspi/calls.h"
+#include "kernel_sim/sspi/runtime.h"
+#include "kernel_sim/sspi/text.h"
+
+namespace ktlsim::sspi {
+namespace {
+
+using executive::AsyncHandle;
+using executive::AsyncResult;
+using executive::Executive;
+using executive::Request;
+
+AsyncHandle HandleOf(SspiAsyncContext* context) { return reinterpret_cast<AsyncHandle>(context); }
+executive::AsyncContextTable& Contexts() { return Runtime::Instance().async_contexts(); }
+
+// The one table from async-context results to SECURITY_STATUS (the contract's misuse matrix).
+SECURITY_STATUS ToStatus(AsyncResult result) {
+  switch (result) {
+    case AsyncResult::kOk:
+      return SEC_E_OK;
+    case AsyncResult::kInvalidHandle:
+      executive::ReportMisuse("null or stale async context");
+      return SEC_E_INVALID_HANDLE;
+    case AsyncResult::kInUse:
+      executive::ReportMisuse("async context is in flight");
+      return SEC_E_INVALID_PARAMETER;
+    case AsyncResult::kNotReinitialised:
+      executive::ReportMisuse("async context submitted again without reinit");
+      return SEC_E_INVALID_PARAMETER;
+    case AsyncResult::kNoCallback:
+      executive::ReportMisuse("operation needs a callback");
+      return SEC_E_INVALID_PARAMETER;
+    case AsyncResult::kNeverSubmitted:
+      executive::ReportMisuse("status of an async context that was never submitted");
+      return SEC_E_INVALID_PARAMETER;
+  }
+  return SEC_E_INTERNAL_ERROR;
+}
+
+// `prepare(request)` fills the request and answers a submission status.
+template <typename Prepare>
+SECURITY_STATUS SubmitAsync(SspiAsyncContext* context, bool callback_required,
+                            Executive::Bound bound, Prepare prepare) {
+  SECURITY_STATUS failure = SEC_E_OK;
+  Executive* executive = Runtime::Instance().Executive(&failure);
+  if (executive == nullptr) return failure;
+  Request* request = nullptr;
+  const AsyncResult claimed =
+      Contexts().BeginSubmit(HandleOf(context), callback_required, &request);
+  if (claimed != AsyncResult::kOk) return ToStatus(claimed);
+  SECURITY_STATUS status = SEC_E_INSUFFICIENT_MEMORY;
+  try {
+    status = prepare(*request);
+  } catch (const std::bad_alloc&) {
+    status = SEC_E_INSUFFICIENT_MEMORY;
+  }
+  if (status == SEC_E_OK) {
+    switch (executive->Submit(*request, bound)) {
+      case Executive::Admission::kAccepted:
+        return SEC_E_OK;
+      case Executive::Admission::kQueueFull:
+        status = SEC_E_INSUFFICIENT_MEMORY;
+        break;
+      case Executive::Admission::kStopping:
+        status = SEC_E_SHUTDOWN_IN_PROGRESS;
+        break;
+    }
+  }
+  Contexts().AbandonSubmit(*request);
+  return status;
+}
+
+template <typename String>
+SECURITY_STATUS AcquireAsync(SspiAsyncContext* context, String principal, String package, ULONG use,
+                             void* auth_data, PCredHandle credential, PTimeStamp expiry) {
+  return SubmitAsync(context, true, Executive::Bound::kBounded, [&](Request& request) {
+    return PrepareAcquire(request, {.principal = ToUtf8(principal),
+                                    .package = ToUtf8(package),
+                                    .use = use,
+                                    .auth_data = auth_data,
+                                    .credential = credential,
+                                    .expiry = expiry});
+  });
+}
+
+SECURITY_STATUS LegAsync(SspiAsyncContext* context, LegParameters parameters) {
+  return SubmitAsync(context, true, Executive::Bound::kBounded, [&](Request& request) {
+    return PrepareLeg(request, std::move(parameters));
+  });
+}
+
+}  // namespace
+}  // namespace ktlsim::sspi
+
+using namespace ktlsim;        // NOLINT: the C API below is this file's whole point
+using namespace ktlsim::sspi;  // NOLINT
+
+extern "C" {
+
+SspiAsyncContext* SspiCreateAsyncContext(void) {
+  return reinterpret_cast<SspiAsyncContext*>(Contexts().Create());
+}
+
+void SspiFreeAsyncContext(SspiAsyncContext* Handle) { Contexts().Free(HandleOf(Handle)); }
+
+NTSTATUS SspiReinitAsyncContext(SspiAsyncContext* Handle) {
+  switch (Contexts().Reinit(HandleOf(Handle))) {
+    case AsyncResult::kOk:
+      return STATUS_SUCCESS;
+    case AsyncResult::kInUse:
+      executive::ReportMisuse("reinit of an async context in flight");
+      return STATUS_DEVICE_BUSY;
+    case AsyncResult::kInvalidHandle:
+    case AsyncResult::kNotReinitialised:
+    case AsyncResult::kNoCallback:
+    case AsyncResult::kNeverSubmitted:
+      break;
+  }
+  executive::ReportMisuse("reinit of a null or stale async context");
+  return STATUS_INVALID_HANDLE;
+}
+
+SECURITY_STATUS SspiSetAsyncNotifyCallback(SspiAsyncContext* Context,
+                                           SspiAsyncNotifyCallback Callback, void* CallbackData) {
+  // Same calling convention; the runtime does not know the opaque type.
+  const auto callback = reinterpret_cast<executive::NotifyCallback>(Callback);
+  return ToStatus(Contexts().SetCallback(HandleOf(Context), callback, CallbackData));
+}
+
+BOOLEAN SspiAsyncContextRequiresNotify(SspiAsyncContext* AsyncContext) {
+  return Contexts().RequiresNotify(HandleOf(AsyncContext)) ? TRUE : FALSE;
+}
+
+SECURITY_STATUS SspiGetAsyncCallStatus(SspiAsyncContext* Handle) {
+  std::int32_t status = 0;
+  const AsyncResult result = Contexts().GetStatus(HandleOf(Handle), &status);
+  if (result == AsyncResult::kOk) return status;
+  return result == AsyncResult::kInUse ? SEC_I_ASYNC_CALL_PENDING : ToStatus(result);
+}
+
+SECURITY_STATUS KtlsimSetNotifyMode(SspiAsyncContext* Context, ULONG Mode) {
+  if (Mode != KTLSIM_NOTIFY_POOL && Mode != KTLSIM_NOTIFY_ON_PROCESSOR) {
+    return SEC_E_INVALID_PARAMETER;
+  }
+  const auto mode = Mode == KTLSIM_NOTIFY_POOL ? executive::NotifyMode::kPool
+                                               : executive::NotifyMode::kOnProcessor;
+  return ToStatus(Contexts().SetMode(HandleOf(Context), mode));
+}
+
+SECURITY_STATUS SspiAcquireCredentialsHandleAsyncA(SspiAsyncContext* AsyncContext,
+                                                   LPSTR pszPrincipal, LPSTR pszPackage,
+                                                   ULONG fCredentialUse, void*, void* pAuthData,
+                                                   SEC_GET_KEY_FN, void*, PCredHandle phCredential,
+                                                   PTimeStamp ptsExpiry) {
+  return AcquireAsync<const char*>(AsyncContext, pszPrincipal, pszPackage, fCredentialUse,
+                                   pAuthData, phCredential, ptsExpiry);
+}
+
+SECURITY_STATUS SspiAcquireCredentialsHandleAsyncW(SspiAsyncContext* AsyncContext,
+                                                   LPWSTR pszPrincipal, LPWSTR pszPackage,
+                                                   ULONG fCredentialUse, void*, void* pAuthData,
+                                                   SEC_GET_KEY_FN, void*, PCredHandle phCredential,
+                                                   PTimeStamp ptsExpiry) {
+  return AcquireAsync<const SEC_WCHAR*>(AsyncContext, pszPrincipal, pszPackage, fCredentialUse,
+                                        pAuthData, phCredential, ptsExpiry);
+}
+
+SECURITY_STATUS SspiInitializeSecurityContextAsyncA(
+    SspiAsyncContext* AsyncContext, PCredHandle phCredential, PCtxtHandle phContext,
+    LPSTR pszTargetName, ULONG fContextReq, ULONG, ULONG, PSecBufferDesc pInput, ULONG,
+    PCtxtHandle phNewContext, PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
+    PTimeStamp ptsExpiry) {
+  return LegAsync(AsyncContext, {Direction::kOutbound, phCredential, phContext,
+                                 ToUtf8(static_cast<const char*>(pszTargetName)), fContextReq,
+                                 pInput, phNewContext, pOutput, pfContextAttr, ptsExpiry});
+}
+
+SECURITY_STATUS SspiInitializeSecurityContextAsyncW(
+    SspiAsyncContext* AsyncContext, PCredHandle phCredential, PCtxtHandle phContext,
+    LPWSTR pszTargetName, ULONG fContextReq, ULONG, ULONG, PSecBufferDesc pInput, ULONG,
+    PCtxtHandle phNewContext, PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
+    PTimeStamp ptsExpiry) {
+  return LegAsync(AsyncContext, {Direction::kOutbound, phCredential, phContext,
+                                 ToUtf8(static_cast<const SEC_WCHAR*>(pszTargetName)), fContextReq,
+                                 pInput, phNewContext, pOutput, pfContextAttr, ptsExpiry});
+}
+
+SECURITY_STATUS SspiAcceptSecurityContextAsync(SspiAsyncContext* AsyncContext,
+                                               PCredHandle phCredential, PCtxtHandle phContext,
+                                               PSecBufferDesc pInput, ULONG fContextReq, ULONG,
+                                               PCtxtHandle phNewContext, PSecBufferDesc pOutput,
+                                               KtlsimUlongOut pfContextAttr, PTimeStamp ptsExpiry) {
+  return LegAsync(AsyncContext,
+                  {Direction::kInbound, phCredential, phContext, std::string(), fContextReq, pInput,
+                   phNewContext, pOutput, pfContextAttr, ptsExpiry});
+}
+
+SECURITY_STATUS SspiFreeCredentialsHandleAsync(SspiAsyncContext* AsyncContext,
+                                               PCredHandle phCredential) {
+  return SubmitAsync(
+      AsyncContext, true, Executive::Bound::kAlways,
+      [&](Request& request) { return PrepareFreeCredentials(request, phCredential); });
+}
+
+SECURITY_STATUS SspiDeleteSecurityContextAsync(SspiAsyncContext* AsyncContext,
+                                               PCtxtHandle phContext) {
+  return SubmitAsync(AsyncContext, false, Executive::Bound::kAlways,
+                     [&](Request& request) { return PrepareDelete(request, phContext); });
+}
+
+SECURITY_STATUS SspiEncryptMessageAsync(SspiAsyncContext* AsyncContext, PCtxtHandle phContext,
+                                        ULONG fQOP, PSecBufferDesc pMessage, ULONG MessageSeqNo) {
+  return SubmitAsync(AsyncContext, true, Executive::Bound::kBounded, [&](Request& request) {
+    return PrepareEncrypt(request, phContext, fQOP, pMessage, MessageSeqNo);
+  });
+}
+
+SECURITY_STATUS SspiDecryptMessageAsync(SspiAsyncContext* AsyncContext, PCtxtHandle phContext,
+                                        PSecBufferDesc pMessage, ULONG MessageSeqNo,
+                                        KtlsimUlongOut pfQOP) {
+  return SubmitAsync(AsyncContext, true, Executive::Bound::kBounded, [&](Request& request) {
+    return PrepareDecrypt(request, phContext, pMessage, MessageSeqNo, pfQOP);
+  });
+}
+
+}  // extern "C"

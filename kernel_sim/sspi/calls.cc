@@ -1,0 +1,270 @@
+#include "kernel_sim/sspi/calls.h"
+
+#include <memory>
+#include <new>
+#include <utility>
+
+#include "kernel_sim/executive/executive.h"
+#include "kernel_sim/sspi/handles.h"
+#include "kernel_sim/sspi/objects.h"
+#include "kernel_sim/sspi/runtime.h"
+
+namespace ktlsim::sspi {
+namespace {
+
+using executive::Lane;
+using executive::Object;
+using executive::Reference;
+using executive::Request;
+using executive::RunResult;
+
+RunResult Finish(Request& request, SECURITY_STATUS status) {
+  request.set_status(status);
+  return RunResult::kCompleted;
+}
+
+// A reference to the same object, as the base class that a request keeps.
+Reference<Object> KeepAlive(const Reference<ContextObject>& context) {
+  return Reference<Object>(Reference<ContextObject>(context).Detach());
+}
+
+RunResult RunAcquire(Request& request) {
+  return Finish(request, AcquireNow(request.payload<AcquireParameters>()));
+}
+
+struct LegCall {
+  Reference<ContextObject> context;
+  Reference<CredentialObject> credential;
+  SecHandle handle;
+  bool first;
+  LegParameters parameters;
+};
+
+// Statuses after which the handle of a first leg exists: the call can or must be continued.
+bool LeavesContext(SECURITY_STATUS status) {
+  return (status >= 0) || status == SEC_E_BUFFER_TOO_SMALL || status == SEC_E_EXT_BUFFER_TOO_SMALL;
+}
+
+RunResult RunLeg(Request& request) {
+  auto& call = *request.payload<std::unique_ptr<LegCall>>();
+  LegParameters& parameters = call.parameters;
+  LegArguments arguments;
+  arguments.credential = call.credential ? &call.credential->credential() : nullptr;
+  arguments.target_name = parameters.target_name;
+  arguments.flags = parameters.flags;
+  arguments.input = parameters.input;
+  arguments.output = parameters.output;
+  arguments.request = &request;
+  const LegResult result = call.context->Leg(arguments);
+  if (result.suspended) return RunResult::kSuspended;
+  if (result.established) {
+    if (executive::Executive* executive = Runtime::Instance().ExecutiveIfRunning()) {
+      executive->MoveHome(request);
+    }
+  }
+  if (LeavesContext(result.status)) {
+    if (parameters.new_context != nullptr) *parameters.new_context = call.handle;
+  } else if (call.first) {
+    // Nobody has the handle, so nobody could delete the context.
+    CloseContext(&call.handle);
+  }
+  if (result.status >= 0) {
+    parameters.attributes.Store(result.attributes);
+    if (parameters.expiry != nullptr) parameters.expiry->QuadPart = result.expiry;
+  }
+  return Finish(request, result.status);
+}
+
+struct ContextCall {
+  Reference<ContextObject> context;
+};
+
+RunResult RunDelete(Request& request) {
+  request.payload<ContextCall>().context->Teardown();
+  return Finish(request, SEC_E_OK);
+}
+
+struct CredentialCall {
+  Reference<CredentialObject> credential;
+};
+
+RunResult RunFreeCredentials(Request& request) {
+  // The payload's reference, dropped before the status is published, is what frees it.
+  return Finish(request, SEC_E_OK);
+}
+
+struct RecordCall {
+  Reference<ContextObject> context;
+  PSecBufferDesc message;
+  ULONG sequence;
+  ULONG qop;
+  KtlsimUlongOut qop_out;
+};
+
+RunResult RunEncrypt(Request& request) {
+  auto& call = request.payload<RecordCall>();
+  return Finish(request, call.context->Encrypt(call.qop, *call.message, call.sequence));
+}
+
+RunResult RunDecrypt(Request& request) {
+  auto& call = request.payload<RecordCall>();
+  ULONG qop = 0;
+  const SECURITY_STATUS status = call.context->Decrypt(*call.message, call.sequence, &qop);
+  if (status >= 0) call.qop_out.Store(qop);
+  return Finish(request, status);
+}
+
+struct ControlCall {
+  Reference<ContextObject> context;
+  PSecBufferDesc token;
+  ControlKind kind;
+};
+
+RunResult RunControl(Request& request) {
+  auto& call = request.payload<ControlCall>();
+  const SECURITY_STATUS status = call.kind == ControlKind::kApplyControlToken
+                                     ? call.context->ApplyControlToken(*call.token)
+                                     : call.context->CompleteAuthToken(*call.token);
+  return Finish(request, status);
+}
+
+// A first leg makes its context here, so that the strand exists before anything is queued.
+SECURITY_STATUS CreateContext(const Reference<CredentialObject>& credential, Direction direction,
+                              SecHandle* handle, Reference<ContextObject>* result) {
+  std::unique_ptr<PackageContext> package_context;
+  const SECURITY_STATUS status =
+      credential->package().CreateContext(credential->credential(), &package_context);
+  if (status != SEC_E_OK) return status;
+  std::unique_ptr<Object> object(
+      new (std::nothrow) ContextObject(credential, direction, std::move(package_context)));
+  if (object == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
+  const executive::ObjectTable::Handle inserted =
+      Runtime::Instance().security_contexts().Insert(object);
+  if (inserted == 0) return SEC_E_INSUFFICIENT_MEMORY;
+  *handle = MakeContextHandle(inserted);
+  *result = LookupContext(handle);
+  return SEC_E_OK;
+}
+
+}  // namespace
+
+SECURITY_STATUS AcquireNow(const AcquireParameters& parameters) {
+  Runtime& runtime = Runtime::Instance();
+  Package* package = runtime.FindPackage(parameters.package);
+  if (package == nullptr) return SEC_E_SECPKG_NOT_FOUND;
+  const bool inbound = parameters.use == SECPKG_CRED_INBOUND;
+  // SECPKG_CRED_BOTH is not usable for TLS; 0 names no direction.
+  if (!inbound && parameters.use != SECPKG_CRED_OUTBOUND) return SEC_E_NO_CREDENTIALS;
+  AcquireArguments arguments;
+  arguments.direction = inbound ? Direction::kInbound : Direction::kOutbound;
+  arguments.principal = parameters.principal;
+  arguments.auth_data = parameters.auth_data;
+  std::unique_ptr<PackageCredential> credential;
+  const SECURITY_STATUS status = package->Acquire(arguments, &credential);
+  if (status != SEC_E_OK) return status;
+  if (parameters.credential == nullptr) return SEC_E_INVALID_PARAMETER;
+  const std::int64_t expiry = credential->expiry();
+  std::unique_ptr<Object> object(new (std::nothrow)
+                                     CredentialObject(*package, std::move(credential)));
+  if (object == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
+  const executive::ObjectTable::Handle handle = runtime.credentials().Insert(object);
+  if (handle == 0) return SEC_E_INSUFFICIENT_MEMORY;
+  *parameters.credential = MakeCredentialHandle(handle);
+  if (parameters.expiry != nullptr) parameters.expiry->QuadPart = expiry;
+  return SEC_E_OK;
+}
+
+SECURITY_STATUS PrepareAcquire(Request& request, AcquireParameters parameters) {
+  if (parameters.credential == nullptr) return SEC_E_INVALID_PARAMETER;
+  request.EmplacePayload<AcquireParameters>(std::move(parameters));
+  request.Prepare(Lane::kHandshake, &RunAcquire, nullptr, {});
+  return SEC_E_OK;
+}
+
+SECURITY_STATUS PrepareLeg(Request& request, LegParameters parameters) {
+  std::unique_ptr<LegCall> call(new (std::nothrow) LegCall());
+  if (call == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
+  if (parameters.credential != nullptr) {
+    call->credential = LookupCredential(parameters.credential);
+    if (!call->credential || call->credential->credential().direction() != parameters.direction) {
+      return SEC_E_INVALID_HANDLE;
+    }
+  }
+  call->first = parameters.context == nullptr;
+  if (call->first) {
+    if (!call->credential) return SEC_E_INVALID_HANDLE;
+    if (parameters.new_context == nullptr) return SEC_E_INVALID_PARAMETER;
+    const SECURITY_STATUS status =
+        CreateContext(call->credential, parameters.direction, &call->handle, &call->context);
+    if (status != SEC_E_OK) return status;
+  } else {
+    // By value: phNewContext may be the same variable.
+    call->handle = *parameters.context;
+    call->context = LookupContext(&call->handle);
+    if (!call->context || call->context->direction() != parameters.direction) {
+      return SEC_E_INVALID_HANDLE;
+    }
+  }
+  executive::Strand* strand = &call->context->strand();
+  Reference<Object> keep_alive = KeepAlive(call->context);
+  call->parameters = std::move(parameters);
+  request.EmplacePayload<std::unique_ptr<LegCall>>(std::move(call));
+  request.Prepare(Lane::kHandshake, &RunLeg, strand, std::move(keep_alive));
+  return SEC_E_OK;
+}
+
+SECURITY_STATUS PrepareDelete(Request& request, const SecHandle* context) {
+  Reference<ContextObject> object = CloseContext(context);
+  if (!object) return SEC_E_INVALID_HANDLE;
+  executive::Strand* strand = &object->strand();
+  Reference<Object> keep_alive = KeepAlive(object);
+  request.EmplacePayload<ContextCall>(std::move(object));
+  request.Prepare(Lane::kRecord, &RunDelete, strand, std::move(keep_alive));
+  return SEC_E_OK;
+}
+
+SECURITY_STATUS PrepareFreeCredentials(Request& request, const SecHandle* credential) {
+  Reference<CredentialObject> object = CloseCredential(credential);
+  if (!object) return SEC_E_INVALID_HANDLE;
+  request.EmplacePayload<CredentialCall>(std::move(object));
+  request.Prepare(Lane::kRecord, &RunFreeCredentials, nullptr, {});
+  return SEC_E_OK;
+}
+
+SECURITY_STATUS PrepareEncrypt(Request& request, const SecHandle* context, ULONG qop,
+                               PSecBufferDesc message, ULONG sequence) {
+  if (message == nullptr) return SEC_E_INVALID_PARAMETER;
+  Reference<ContextObject> object = LookupContext(context);
+  if (!object) return SEC_E_INVALID_HANDLE;
+  executive::Strand* strand = &object->strand();
+  Reference<Object> keep_alive = KeepAlive(object);
+  request.EmplacePayload<RecordCall>(
+      RecordCall{std::move(object), message, sequence, qop, nullptr});
+  request.Prepare(Lane::kRecord, &RunEncrypt, strand, std::move(keep_alive));
+  return SEC_E_OK;
+}
+
+SECURITY_STATUS PrepareDecrypt(Request& request, const SecHandle* context, PSecBufferDesc message,
+                               ULONG sequence, KtlsimUlongOut qop) {
+  if (message == nullptr) return SEC_E_INVALID_PARAMETER;
+  Reference<ContextObject> object = LookupContext(context);
+  if (!object) return SEC_E_INVALID_HANDLE;
+  executive::Strand* strand = &object->strand();
+  Reference<Object> keep_alive = KeepAlive(object);
+  request.EmplacePayload<RecordCall>(RecordCall{std::move(object), message, sequence, 0, qop});
+  request.Prepare(Lane::kRecord, &RunDecrypt, strand, std::move(keep_alive));
+  return SEC_E_OK;
+}
+
+SECURITY_STATUS PrepareControl(Request& request, const SecHandle* context, ControlKind kind,
+                               PSecBufferDesc token) {
+  Reference<ContextObject> object = LookupContext(context);
+  if (!object) return SEC_E_INVALID_HANDLE;
+  executive::Strand* strand = &object->strand();
+  Reference<Object> keep_alive = KeepAlive(object);
+  request.EmplacePayload<ControlCall>(ControlCall{std::move(object), token, kind});
+  request.Prepare(Lane::kRecord, &RunControl, strand, std::move(keep_alive));
+  return SEC_E_OK;
+}
+
+}  // namespace ktlsim::sspi

@@ -1,0 +1,58 @@
+// The operations as requests: what is captured at submit, and what runs on a processor.
+//
+// Asynchronous and synchronous functions share these; they differ only in who waits. Each Prepare
+// function checks arguments, resolves handles to references, copies strings, and fills `request`.
+// Its answer is a submission status: anything but SEC_E_OK means that nothing was queued and
+// nothing changed. Any level.
+#pragma once
+
+#include <sspi.h>
+
+#include <string>
+
+#include "kernel_sim/executive/request.h"
+#include "kernel_sim/sspi/packages/package.h"
+
+namespace ktlsim::sspi {
+
+struct AcquireParameters {
+  std::string principal;
+  std::string package;
+  ULONG use = 0;
+  void* auth_data = nullptr;
+  PCredHandle credential = nullptr;
+  PTimeStamp expiry = nullptr;
+};
+SECURITY_STATUS PrepareAcquire(executive::Request& request, AcquireParameters parameters);
+// The same, at once on the calling thread. Passive level.
+SECURITY_STATUS AcquireNow(const AcquireParameters& parameters);
+
+struct LegParameters {
+  Direction direction = Direction::kOutbound;
+  PCredHandle credential = nullptr;
+  PCtxtHandle context = nullptr;
+  std::string target_name;
+  ULONG flags = 0;
+  PSecBufferDesc input = nullptr;
+  PCtxtHandle new_context = nullptr;
+  PSecBufferDesc output = nullptr;
+  KtlsimUlongOut attributes = nullptr;
+  PTimeStamp expiry = nullptr;
+};
+SECURITY_STATUS PrepareLeg(executive::Request& request, LegParameters parameters);
+
+// The handle dies here, at submission.
+SECURITY_STATUS PrepareDelete(executive::Request& request, const SecHandle* context);
+SECURITY_STATUS PrepareFreeCredentials(executive::Request& request, const SecHandle* credential);
+
+SECURITY_STATUS PrepareEncrypt(executive::Request& request, const SecHandle* context, ULONG qop,
+                               PSecBufferDesc message, ULONG sequence);
+SECURITY_STATUS PrepareDecrypt(executive::Request& request, const SecHandle* context,
+                               PSecBufferDesc message, ULONG sequence, KtlsimUlongOut qop);
+
+// ApplyControlToken and CompleteAuthToken.
+enum class ControlKind : std::uint8_t { kApplyControlToken, kCompleteAuthToken };
+SECURITY_STATUS PrepareControl(executive::Request& request, const SecHandle* context,
+                               ControlKind kind, PSecBufferDesc token);
+
+}  // namespace ktlsim::sspi

@@ -1,0 +1,18 @@
+// Memory that SSPI hands to its callers, who give it back with FreeContextBuffer.
+//
+// Every buffer is registered, so that a foreign pointer, or one freed twice, is an error and not a
+// crash, and so that a test can count what was not given back.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace ktlsim::sspi {
+
+// Null: out of memory. Any thread, any level.
+void* AllocateContextBuffer(std::size_t bytes);
+// False: not one of ours.
+bool ReleaseContextBuffer(void* buffer);
+std::uint64_t ContextBuffersLive();
+
+}  // namespace ktlsim::sspi

@@ -1,0 +1,62 @@
+#include "kernel_sim/sspi/objects.h"
+
+namespace ktlsim::sspi {
+
+template <typename Call>
+auto ContextObject::UnderStrand(Call call,
+                                decltype(call(std::declval<PackageContext&>())) when_gone) {
+  if (!established_.load(std::memory_order_relaxed)) {
+    return context_ == nullptr ? when_gone : call(*context_);
+  }
+  SpinLockHolder seal(seal_claim_);
+  SpinLockHolder open(open_claim_);
+  return context_ == nullptr ? when_gone : call(*context_);
+}
+
+LegResult ContextObject::Leg(const LegArguments& arguments) {
+  LegResult gone;
+  gone.status = SEC_E_INVALID_HANDLE;
+  LegResult result =
+      UnderStrand([&](PackageContext& context) { return context.Leg(arguments); }, gone);
+  if (result.established) established_.store(true, std::memory_order_release);
+  return result;
+}
+
+SECURITY_STATUS ContextObject::ApplyControlToken(SecBufferDesc& input) {
+  return UnderStrand([&](PackageContext& context) { return context.ApplyControlToken(input); },
+                     SEC_E_INVALID_HANDLE);
+}
+
+SECURITY_STATUS ContextObject::CompleteAuthToken(SecBufferDesc& token) {
+  return UnderStrand([&](PackageContext& context) { return context.CompleteAuthToken(token); },
+                     SEC_E_INVALID_HANDLE);
+}
+
+void ContextObject::Teardown() {
+  std::unique_ptr<PackageContext> context;
+  {
+    SpinLockHolder seal(seal_claim_);
+    SpinLockHolder open(open_claim_);
+    context = std::move(context_);
+  }
+}
+
+SECURITY_STATUS ContextObject::Encrypt(ULONG qop, SecBufferDesc& message, ULONG sequence) {
+  if (!established_.load(std::memory_order_acquire)) return SEC_E_INVALID_HANDLE;
+  SpinLockHolder seal(seal_claim_);
+  return context_ == nullptr ? SEC_E_INVALID_HANDLE : context_->Encrypt(qop, message, sequence);
+}
+
+SECURITY_STATUS ContextObject::Decrypt(SecBufferDesc& message, ULONG sequence, ULONG* qop) {
+  if (!established_.load(std::memory_order_acquire)) return SEC_E_INVALID_HANDLE;
+  SpinLockHolder open(open_claim_);
+  return context_ == nullptr ? SEC_E_INVALID_HANDLE : context_->Decrypt(message, sequence, qop);
+}
+
+SECURITY_STATUS ContextObject::Query(ULONG attribute, void* buffer) {
+  if (!established_.load(std::memory_order_acquire)) return SEC_E_UNSUPPORTED_FUNCTION;
+  SpinLockHolder seal(seal_claim_);
+  return context_ == nullptr ? SEC_E_INVALID_HANDLE : context_->Query(attribute, buffer);
+}
+
+}  // namespace ktlsim::sspi

@@ -1,0 +1,69 @@
+// What credential and context handles stand for.
+#pragma once
+
+#include <sspi.h>
+
+#include <atomic>
+#include <memory>
+#include <utility>
+
+#include "kernel_sim/base/mutex.h"
+#include "kernel_sim/executive/object_table.h"
+#include "kernel_sim/executive/strand.h"
+#include "kernel_sim/sspi/packages/package.h"
+
+namespace ktlsim::sspi {
+
+class CredentialObject final : public executive::Object {
+ public:
+  CredentialObject(Package& package, std::unique_ptr<PackageCredential> credential)
+      : package_(package), credential_(std::move(credential)) {}
+
+  Package& package() const { return package_; }
+  PackageCredential& credential() const { return *credential_; }
+
+ private:
+  Package& package_;
+  std::unique_ptr<PackageCredential> credential_;
+};
+
+// A security context. Handshake state is touched under the strand only. Once established, record
+// state is touched under one claim per direction; legs and teardown then take both.
+class ContextObject final : public executive::Object {
+ public:
+  ContextObject(executive::Reference<CredentialObject> credential, Direction direction,
+                std::unique_ptr<PackageContext> context)
+      : credential_(std::move(credential)), context_(std::move(context)), direction_(direction) {}
+
+  executive::Strand& strand() { return strand_; }
+  Direction direction() const { return direction_; }
+  CredentialObject& credential() const { return *credential_; }
+
+  // Under the strand.
+  LegResult Leg(const LegArguments& arguments);
+  SECURITY_STATUS ApplyControlToken(SecBufferDesc& input);
+  SECURITY_STATUS CompleteAuthToken(SecBufferDesc& token);
+  // Ends the package's part; every later call answers SEC_E_INVALID_HANDLE.
+  void Teardown();
+
+  // Any thread, any level. SEC_E_INVALID_HANDLE before the context is established.
+  SECURITY_STATUS Encrypt(ULONG qop, SecBufferDesc& message, ULONG sequence);
+  SECURITY_STATUS Decrypt(SecBufferDesc& message, ULONG sequence, ULONG* qop);
+  SECURITY_STATUS Query(ULONG attribute, void* buffer);
+
+ private:
+  // Runs `call` with every claim it needs; `call` gets the package's context.
+  template <typename Call>
+  auto UnderStrand(Call call, decltype(call(std::declval<PackageContext&>())) when_gone);
+
+  executive::Reference<CredentialObject> credential_;
+  executive::Strand strand_;
+  std::unique_ptr<PackageContext> context_;
+  const Direction direction_;
+  // Release after the leg that established it; acquire before anything that is not on the strand.
+  std::atomic<bool> established_{false};
+  SpinLock seal_claim_;
+  SpinLock open_claim_;
+};
+
+}  // namespace ktlsim::sspi

@@ -1,0 +1,89 @@
+// Package: what a security support provider implements. The SSPI layer above it owns handles,
+// strands, async contexts and argument checks; a package sees one call at a time per context.
+//
+// Everything here runs at dispatch level on a processor unless said otherwise: it may compute, it
+// must not block. A leg that has to wait for something suspends.
+#pragma once
+
+#include <sspi.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "kernel_sim/executive/request.h"
+
+namespace ktlsim::sspi {
+
+enum class Direction : std::uint8_t { kInbound, kOutbound };
+
+// "Never", as expiry.
+inline constexpr std::int64_t kNoExpiry = 0x7FFFFFFFFFFFFFFF;
+
+struct AcquireArguments {
+  Direction direction = Direction::kOutbound;
+  std::string principal;            // UTF-8, may be empty
+  const void* auth_data = nullptr;  // the caller's graph, alive until the call completes
+};
+
+class PackageCredential {
+ public:
+  virtual ~PackageCredential() = default;
+  virtual Direction direction() const = 0;
+  virtual std::int64_t expiry() const { return kNoExpiry; }  // as a TimeStamp
+  // Passive level.
+  virtual SECURITY_STATUS SetAttribute(ULONG attribute, const void* buffer, ULONG bytes);
+  virtual SECURITY_STATUS QueryAttribute(ULONG attribute, void* buffer);
+};
+
+struct LegArguments {
+  PackageCredential* credential = nullptr;  // null on a later leg that names none
+  std::string_view target_name;             // UTF-8
+  ULONG flags = 0;                          // ISC_REQ_* or ASC_REQ_*
+  PSecBufferDesc input = nullptr;
+  PSecBufferDesc output = nullptr;
+  executive::Request* request = nullptr;  // for a resume token, and to see whether it resumes
+};
+
+struct LegResult {
+  SECURITY_STATUS status = SEC_E_INTERNAL_ERROR;
+  bool suspended = false;    // nothing else counts; the same leg runs again once resumed
+  bool established = false;  // records may flow from now on
+  ULONG attributes = 0;      // ISC_RET_* or ASC_RET_*
+  std::int64_t expiry = kNoExpiry;
+};
+
+class PackageContext {
+ public:
+  virtual ~PackageContext() = default;
+
+  // One call of Initialize or AcceptSecurityContext, under the context's strand. After it has
+  // reported `established`, also under both record claims.
+  virtual LegResult Leg(const LegArguments& arguments) = 0;
+
+  // Only after `established`. Encrypt under the seal claim, Decrypt under the open claim, Query
+  // under the seal claim: Encrypt and Decrypt may run at once. Any thread, any level.
+  virtual SECURITY_STATUS Encrypt(ULONG qop, SecBufferDesc& message, ULONG sequence);
+  virtual SECURITY_STATUS Decrypt(SecBufferDesc& message, ULONG sequence, ULONG* qop);
+  virtual SECURITY_STATUS Query(ULONG attribute, void* buffer);
+
+  // Under the strand, and both claims once established.
+  virtual SECURITY_STATUS ApplyControlToken(SecBufferDesc& input);
+  virtual SECURITY_STATUS CompleteAuthToken(SecBufferDesc& token);
+};
+
+class Package {
+ public:
+  virtual ~Package() = default;
+  // Every name under which it can be acquired.
+  virtual std::span<const std::string_view> Names() const = 0;
+  // Passive level or a processor. SEC_E_OK and a credential, or why there is none.
+  virtual SECURITY_STATUS Acquire(const AcquireArguments& arguments,
+                                  std::unique_ptr<PackageCredential>* credential) = 0;
+  virtual SECURITY_STATUS CreateContext(PackageCredential& credential,
+                                        std::unique_ptr<PackageContext>* context) = 0;
+};
+
+}  // namespace ktlsim::sspi

@@ -1,0 +1,127 @@
+#include "kernel_sim/sspi/runtime.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <cctype>
+#include <string>
+#include <utility>
+
+#include "io/uring.h"
+#include "kernel_sim/base/level.h"
+#include "kernel_sim/executive/misuse.h"
+#include "kernel_sim/sspi/packages/tls_package.h"
+
+namespace ktlsim::sspi {
+namespace {
+
+thread_local std::string last_error_text;
+
+char LowerAscii(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+bool SameName(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return LowerAscii(x) == LowerAscii(y); });
+}
+
+}  // namespace
+
+void SetLastErrorText(std::string text) { last_error_text = std::move(text); }
+const char* LastErrorText() { return last_error_text.c_str(); }
+
+Runtime& Runtime::Instance() {
+  // Leaked on purpose: threads may still be in a call while static objects are destroyed.
+  static Runtime* const runtime = new Runtime();
+  return *runtime;
+}
+
+Runtime::Runtime() {
+  packages_.push_back(&TlsPackage::Instance());
+  // Threads do not survive a fork: the child's calls fail until it starts a runtime of its own.
+  pthread_atfork(nullptr, nullptr, [] {
+    Runtime& runtime = Instance();
+    if (runtime.state_.load() == State::kRunning) runtime.state_.store(State::kForked);
+  });
+}
+
+executive::Executive* Runtime::StartOnFirstUse(SECURITY_STATUS* failure) {
+  switch (state_.load(std::memory_order_acquire)) {
+    case State::kRunning:
+      return executive_.get();
+    case State::kStopping:
+    case State::kStopped:
+      *failure = SEC_E_SHUTDOWN_IN_PROGRESS;
+      return nullptr;
+    case State::kForked:
+      *failure = SEC_E_INTERNAL_ERROR;
+      return nullptr;
+    case State::kNeverStarted:
+      break;
+  }
+  MutexLock lock(start_mutex_);
+  if (state_.load(std::memory_order_acquire) == State::kNeverStarted) {
+    *failure = StartLocked({});
+    if (*failure != SEC_E_OK) return nullptr;
+  }
+  return executive_.get();
+}
+
+SECURITY_STATUS Runtime::StartLocked(executive::ExecutiveOptions options) {
+  if (!options.ring_factory) {
+    options.ring_factory = [] { return io::CreateUring(io::UringOptions()); };
+  }
+  auto executive = std::make_unique<executive::Executive>(async_contexts_);
+  if (Status status = executive->Start(options); !status.ok()) {
+    const std::string detail = io::LastProbeText();
+    SetLastErrorText(detail.empty() ? status.ToString() : status.ToString() + ": " + detail);
+    return status.category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
+                                                    : SEC_E_INTERNAL_ERROR;
+  }
+  // The threads of a forked parent's executive do not exist here: it cannot be destroyed.
+  if (state_.load() == State::kForked) static_cast<void>(executive_.release());
+  executive_ = std::move(executive);
+  state_.store(State::kRunning, std::memory_order_release);
+  return SEC_E_OK;
+}
+
+SECURITY_STATUS Runtime::Start(const executive::ExecutiveOptions& options) {
+  MutexLock lock(start_mutex_);
+  const State state = state_.load(std::memory_order_acquire);
+  if (state == State::kRunning || state == State::kStopping) {
+    SetLastErrorText("ktlsim runs already: call KtlsimStop first");
+    return SEC_E_INVALID_PARAMETER;
+  }
+  return StartLocked(options);
+}
+
+SECURITY_STATUS Runtime::Stop() {
+  if (CurrentLevel() != Level::kPassive || executive::NotificationPool::InCallback()) {
+    executive::ReportMisuse("KtlsimStop inside a callback or above passive level");
+    return SEC_E_INVALID_PARAMETER;
+  }
+  MutexLock lock(start_mutex_);
+  State expected = State::kRunning;
+  if (!state_.compare_exchange_strong(expected, State::kStopping)) return SEC_E_OK;
+  executive_->Stop();
+  state_.store(State::kStopped, std::memory_order_release);
+  return SEC_E_OK;
+}
+
+Package* Runtime::FindPackage(std::string_view name) {
+  MutexLock lock(packages_mutex_);
+  for (Package* package : packages_) {
+    for (std::string_view known : package->Names()) {
+      if (SameName(known, name)) return package;
+    }
+  }
+  return nullptr;
+}
+
+void Runtime::RegisterPackage(Package& package) {
+  MutexLock lock(packages_mutex_);
+  if (std::find(packages_.begin(), packages_.end(), &package) == packages_.end()) {
+    packages_.push_back(&package);
+  }
+}
+
+}  // namespace ktlsim::sspi

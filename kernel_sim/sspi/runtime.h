@@ -1,0 +1,86 @@
+// Runtime: the process-wide side of the library. Tables of handles, the executive, the packages.
+//
+// One per process and never destroyed: a callback or a late thread may outlive main().
+#pragma once
+
+#include <sspi.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "kernel_sim/base/clock.h"
+#include "kernel_sim/base/mutex.h"
+#include "kernel_sim/executive/executive.h"
+#include "kernel_sim/sspi/packages/package.h"
+
+namespace ktlsim::sspi {
+
+class Runtime {
+ public:
+  static Runtime& Instance();
+
+  // The running executive; starts it with defaults on the first use. Null: *failure says why
+  // (stopped, stopping, forked, or the start failed). Any level once it runs.
+  executive::Executive* Executive(SECURITY_STATUS* failure) {
+    if (state_.load(std::memory_order_acquire) == State::kRunning) return executive_.get();
+    return StartOnFirstUse(failure);
+  }
+  // As Executive, but never starts it.
+  executive::Executive* ExecutiveIfRunning() {
+    return state_.load(std::memory_order_acquire) == State::kRunning ? executive_.get() : nullptr;
+  }
+
+  // SEC_E_INVALID_PARAMETER when it runs already.
+  SECURITY_STATUS Start(const executive::ExecutiveOptions& options);
+  SECURITY_STATUS Stop();
+
+  executive::AsyncContextTable& async_contexts() { return async_contexts_; }
+  executive::ObjectTable& security_contexts() { return security_contexts_; }
+  executive::ObjectTable& credentials() { return credentials_; }
+
+  // Null: no package of that name. Names are compared without regard to case (ASCII).
+  Package* FindPackage(std::string_view name);
+  // Makes `package` known under its names; it must live for the rest of the process. For tests and
+  // for packages of the embedding program.
+  void RegisterPackage(Package& package);
+
+  // Counters that packages report to.
+  struct Counters {
+    std::atomic<std::uint64_t> handshakes_completed{0};
+    std::atomic<std::uint64_t> handshakes_failed{0};
+    std::atomic<std::uint64_t> resumed{0};
+    std::atomic<std::uint64_t> records_sealed{0};
+    std::atomic<std::uint64_t> records_opened{0};
+  };
+  Counters& counters() { return counters_; }
+
+ private:
+  enum class State : std::uint8_t { kNeverStarted, kRunning, kStopping, kStopped, kForked };
+
+  Runtime();
+  executive::Executive* StartOnFirstUse(SECURITY_STATUS* failure);
+  SECURITY_STATUS StartLocked(executive::ExecutiveOptions options) KTLSIM_REQUIRES(start_mutex_);
+
+  MonotonicClock clock_;
+  executive::AsyncContextTable async_contexts_{clock_};
+  executive::ObjectTable security_contexts_;
+  executive::ObjectTable credentials_;
+  Counters counters_;
+
+  Mutex start_mutex_;
+  // Replaced only while no call can be using it; the last one is kept for late readers.
+  std::unique_ptr<executive::Executive> executive_;
+  std::atomic<State> state_{State::kNeverStarted};
+
+  Mutex packages_mutex_;
+  std::vector<Package*> packages_ KTLSIM_GUARDED_BY(packages_mutex_);
+};
+
+// The text behind KtlsimLastErrorText, per thread.
+void SetLastErrorText(std::string text);
+const char* LastErrorText();
+
+}  // namespace ktlsim::sspi

@@ -1,0 +1,35 @@
+// The simulated kernel's processors, for a transport application: an extension of ktlsim, C++ only.
+//
+// A transport application puts its sockets on the loop of the processor that does their TLS work.
+// What it submits there, with KTLSIM_NOTIFY_ON_PROCESSOR, is run and notified on the same thread:
+// nothing is handed between threads, and the connection needs no lock.
+#pragma once
+
+#include <sspi.h>
+
+#include "io/loop.h"
+
+// One processor that does I/O. (Under KTLSIM_PLACEMENT_POOL there are crypto processors besides;
+// they have no sockets and are not visited.) All of it lives until KtlsimStop.
+struct KtlsimProcessor {
+  ULONG index;
+  const char* role;        // from KtlsimOptions::pszProcessorRoles, else "io"
+  ktlsim::io::Loop* loop;  // use it on its own thread only: get there with loop->Post
+};
+
+extern "C" {
+
+// Calls `visit` for each I/O processor, in order, on the calling thread. Starts the runtime with
+// defaults if it has not been started.
+//
+// SEC_E_OK; SEC_E_INVALID_PARAMETER (`visit` is null); what KtlsimStart answers when it cannot start;
+// SEC_E_SHUTDOWN_IN_PROGRESS after KtlsimStop. Passive level.
+KTLSIM_API SECURITY_STATUS KtlsimForEachProcessor(void (*visit)(void* context,
+                                                                const KtlsimProcessor* processor),
+                                                  void* context);
+
+// CPU time used by all threads of the processors of `role` (crypto processors have the role
+// "crypto"; null: all of them), in nanoseconds. Any level.
+KTLSIM_API ULONGLONG KtlsimProcessorCpuNs(const char* role);
+
+}  // extern "C"

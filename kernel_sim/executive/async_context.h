@@ -20,10 +20,12 @@
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/executive/request.h"
 
+struct _SspiAsyncContext;  // never defined: a handle that looks like a pointer
+
 namespace ktlsim::executive {
 
 using AsyncHandle = std::uint64_t;  // 0 is never a handle
-using NotifyCallback = void (*)(void* handle, void* data);
+using NotifyCallback = void (*)(_SspiAsyncContext* handle, void* data);
 
 enum class NotifyMode : std::uint8_t {
   kPool,         // passive level, a notification thread
@@ -89,6 +91,8 @@ class AsyncContextTable {
     void* data = nullptr;
     AsyncHandle handle = 0;
     AsyncContextSlot* orphan = nullptr;  // the runtime frees it after the callback
+
+    void Invoke() const { callback(reinterpret_cast<_SspiAsyncContext*>(handle), data); }
   };
   // Makes `status` the outcome. False: nobody is to be notified, and the context is out of the
   // runtime's hands. True: EnterCallback must follow.

@@ -202,7 +202,7 @@ void Executive::FinishStrand(Strand* strand) {
 
 void Executive::DeliverOnProcessor(Request& request) {
   const AsyncContextTable::Notification notification = contexts_.EnterCallback(*request.context_);
-  notification.callback(reinterpret_cast<void*>(notification.handle), notification.data);
+  notification.Invoke();
   contexts_.FinishCallback(notification);
   calls_.Leave();
 }

@@ -109,7 +109,7 @@ void NotificationPool::Deliver(Request& request) {
   const AsyncContextTable::Notification notification = contexts_.EnterCallback(*request.context_);
   // The context, and `request` with it, may now be reused by its owner.
   in_callback = true;
-  notification.callback(reinterpret_cast<void*>(notification.handle), notification.data);
+  notification.Invoke();
   in_callback = false;
   contexts_.FinishCallback(notification);
   delivered_.fetch_add(1, std::memory_order_relaxed);

@@ -136,9 +136,7 @@ NTSTATUS SspiReinitAsyncContext(SspiAsyncContext* Handle) {
 
 SECURITY_STATUS SspiSetAsyncNotifyCallback(SspiAsyncContext* Context,
                                            SspiAsyncNotifyCallback Callback, void* CallbackData) {
-  // Same calling convention; the runtime does not know the opaque type.
-  const auto callback = reinterpret_cast<executive::NotifyCallback>(Callback);
-  return ToStatus(Contexts().SetCallback(HandleOf(Context), callback, CallbackData));
+  return ToStatus(Contexts().SetCallback(HandleOf(Context), Callback, CallbackData));
 }
 
 BOOLEAN SspiAsyncContextRequiresNotify(SspiAsyncContext* AsyncContext) {

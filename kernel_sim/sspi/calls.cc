@@ -33,10 +33,18 @@ RunResult RunAcquire(Request& request) {
 }
 
 struct LegCall {
+  LegCall() = default;
+  LegCall(const LegCall&) = delete;
+  LegCall& operator=(const LegCall&) = delete;
+  ~LegCall() {
+    // A first leg that was refused or failed: nobody has the handle, so nobody else could.
+    if (owns_handle) CloseContext(&handle);
+  }
+
   Reference<ContextObject> context;
   Reference<CredentialObject> credential;
-  SecHandle handle;
-  bool first;
+  SecHandle handle{};
+  bool owns_handle = false;
   LegParameters parameters;
 };
 
@@ -64,9 +72,7 @@ RunResult RunLeg(Request& request) {
   }
   if (LeavesContext(result.status)) {
     if (parameters.new_context != nullptr) *parameters.new_context = call.handle;
-  } else if (call.first) {
-    // Nobody has the handle, so nobody could delete the context.
-    CloseContext(&call.handle);
+    call.owns_handle = false;
   }
   if (result.status >= 0) {
     parameters.attributes.Store(result.attributes);
@@ -190,13 +196,13 @@ SECURITY_STATUS PrepareLeg(Request& request, LegParameters parameters) {
       return SEC_E_INVALID_HANDLE;
     }
   }
-  call->first = parameters.context == nullptr;
-  if (call->first) {
+  if (parameters.context == nullptr) {
     if (!call->credential) return SEC_E_INVALID_HANDLE;
     if (parameters.new_context == nullptr) return SEC_E_INVALID_PARAMETER;
     const SECURITY_STATUS status =
         CreateContext(call->credential, parameters.direction, &call->handle, &call->context);
     if (status != SEC_E_OK) return status;
+    call->owns_handle = true;
   } else {
     // By value: phNewContext may be the same variable.
     call->handle = *parameters.context;

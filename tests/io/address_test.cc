@@ -1,0 +1,71 @@
+#include "io/address.h"
+
+#include <netinet/in.h>
+
+#include <gtest/gtest.h>
+
+namespace ktlsim::io {
+namespace {
+
+TEST(AddressTest, ParsesWhatItPrints) {
+  for (const char* text : {"127.0.0.1:443", "0.0.0.0:0", "[::1]:8443", "[fe80::1:2]:65535"}) {
+    Result<Address> address = Address::Parse(text);
+    ASSERT_TRUE(address.ok()) << text;
+    EXPECT_EQ(address->ToString(), text);
+  }
+}
+
+TEST(AddressTest, StarIsAnyAddress) {
+  Result<Address> address = Address::Parse("*:443");
+  ASSERT_TRUE(address.ok());
+  EXPECT_EQ(address->ToString(), "0.0.0.0:443");
+  EXPECT_EQ(address->family(), AF_INET);
+  EXPECT_EQ(address->port(), 443);
+}
+
+TEST(AddressTest, RefusesBadTexts) {
+  for (const char* text : {"",
+                           ":",
+                           ":1",
+                           "127.0.0.1",
+                           "127.0.0.1:",
+                           "127.0.0.1:65536",
+                           "127.0.0.1:-1",
+                           "127.0.0.1:1x",
+                           "127.0.0.1: 1",
+                           "127.0.0:1",
+                           "127.0.0.1.1:1",
+                           "localhost:1",
+                           "::1:443",
+                           "[::1]",
+                           "[::1]443",
+                           "[]:1",
+                           "[:1",
+                           "]:1",
+                           "[127.0.0.1]:1",
+                           "[::1%lo]:1",
+                           "**:1"}) {
+    Result<Address> address = Address::Parse(text);
+    ASSERT_FALSE(address.ok()) << text;
+    EXPECT_EQ(address.status().category(), Category::kContract);
+    EXPECT_STRNE(address.status().what(), "");
+  }
+}
+
+TEST(AddressTest, EmptyHasNoFamily) {
+  const Address address;
+  EXPECT_EQ(address.family(), AF_UNSPEC);
+  EXPECT_EQ(address.size(), 0u);
+  EXPECT_EQ(address.port(), 0);
+  EXPECT_EQ(address.ToString(), "none");
+}
+
+TEST(AddressTest, CopiesNoMoreThanItHolds) {
+  std::vector<unsigned char> raw(2 * sizeof(sockaddr_storage), 0);
+  const Address address(reinterpret_cast<const sockaddr*>(raw.data()),
+                        static_cast<socklen_t>(raw.size()));
+  EXPECT_EQ(address.size(), sizeof(sockaddr_storage));
+}
+
+}  // namespace
+}  // namespace ktlsim::io

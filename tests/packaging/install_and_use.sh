@@ -25,18 +25,25 @@ library=$(find "$prefix" -name libktlsim.so)
 libdir=$(dirname "$library")
 [[ -f $prefix/share/doc/ktlsim/LICENSE ]] || fail 'LICENSE is not installed'
 
-# Exported: the public functions under the version node, and no C++ name among them.
-nm -D --defined-only --format=posix "$library" | awk '$2 != "A" { print $1 }' >"$work/exported.txt"
-for name in KtlsimStart KtlsimStop SspiCreateAsyncContext SspiFreeAsyncContext; do
-  grep -q "^$name@@KTLSIM_0\.1$" "$work/exported.txt" || fail "$name is not exported"
-done
+export PKG_CONFIG_PATH=$libdir/pkgconfig
+read -ra flags < <(pkg-config --cflags ktlsim)
+read -ra libraries < <(pkg-config --libs ktlsim)
+
+# Exported: every function that the headers declare, under the version node, and no C++ name.
+nm -D --defined-only --format=posix "$library" | awk '$2 != "A" { print $1 }' |
+  sort >"$work/exported.txt"
+printf '#include <%s>\n' sspi.h schannel.h ktlsim/sspi_ext.h |
+  "$CC" -std=c11 "${flags[@]}" -E -P -x c - | tr '\n' ' ' |
+  grep -oE 'visibility\("default"\)\)\) [^;(]*\(' | grep -oE '[A-Za-z_]+ ?\($' | tr -d ' (' |
+  sed 's/$/@@KTLSIM_0.1/' | sort -u >"$work/declared.txt"
+[[ -s $work/declared.txt ]] || fail 'found no declaration in the headers: has KTLSIM_API changed?'
+if comm -23 "$work/declared.txt" "$work/exported.txt" | grep .; then
+  fail 'the functions above are declared and not exported: define them, name them in ktlsim.map'
+fi
 if grep -v '@@KTLSIM_0\.1$' "$work/exported.txt"; then fail 'the names above have no version node'; fi
 if grep '^_Z' "$work/exported.txt"; then fail 'the C++ names above left the library'; fi
 
 # pkg-config alone.
-export PKG_CONFIG_PATH=$libdir/pkgconfig
-read -ra flags < <(pkg-config --cflags ktlsim)
-read -ra libraries < <(pkg-config --libs ktlsim)
 warnings=(-Wall -Wextra -Werror)
 "$CC" -std=c11 "${warnings[@]}" "${flags[@]}" "$consumer/consumer.c" -o "$work/bin/c" \
   "${libraries[@]}"

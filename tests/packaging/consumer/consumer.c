@@ -16,6 +16,5 @@ int main(void) {
     return 1;
   }
   SspiFreeAsyncContext(context);
-  KtlsimStop();
-  return 0;
+  return KtlsimStop() == SEC_E_OK ? 0 : 1;
 }

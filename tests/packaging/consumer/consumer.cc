@@ -17,6 +17,5 @@ int main() {
     return 1;
   }
   SspiFreeAsyncContext(context);
-  KtlsimStop();
-  return 0;
+  return KtlsimStop() == SEC_E_OK ? 0 : 1;
 }

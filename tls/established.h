@@ -41,7 +41,9 @@ struct ConnectionFacts {
 
   std::shared_ptr<const PeerChain> peer_chain;  // nullptr: none was sent
   Certificate::Ptr local_certificate;           // nullptr: none was sent
-  // X509_V_OK (0), or why the peer's certificate would not pass; only with verify_peer off can it
+  // The endpoint judges certificates and the peer sent one; else the next two say nothing.
+  bool peer_judged = false;
+  // X509_V_OK (0), or why the peer's certificate does not pass; only with verify_peer off can it
   // differ from 0. `verify_failure` says the same in words.
   int verify_error = 0;
   const char* verify_failure = "";

@@ -84,12 +84,14 @@ class Handshake {
 
  private:
   explicit Handshake(std::unique_ptr<SslConnection> ssl);
-  StepResult Advance(std::span<const std::byte> record, std::size_t& consumed);
+  StepResult Advance(std::span<const std::byte> record);
   StepResult Failed(Status failure);
 
   std::unique_ptr<SslConnection> ssl_;
+  std::string server_name_;  // once `ssl_` is gone
   Status failure_;
   bool started_ = false;
+  bool received_record_ = false;
   bool established_ = false;
 };
 

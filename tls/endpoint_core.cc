@@ -1,0 +1,287 @@
+#include "tls/endpoint_core.h"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509_vfy.h>
+
+#include "tls/handshake.h"
+#include "tls/key_schedule.h"
+#include "tls/ssl_callbacks.h"
+
+namespace ktlsim::tls {
+namespace {
+
+constexpr long kSessionSeconds = 7200;
+constexpr unsigned kTicketsMax = 16;
+constexpr const char* kDefaultSuites =
+    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384";
+constexpr const char* kGroups = "X25519:P-256";
+
+Status Contract(const char* what) { return {Category::kContract, 0, what}; }
+Status Crypto(const char* what) {
+  ERR_clear_error();
+  return {Category::kCrypto, 0, what};
+}
+
+void AppendName(std::string& list, const char* name) {
+  if (!list.empty()) list.push_back(':');
+  list.append(name);
+}
+
+X509Ptr ParseDer(const Certificate::Der& der) {
+  const unsigned char* at = der.data();
+  return X509Ptr(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
+}
+
+// Puts everything that tells one session apart from another into one hash input; lengths in front,
+// so that no two lists of parts read the same.
+void AppendPart(std::vector<std::uint8_t>& out, std::span<const std::uint8_t> part) {
+  for (int shift = 0; shift < 32; shift += 8) {
+    out.push_back(static_cast<std::uint8_t>(part.size() >> shift));
+  }
+  out.insert(out.end(), part.begin(), part.end());
+}
+
+std::span<const std::uint8_t> AsBytes(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+}  // namespace
+
+Status EndpointCore::Init() {
+  if (options_.versions.min > options_.versions.max) {
+    return Contract("the lowest version is above the highest");
+  }
+  if (options_.tickets > kTicketsMax) return Contract("that many tickets help nobody");
+  const bool client = options_.role == Role::kClient;
+  if (client && options_.certificates.size() > 1) {
+    return Contract("a client has one certificate at most");
+  }
+  context_.reset(SSL_CTX_new(client ? TLS_client_method() : TLS_server_method()));
+  if (context_ == nullptr) {
+    ERR_clear_error();
+    return ResourceError("no memory for an SSL_CTX");
+  }
+  SSL_CTX* context = context_.get();
+  SSL_CTX_set_app_data(context, this);
+  SSL_CTX_set_options(
+      context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN);
+  SSL_CTX_set_security_level(context, 2);
+  if (SSL_CTX_set1_groups_list(context, kGroups) != 1) return Crypto("OpenSSL lacks our groups");
+
+  for (Status (EndpointCore::*step)() : {&EndpointCore::SetSuites, &EndpointCore::LoadCertificates,
+                                         &EndpointCore::SetTrust, &EndpointCore::SetSessions}) {
+    const Status status = (this->*step)();
+    if (!status.ok()) return status;
+  }
+  ComputeIdentity();
+  InstallCallbacks(context, options_);
+  ERR_clear_error();
+  return {};
+}
+
+Status EndpointCore::SetSuites() {
+  if (options_.cipher_suites.empty()) options_.cipher_suites = kDefaultSuites;
+  std::string tls13;
+  std::string tls12;
+  std::string_view rest = options_.cipher_suites;
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find(':'), rest.size());
+    const SuiteInfo* suite = FindSuite(rest.substr(0, end));
+    if (suite == nullptr) return Contract("a cipher suite of the list is not known");
+    AppendName(suite->version == Version::kTls13 ? tls13 : tls12, suite->openssl_name);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  if (tls13.empty()) options_.versions.max = Version::kTls12;
+  if (tls12.empty()) options_.versions.min = Version::kTls13;
+  if (options_.versions.min > options_.versions.max) {
+    return Contract("the cipher suites fit none of the versions");
+  }
+  if (!tls12.empty() && SSL_CTX_set_cipher_list(context_.get(), tls12.c_str()) != 1) {
+    return Crypto("OpenSSL refuses the TLS 1.2 cipher suites");
+  }
+  if (SSL_CTX_set_ciphersuites(context_.get(), tls13.c_str()) != 1 ||
+      SSL_CTX_set_min_proto_version(context_.get(), static_cast<int>(options_.versions.min)) != 1 ||
+      SSL_CTX_set_max_proto_version(context_.get(), static_cast<int>(options_.versions.max)) != 1) {
+    return Crypto("OpenSSL refuses the versions or the TLS 1.3 cipher suites");
+  }
+  return {};
+}
+
+Status EndpointCore::LoadCertificates() {
+  for (const Certificate::Ptr& certificate : options_.certificates) {
+    if (certificate == nullptr || !certificate->has_private_key()) {
+      return Contract("a certificate without its private key cannot be used");
+    }
+    const X509StackPtr chain(sk_X509_new_null());
+    X509Ptr leaf = ParseDer(certificate->chain().front());
+    if (chain == nullptr || leaf == nullptr) return Crypto("the certificate is damaged");
+    for (std::size_t i = 1; i < certificate->chain().size(); ++i) {
+      X509Ptr issuer = ParseDer(certificate->chain()[i]);
+      if (issuer == nullptr) return Crypto("a certificate in the chain is damaged");
+      if (sk_X509_push(chain.get(), issuer.get()) == 0) return ResourceError("no memory");
+      static_cast<void>(issuer.release());
+    }
+    if (SSL_CTX_use_cert_and_key(context_.get(), leaf.get(), certificate->private_key(),
+                                 chain.get(), 1) != 1) {
+      return Crypto("OpenSSL refuses the certificate or its key (too weak?)");
+    }
+    leaves_.push_back(std::move(leaf));
+  }
+  return {};
+}
+
+Status EndpointCore::SetTrust() {
+  if (options_.verification == PeerVerification::kNone) return {};
+  X509_STORE* store = SSL_CTX_get_cert_store(context_.get());
+  if (options_.trust_pem.empty()) {
+    if (SSL_CTX_set_default_verify_paths(context_.get()) != 1) {
+      return Crypto("the certificates that this system trusts cannot be read");
+    }
+  } else {
+    const BioPtr bio(
+        BIO_new_mem_buf(options_.trust_pem.data(), static_cast<int>(options_.trust_pem.size())));
+    if (bio == nullptr) return ResourceError("no memory for trusted certificates");
+    std::size_t count = 0;
+    while (true) {
+      const X509Ptr trusted(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+      if (trusted == nullptr) break;
+      if (X509_STORE_add_cert(store, trusted.get()) != 1) {
+        return Crypto("a trusted certificate cannot be used");
+      }
+      // The names a server tells its clients when it asks for their certificate.
+      if (options_.role == Role::kServer) SSL_CTX_add_client_CA(context_.get(), trusted.get());
+      ++count;
+    }
+    ERR_clear_error();
+    if (count == 0) return Crypto("there is no PEM certificate among those to trust");
+  }
+  if (options_.verification_time) {
+    X509_VERIFY_PARAM_set_time(SSL_CTX_get0_param(context_.get()), *options_.verification_time);
+  }
+  return {};
+}
+
+Status EndpointCore::SetSessions() {
+  SSL_CTX* context = context_.get();
+  SSL_CTX_set_timeout(context, kSessionSeconds);
+  const bool server = options_.role == Role::kServer;
+  if (!options_.resumption || (server && options_.tickets == 0)) {
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(context, 0);
+  } else if (server) {
+    SSL_CTX_set_num_tickets(context, options_.tickets);
+    if (options_.ticket_keys == nullptr) {
+      auto keys = TicketKeys::Create();
+      if (!keys) return keys.status();
+      options_.ticket_keys = std::move(*keys);
+    }
+  }
+  if (options_.resumption && options_.sessions == nullptr && (!server || options_.tickets == 0)) {
+    options_.sessions = std::make_shared<MemorySessionStore>();
+  }
+  const bool external = options_.resumption && (!server || options_.tickets == 0);
+  SSL_CTX_set_session_cache_mode(
+      context, !external ? SSL_SESS_CACHE_OFF
+                         : (server ? SSL_SESS_CACHE_SERVER : SSL_SESS_CACHE_CLIENT) |
+                               SSL_SESS_CACHE_NO_INTERNAL | SSL_SESS_CACHE_NO_AUTO_CLEAR);
+  return {};
+}
+
+void EndpointCore::ComputeIdentity() {
+  std::vector<std::uint8_t> parts;
+  for (const Certificate::Ptr& certificate : options_.certificates) {
+    AppendPart(parts, certificate->leaf());
+  }
+  AppendPart(parts, AsBytes(options_.trust_pem));
+  const std::array kinds = {static_cast<std::uint8_t>(options_.role),
+                            static_cast<std::uint8_t>(options_.verification)};
+  AppendPart(parts, kinds);
+  Secret hash;
+  if (Digest(HashId::kSha256, parts, hash)) {
+    std::ranges::copy(std::as_const(hash).span(), identity_.begin());
+  }
+}
+
+EndpointCore::IdContext EndpointCore::SessionIdContext(const HandshakeOptions& handshake) const {
+  IdContext result = identity_;
+  result[0] = static_cast<std::uint8_t>(result[0] ^ (handshake.verify_peer ? 1 : 0) ^
+                                        (handshake.request_client_certificate ? 2 : 0));
+  return result;
+}
+
+std::string EndpointCore::SessionKey(const HandshakeOptions& handshake) const {
+  const IdContext context = SessionIdContext(handshake);
+  std::string key(context.begin(), context.end());
+  key.append(handshake.target_name);
+  key.push_back('\0');
+  key.append(handshake.resumption_key);
+  return key;
+}
+
+Certificate::Ptr EndpointCore::FindCertificate(const X509* leaf) const {
+  for (std::size_t i = 0; i < leaves_.size(); ++i) {
+    if (leaves_[i].get() == leaf) return options_.certificates[i];
+  }
+  return nullptr;
+}
+
+std::string EndpointCore::ServerSessionKey(std::span<const std::uint8_t> id) const {
+  std::string key(identity_.begin(), identity_.end());
+  key.append(id.begin(), id.end());
+  return key;
+}
+
+void EndpointCore::StoreServerSession(SSL_SESSION* session) {
+  unsigned size = 0;
+  const unsigned char* id = SSL_SESSION_get_id(session, &size);
+  StoredSession stored = SerializeSession(session);
+  if (!stored.bytes.empty()) {
+    options_.sessions->Put(ServerSessionKey({id, size}), std::move(stored));
+  }
+}
+
+SSL_SESSION* EndpointCore::LookUpServerSession(std::span<const std::uint8_t> id) {
+  auto stored = options_.sessions->Get(ServerSessionKey(id));
+  if (!stored) return nullptr;
+  const unsigned char* at = stored->bytes.data();
+  SSL_SESSION* session = d2i_SSL_SESSION(nullptr, &at, static_cast<long>(stored->bytes.size()));
+  Wipe(std::span(stored->bytes));
+  return session;
+}
+
+void EndpointCore::RemoveServerSession(SSL_SESSION* session) {
+  unsigned size = 0;
+  const unsigned char* id = SSL_SESSION_get_id(session, &size);
+  options_.sessions->Remove(ServerSessionKey({id, size}));
+}
+
+const TicketKeyRing& EndpointCore::ticket_ring() {
+  const std::uint64_t generation = options_.ticket_keys->generation();
+  if (generation != ring_generation_) {
+    ring_ = options_.ticket_keys->Snapshot();
+    ring_generation_ = generation;
+  }
+  return *ring_;
+}
+
+StoredSession SerializeSession(SSL_SESSION* session) {
+  StoredSession stored;
+  const int size = i2d_SSL_SESSION(session, nullptr);
+  if (size <= 0) return stored;
+  stored.bytes.resize(static_cast<std::size_t>(size));
+  unsigned char* at = stored.bytes.data();
+  i2d_SSL_SESSION(session, &at);
+  stored.expires_at = SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session);
+  stored.single_use = SSL_SESSION_get_protocol_version(session) == TLS1_3_VERSION;
+  return stored;
+}
+
+}  // namespace ktlsim::tls

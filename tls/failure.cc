@@ -1,0 +1,195 @@
+#include "tls/failure.h"
+
+#include <array>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+
+namespace ktlsim::tls {
+namespace {
+
+struct Text {
+  int code;
+  const char* words;
+};
+
+constexpr std::array kReasons = {
+    Text{SSL_R_NO_SHARED_CIPHER, "the client offered no cipher suite we accept"},
+    Text{SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM,
+         "the client accepts no signature our certificate can make"},
+    Text{SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS, "the two sides share no signature algorithm"},
+    Text{SSL_R_NO_SUITABLE_KEY_SHARE, "the client offered no key exchange group we accept"},
+    Text{SSL_R_NO_SHARED_GROUPS, "the client offered no key exchange group we accept"},
+    Text{SSL_R_NO_CERTIFICATE_SET, "we have no certificate for this handshake"},
+    Text{SSL_R_UNSUPPORTED_PROTOCOL, "the peer wants a version of TLS we do not accept"},
+    Text{SSL_R_VERSION_TOO_LOW, "the peer wants a version of TLS we do not accept"},
+    Text{SSL_R_VERSION_TOO_HIGH, "the peer wants a version of TLS we do not accept"},
+    Text{SSL_R_WRONG_SSL_VERSION, "the peer wants a version of TLS we do not accept"},
+    Text{SSL_R_NO_PROTOCOLS_AVAILABLE, "no version of TLS is left to use"},
+    Text{SSL_R_INAPPROPRIATE_FALLBACK, "the client fell back to an older TLS than it needs"},
+    Text{SSL_R_WRONG_VERSION_NUMBER, "the peer sent a record of a wrong version"},
+    Text{SSL_R_HTTP_REQUEST, "the peer sent plain HTTP"},
+    Text{SSL_R_HTTPS_PROXY_REQUEST, "the peer sent a plain HTTP proxy request"},
+    Text{SSL_R_NO_APPLICATION_PROTOCOL, "the client offered no application protocol we speak"},
+    Text{SSL_R_BAD_EXTENSION, "the peer sent a malformed extension"},
+    Text{SSL_R_CALLBACK_FAILED, "a handshake callback failed"},
+    Text{SSL_R_CERTIFICATE_VERIFY_FAILED, "the peer's certificate could not be verified"},
+    Text{SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, "the client sent no certificate"},
+    Text{SSL_R_BAD_SIGNATURE, "the peer's handshake signature is wrong"},
+    Text{SSL_R_BAD_DIGEST_LENGTH, "the peer's Finished message is wrong"},
+    Text{SSL_R_DIGEST_CHECK_FAILED, "the peer's Finished message is wrong"},
+    Text{SSL_R_BINDER_DOES_NOT_VERIFY, "the client's session binder is wrong"},
+    Text{SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC, "a handshake record did not decrypt"},
+    Text{SSL_R_DECRYPTION_FAILED, "a handshake record did not decrypt"},
+    Text{SSL_R_LENGTH_MISMATCH, "the peer sent a malformed handshake message"},
+    Text{SSL_R_LENGTH_TOO_SHORT, "the peer sent a malformed handshake message"},
+    Text{SSL_R_LENGTH_TOO_LONG, "the peer sent a malformed handshake message"},
+    Text{SSL_R_BAD_LENGTH, "the peer sent a malformed handshake message"},
+    Text{SSL_R_EXCESSIVE_MESSAGE_SIZE, "the peer sent a handshake message that is too long"},
+    Text{SSL_R_DATA_LENGTH_TOO_LONG, "the peer sent a record that is too long"},
+    Text{SSL_R_ENCRYPTED_LENGTH_TOO_LONG, "the peer sent a record that is too long"},
+    Text{SSL_R_PACKET_LENGTH_TOO_LONG, "the peer sent a record that is too long"},
+    Text{SSL_R_UNEXPECTED_MESSAGE, "the peer sent a message out of order"},
+    Text{SSL_R_UNEXPECTED_RECORD, "the peer sent a record out of order"},
+    Text{SSL_R_NOT_ON_RECORD_BOUNDARY, "the peer sent a message over a change of keys"},
+    Text{SSL_R_CCS_RECEIVED_EARLY, "the peer sent change_cipher_spec out of order"},
+    Text{SSL_R_BAD_CHANGE_CIPHER_SPEC, "the peer sent a malformed change_cipher_spec"},
+    Text{SSL_R_BAD_RECORD_TYPE, "the peer sent a record of an unknown type"},
+    Text{SSL_R_RECORD_TOO_SMALL, "the peer sent a record that is too short"},
+    Text{SSL_R_BAD_PROTOCOL_VERSION_NUMBER, "the peer names an impossible version"},
+    Text{SSL_R_BAD_KEY_SHARE, "the peer's key share is unusable"},
+    Text{SSL_R_BAD_ECPOINT, "the peer's key share is unusable"},
+    Text{SSL_R_WRONG_CURVE, "the peer chose a group that was not offered"},
+    Text{SSL_R_WRONG_CIPHER_RETURNED, "the server chose a cipher suite that was not offered"},
+    Text{SSL_R_UNKNOWN_CIPHER_RETURNED, "the server chose a cipher suite that was not offered"},
+    Text{SSL_R_UNSAFE_LEGACY_RENEGOTIATION_DISABLED,
+         "the server lacks secure renegotiation (RFC 5746)"},
+    Text{SSL_R_INCONSISTENT_EXTMS, "the peer dropped the extended master secret of the session"},
+    Text{SSL_R_TOO_MANY_WARN_ALERTS, "the peer sends only warnings"},
+    Text{SSL_R_RECORD_LENGTH_MISMATCH, "the peer sends only empty records"},
+    Text{SSL_R_DH_KEY_TOO_SMALL, "the peer's key is too small"},
+    Text{SSL_R_EE_KEY_TOO_SMALL, "the peer's certificate has too small a key"},
+};
+
+constexpr std::array kVerifyErrors = {
+    Text{X509_V_OK, ""},
+    Text{X509_V_ERR_CERT_HAS_EXPIRED, "the peer's certificate has expired"},
+    Text{X509_V_ERR_CERT_NOT_YET_VALID, "the peer's certificate is not valid yet"},
+    Text{X509_V_ERR_HOSTNAME_MISMATCH, "the peer's certificate is for another name"},
+    Text{X509_V_ERR_IP_ADDRESS_MISMATCH, "the peer's certificate is for another address"},
+    Text{X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
+         "the peer's certificate is self-signed and not trusted"},
+    Text{X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, "the peer's chain ends in a root not trusted"},
+    Text{X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+         "the peer's certificate comes from an issuer not known"},
+    Text{X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,
+         "the peer's certificate comes from an issuer not known"},
+    Text{X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,
+         "the peer's certificate comes from an issuer not known"},
+    Text{X509_V_ERR_CERT_SIGNATURE_FAILURE, "the signature on the peer's certificate is wrong"},
+    Text{X509_V_ERR_CERT_REVOKED, "the peer's certificate has been revoked"},
+    Text{X509_V_ERR_INVALID_PURPOSE, "the peer's certificate is not for this use"},
+    Text{X509_V_ERR_CERT_CHAIN_TOO_LONG, "the peer's certificate chain is too long"},
+    Text{X509_V_ERR_EE_KEY_TOO_SMALL, "the peer's certificate has too small a key"},
+    Text{X509_V_ERR_CA_KEY_TOO_SMALL, "an issuer of the peer's certificate has too small a key"},
+    Text{X509_V_ERR_CA_MD_TOO_WEAK, "the peer's certificate is signed with a weak hash"},
+};
+
+template <std::size_t size>
+const char* Find(const std::array<Text, size>& table, int code) {
+  for (const Text& text : table) {
+    if (text.code == code) return text.words;
+  }
+  return nullptr;
+}
+
+bool IsMemory(unsigned long error) { return ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE; }
+
+}  // namespace
+
+const char* VerifyErrorText(int verify_error) {
+  const char* words = Find(kVerifyErrors, verify_error);
+  // OpenSSL's own are literals, too.
+  return words != nullptr ? words : X509_verify_cert_error_string(verify_error);
+}
+
+const char* ReasonText(int reason) { return Find(kReasons, reason); }
+
+const char* ReceivedAlertText(AlertDescription description) {
+  switch (description) {
+    case AlertDescription::kCloseNotify:
+    case AlertDescription::kUserCanceled:
+      return "the peer ended the handshake";
+    case AlertDescription::kUnexpectedMessage:
+      return "the peer reports a message out of order";
+    case AlertDescription::kBadRecordMac:
+      return "the peer could not decrypt our record";
+    case AlertDescription::kRecordOverflow:
+      return "the peer reports a record that is too long";
+    case AlertDescription::kHandshakeFailure:
+      return "the peer accepts none of our parameters (handshake_failure)";
+    case AlertDescription::kBadCertificate:
+    case AlertDescription::kUnsupportedCertificate:
+    case AlertDescription::kCertificateUnknown:
+    case AlertDescription::kBadCertificateStatusResponse:
+      return "the peer does not accept our certificate";
+    case AlertDescription::kCertificateRevoked:
+      return "the peer takes our certificate for revoked";
+    case AlertDescription::kCertificateExpired:
+      return "the peer takes our certificate for expired";
+    case AlertDescription::kUnknownCa:
+      return "the peer does not trust our certificate's issuer";
+    case AlertDescription::kCertificateRequired:
+      return "the peer requires a certificate from us";
+    case AlertDescription::kAccessDenied:
+      return "the peer denies access";
+    case AlertDescription::kIllegalParameter:
+    case AlertDescription::kDecodeError:
+    case AlertDescription::kDecryptError:
+      return "the peer could not make sense of our message";
+    case AlertDescription::kProtocolVersion:
+      return "the peer accepts none of our TLS versions";
+    case AlertDescription::kInsufficientSecurity:
+      return "the peer wants stronger cipher suites than ours";
+    case AlertDescription::kInternalError:
+      return "the peer reports an internal error";
+    case AlertDescription::kInappropriateFallback:
+      return "the peer takes us for a fallback";
+    case AlertDescription::kNoRenegotiation:
+      return "the peer does not renegotiate";
+    case AlertDescription::kMissingExtension:
+    case AlertDescription::kUnsupportedExtension:
+      return "the peer objects to our extensions";
+    case AlertDescription::kUnrecognizedName:
+      return "the peer does not know the name we asked for";
+    case AlertDescription::kUnknownPskIdentity:
+      return "the peer does not know our session";
+    case AlertDescription::kNoApplicationProtocol:
+      return "the peer speaks none of our application protocols";
+  }
+  return "the peer ended the handshake with an unknown alert";
+}
+
+Status DrainFailure(const std::optional<Alert>& received, const std::optional<Alert>& sent,
+                    int verify_error) {
+  const unsigned long first = ERR_peek_error();
+  const unsigned long last = ERR_peek_last_error();
+  ERR_clear_error();
+  if (IsMemory(first) || IsMemory(last)) return ResourceError("no memory for a handshake");
+  if (received && received->level == AlertLevel::kFatal) {
+    return {Category::kTls, static_cast<int>(received->description),
+            ReceivedAlertText(received->description)};
+  }
+  const int code = static_cast<int>(sent ? sent->description : AlertDescription::kInternalError);
+  const int reason = ERR_GET_REASON(first);
+  if (ERR_GET_LIB(first) != ERR_LIB_SSL) return {Category::kTls, code, "the handshake failed"};
+  if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED && verify_error != X509_V_OK) {
+    return {Category::kTls, code, VerifyErrorText(verify_error)};
+  }
+  const char* words = ReasonText(reason);
+  if (words == nullptr) words = ReasonText(ERR_GET_REASON(last));
+  return {Category::kTls, code, words != nullptr ? words : "the handshake failed"};
+}
+
+}  // namespace ktlsim::tls

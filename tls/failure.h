@@ -1,0 +1,24 @@
+// Why a handshake failed, in plain words. The one table from OpenSSL's reasons to ours; every text
+// is a literal. Private to this module.
+#pragma once
+
+#include <optional>
+
+#include "kernel_sim/base/status.h"
+#include "tls/types.h"
+
+namespace ktlsim::tls {
+
+// The newest failure of this thread's OpenSSL error queue, which is drained. `received`, `sent`:
+// the alerts of the connection, if any; `verify_error`: X509_V_*.
+Status DrainFailure(const std::optional<Alert>& received, const std::optional<Alert>& sent,
+                    int verify_error);
+
+// "the peer's certificate has expired"
+const char* VerifyErrorText(int verify_error);
+// "the peer answered handshake_failure: ..."
+const char* ReceivedAlertText(AlertDescription description);
+// For OpenSSL's SSL_R_* reasons; nullptr for one without words of its own.
+const char* ReasonText(int reason);
+
+}  // namespace ktlsim::tls

@@ -1,0 +1,169 @@
+#include "tls/handshake.h"
+
+#include <algorithm>
+#include <array>
+#include <new>
+#include <string_view>
+#include <utility>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "kernel_sim/base/assert.h"
+#include "tls/failure.h"
+#include "tls/ssl_connection.h"
+#include "tls/takeover.h"
+
+namespace ktlsim::tls {
+namespace {
+
+constexpr std::uint8_t kContentTypeFirst = 20;
+constexpr std::uint8_t kContentTypeLast = 23;
+
+// RFC 5246 6.2.3; OpenSSL refuses less than this where less is allowed.
+constexpr std::size_t kHandshakeRecordLengthMax = kFragmentBytesMax + 2048;
+
+std::uint8_t At(std::span<const std::byte> bytes, std::size_t index) {
+  return std::to_integer<std::uint8_t>(bytes[index]);
+}
+
+// Judged byte by byte, so that garbage is told before five bytes of it have come.
+bool MayBeRecord(std::span<const std::byte> bytes) {
+  return (bytes.empty() ||
+          (At(bytes, 0) >= kContentTypeFirst && At(bytes, 0) <= kContentTypeLast)) &&
+         (bytes.size() < 2 || At(bytes, 1) == 3);
+}
+
+const char* NotTlsText(std::span<const std::byte> bytes) {
+  constexpr std::array<std::string_view, 9> kMethods = {"GET ", "POST", "HEAD", "PUT ", "DELE",
+                                                        "OPTI", "CONN", "PATC", "HTTP"};
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const bool http = std::ranges::any_of(
+      kMethods, [text](std::string_view method) { return text.starts_with(method); });
+  return http ? "the peer sent plain HTTP" : "the peer does not speak TLS";
+}
+
+struct NextRecord {
+  std::size_t bytes = 0;    // to hand to OpenSSL; 0: the record is cut
+  std::size_t missing = 0;  // of a cut one
+};
+
+NextRecord FindRecord(std::span<const std::byte> input) {
+  if (input.size() < kRecordHeaderBytes) return {0, kRecordHeaderBytes - input.size()};
+  const std::size_t length = std::size_t{At(input, 3)} << 8 | At(input, 4);
+  // A header that OpenSSL is bound to refuse goes in alone: nobody waits for what it announces.
+  if (At(input, 1) != 3 || length > kHandshakeRecordLengthMax) return {kRecordHeaderBytes, 0};
+  const std::size_t bytes = kRecordHeaderBytes + length;
+  if (input.size() < bytes) return {0, bytes - input.size()};
+  return {bytes, 0};
+}
+
+}  // namespace
+
+Handshake::Handshake(std::unique_ptr<SslConnection> ssl) : ssl_(std::move(ssl)) {}
+Handshake::~Handshake() = default;
+
+std::unique_ptr<Handshake> Handshake::Create(Endpoint& endpoint, const HandshakeOptions& options) {
+  auto ssl = SslConnection::Create(endpoint.core(), options);
+  if (ssl == nullptr) return nullptr;
+  return std::unique_ptr<Handshake>(new (std::nothrow) Handshake(std::move(ssl)));
+}
+
+StepResult Handshake::Step(std::span<const std::byte> input) {
+  StepResult result;
+  if (established_) {
+    result.outcome = StepOutcome::kEstablished;
+    return result;
+  }
+  if (!failure_.ok()) return Failed(failure_);
+  if (!ssl_->setup_failure().ok()) return Failed(ssl_->setup_failure());
+  if (ssl_->role() == Role::kClient && !started_) {
+    started_ = true;
+    return Advance({});
+  }
+  while (true) {
+    const std::span<const std::byte> rest = input.subspan(result.consumed);
+    if (!received_record_ && !MayBeRecord(rest)) {
+      result.failure = {Category::kTls, static_cast<int>(AlertDescription::kUnexpectedMessage),
+                        NotTlsText(rest)};
+      result.not_tls = true;
+      return result;
+    }
+    const NextRecord next = FindRecord(rest);
+    if (next.bytes == 0) {
+      const bool progress = result.consumed > 0;
+      result.outcome = progress ? StepOutcome::kContinue : StepOutcome::kNeedMore;
+      result.missing = progress ? 0 : next.missing;
+      return result;
+    }
+    received_record_ = true;
+    const std::size_t consumed = result.consumed + next.bytes;
+    result = Advance(rest.first(next.bytes));
+    result.consumed = consumed;
+    if (result.outcome != StepOutcome::kContinue) return result;
+  }
+}
+
+StepResult Handshake::Advance(std::span<const std::byte> record) {
+  ssl_->SetInput(record);
+  const int code = ssl_->DoHandshake();
+  const bool all_read = ssl_->input_left() == 0;
+  ssl_->SetInput({});
+  StepResult result;
+  result.received_alert = ssl_->received_alert();
+  result.sent_alert = ssl_->sent_alert();
+  if (code == SSL_ERROR_NONE && all_read) {
+    established_ = true;
+    result.outcome = StepOutcome::kEstablished;
+    return result;
+  }
+  // A refused header was handed over alone; that OpenSSL waits for its record would be a bug.
+  const bool refused_header = record.size() == kRecordHeaderBytes &&
+                              FindRecord(record).bytes != 0 && At(record, 3) + At(record, 4) != 0;
+  if (code == SSL_ERROR_WANT_READ && all_read && !refused_header) {
+    result.outcome = StepOutcome::kContinue;
+    return result;
+  }
+  if (code == SSL_ERROR_ZERO_RETURN) {
+    return Failed({Category::kTls, static_cast<int>(AlertDescription::kCloseNotify),
+                   ReceivedAlertText(AlertDescription::kCloseNotify)});
+  }
+  return Failed(DrainFailure(ssl_->received_alert(), ssl_->sent_alert(),
+                             static_cast<int>(SSL_get_verify_result(ssl_->ssl()))));
+}
+
+StepResult Handshake::Failed(Status failure) {
+  ERR_clear_error();
+  failure_ = failure;
+  StepResult result;
+  result.outcome = StepOutcome::kFailed;
+  result.failure = failure;
+  result.received_alert = ssl_->received_alert();
+  result.sent_alert = ssl_->sent_alert();
+  return result;
+}
+
+std::span<const std::byte> Handshake::pending_output() const {
+  return ssl_ != nullptr ? ssl_->output() : std::span<const std::byte>();
+}
+
+void Handshake::DiscardOutput(std::size_t bytes) {
+  if (ssl_ != nullptr) ssl_->DiscardOutput(bytes);
+}
+
+Result<Established> Handshake::TakeOver() {
+  KTLSIM_CHECK(established_);
+  KTLSIM_CHECK(ssl_ != nullptr);
+  server_name_ = ssl_->server_name();
+  try {
+    return TakeOverConnection(std::move(ssl_));
+  } catch (const std::bad_alloc&) {
+    return ResourceError("no memory to take a connection over");
+  }
+}
+
+const std::string& Handshake::server_name() const {
+  return ssl_ != nullptr ? ssl_->server_name() : server_name_;
+}
+
+}  // namespace ktlsim::tls

@@ -1,0 +1,75 @@
+#include "tls/record_protection.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace ktlsim::tls {
+namespace {
+
+void PutBigEndian64(std::uint64_t value, std::uint8_t* out) {
+  for (int i = 7; i >= 0; --i) {
+    out[i] = static_cast<std::uint8_t>(value);
+    value >>= 8;
+  }
+}
+
+}  // namespace
+
+bool RecordProtection::Init(ProtectionState state, AeadDirection direction) {
+  if (state.suite == nullptr) return false;
+  suite_ = state.suite;
+  limits_ = state.limits;
+  sequence_number_ = state.sequence_number;
+  explicit_nonce_in_record_ = !is_tls13() && suite_->aead != AeadId::kChaCha20Poly1305;
+  if (is_tls13()) {
+    traffic_secret_ = std::move(state.traffic_secret);
+    if (!DeriveTrafficKeys(*suite_, traffic_secret_, state.keys)) return false;
+  }
+  if (state.keys.iv.size() != iv_.size()) return false;
+  std::ranges::copy(std::as_const(state.keys.iv).span(), iv_.begin());
+  aead_ = state.aead_factory(suite_->aead, direction, std::as_const(state.keys.key).span());
+  return aead_ != nullptr;
+}
+
+bool RecordProtection::NextKey() {
+  TrafficKeys keys;
+  if (!NextTrafficSecret(suite_->hash, traffic_secret_, traffic_secret_) ||
+      !DeriveTrafficKeys(*suite_, traffic_secret_, keys) ||
+      !aead_->SetKey(std::as_const(keys.key).span())) {
+    aead_.reset();
+    return false;
+  }
+  std::ranges::copy(std::as_const(keys.iv).span(), iv_.begin());
+  sequence_number_ = 0;
+  return true;
+}
+
+RecordProtection::Nonce RecordProtection::ImplicitNonce() const {
+  Nonce nonce{};
+  PutBigEndian64(sequence_number_, nonce.data() + 4);
+  for (std::size_t i = 0; i < nonce.size(); ++i) nonce[i] ^= iv_[i];
+  return nonce;
+}
+
+RecordProtection::Nonce RecordProtection::ExplicitNonce(
+    std::span<const std::byte, kExplicitNonceBytes> explicit_part) const {
+  Nonce nonce{};
+  std::copy_n(iv_.begin(), 4, nonce.begin());
+  std::ranges::transform(explicit_part, nonce.begin() + 4,
+                         [](std::byte byte) { return std::to_integer<std::uint8_t>(byte); });
+  return nonce;
+}
+
+RecordProtection::Tls12Aad RecordProtection::MakeTls12Aad(ContentType type,
+                                                          std::size_t plaintext_bytes) const {
+  Tls12Aad aad{};
+  PutBigEndian64(sequence_number_, aad.data());
+  aad[8] = static_cast<std::uint8_t>(type);
+  aad[9] = 3;
+  aad[10] = 3;
+  aad[11] = static_cast<std::uint8_t>(plaintext_bytes >> 8);
+  aad[12] = static_cast<std::uint8_t>(plaintext_bytes);
+  return aad;
+}
+
+}  // namespace ktlsim::tls

@@ -1,0 +1,155 @@
+#include "tls/record_writer.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "kernel_sim/base/assert.h"
+
+namespace ktlsim::tls {
+namespace {
+
+constexpr std::uint8_t kKeyUpdateType = 24;  // RFC 8446 4.6.3
+
+void PutHeader(ContentType type, std::size_t length, std::span<std::byte> out) {
+  out[0] = static_cast<std::byte>(type);
+  out[1] = std::byte{3};
+  out[2] = std::byte{3};
+  out[3] = static_cast<std::byte>(length >> 8);
+  out[4] = static_cast<std::byte>(length & 0xff);
+}
+
+[[maybe_unused]] bool Disjoint(std::span<const std::byte> a, std::span<const std::byte> b) {
+  return a.empty() || b.empty() || a.data() + a.size() <= b.data() ||
+         b.data() + b.size() <= a.data();
+}
+
+}  // namespace
+
+bool RecordWriter::Init(ProtectionState state) {
+  explicit_nonce_ = state.explicit_nonce;
+  return protection_.Init(std::move(state), AeadDirection::kSeal);
+}
+
+std::size_t RecordWriter::header_bytes() const {
+  return kRecordHeaderBytes + (protection_.has_explicit_nonce() ? kExplicitNonceBytes : 0);
+}
+
+std::size_t RecordWriter::trailer_bytes() const {
+  return (protection_.is_tls13() ? 1 : 0) + kAeadTagBytes;
+}
+
+// RFC 8446 5.5 bounds AES-GCM only. TLS 1.2 has no such rule and no way to change keys: there the
+// sequence number is the bound.
+bool RecordWriter::key_update_due() const {
+  return protection_.ready() && protection_.is_tls13() &&
+         protection_.suite().aead != AeadId::kChaCha20Poly1305 &&
+         protection_.sequence_number() >= protection_.limits().records_before_update;
+}
+
+SealOutcome RecordWriter::CheckSeal(ContentType type, std::size_t header, std::size_t data,
+                                    std::size_t trailer) const {
+  if (failed_ || !protection_.ready()) return SealOutcome::kFailed;
+  if (closed_) return SealOutcome::kClosed;
+  if (data > kFragmentBytesMax || (data == 0 && type != ContentType::kApplicationData)) {
+    return SealOutcome::kBadLength;
+  }
+  if (header < header_bytes() || trailer < trailer_bytes()) return SealOutcome::kNoSpace;
+  if (protection_.exhausted()) return SealOutcome::kLimitReached;
+  // Alerts and key updates are what gets the connection out of this state.
+  const bool limited = key_update_due() && type == ContentType::kApplicationData;
+  if (limited && protection_.sequence_number() >= protection_.limits().records_per_key) {
+    return SealOutcome::kLimitReached;
+  }
+  return SealOutcome::kSealed;
+}
+
+SealResult RecordWriter::Seal(ContentType type, std::span<std::byte> header,
+                              std::span<std::byte> data, std::span<std::byte> trailer) {
+  const SealOutcome check = CheckSeal(type, header.size(), data.size(), trailer.size());
+  if (check != SealOutcome::kSealed) return {check, 0, 0};
+  header = header.first(header_bytes());
+  trailer = trailer.first(trailer_bytes());
+  KTLSIM_ASSERT(Disjoint(header, data));
+  KTLSIM_ASSERT(Disjoint(header, trailer));
+  KTLSIM_ASSERT(Disjoint(data, trailer));
+  const bool sealed = protection_.is_tls13() ? SealTls13(type, header, data, trailer)
+                                             : SealTls12(type, header, data, trailer);
+  if (!sealed) {
+    // The nonce may have been used: it must not be used again.
+    failed_ = true;
+    return {SealOutcome::kFailed, 0, 0};
+  }
+  protection_.Advance();
+  return {SealOutcome::kSealed, header.size(), trailer.size()};
+}
+
+bool RecordWriter::SealTls13(ContentType type, std::span<std::byte> header,
+                             std::span<std::byte> data, std::span<std::byte> trailer) {
+  PutHeader(ContentType::kApplicationData, data.size() + trailer.size(), header);
+  trailer[0] = static_cast<std::byte>(type);
+  const Bytes aad(reinterpret_cast<const std::uint8_t*>(header.data()), kRecordHeaderBytes);
+  return protection_.aead().Seal(protection_.ImplicitNonce(), aad, data, trailer.first<1>(),
+                                 trailer.last<kAeadTagBytes>());
+}
+
+bool RecordWriter::SealTls12(ContentType type, std::span<std::byte> header,
+                             std::span<std::byte> data, std::span<std::byte> trailer) {
+  const std::size_t nonce_bytes = header.size() - kRecordHeaderBytes;
+  PutHeader(type, nonce_bytes + data.size() + trailer.size(), header);
+  RecordProtection::Nonce nonce = protection_.ImplicitNonce();
+  if (protection_.has_explicit_nonce()) {
+    const auto explicit_part = header.last<kExplicitNonceBytes>();
+    for (std::size_t i = 0; i < kExplicitNonceBytes; ++i) {
+      explicit_part[i] = static_cast<std::byte>(explicit_nonce_ >> (56 - 8 * i) & 0xff);
+    }
+    nonce = protection_.ExplicitNonce(explicit_part);
+    ++explicit_nonce_;
+  }
+  return protection_.aead().Seal(nonce, protection_.MakeTls12Aad(type, data.size()), data, {},
+                                 trailer.first<kAeadTagBytes>());
+}
+
+SealOutcome RecordWriter::SealControl(ContentType type, std::span<const std::uint8_t> message,
+                                      std::span<std::byte> out, std::size_t& used) {
+  used = 0;
+  if (!protection_.ready()) return SealOutcome::kFailed;
+  const std::size_t needed = header_bytes() + message.size() + trailer_bytes();
+  if (out.size() < needed) return SealOutcome::kNoSpace;
+  const std::span<std::byte> data = out.subspan(header_bytes(), message.size());
+  std::memcpy(data.data(), message.data(), message.size());
+  const SealResult result =
+      Seal(type, out.first(header_bytes()), data, out.subspan(header_bytes() + message.size()));
+  if (result.outcome == SealOutcome::kSealed) used = needed;
+  return result.outcome;
+}
+
+SealOutcome RecordWriter::SealAlert(Alert alert, std::span<std::byte> out, std::size_t& used) {
+  const std::array message = {static_cast<std::uint8_t>(alert.level),
+                              static_cast<std::uint8_t>(alert.description)};
+  const SealOutcome outcome = SealControl(ContentType::kAlert, message, out, used);
+  if (outcome == SealOutcome::kSealed &&
+      (alert.level == AlertLevel::kFatal || alert.description == AlertDescription::kCloseNotify)) {
+    closed_ = true;
+  }
+  return outcome;
+}
+
+SealOutcome RecordWriter::SealKeyUpdate(bool request_peer, std::span<std::byte> out,
+                                        std::size_t& used) {
+  used = 0;
+  if (!protection_.ready() || !protection_.is_tls13()) return SealOutcome::kFailed;
+  const std::array message = {kKeyUpdateType, std::uint8_t{0}, std::uint8_t{0}, std::uint8_t{1},
+                              static_cast<std::uint8_t>(request_peer ? 1 : 0)};
+  const SealOutcome outcome = SealControl(ContentType::kHandshake, message, out, used);
+  if (outcome != SealOutcome::kSealed) return outcome;
+  if (!protection_.NextKey()) {
+    failed_ = true;
+    used = 0;
+    return SealOutcome::kFailed;
+  }
+  return outcome;
+}
+
+}  // namespace ktlsim::tls

@@ -1,0 +1,169 @@
+#include "tls/ssl_callbacks.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <openssl/x509_vfy.h>
+
+#include "tls/endpoint_core.h"
+#include "tls/ssl_connection.h"
+
+namespace ktlsim::tls {
+namespace {
+
+constexpr int kTicketIvBytes = 16;
+constexpr std::size_t kTicketKeyNameBytes = 16;
+
+void OnKeyLog(const SSL* ssl, const char* line) { SslConnection::Of(ssl).KeyLogLine(line); }
+
+void OnInfo(const SSL* ssl, int where, int value) {
+  if ((where & SSL_CB_ALERT) == 0) return;
+  SslConnection::Of(ssl).NoteAlert(
+      (where & SSL_CB_WRITE) != 0,
+      {static_cast<AlertLevel>(value >> 8 & 0xff), static_cast<AlertDescription>(value & 0xff)});
+}
+
+// RFC 7301 3.2, in our order of preference.
+int OnAlpnSelect(SSL* ssl, const unsigned char** out, unsigned char* out_bytes,
+                 const unsigned char* offered, unsigned offered_bytes, void*) {
+  const auto& own = SslConnection::Of(ssl).options().alpn_wire;
+  if (own.empty()) return SSL_TLSEXT_ERR_NOACK;
+  for (std::size_t i = 0; i < own.size(); i += 1U + own[i]) {
+    for (unsigned k = 0; k < offered_bytes; k += 1U + offered[k]) {
+      if (own[i] == offered[k] && std::memcmp(&own[i] + 1, offered + k + 1, own[i]) == 0) {
+        *out = offered + k + 1;
+        *out_bytes = offered[k];
+        return SSL_TLSEXT_ERR_OK;
+      }
+    }
+  }
+  return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+int OnServerName(SSL* ssl, int*, void*) {
+  const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  if (name == nullptr) return SSL_TLSEXT_ERR_NOACK;
+  try {
+    SslConnection::Of(ssl).NoteServerName(name);
+    return SSL_TLSEXT_ERR_OK;
+  } catch (const std::bad_alloc&) {
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  }
+}
+
+// 0: OpenSSL keeps its reference, we keep bytes.
+int OnNewSession(SSL* ssl, SSL_SESSION* session) {
+  SslConnection& connection = SslConnection::Of(ssl);
+  EndpointCore& core = connection.core();
+  try {
+    if (core.options().role == Role::kServer) {
+      core.StoreServerSession(session);
+      return 0;
+    }
+    StoredSession stored = SerializeSession(session);
+    if (!stored.bytes.empty()) {
+      core.options().sessions->Put(connection.session_key(), std::move(stored));
+      connection.NoteTicketStored();
+    }
+  } catch (const std::bad_alloc&) {
+    return 0;  // one session less
+  }
+  return 0;
+}
+
+SSL_SESSION* OnGetSession(SSL* ssl, const unsigned char* id, int size, int* copy) {
+  *copy = 0;  // the caller gets our only reference
+  try {
+    return SslConnection::Of(ssl).core().LookUpServerSession({id, static_cast<std::size_t>(size)});
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+void OnRemoveSession(SSL_CTX* context, SSL_SESSION* session) {
+  try {
+    static_cast<EndpointCore*>(SSL_CTX_get_app_data(context))->RemoveServerSession(session);
+  } catch (const std::bad_alloc&) {
+    return;  // it expires by itself
+  }
+}
+
+bool SetTicketMac(EVP_MAC_CTX* mac, const TicketKey& key) {
+  char digest[] = "SHA256";
+  Secret mac_key = key.mac_key;  // the parameter wants a pointer to non-const
+  const OSSL_PARAM parameters[] = {
+      OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, mac_key.span().data(), mac_key.size()),
+      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+      OSSL_PARAM_construct_end()};
+  return EVP_MAC_CTX_set_params(mac, parameters) == 1;
+}
+
+int SealTicket(const TicketKey& key, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
+               EVP_MAC_CTX* mac) {
+  std::ranges::copy(key.name, name);
+  const bool good = RAND_bytes(iv, kTicketIvBytes) == 1 &&
+                    EVP_EncryptInit_ex(cipher, EVP_aes_256_cbc(), nullptr,
+                                       key.encryption_key.span().data(), iv) == 1 &&
+                    SetTicketMac(mac, key);
+  return good ? 1 : -1;
+}
+
+// 0: none of our keys. 1: good. 2: good, send a fresh ticket.
+int OpenTicket(SSL* ssl, const TicketKeyRing& ring, const unsigned char* name, unsigned char* iv,
+               EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac) {
+  const auto fits = [name](const TicketKey& key) {
+    return std::memcmp(key.name.data(), name, kTicketKeyNameBytes) == 0;
+  };
+  const bool current = fits(ring.current);
+  if (!current && !(ring.has_previous && fits(ring.previous))) return 0;
+  const TicketKey& key = current ? ring.current : ring.previous;
+  if (EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), nullptr, key.encryption_key.span().data(),
+                         iv) != 1 ||
+      !SetTicketMac(mac, key)) {
+    return -1;
+  }
+  // A TLS 1.3 ticket is used once, so every connection gets a new one.
+  return current && SSL_version(ssl) != TLS1_3_VERSION ? 1 : 2;
+}
+
+int OnTicketKey(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
+                EVP_MAC_CTX* mac, int seal) {
+  const TicketKeyRing& ring = SslConnection::Of(ssl).core().ticket_ring();
+  return seal != 0 ? SealTicket(ring.current, name, iv, cipher, mac)
+                   : OpenTicket(ssl, ring, name, iv, cipher, mac);
+}
+
+// For endpoints that do not judge: building and checking a chain would be work for nothing.
+int SkipVerification(X509_STORE_CTX* context, void*) {
+  X509_STORE_CTX_set_error(context, X509_V_OK);
+  return 1;
+}
+
+}  // namespace
+
+void InstallCallbacks(SSL_CTX* context, const EndpointOptions& options) {
+  SSL_CTX_set_keylog_callback(context, &OnKeyLog);
+  SSL_CTX_set_info_callback(context, &OnInfo);
+  if (options.verification == PeerVerification::kNone) {
+    SSL_CTX_set_cert_verify_callback(context, &SkipVerification, nullptr);
+  }
+  if (SSL_CTX_get_session_cache_mode(context) != SSL_SESS_CACHE_OFF) {
+    SSL_CTX_sess_set_new_cb(context, &OnNewSession);
+  }
+  if (options.role == Role::kClient) return;
+  SSL_CTX_set_alpn_select_cb(context, &OnAlpnSelect, nullptr);
+  SSL_CTX_set_tlsext_servername_callback(context, &OnServerName);
+  if (!options.resumption) return;
+  if (options.tickets == 0) {
+    SSL_CTX_sess_set_get_cb(context, &OnGetSession);
+    SSL_CTX_sess_set_remove_cb(context, &OnRemoveSession);
+  } else {
+    SSL_CTX_set_tlsext_ticket_key_evp_cb(context, &OnTicketKey);
+  }
+}
+
+}  // namespace ktlsim::tls

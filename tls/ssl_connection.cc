@@ -1,0 +1,284 @@
+#include "tls/ssl_connection.h"
+
+#include <algorithm>
+#include <ctime>
+#include <new>
+#include <string_view>
+#include <utility>
+
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+
+#include "tls/endpoint_core.h"
+
+namespace ktlsim::tls {
+namespace {
+
+// A flight holds our own certificate chain and little else; nothing legitimate comes near this.
+constexpr std::size_t kOutputBytesMax = 1 << 20;
+constexpr std::size_t kHostNameBytesMax = 255;  // RFC 6066 3
+
+bool GoodAlpnWire(std::span<const std::uint8_t> wire) {
+  if (wire.size() > UINT16_MAX) return false;
+  while (!wire.empty()) {
+    const std::size_t length = wire[0];
+    if (length == 0 || length >= wire.size()) return false;
+    wire = wire.subspan(1 + length);
+  }
+  return true;
+}
+
+int HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+bool ParseHex(std::string_view text, Secret& out) {
+  if (text.size() % 2 != 0 || text.size() / 2 > Secret::kBytesMax) return false;
+  out.Resize(text.size() / 2);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const int high = HexDigit(text[2 * i]);
+    const int low = HexDigit(text[2 * i + 1]);
+    if (high < 0 || low < 0) return false;
+    out.span()[i] = static_cast<std::uint8_t>(high << 4 | low);
+  }
+  return true;
+}
+
+// For verification that only takes notes.
+int AcceptAnyCertificate(int ok, X509_STORE_CTX* context) {
+  if (ok != 1) {
+    const auto* ssl = static_cast<const SSL*>(
+        X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx()));
+    SslConnection::Of(ssl).NoteVerifyError(X509_STORE_CTX_get_error(context));
+  }
+  return 1;
+}
+
+}  // namespace
+
+SslConnection::SslConnection(std::shared_ptr<EndpointCore> core, const HandshakeOptions& options)
+    : core_(std::move(core)), options_(options) {}
+
+SslConnection::~SslConnection() {
+  ssl_.reset();
+  Wipe(std::span(output_));
+}
+
+std::unique_ptr<SslConnection> SslConnection::Create(std::shared_ptr<EndpointCore> core,
+                                                     const HandshakeOptions& options) {
+  try {
+    std::unique_ptr<SslConnection> connection(new SslConnection(std::move(core), options));
+    if (!connection->Init()) {
+      ERR_clear_error();
+      return nullptr;
+    }
+    return connection;
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+SslConnection& SslConnection::Of(const SSL* ssl) {
+  return *static_cast<SslConnection*>(SSL_get_app_data(ssl));
+}
+
+Role SslConnection::role() const { return core_->options().role; }
+
+bool SslConnection::Init() {
+  const BIO_METHOD* method = FlatBufferMethod();
+  ssl_.reset(SSL_new(core_->context()));
+  BIO* bio = method != nullptr && ssl_ != nullptr ? BIO_new(method) : nullptr;
+  if (bio == nullptr) return false;
+  BIO_set_data(bio, this);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl_.get(), bio, bio);  // takes the reference, once for both directions
+  SSL_set_app_data(ssl_.get(), this);
+  setup_failure_ = Configure();
+  ERR_clear_error();
+  return setup_failure_.category() != Category::kResource;
+}
+
+Status SslConnection::Configure() {
+  if (!GoodAlpnWire(options_.alpn_wire)) {
+    return {Category::kContract, 0, "the list of application protocols is malformed"};
+  }
+  session_key_ = core_->SessionKey(options_);
+  ConfigureVerification();
+  if (role() == Role::kClient) {
+    SSL_set_connect_state(ssl_.get());
+    return ConfigureClient();
+  }
+  SSL_set_accept_state(ssl_.get());
+  const auto context = core_->SessionIdContext(options_);
+  if (SSL_set_session_id_context(ssl_.get(), context.data(),
+                                 static_cast<unsigned>(context.size())) != 1) {
+    return ResourceError("no memory for a handshake");
+  }
+  return {};
+}
+
+void SslConnection::ConfigureVerification() {
+  const PeerVerification verification = core_->options().verification;
+  if (role() == Role::kClient) {
+    if (verification == PeerVerification::kNone) return;
+    SSL_set_verify(ssl_.get(), SSL_VERIFY_PEER,
+                   options_.verify_peer ? nullptr : &AcceptAnyCertificate);
+    return;
+  }
+  if (verification == PeerVerification::kNone && !options_.request_client_certificate) return;
+  const bool required = verification == PeerVerification::kRequired;
+  const bool judge = options_.verify_peer && verification != PeerVerification::kNone;
+  SSL_set_verify(ssl_.get(), SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+                 judge ? nullptr : &AcceptAnyCertificate);
+}
+
+Status SslConnection::ConfigureClient() {
+  if (!options_.alpn_wire.empty() &&
+      SSL_set_alpn_protos(ssl_.get(), options_.alpn_wire.data(),
+                          static_cast<unsigned>(options_.alpn_wire.size())) != 0) {
+    return ResourceError("no memory for a handshake");
+  }
+  std::string name = options_.target_name;
+  if (name.size() > 1 && name.back() == '.') name.pop_back();  // RFC 6066 3: no trailing dot
+  if (name.size() > kHostNameBytesMax || name.find('\0') != std::string::npos) {
+    return {Category::kContract, 0, "the target name is no host name"};
+  }
+  if (!name.empty()) {
+    X509_VERIFY_PARAM* parameters = SSL_get0_param(ssl_.get());
+    if (X509_VERIFY_PARAM_set1_ip_asc(parameters, name.c_str()) != 1) {
+      if (SSL_set_tlsext_host_name(ssl_.get(), name.c_str()) != 1 ||
+          X509_VERIFY_PARAM_set1_host(parameters, name.data(), name.size()) != 1) {
+        return {Category::kContract, 0, "the target name is no host name"};
+      }
+      X509_VERIFY_PARAM_set_hostflags(parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+      server_name_ = std::move(name);
+    }
+  }
+  OfferSession();
+  return {};
+}
+
+void SslConnection::OfferSession() {
+  if (!core_->options().resumption) return;
+  auto stored = core_->options().sessions->Get(session_key_);
+  if (!stored) return;
+  const unsigned char* at = stored->bytes.data();
+  const SslSessionPtr session(
+      d2i_SSL_SESSION(nullptr, &at, static_cast<long>(stored->bytes.size())));
+  Wipe(std::span(stored->bytes));
+  if (session != nullptr && SSL_SESSION_is_resumable(session.get()) == 1) {
+    SSL_set_session(ssl_.get(), session.get());
+  }
+}
+
+void SslConnection::DiscardOutput(std::size_t bytes) {
+  output_start_ += std::min(bytes, output_.size() - output_start_);
+  if (output_start_ == output_.size()) {
+    output_.clear();
+    output_start_ = 0;
+  }
+}
+
+int SslConnection::DoHandshake() {
+  ERR_clear_error();
+  const std::size_t before = output_.size();
+  const int returned = SSL_do_handshake(ssl_.get());
+  const int code = SSL_get_error(ssl_.get(), returned);
+  ScanOutput(before);
+  return code;
+}
+
+// OpenSSL flushes whole records before it returns.
+void SslConnection::ScanOutput(std::size_t from) {
+  records_in_last_call_ = 0;
+  std::span<const std::byte> rest = std::span(output_).subspan(from);
+  while (rest.size() >= kRecordHeaderBytes) {
+    const std::size_t length =
+        std::to_integer<std::size_t>(rest[3]) << 8 | std::to_integer<std::size_t>(rest[4]);
+    if (rest.size() < kRecordHeaderBytes + length) return;
+    ++records_in_last_call_;
+    const auto type = static_cast<ContentType>(std::to_integer<std::uint8_t>(rest[0]));
+    if (type == ContentType::kChangeCipherSpec) {
+      change_cipher_spec_sent_ = true;
+    } else if (type == ContentType::kHandshake && change_cipher_spec_sent_ &&
+               length >= kExplicitNonceBytes) {
+      finished_explicit_nonce_ = 0;
+      for (std::byte byte : rest.subspan(kRecordHeaderBytes, kExplicitNonceBytes)) {
+        finished_explicit_nonce_ =
+            finished_explicit_nonce_ << 8 | std::to_integer<std::uint64_t>(byte);
+      }
+    }
+    rest = rest.subspan(kRecordHeaderBytes + length);
+  }
+}
+
+// "LABEL client_random secret", the last two in hexadecimal.
+void SslConnection::KeyLogLine(const char* line) {
+  const std::string_view text(line);
+  const std::string_view label = text.substr(0, text.find(' '));
+  const std::string_view value = text.substr(text.rfind(' ') + 1);
+  Secret* secret = label == "CLIENT_TRAFFIC_SECRET_0"   ? &client_traffic_secret_
+                   : label == "SERVER_TRAFFIC_SECRET_0" ? &server_traffic_secret_
+                   : label == "EXPORTER_SECRET"         ? &exporter_secret_
+                                                        : nullptr;
+  if (secret != nullptr && !ParseHex(value, *secret)) secret->Clear();
+}
+
+void SslConnection::NoteAlert(bool sent, Alert alert) {
+  (sent ? sent_alert_ : received_alert_) = alert;
+}
+
+void SslConnection::NoteVerifyError(int error) {
+  if (verify_error_ == X509_V_OK) verify_error_ = error;
+}
+
+const BIO_METHOD* SslConnection::FlatBufferMethod() {
+  using MethodPtr = std::unique_ptr<BIO_METHOD, Deleter<&BIO_meth_free>>;
+  static const MethodPtr method = [] {
+    MethodPtr made(BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "flat buffers"));
+    if (made == nullptr || BIO_meth_set_read(made.get(), &BioRead) != 1 ||
+        BIO_meth_set_write(made.get(), &BioWrite) != 1 ||
+        BIO_meth_set_ctrl(made.get(), &BioControl) != 1) {
+      made.reset();
+    }
+    return made;
+  }();
+  return method.get();
+}
+
+int SslConnection::BioRead(BIO* bio, char* out, int size) {
+  auto& connection = *static_cast<SslConnection*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  if (connection.input_.empty()) {
+    BIO_set_retry_read(bio);
+    return -1;
+  }
+  const std::size_t taken = std::min(static_cast<std::size_t>(size), connection.input_.size());
+  std::copy_n(connection.input_.begin(), taken, reinterpret_cast<std::byte*>(out));
+  connection.input_ = connection.input_.subspan(taken);
+  return static_cast<int>(taken);
+}
+
+int SslConnection::BioWrite(BIO* bio, const char* data, int size) {
+  auto& connection = *static_cast<SslConnection*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  if (size <= 0) return 0;
+  const auto bytes = std::as_bytes(std::span(data, static_cast<std::size_t>(size)));
+  if (connection.output_.size() + bytes.size() > kOutputBytesMax) return -1;
+  try {
+    connection.output_.insert(connection.output_.end(), bytes.begin(), bytes.end());
+  } catch (const std::bad_alloc&) {
+    return -1;
+  }
+  return size;
+}
+
+long SslConnection::BioControl(BIO*, int command, long, void*) {
+  return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+}  // namespace ktlsim::tls

@@ -1,0 +1,119 @@
+// SslConnection: one OpenSSL connection over flat buffers, and what its callbacks catch: secrets,
+// alerts, the server name, sessions. Private to this module.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <openssl/ssl.h>
+
+#include "kernel_sim/base/status.h"
+#include "tls/handshake.h"
+#include "tls/openssl_handles.h"
+#include "tls/secret.h"
+#include "tls/types.h"
+
+namespace ktlsim::tls {
+
+class EndpointCore;
+
+class SslConnection {
+ public:
+  // nullptr: out of memory.
+  static std::unique_ptr<SslConnection> Create(std::shared_ptr<EndpointCore> core,
+                                               const HandshakeOptions& options);
+  ~SslConnection();
+  SslConnection(const SslConnection&) = delete;
+  SslConnection& operator=(const SslConnection&) = delete;
+
+  static SslConnection& Of(const SSL* ssl);
+
+  SSL* ssl() const { return ssl_.get(); }
+  EndpointCore& core() const { return *core_; }
+  const std::shared_ptr<EndpointCore>& shared_core() const { return core_; }
+  Role role() const;
+  // Not ok: `options` cannot be used; the first step fails with it.
+  Status setup_failure() const { return setup_failure_; }
+
+  // What OpenSSL reads next; borrowed until the call that reads it has returned.
+  void SetInput(std::span<const std::byte> input) { input_ = input; }
+  std::size_t input_left() const { return input_.size(); }
+
+  std::span<const std::byte> output() const { return std::span(output_).subspan(output_start_); }
+  void DiscardOutput(std::size_t bytes);
+
+  // Runs SSL_do_handshake and notes the records it wrote. Answers its SSL_get_error code.
+  int DoHandshake();
+
+  // Ends the connection so that its session stays resumable: SSL_free would otherwise take the
+  // missing close_notify for an attack and mark the session.
+  void MarkShutDown() { SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); }
+
+  // Called back.
+  void KeyLogLine(const char* line);
+  void NoteAlert(bool sent, Alert alert);
+  void NoteVerifyError(int error);
+  void NoteServerName(const char* name) { server_name_ = name; }
+  void NoteTicketStored() { ticket_stored_ = true; }
+
+  const HandshakeOptions& options() const { return options_; }
+  const std::string& session_key() const { return session_key_; }
+  const std::string& server_name() const { return server_name_; }
+  const std::optional<Alert>& received_alert() const { return received_alert_; }
+  const std::optional<Alert>& sent_alert() const { return sent_alert_; }
+  int verify_error() const { return verify_error_; }
+  bool ticket_stored() const { return ticket_stored_; }
+
+  Secret& client_traffic_secret() { return client_traffic_secret_; }
+  Secret& server_traffic_secret() { return server_traffic_secret_; }
+  Secret& exporter_secret() { return exporter_secret_; }
+  // Records written by the newest DoHandshake.
+  std::uint64_t records_in_last_call() const { return records_in_last_call_; }
+  // TLS 1.2: the explicit nonce of the Finished record we sent.
+  std::uint64_t finished_explicit_nonce() const { return finished_explicit_nonce_; }
+
+ private:
+  SslConnection(std::shared_ptr<EndpointCore> core, const HandshakeOptions& options);
+  bool Init();
+  Status Configure();
+  Status ConfigureClient();
+  void ConfigureVerification();
+  void OfferSession();
+  void ScanOutput(std::size_t from);
+
+  static const BIO_METHOD* FlatBufferMethod();
+  static int BioRead(BIO* bio, char* out, int size);
+  static int BioWrite(BIO* bio, const char* data, int size);
+  static long BioControl(BIO* bio, int command, long number, void* pointer);
+
+  const std::shared_ptr<EndpointCore> core_;
+  const HandshakeOptions options_;
+  SslPtr ssl_;
+  Status setup_failure_;
+
+  std::span<const std::byte> input_;
+  std::vector<std::byte> output_;
+  std::size_t output_start_ = 0;
+
+  std::string session_key_;
+  std::string server_name_;
+  std::optional<Alert> received_alert_;
+  std::optional<Alert> sent_alert_;
+  int verify_error_ = 0;
+  bool ticket_stored_ = false;
+
+  Secret client_traffic_secret_;
+  Secret server_traffic_secret_;
+  Secret exporter_secret_;
+  std::uint64_t records_in_last_call_ = 0;
+  std::uint64_t finished_explicit_nonce_ = 0;
+  bool change_cipher_spec_sent_ = false;
+};
+
+}  // namespace ktlsim::tls

@@ -58,9 +58,10 @@ typedef BOOL(WINAPI* SSL_EMPTY_CACHE_FN_W)(LPWSTR pszTargetName, DWORD dwFlags);
 // Finds the server name (RFC 6066 3) in a ClientHello record. `*ServerIdentity` then points into
 // `ClientHello` and is not null-terminated. Any level. SEC_E_INCOMPLETE_MESSAGE when bytes are
 // missing.
-KTLSIM_API SECURITY_STATUS SslGetServerIdentity(PBYTE ClientHello, DWORD ClientHelloSize,
-                                                PBYTE* ServerIdentity,
-                                                KTLSIM_ULONG_OUT ServerIdentitySize, DWORD Flags);
+KTLSIM_OUT_API SECURITY_STATUS SslGetServerIdentity(PBYTE ClientHello, DWORD ClientHelloSize,
+                                                    PBYTE* ServerIdentity,
+                                                    KTLSIM_ULONG_OUT ServerIdentitySize,
+                                                    DWORD Flags);
 typedef SECURITY_STATUS(WINAPI* SSL_GET_SERVER_IDENTITY_FN)(PBYTE ClientHello,
                                                             DWORD ClientHelloSize,
                                                             PBYTE* ServerIdentity,

@@ -55,9 +55,10 @@ KTLSIM_API const char* KtlsimLastErrorText(void);
 KTLSIM_API SECURITY_STATUS SspiEncryptMessageAsync(SspiAsyncContext* AsyncContext,
                                                    PCtxtHandle phContext, ULONG fQOP,
                                                    PSecBufferDesc pMessage, ULONG MessageSeqNo);
-KTLSIM_API SECURITY_STATUS SspiDecryptMessageAsync(SspiAsyncContext* AsyncContext,
-                                                   PCtxtHandle phContext, PSecBufferDesc pMessage,
-                                                   ULONG MessageSeqNo, KTLSIM_ULONG_OUT pfQOP);
+KTLSIM_OUT_API SECURITY_STATUS SspiDecryptMessageAsync(SspiAsyncContext* AsyncContext,
+                                                       PCtxtHandle phContext,
+                                                       PSecBufferDesc pMessage, ULONG MessageSeqNo,
+                                                       KTLSIM_ULONG_OUT pfQOP);
 
 // Outcomes of our own; the customer bit keeps them apart from every code of Microsoft's.
 #define KTLSIM_E_CANCELLED ((SECURITY_STATUS)0xA0090001)

@@ -95,12 +95,12 @@ KTLSIM_API SECURITY_STATUS SspiAcquireCredentialsHandleAsyncW(
 
 // Outcome: as InitializeSecurityContext. Calls on one security context run one after the other, in
 // order of submission. `phNewContext` may be NULL on later legs, not on the first.
-KTLSIM_API SECURITY_STATUS SspiInitializeSecurityContextAsyncA(
+KTLSIM_OUT_API SECURITY_STATUS SspiInitializeSecurityContextAsyncA(
     SspiAsyncContext* AsyncContext, PCredHandle phCredential, PCtxtHandle phContext,
     LPSTR pszTargetName, ULONG fContextReq, ULONG Reserved1, ULONG TargetDataRep,
     PSecBufferDesc pInput, ULONG Reserved2, PCtxtHandle phNewContext, PSecBufferDesc pOutput,
     KTLSIM_ULONG_OUT pfContextAttr, PTimeStamp ptsExpiry);
-KTLSIM_API SECURITY_STATUS SspiInitializeSecurityContextAsyncW(
+KTLSIM_OUT_API SECURITY_STATUS SspiInitializeSecurityContextAsyncW(
     SspiAsyncContext* AsyncContext, PCredHandle phCredential, PCtxtHandle phContext,
     KTLSIM_STRING_W pszTargetName, ULONG fContextReq, ULONG Reserved1, ULONG TargetDataRep,
     PSecBufferDesc pInput, ULONG Reserved2, PCtxtHandle phNewContext, PSecBufferDesc pOutput,
@@ -108,7 +108,7 @@ KTLSIM_API SECURITY_STATUS SspiInitializeSecurityContextAsyncW(
     KTLSIM_MODE_SYMBOL(SspiInitializeSecurityContextAsyncW);
 
 // Outcome: as AcceptSecurityContext; otherwise like SspiInitializeSecurityContextAsync.
-KTLSIM_API SECURITY_STATUS SspiAcceptSecurityContextAsync(
+KTLSIM_OUT_API SECURITY_STATUS SspiAcceptSecurityContextAsync(
     SspiAsyncContext* AsyncContext, PCredHandle phCredential, PCtxtHandle phContext,
     PSecBufferDesc pInput, ULONG fContextReq, ULONG TargetDataRep, PCtxtHandle phNewContext,
     PSecBufferDesc pOutput, KTLSIM_ULONG_OUT pfContextAttr, PTimeStamp ptsExpiry);

@@ -27,10 +27,10 @@ KTLSIM_API PSecurityFunctionTableW SEC_ENTRY InitSecurityInterfaceW(void)
     KTLSIM_MODE_SYMBOL(InitSecurityInterfaceW);
 
 // One allocation holds the array and its strings.
-KTLSIM_API SECURITY_STATUS SEC_ENTRY EnumerateSecurityPackagesA(KTLSIM_ULONG_OUT pcPackages,
-                                                                PSecPkgInfoA* ppPackageInfo);
-KTLSIM_API SECURITY_STATUS SEC_ENTRY EnumerateSecurityPackagesW(KTLSIM_ULONG_OUT pcPackages,
-                                                                PSecPkgInfoW* ppPackageInfo);
+KTLSIM_OUT_API SECURITY_STATUS SEC_ENTRY EnumerateSecurityPackagesA(KTLSIM_ULONG_OUT pcPackages,
+                                                                    PSecPkgInfoA* ppPackageInfo);
+KTLSIM_OUT_API SECURITY_STATUS SEC_ENTRY EnumerateSecurityPackagesW(KTLSIM_ULONG_OUT pcPackages,
+                                                                    PSecPkgInfoW* ppPackageInfo);
 
 // SEC_E_SECPKG_NOT_FOUND for an unknown name.
 KTLSIM_API SECURITY_STATUS SEC_ENTRY QuerySecurityPackageInfoA(LPSTR pszPackageName,
@@ -105,17 +105,17 @@ KTLSIM_API SECURITY_STATUS SEC_ENTRY ChangeAccountPasswordW(
 // SEC_E_INCOMPLETE_MESSAGE: nothing was consumed or changed; call again with more bytes.
 // SEC_E_BUFFER_TOO_SMALL: call again with the same input and a larger output buffer.
 // A SECBUFFER_EXTRA in the input array tells how many bytes at the end of the token were not used.
-KTLSIM_API SECURITY_STATUS SEC_ENTRY InitializeSecurityContextA(
+KTLSIM_OUT_API SECURITY_STATUS SEC_ENTRY InitializeSecurityContextA(
     PCredHandle phCredential, PCtxtHandle phContext, LPSTR pszTargetName, ULONG fContextReq,
     ULONG Reserved1, ULONG TargetDataRep, PSecBufferDesc pInput, ULONG Reserved2,
     PCtxtHandle phNewContext, PSecBufferDesc pOutput, KTLSIM_ULONG_OUT pfContextAttr,
     PTimeStamp ptsExpiry);
-KTLSIM_API SECURITY_STATUS SEC_ENTRY InitializeSecurityContextW(
+KTLSIM_OUT_API SECURITY_STATUS SEC_ENTRY InitializeSecurityContextW(
     PCredHandle phCredential, PCtxtHandle phContext, KTLSIM_STRING_W pszTargetName,
     ULONG fContextReq, ULONG Reserved1, ULONG TargetDataRep, PSecBufferDesc pInput, ULONG Reserved2,
     PCtxtHandle phNewContext, PSecBufferDesc pOutput, KTLSIM_ULONG_OUT pfContextAttr,
     PTimeStamp ptsExpiry) KTLSIM_MODE_SYMBOL(InitializeSecurityContextW);
-KTLSIM_API SECURITY_STATUS SEC_ENTRY
+KTLSIM_OUT_API SECURITY_STATUS SEC_ENTRY
 AcceptSecurityContext(PCredHandle phCredential, PCtxtHandle phContext, PSecBufferDesc pInput,
                       ULONG fContextReq, ULONG TargetDataRep, PCtxtHandle phNewContext,
                       PSecBufferDesc pOutput, KTLSIM_ULONG_OUT pfContextAttr, PTimeStamp ptsExpiry);
@@ -172,15 +172,18 @@ KTLSIM_API SECURITY_STATUS SEC_ENTRY QuerySecurityContextToken(PCtxtHandle phCon
 
 KTLSIM_API SECURITY_STATUS SEC_ENTRY MakeSignature(PCtxtHandle phContext, ULONG fQOP,
                                                    PSecBufferDesc pMessage, ULONG MessageSeqNo);
-KTLSIM_API SECURITY_STATUS SEC_ENTRY VerifySignature(PCtxtHandle phContext, PSecBufferDesc pMessage,
-                                                     ULONG MessageSeqNo, KTLSIM_ULONG_OUT pfQOP);
+KTLSIM_OUT_API SECURITY_STATUS SEC_ENTRY VerifySignature(PCtxtHandle phContext,
+                                                         PSecBufferDesc pMessage,
+                                                         ULONG MessageSeqNo,
+                                                         KTLSIM_ULONG_OUT pfQOP);
 // In place. The buffers' cbBuffer become the sizes written.
 KTLSIM_API SECURITY_STATUS SEC_ENTRY EncryptMessage(PCtxtHandle phContext, ULONG fQOP,
                                                     PSecBufferDesc pMessage, ULONG MessageSeqNo);
 // In place. The buffer types are rewritten to where header, data, trailer and the bytes beyond lie.
 // SEC_E_INCOMPLETE_MESSAGE: nothing was consumed or changed.
-KTLSIM_API SECURITY_STATUS SEC_ENTRY DecryptMessage(PCtxtHandle phContext, PSecBufferDesc pMessage,
-                                                    ULONG MessageSeqNo, KTLSIM_ULONG_OUT pfQOP);
+KTLSIM_OUT_API SECURITY_STATUS SEC_ENTRY DecryptMessage(PCtxtHandle phContext,
+                                                        PSecBufferDesc pMessage, ULONG MessageSeqNo,
+                                                        KTLSIM_ULONG_OUT pfQOP);
 
 #ifdef __cplusplus
 }  // extern "C"

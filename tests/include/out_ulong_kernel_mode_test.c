@@ -1,0 +1,10 @@
+#define SECURITY_KERNEL
+#include <string.h>
+
+#include "tests/include/out_ulong_fakes.h"
+
+#define NAME_OF_INITIALIZE_W "Ktlsim_k_InitializeSecurityContextW"
+#define NAME_OF_INITIALIZE_ASYNC_W "Ktlsim_k_SspiInitializeSecurityContextAsyncW"
+#include "tests/include/out_ulong_calls.inc"
+
+const char* CheckOutParametersInKernelModeC(void) { return CheckOutParameters(); }

@@ -1,0 +1,9 @@
+#include <string.h>
+
+#include "tests/include/out_ulong_fakes.h"
+
+#define NAME_OF_INITIALIZE_W "InitializeSecurityContextW"
+#define NAME_OF_INITIALIZE_ASYNC_W "SspiInitializeSecurityContextAsyncW"
+#include "tests/include/out_ulong_calls.inc"
+
+const char* CheckOutParametersInC(void) { return CheckOutParameters(); }

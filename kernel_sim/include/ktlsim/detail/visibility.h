@@ -9,7 +9,7 @@
 // calling convention is the same, but clang's -fsanitize=function compares the types of a C
 // caller's pointer and of the function; without a signature to compare, it does not.
 #ifdef __clang__
-#define KTLSIM_OUT_API KTLSIM_API __attribute__((no_sanitize("function")))
+#define KTLSIM_OUT_API __attribute__((no_sanitize("function"))) KTLSIM_API
 #else
 #define KTLSIM_OUT_API KTLSIM_API
 #endif

@@ -1,6 +1,6 @@
 // Out-parameters of both widths, from C and C++, in both modes; SecHandle's macros.
 #include <array>
-#include <cstring>
+#include <type_traits>
 
 #include <gtest/gtest.h>
 

@@ -10,6 +10,13 @@ extern "C" {
 #define X509_ASN_ENCODING 0x00000001
 #define PKCS_7_ASN_ENCODING 0x00010000
 
+// SecPkgCred_ClientCertPolicy::dwCertFlags: which certificates of a chain are checked for
+// revocation.
+#define CERT_CHAIN_REVOCATION_CHECK_END_CERT 0x10000000
+#define CERT_CHAIN_REVOCATION_CHECK_CHAIN 0x20000000
+#define CERT_CHAIN_REVOCATION_CHECK_CHAIN_EXCLUDE_ROOT 0x40000000
+#define CERT_CHAIN_REVOCATION_CHECK_CACHE_ONLY 0x80000000
+
 typedef struct _CERT_INFO CERT_INFO, *PCERT_INFO;
 
 // Made by the functions of ktlsim/sspi_ext.h; reference counted, immutable. pbCertEncoded is DER.

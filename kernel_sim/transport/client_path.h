@@ -1,0 +1,59 @@
+// ClientPath: the TLS client side of a transport application: dials from the I/O processors of its
+// role, one Connection each, driven by InitializeSecurityContext.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/address.h"
+#include "io/loop.h"
+#include "kernel_sim/base/result.h"
+#include "kernel_sim/transport/connection.h"
+#include "kernel_sim/transport/profile.h"
+#include "kernel_sim/transport/statistics.h"
+
+namespace ktlsim::transport {
+
+struct ClientPathOptions {
+  std::string role;  // processors of this role only; empty: all I/O processors
+  std::uint64_t drain_ns = 5 * kNsPerSecond;
+};
+
+class ClientPath {
+ public:
+  ClientPath();
+  // Stopped, or never started.
+  ~ClientPath();
+  ClientPath(const ClientPath&) = delete;
+  ClientPath& operator=(const ClientPath&) = delete;
+
+  // Passive level; starts the library with defaults if nobody has. kContract: no processor has the
+  // role.
+  Status Start(ClientPathOptions options);
+
+  // The loops one can dial from, fixed from Start to Stop. Get onto one with Loop::Post.
+  const std::vector<io::Loop*>& loops() const;
+
+  // Dials `peer` from `loop`, which is one of loops(), on its thread at dispatch level. `profile`
+  // is a client's and must outlive the connection, `handler` lives until its OnEnded, which also
+  // tells of a failure to connect. Null: no memory, or the path is stopping; the handler is not
+  // called.
+  Connection* Connect(io::Loop& loop, const io::Address& peer, const TlsProfile& profile,
+                      ConnectionHandler& handler);
+
+  // Closes every connection, aborts those that are still there after the drain limit, and returns
+  // when each has ended and its handler knows. Passive level, not from a handler. No-op when not
+  // started.
+  void Stop();
+
+  // Any thread, any level, also after Stop.
+  TransportStatistics Statistics() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ktlsim::transport

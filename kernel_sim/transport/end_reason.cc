@@ -1,0 +1,159 @@
+#include "kernel_sim/transport/end_reason.h"
+
+#include <schannel.h>
+
+#include <array>
+#include <cstdio>
+#include <cstring>
+
+namespace ktlsim::transport {
+namespace {
+
+struct KindWords {
+  EndKind kind;
+  const char* name;
+  const char* text;
+};
+
+constexpr std::array<KindWords, kEndKinds> kKinds = {{
+    {EndKind::kCompleted, "completed", "closed in order"},
+    {EndKind::kTruncatedByPeer, "truncated_by_peer", "peer closed without close_notify"},
+    {EndKind::kResetByPeer, "reset_by_peer", "connection reset"},
+    {EndKind::kClosedBeforeHandshake, "closed_before_handshake",
+     "peer closed before it sent anything"},
+    {EndKind::kClosedInHandshake, "closed_in_handshake", "peer closed during the handshake"},
+    {EndKind::kConnectFailed, "connect_failed", "could not connect"},
+    {EndKind::kNotTls, "not_tls", "peer does not speak TLS"},
+    {EndKind::kHandshakeFailed, "handshake_failed", "handshake failed"},
+    {EndKind::kRecordFailed, "record_failed", "a record after the handshake failed"},
+    {EndKind::kTooManyBytes, "too_many_bytes", "a handshake message exceeds the limit"},
+    {EndKind::kTooManyLegs, "too_many_legs", "the handshake takes too many legs"},
+    {EndKind::kLegTimeout, "leg_timeout", "peer did not answer within the leg's time limit"},
+    {EndKind::kHandshakeTimeout, "handshake_timeout",
+     "the handshake did not end within its time limit"},
+    {EndKind::kIdleTimeout, "idle_timeout", "idle for too long"},
+    {EndKind::kRefusedForOverload, "refused_for_overload", "refused, too much work is queued"},
+    {EndKind::kNoMemory, "no_memory", "out of memory"},
+    {EndKind::kAborted, "aborted", "aborted by its user"},
+    {EndKind::kStopped, "stopped", "aborted because its path stopped"},
+}};
+
+struct ClassWords {
+  FailureClass failure;
+  const char* name;
+  const char* text;
+};
+
+constexpr std::array<ClassWords, kFailureClasses> kClasses = {{
+    {FailureClass::kNone, "none", "no failure"},
+    {FailureClass::kProtocolViolation, "protocol_violation", "the protocol was violated"},
+    {FailureClass::kAlgorithmMismatch, "algorithm_mismatch",
+     "no common version, cipher suite or group"},
+    {FailureClass::kApplicationProtocol, "application_protocol", "no common application protocol"},
+    {FailureClass::kCertificate, "certificate", "a certificate was refused"},
+    {FailureClass::kLogon, "logon", "the identity was refused"},
+    {FailureClass::kRecordProtection, "record_protection", "a record was not authentic"},
+    {FailureClass::kResources, "resources", "memory or queue places ran out"},
+    {FailureClass::kInternal, "internal", "internal error"},
+    {FailureClass::kOther, "other", "failed"},
+}};
+
+struct StatusWords {
+  SECURITY_STATUS status;
+  FailureClass failure;
+  const char* name;
+};
+
+#define KTLSIM_STATUS(code, failure) \
+  StatusWords { code, FailureClass::failure, #code }
+
+// In practice everything that Initialize/AcceptSecurityContext and DecryptMessage answer.
+const StatusWords kStatuses[] = {
+    KTLSIM_STATUS(SEC_E_OK, kNone),
+    KTLSIM_STATUS(SEC_I_CONTEXT_EXPIRED, kNone),
+    KTLSIM_STATUS(SEC_I_RENEGOTIATE, kNone),
+    KTLSIM_STATUS(SEC_I_CONTINUE_NEEDED, kNone),
+    KTLSIM_STATUS(SEC_E_INVALID_TOKEN, kProtocolViolation),
+    KTLSIM_STATUS(SEC_E_ILLEGAL_MESSAGE, kProtocolViolation),
+    KTLSIM_STATUS(SEC_E_OUT_OF_SEQUENCE, kProtocolViolation),
+    KTLSIM_STATUS(SEC_E_INCOMPLETE_MESSAGE, kProtocolViolation),
+    KTLSIM_STATUS(SEC_E_CONTEXT_EXPIRED, kProtocolViolation),
+    KTLSIM_STATUS(SEC_E_UNFINISHED_CONTEXT_DELETED, kOther),
+    KTLSIM_STATUS(SEC_E_ALGORITHM_MISMATCH, kAlgorithmMismatch),
+    KTLSIM_STATUS(SEC_E_UNSUPPORTED_FUNCTION, kAlgorithmMismatch),
+    KTLSIM_STATUS(SEC_E_DOWNGRADE_DETECTED, kAlgorithmMismatch),
+    KTLSIM_STATUS(SEC_E_APPLICATION_PROTOCOL_MISMATCH, kApplicationProtocol),
+    KTLSIM_STATUS(SEC_E_CERT_UNKNOWN, kCertificate),
+    KTLSIM_STATUS(SEC_E_CERT_EXPIRED, kCertificate),
+    KTLSIM_STATUS(SEC_E_CERT_WRONG_USAGE, kCertificate),
+    KTLSIM_STATUS(SEC_E_UNTRUSTED_ROOT, kCertificate),
+    KTLSIM_STATUS(SEC_E_WRONG_PRINCIPAL, kCertificate),
+    KTLSIM_STATUS(SEC_E_ISSUING_CA_UNTRUSTED, kCertificate),
+    KTLSIM_STATUS(SEC_E_INCOMPLETE_CREDENTIALS, kCertificate),
+    KTLSIM_STATUS(SEC_I_INCOMPLETE_CREDENTIALS, kCertificate),
+    KTLSIM_STATUS(SEC_E_NO_CREDENTIALS, kCertificate),
+    KTLSIM_STATUS(CRYPT_E_REVOKED, kCertificate),
+    KTLSIM_STATUS(SEC_E_LOGON_DENIED, kLogon),
+    KTLSIM_STATUS(SEC_E_TARGET_UNKNOWN, kLogon),
+    KTLSIM_STATUS(SEC_E_NO_AUTHENTICATING_AUTHORITY, kLogon),
+    KTLSIM_STATUS(SEC_E_MESSAGE_ALTERED, kRecordProtection),
+    KTLSIM_STATUS(SEC_E_DECRYPT_FAILURE, kRecordProtection),
+    KTLSIM_STATUS(SEC_E_INSUFFICIENT_MEMORY, kResources),
+    KTLSIM_STATUS(SEC_E_BUFFER_TOO_SMALL, kResources),
+    KTLSIM_STATUS(SEC_E_SHUTDOWN_IN_PROGRESS, kResources),
+    KTLSIM_STATUS(SEC_E_INTERNAL_ERROR, kInternal),
+    KTLSIM_STATUS(SEC_E_INVALID_HANDLE, kInternal),
+    KTLSIM_STATUS(SEC_E_INVALID_PARAMETER, kInternal),
+};
+
+#undef KTLSIM_STATUS
+
+const StatusWords* Find(SECURITY_STATUS status) {
+  for (const StatusWords& words : kStatuses) {
+    if (words.status == status) return &words;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+const char* EndKindText(EndKind kind) { return kKinds[static_cast<std::size_t>(kind)].text; }
+const char* EndKindName(EndKind kind) { return kKinds[static_cast<std::size_t>(kind)].name; }
+
+FailureClass ClassifyStatus(SECURITY_STATUS status) {
+  const StatusWords* words = Find(status);
+  return words != nullptr ? words->failure : FailureClass::kOther;
+}
+const char* FailureClassText(FailureClass failure) {
+  return kClasses[static_cast<std::size_t>(failure)].text;
+}
+const char* FailureClassName(FailureClass failure) {
+  return kClasses[static_cast<std::size_t>(failure)].name;
+}
+const char* StatusName(SECURITY_STATUS status) {
+  const StatusWords* words = Find(status);
+  return words != nullptr ? words->name : "SECURITY_STATUS";
+}
+
+std::string EndReason::ToString() const {
+  std::string text = EndKindText(kind);
+  if (kind == EndKind::kHandshakeFailed || kind == EndKind::kRecordFailed) {
+    text += ": ";
+    text += FailureClassText(ClassifyStatus(status));
+  }
+  if (status != SEC_E_OK) {
+    char number[16];
+    std::snprintf(number, sizeof(number), " 0x%08X", static_cast<unsigned>(status));
+    text += " (";
+    text += StatusName(status);
+    text += number;
+    text += ")";
+  }
+  if (error_number != 0) {
+    text += ": ";
+    text += std::strerror(error_number);
+  }
+  return text;
+}
+
+}  // namespace ktlsim::transport

@@ -1,0 +1,71 @@
+// EndReason: why a connection ended, as a kind to count and words to read.
+#pragma once
+
+#include <sspi.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace ktlsim::transport {
+
+enum class EndKind : std::uint8_t {
+  kCompleted,              // closed in order: close_notify was sent or received
+  kTruncatedByPeer,        // established, then FIN without close_notify
+  kResetByPeer,            // RST, or the network gave up
+  kClosedBeforeHandshake,  // FIN before the first byte
+  kClosedInHandshake,      // FIN in the middle of the handshake
+  kConnectFailed,          // client: no TCP connection
+  kNotTls,                 // the first bytes are no TLS record
+  kHandshakeFailed,        // a leg failed; `status` says how
+  kRecordFailed,           // established, then a record or post-handshake message failed
+  kTooManyBytes,           // one handshake message outgrew Limits::incomplete_bytes_max
+  kTooManyLegs,            // Limits::legs_max
+  kLegTimeout,             // Limits::leg_ns
+  kHandshakeTimeout,       // Limits::handshake_ns
+  kIdleTimeout,            // Limits::idle_ns
+  kRefusedForOverload,     // the library's queue was full at the first leg
+  kNoMemory,               // buffers or async contexts
+  kAborted,                // Connection::Abort
+  kStopped,                // the path stopped and its drain limit passed
+};
+inline constexpr std::size_t kEndKinds = 18;
+
+// "peer closed during the handshake". Never null.
+const char* EndKindText(EndKind kind);
+// "closed_in_handshake", for reports. Never null.
+const char* EndKindName(EndKind kind);
+
+// What a failed SECURITY_STATUS is about.
+enum class FailureClass : std::uint8_t {
+  kNone,                 // not a failure
+  kProtocolViolation,    // the peer's bytes break the protocol
+  kAlgorithmMismatch,    // no common version, cipher suite or group
+  kApplicationProtocol,  // no common ALPN name
+  kCertificate,          // a certificate was refused, by us or by the peer
+  kLogon,                // identity refused
+  kRecordProtection,     // a record did not authenticate
+  kResources,            // memory or queue
+  kInternal,             // our own fault, or the peer's internal_error
+  kOther,
+};
+inline constexpr std::size_t kFailureClasses = 10;
+
+FailureClass ClassifyStatus(SECURITY_STATUS status);
+const char* FailureClassText(FailureClass failure);
+const char* FailureClassName(FailureClass failure);
+// "SEC_E_UNTRUSTED_ROOT"; "SECURITY_STATUS" for codes without a name here. Never null.
+const char* StatusName(SECURITY_STATUS status);
+
+struct EndReason {
+  EndKind kind = EndKind::kCompleted;
+  SECURITY_STATUS status = SEC_E_OK;  // the call's outcome, for the two ...Failed kinds
+  int error_number = 0;               // errno, for kResetByPeer and kConnectFailed
+  bool established = false;           // whether the handshake had been completed
+
+  bool orderly() const { return kind == EndKind::kCompleted; }
+  // One line in plain words. Allocates.
+  std::string ToString() const;
+};
+
+}  // namespace ktlsim::transport

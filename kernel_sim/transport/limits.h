@@ -1,0 +1,28 @@
+// Limits: what one peer may cost us, in time and in bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernel_sim/base/clock.h"
+
+namespace ktlsim::transport {
+
+// A time limit of 0 means none. All of them also win while a call is in flight.
+struct Limits {
+  // From the moment a leg is owed (connection accepted, token sent) until the peer's whole answer
+  // has been processed. What a silent peer can hold.
+  std::uint64_t leg_ns = 10 * kNsPerSecond;
+  // From the start of the connection until it is established. What a slow peer can hold.
+  std::uint64_t handshake_ns = 30 * kNsPerSecond;
+  // Established, and nothing was received and nothing could be sent.
+  std::uint64_t idle_ns = 120 * kNsPerSecond;
+  // How long the peer's own close is awaited behind our close_notify or alert.
+  std::uint64_t close_ns = 2 * kNsPerSecond;
+  // Bytes kept for one handshake message that is not complete yet.
+  std::size_t incomplete_bytes_max = 40 * 1024;
+  // Calls of Initialize/AcceptSecurityContext until the connection is established.
+  std::uint32_t legs_max = 32;
+};
+
+}  // namespace ktlsim::transport

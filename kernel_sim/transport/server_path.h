@@ -1,0 +1,60 @@
+// ServerPath: the TLS server side of a transport application. One listener on every I/O processor
+// of its role, one Connection per accepted socket, driven by AcceptSecurityContext.
+//
+// Accepting is held back while a processor has too many handshakes or connections, or while the
+// library refuses first legs; meanwhile peers wait in the kernel's backlog.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "io/address.h"
+#include "kernel_sim/base/result.h"
+#include "kernel_sim/transport/connection.h"
+#include "kernel_sim/transport/profile.h"
+#include "kernel_sim/transport/statistics.h"
+
+namespace ktlsim::transport {
+
+// For each accepted connection, on its loop's thread at dispatch level, before the handshake. The
+// handler stays its maker's and must live until its OnEnded. Null: the connection is refused.
+using HandlerFactory = std::function<ConnectionHandler*(Connection& connection)>;
+
+struct ServerOptions {
+  TlsOptions tls;
+  io::Address address = io::Address::Loopback(0);
+  std::string role;                   // processors of this role only; empty: all I/O processors
+  std::uint32_t max_connections = 0;  // over all processors; 0: no limit
+  std::uint32_t max_handshakes_per_processor = 512;
+  std::uint64_t drain_ns = 5 * kNsPerSecond;  // how long Stop waits for orderly ends
+  int backlog = 4096;
+};
+
+class ServerPath {
+ public:
+  ServerPath();
+  // Stopped, or never started.
+  ~ServerPath();
+  ServerPath(const ServerPath&) = delete;
+  ServerPath& operator=(const ServerPath&) = delete;
+
+  // Listens on all processors of the role and answers the bound address. Passive level; starts the
+  // library with defaults if nobody has. On failure nothing is left running.
+  Result<io::Address> Start(ServerOptions options, HandlerFactory factory);
+
+  // Stops accepting, closes every connection, aborts those that are still there after the drain
+  // limit, and returns when each has ended and its handler knows. Passive level, not from a
+  // handler. No-op when not started.
+  void Stop();
+
+  // Any thread, any level, also after Stop.
+  TransportStatistics Statistics() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ktlsim::transport

@@ -46,7 +46,8 @@ Result<UringFeatures> ProbeUring();
 std::string LastProbeText();
 
 // Raises the soft limit on open files to the hard one. Empty when the soft limit then is at least
-// `wanted`; otherwise a sentence for the operator. Any thread, passive level.
+// `wanted`; otherwise a sentence for the operator. Before the first listener starts: the kernel
+// notes the limit when an accept is submitted. Any thread, passive level.
 std::string RaiseFileLimit(std::size_t wanted);
 
 }  // namespace ktlsim::io

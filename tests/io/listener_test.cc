@@ -1,0 +1,215 @@
+#include "io/listener.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "io/connector.h"
+#include "tests/io/ring_test_support.h"
+
+namespace ktlsim::io {
+namespace {
+
+class Door final : public ListenerHandler {
+ public:
+  explicit Door(Ring& ring) { listener.emplace(ring, *this); }
+  void OnAccepted(SocketId socket) override {
+    sockets.push_back(socket);
+    if (on_accepted) on_accepted();
+  }
+  void OnListenerClosed() override {
+    EXPECT_FALSE(closed);
+    closed = true;
+    listener.reset();
+  }
+  std::optional<Listener> listener;
+  std::vector<SocketId> sockets;
+  std::function<void()> on_accepted;
+  bool closed = false;
+};
+
+class Caller final : public ConnectHandler {
+ public:
+  explicit Caller(Ring& ring) : connector(ring, *this) {}
+  void OnConnected(Status status, SocketId connected) override {
+    EXPECT_EQ(status.ok(), connected != kNoSocket);
+    outcome = status;
+    socket = connected;
+    done = true;
+  }
+  Connector connector;
+  Status outcome;
+  SocketId socket = kNoSocket;
+  bool done = false;
+};
+
+class ListenerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ring = MakeRing();
+    ASSERT_NE(ring, nullptr);
+    door.emplace(*ring);
+    ASSERT_TRUE(door->listener->Open(Address::Loopback(0), {}).ok());
+    address = door->listener->LocalAddress().value();
+  }
+  void TearDown() override {
+    for (auto& caller : callers) {
+      ASSERT_TRUE(TurnUntil(*ring, [&] { return caller->done; }));
+      if (caller->socket != kNoSocket) ring->Close(caller->socket, /*reset=*/true);
+    }
+    for (SocketId socket : door->sockets) ring->Close(socket, /*reset=*/true);
+    if (door->listener) door->listener->Close();
+    ASSERT_TRUE(TurnUntil(*ring, [&] { return door->closed; }));
+    EXPECT_EQ(ring->Statistics().sockets, 0u);
+    EXPECT_EQ(ring->Statistics().operations, 0u);
+    EXPECT_EQ(ring->Statistics().timers, 0u);
+  }
+  Caller& Call() {
+    callers.push_back(std::make_unique<Caller>(*ring));
+    callers.back()->connector.Connect(address);
+    return *callers.back();
+  }
+  bool Until(const std::function<bool()>& done) { return TurnUntil(*ring, done); }
+
+  std::unique_ptr<Ring> ring;
+  std::optional<Door> door;
+  std::vector<std::unique_ptr<Caller>> callers;
+  Address address;
+};
+
+TEST_F(ListenerTest, AcceptsAndConnects) {
+  for (int i = 0; i < 50; ++i) Call();
+  ASSERT_TRUE(Until([&] { return door->sockets.size() == 50; }));
+}
+
+TEST_F(ListenerTest, PauseLeavesConnectionsInTheBacklog) {
+  ring->Turn(0);
+  door->listener->Pause();
+  while (ring->Turn(5 * kNsPerMs) != 0) {
+  }
+  Caller& caller = Call();
+  ASSERT_TRUE(Until([&] { return caller.done; }));
+  EXPECT_TRUE(caller.outcome.ok()) << "the kernel completes the connection";
+  while (ring->Turn(5 * kNsPerMs) != 0) {
+  }
+  EXPECT_TRUE(door->sockets.empty());
+  door->listener->Resume();
+  door->listener->Pause();
+  door->listener->Resume();
+  ASSERT_TRUE(Until([&] { return door->sockets.size() == 1; }));
+}
+
+TEST_F(ListenerTest, PausesFromInsideItsHandler) {
+  door->on_accepted = [&] {
+    door->listener->Pause();
+    door->listener->Resume();
+  };
+  for (int i = 0; i < 20; ++i) Call();
+  ASSERT_TRUE(Until([&] { return door->sockets.size() == 20; }));
+}
+
+TEST_F(ListenerTest, ClosesFromInsideItsHandler) {
+  door->on_accepted = [&] { door->listener->Close(); };
+  for (int i = 0; i < 10; ++i) Call();
+  ASSERT_TRUE(Until([&] { return door->closed; }));
+  EXPECT_EQ(door->sockets.size(), 1u);
+}
+
+TEST_F(ListenerTest, ClosesWhilePaused) {
+  door->listener->Pause();
+  while (ring->Turn(5 * kNsPerMs) != 0) {
+  }
+  door->listener->Close();
+  door->listener->Close();
+  EXPECT_FALSE(door->closed);
+  ASSERT_TRUE(Until([&] { return door->closed; }));
+}
+
+// No descriptor is to be had while it lives. Kept short: sanitizers need descriptors of their own.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    const int lowest_free = fcntl(0, F_DUPFD_CLOEXEC, 0);
+    EXPECT_GE(lowest_free, 0);
+    close(lowest_free);
+    EXPECT_EQ(getrlimit(RLIMIT_NOFILE, &before_), 0);
+    const rlimit none{.rlim_cur = static_cast<rlim_t>(lowest_free), .rlim_max = before_.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  }
+  ~NoDescriptors() { EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &before_), 0); }
+
+ private:
+  rlimit before_{};
+};
+
+// The process runs out of descriptors; accepting goes on by itself when there are some again. The
+// kernel notes the limit when an accept is submitted: here in the first turn.
+TEST_F(ListenerTest, RetriesWhenDescriptorsRunOut) {
+  Call();
+  {
+    const NoDescriptors scoped;
+    ASSERT_TRUE(Until([&] { return door->listener->retries() == 1; }));
+  }
+  EXPECT_EQ(door->listener->last_failure().code(), EMFILE);
+  EXPECT_TRUE(door->sockets.empty());
+  ASSERT_TRUE(Until([&] { return door->sockets.size() == 1; }));
+}
+
+TEST_F(ListenerTest, PausesAndClosesWhileItWaitsToRetry) {
+  Call();
+  {
+    const NoDescriptors scoped;
+    ASSERT_TRUE(Until([&] { return door->listener->retries() == 1; }));
+  }
+  EXPECT_EQ(ring->Statistics().timers, 1u);
+  door->listener->Resume();
+  EXPECT_EQ(ring->Statistics().timers, 1u) << "resuming does not hasten the retry";
+  door->listener->Pause();
+  EXPECT_EQ(ring->Statistics().timers, 0u);
+  door->listener->Close();
+  ASSERT_TRUE(Until([&] { return door->closed; }));
+}
+
+TEST_F(ListenerTest, OpenFailureIsAStatusAndMayBeRepaired) {
+  Door second(*ring);
+  EXPECT_EQ(second.listener->Open(address, {.share_port = false}).code(), EADDRINUSE);
+  ASSERT_TRUE(second.listener->Open(Address::Loopback(0), {}).ok());
+  second.listener->Close();
+  ASSERT_TRUE(Until([&] { return second.closed; }));
+}
+
+TEST_F(ListenerTest, ConnectorTellsRefusalAndWrongFamily) {
+  const SocketId unused = ring->Listen(Address::Loopback(0), {}).value();
+  const Address nobody = ring->LocalAddress(unused).value();
+  ring->Close(unused);
+  Caller caller(*ring);
+  caller.connector.Connect(nobody);
+  EXPECT_TRUE(caller.connector.connecting());
+  ASSERT_TRUE(Until([&] { return caller.done; }));
+  EXPECT_EQ(caller.outcome.code(), ECONNREFUSED);
+
+  caller.done = false;
+  caller.connector.Connect(Address());
+  EXPECT_FALSE(caller.done) << "told from a later turn";
+  ASSERT_TRUE(Until([&] { return caller.done; }));
+  EXPECT_EQ(caller.outcome.code(), EAFNOSUPPORT);
+  EXPECT_FALSE(caller.connector.connecting());
+}
+
+TEST_F(ListenerTest, ConnectorCancelIsToldOnce) {
+  Caller& caller = Call();
+  caller.connector.Cancel();
+  caller.connector.Cancel();
+  ASSERT_TRUE(Until([&] { return caller.done; }));
+}
+
+}  // namespace
+}  // namespace ktlsim::io

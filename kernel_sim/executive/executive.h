@@ -70,6 +70,8 @@ class Executive {
   void MoveHome(Request& request);
 
   const std::vector<std::unique_ptr<Processor>>& processors() const { return processors_; }
+  // The first so many of processors() have sockets.
+  unsigned io_processors() const { return io_processors_; }
   AsyncContextTable& contexts() { return contexts_; }
   ExecutiveStatistics Statistics() const;
 

@@ -70,6 +70,12 @@ class Request final : public WorkItem {
     if (destroy_ != nullptr) std::exchange(destroy_, nullptr)(payload_);
   }
 
+  // Gives back what an unsubmitted or finished request holds.
+  void Discard() {
+    DestroyPayload();
+    keep_alive_.Reset();
+  }
+
   // For Run: the outcome, and whether this is a second run after a suspension.
   void set_status(std::int32_t status) { status_ = status; }
   std::int32_t status() const { return status_; }

@@ -13,6 +13,7 @@
 
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/mutex.h"
+#include "kernel_sim/base/striped_counter.h"
 #include "kernel_sim/executive/executive.h"
 #include "kernel_sim/sspi/packages/package.h"
 
@@ -49,11 +50,11 @@ class Runtime {
 
   // Counters that packages report to.
   struct Counters {
-    std::atomic<std::uint64_t> handshakes_completed{0};
-    std::atomic<std::uint64_t> handshakes_failed{0};
-    std::atomic<std::uint64_t> resumed{0};
-    std::atomic<std::uint64_t> records_sealed{0};
-    std::atomic<std::uint64_t> records_opened{0};
+    StripedCounter handshakes_completed;
+    StripedCounter handshakes_failed;
+    StripedCounter resumed;
+    StripedCounter records_sealed;
+    StripedCounter records_opened;
   };
   Counters& counters() { return counters_; }
 

@@ -1,0 +1,137 @@
+#include "kernel_sim/sspi/certificates.h"
+
+#include <atomic>
+#include <new>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "kernel_sim/base/mutex.h"
+#include "kernel_sim/sspi/runtime.h"
+
+namespace ktlsim::sspi {
+namespace {
+
+struct OwnedContext {
+  CERT_CONTEXT context{};
+  tls::Certificate::Ptr certificate;
+  std::uint64_t references = 1;
+};
+
+// Contexts that are alive. A registry, because a caller may pass contexts of its own making.
+struct Registry {
+  Mutex mutex;
+  std::unordered_map<PCCERT_CONTEXT, OwnedContext*> live KTLSIM_GUARDED_BY(mutex);
+};
+
+Registry& TheRegistry() {
+  static auto* const registry = new Registry();
+  return *registry;
+}
+
+SECURITY_STATUS Publish(Result<tls::Certificate::Ptr> certificate, const std::string& message,
+                        PCCERT_CONTEXT* out) {
+  if (!certificate.ok()) {
+    SetLastErrorText(message.empty() ? certificate.status().ToString() : message);
+    return certificate.status().category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
+                                                                  : SEC_E_UNKNOWN_CREDENTIALS;
+  }
+  auto* owned = new OwnedContext();
+  owned->certificate = std::move(*certificate);
+  const auto leaf = owned->certificate->leaf();
+  owned->context.dwCertEncodingType = X509_ASN_ENCODING;
+  // The structure has no const; the bytes are shared and nobody may write them.
+  owned->context.pbCertEncoded = const_cast<BYTE*>(leaf.data());
+  owned->context.cbCertEncoded = static_cast<DWORD>(leaf.size());
+  {
+    Registry& registry = TheRegistry();
+    MutexLock lock(registry.mutex);
+    registry.live.emplace(&owned->context, owned);
+  }
+  *out = &owned->context;
+  return SEC_E_OK;
+}
+
+// `make(message)` answers the certificate; nothing may be thrown through the C API.
+template <typename Make>
+SECURITY_STATUS MakeContext(PCCERT_CONTEXT* out, Make make) {
+  if (out == nullptr) return SEC_E_INVALID_PARAMETER;
+  try {
+    std::string message;
+    Result<tls::Certificate::Ptr> certificate = make(&message);
+    return Publish(std::move(certificate), message, out);
+  } catch (const std::bad_alloc&) {
+    return SEC_E_INSUFFICIENT_MEMORY;
+  }
+}
+
+}  // namespace
+
+tls::Certificate::Ptr CertificateOf(PCCERT_CONTEXT context) {
+  Registry& registry = TheRegistry();
+  MutexLock lock(registry.mutex);
+  const auto found = registry.live.find(context);
+  return found == registry.live.end() ? nullptr : found->second->certificate;
+}
+
+}  // namespace ktlsim::sspi
+
+using namespace ktlsim;        // NOLINT: the C API below is this file's whole point
+using namespace ktlsim::sspi;  // NOLINT
+
+extern "C" {
+
+SECURITY_STATUS KtlsimLoadCertificate(const char* cert_pem_file, const char* key_pem_file,
+                                      PCCERT_CONTEXT* out) {
+  if (cert_pem_file == nullptr || key_pem_file == nullptr) return SEC_E_INVALID_PARAMETER;
+  return MakeContext(out, [&](std::string* message) {
+    return tls::Certificate::FromPemFiles(cert_pem_file, key_pem_file, message);
+  });
+}
+
+SECURITY_STATUS KtlsimLoadCertificatePem(const char* cert_pem, const char* key_pem,
+                                         PCCERT_CONTEXT* out) {
+  if (cert_pem == nullptr || key_pem == nullptr) return SEC_E_INVALID_PARAMETER;
+  return MakeContext(
+      out, [&](std::string*) { return tls::Certificate::FromPem(cert_pem, key_pem); });
+}
+
+SECURITY_STATUS KtlsimCreateSelfSignedCertificate(const char* subject_name, ULONG key_type,
+                                                  PCCERT_CONTEXT* out) {
+  if (subject_name == nullptr ||
+      (key_type != KTLSIM_KEY_ECDSA_P256 && key_type != KTLSIM_KEY_RSA_2048)) {
+    return SEC_E_INVALID_PARAMETER;
+  }
+  return MakeContext(out, [&](std::string*) {
+    return tls::Certificate::SelfSigned(
+        subject_name,
+        key_type == KTLSIM_KEY_RSA_2048 ? tls::KeyType::kRsa2048 : tls::KeyType::kEcdsaP256);
+  });
+}
+
+PCCERT_CONTEXT CertDuplicateCertificateContext(PCCERT_CONTEXT pCertContext) {
+  Registry& registry = TheRegistry();
+  MutexLock lock(registry.mutex);
+  const auto found = registry.live.find(pCertContext);
+  if (found != registry.live.end()) ++found->second->references;
+  return pCertContext;
+}
+
+BOOL CertFreeCertificateContext(PCCERT_CONTEXT pCertContext) {
+  // As on Windows the answer is always TRUE.
+  if (pCertContext == nullptr) return TRUE;
+  OwnedContext* dead = nullptr;
+  {
+    Registry& registry = TheRegistry();
+    MutexLock lock(registry.mutex);
+    const auto found = registry.live.find(pCertContext);
+    if (found != registry.live.end() && --found->second->references == 0) {
+      dead = found->second;
+      registry.live.erase(found);
+    }
+  }
+  delete dead;
+  return TRUE;
+}
+
+}  // extern "C"

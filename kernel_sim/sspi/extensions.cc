@@ -1,0 +1,138 @@
+// ktlsim's own functions: start, drain, statistics, the processors' loops.
+
+#include <ktlsim/processor.h>
+#include <ktlsim/sspi_ext.h>
+
+#include <cstring>
+#include <sstream>
+#include <string>
+
+#include "io/uring.h"
+#include "kernel_sim/executive/misuse.h"
+#include "kernel_sim/sspi/context_buffer.h"
+#include "kernel_sim/sspi/runtime.h"
+
+namespace ktlsim::sspi {
+namespace {
+
+constexpr ULONG kProcessorsMax = 1024;
+constexpr ULONG kNotifyThreadsMaxMax = 16384;
+
+SECURITY_STATUS Refuse(const char* why) {
+  SetLastErrorText(why);
+  return SEC_E_INVALID_PARAMETER;
+}
+
+SECURITY_STATUS Translate(const KtlsimOptions& from, executive::ExecutiveOptions* to) {
+  if (from.cbSize != sizeof(KtlsimOptions)) {
+    return Refuse("KtlsimOptions.cbSize must be sizeof(KtlsimOptions)");
+  }
+  if (from.cProcessors > kProcessorsMax || from.cCryptoProcessors > kProcessorsMax) {
+    return Refuse("KtlsimOptions: more than 1024 processors");
+  }
+  if (from.Placement != KTLSIM_PLACEMENT_INLINE && from.Placement != KTLSIM_PLACEMENT_POOL) {
+    return Refuse("KtlsimOptions.Placement is neither KTLSIM_PLACEMENT_INLINE nor _POOL");
+  }
+  if ((from.fFlags & ~static_cast<ULONG>(KTLSIM_PIN_PROCESSORS)) != 0) {
+    return Refuse("KtlsimOptions.fFlags has unknown bits");
+  }
+  if (from.NotifyThreadsMax > kNotifyThreadsMaxMax) {
+    return Refuse("KtlsimOptions.NotifyThreadsMax is over 16384");
+  }
+  if (from.cReceiveBuffers > 32768 || (from.cReceiveBuffers & (from.cReceiveBuffers - 1)) != 0) {
+    return Refuse("KtlsimOptions.cReceiveBuffers must be a power of two, at most 32768");
+  }
+  to->processors = from.cProcessors;
+  to->placement = from.Placement == KTLSIM_PLACEMENT_POOL ? executive::Placement::kPool
+                                                          : executive::Placement::kInline;
+  to->crypto_processors = from.cCryptoProcessors;
+  if (from.QueueDepth != 0) to->queue_depth = from.QueueDepth;
+  if (from.NotifyThreadsMax != 0) to->notify_threads_max = from.NotifyThreadsMax;
+  to->pin = (from.fFlags & KTLSIM_PIN_PROCESSORS) != 0;
+  if (from.pszProcessorRoles != nullptr) {
+    std::istringstream roles(from.pszProcessorRoles);
+    for (std::string role; std::getline(roles, role, ',');) to->roles.push_back(role);
+  }
+  io::UringOptions ring;
+  if (from.cReceiveBuffers != 0) ring.receive_buffers = from.cReceiveBuffers;
+  to->ring_factory = [ring] { return io::CreateUring(ring); };
+  return SEC_E_OK;
+}
+
+}  // namespace
+}  // namespace ktlsim::sspi
+
+using namespace ktlsim;        // NOLINT: the C API below is this file's whole point
+using namespace ktlsim::sspi;  // NOLINT
+
+extern "C" {
+
+SECURITY_STATUS KtlsimStart(const KtlsimOptions* options) {
+  executive::ExecutiveOptions translated;
+  if (options != nullptr) {
+    const SECURITY_STATUS status = Translate(*options, &translated);
+    if (status != SEC_E_OK) return status;
+  }
+  return Runtime::Instance().Start(translated);
+}
+
+SECURITY_STATUS KtlsimStop(void) { return Runtime::Instance().Stop(); }
+
+const char* KtlsimLastErrorText(void) { return LastErrorText(); }
+
+SECURITY_STATUS KtlsimQueryStatistics(KtlsimStatistics* stats) {
+  if (stats == nullptr || stats->cbSize != sizeof(KtlsimStatistics)) return SEC_E_INVALID_PARAMETER;
+  Runtime& runtime = Runtime::Instance();
+  *stats = KtlsimStatistics();
+  stats->cbSize = sizeof(KtlsimStatistics);
+  if (executive::Executive* executive = runtime.ExecutiveIfRunning()) {
+    const executive::ExecutiveStatistics core = executive->Statistics();
+    stats->cAccepted = core.accepted;
+    stats->cRefused = core.refused;
+    stats->cCompleted = core.completed;
+    stats->cInFlight = core.in_flight;
+    stats->cCallbacks = core.callbacks;
+    stats->cNotifyThreads = core.notify_threads;
+    stats->cNotifyThreadsPeak = core.notify_threads_peak;
+    stats->cSuspended = core.suspended;
+  }
+  stats->cAsyncContexts = runtime.async_contexts().live();
+  stats->cSecurityContexts = runtime.security_contexts().live();
+  stats->cCredentials = runtime.credentials().live();
+  stats->cContextBuffers = ContextBuffersLive();
+  stats->cMisuse = executive::MisuseCount();
+  const Runtime::Counters& counters = runtime.counters();
+  stats->cHandshakesCompleted = counters.handshakes_completed.Sum();
+  stats->cHandshakesFailed = counters.handshakes_failed.Sum();
+  stats->cResumed = counters.resumed.Sum();
+  stats->cRecordsSealed = counters.records_sealed.Sum();
+  stats->cRecordsOpened = counters.records_opened.Sum();
+  return SEC_E_OK;
+}
+
+SECURITY_STATUS KtlsimForEachProcessor(void (*visit)(void* context,
+                                                     const KtlsimProcessor* processor),
+                                       void* context) {
+  if (visit == nullptr) return SEC_E_INVALID_PARAMETER;
+  SECURITY_STATUS failure = SEC_E_OK;
+  executive::Executive* executive = Runtime::Instance().Executive(&failure);
+  if (executive == nullptr) return failure;
+  for (unsigned i = 0; i < executive->io_processors(); ++i) {
+    const auto& processor = executive->processors()[i];
+    const KtlsimProcessor shown{processor->index(), processor->role().c_str(), &processor->ring()};
+    visit(context, &shown);
+  }
+  return SEC_E_OK;
+}
+
+ULONGLONG KtlsimProcessorCpuNs(const char* role) {
+  executive::Executive* executive = Runtime::Instance().ExecutiveIfRunning();
+  if (executive == nullptr) return 0;
+  ULONGLONG total = 0;
+  for (const auto& processor : executive->processors()) {
+    if (role == nullptr || processor->role() == role) total += processor->CpuNs();
+  }
+  return total;
+}
+
+}  // extern "C"

@@ -1,0 +1,39 @@
+// Finding one's way in a SecBufferDesc of the caller's. Nothing in it is trusted but its memory.
+#pragma once
+
+#include <sspi.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace ktlsim::sspi {
+
+inline ULONG TypeOf(const SecBuffer& buffer) { return buffer.BufferType & ~SECBUFFER_ATTRMASK; }
+
+inline std::span<SecBuffer> BuffersOf(PSecBufferDesc descriptor) {
+  if (descriptor == nullptr || descriptor->pBuffers == nullptr) return {};
+  return {descriptor->pBuffers, descriptor->cBuffers};
+}
+
+// The first one of `type`, or null.
+inline SecBuffer* FindBuffer(PSecBufferDesc descriptor, ULONG type) {
+  for (SecBuffer& buffer : BuffersOf(descriptor)) {
+    if (TypeOf(buffer) == type) return &buffer;
+  }
+  return nullptr;
+}
+
+// Empty for a buffer that is absent or has no memory.
+inline std::span<std::byte> BytesOf(const SecBuffer* buffer) {
+  if (buffer == nullptr || buffer->pvBuffer == nullptr) return {};
+  return {static_cast<std::byte*>(buffer->pvBuffer), buffer->cbBuffer};
+}
+
+inline void SetBuffer(SecBuffer& buffer, ULONG type, std::span<std::byte> bytes) {
+  buffer.BufferType = type;
+  buffer.cbBuffer = static_cast<ULONG>(bytes.size());
+  buffer.pvBuffer = bytes.data();
+}
+
+}  // namespace ktlsim::sspi

@@ -1,0 +1,145 @@
+// What QueryContextAttributes tells about an established TLS connection.
+
+#include <schannel.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+
+#include "kernel_sim/sspi/packages/tls_context.h"
+#include "kernel_sim/sspi/text.h"
+
+namespace ktlsim::sspi {
+namespace {
+
+using tls::ConnectionFacts;
+
+// wincrypt's numbers; ChaCha20 has none.
+constexpr ALG_ID kAlgAes128 = 0x660e;
+constexpr ALG_ID kAlgAes256 = 0x6610;
+constexpr ALG_ID kAlgSha256 = 0x800c;
+constexpr ALG_ID kAlgSha384 = 0x800d;
+constexpr ALG_ID kAlgEcdhEphemeral = 0xae06;
+
+constexpr std::uint16_t kGroupX25519 = 29;
+constexpr std::uint16_t kGroupP256 = 23;
+
+DWORD GroupBits(std::uint16_t group) {
+  switch (group) {
+    case kGroupX25519:
+      return 255;
+    case kGroupP256:
+      return 256;
+    default:
+      return 0;
+  }
+}
+
+// The kind of key that signed, from the SignatureScheme (RFC 8446 4.2.3).
+std::string_view CertificateKind(std::uint16_t scheme) {
+  if (scheme == 0) return "";
+  return (scheme & 0xff) == 0x03 && (scheme >> 8) != 0x08 ? "ECDSA" : "RSA";
+}
+
+DWORD ProtocolBit(const ConnectionFacts& facts) {
+  const bool server = facts.role == tls::Role::kServer;
+  if (facts.version == tls::Version::kTls13) {
+    return server ? SP_PROT_TLS1_3_SERVER : SP_PROT_TLS1_3_CLIENT;
+  }
+  return server ? SP_PROT_TLS1_2_SERVER : SP_PROT_TLS1_2_CLIENT;
+}
+
+ALG_ID CipherAlgorithm(tls::AeadId aead) {
+  switch (aead) {
+    case tls::AeadId::kAes128Gcm:
+      return kAlgAes128;
+    case tls::AeadId::kAes256Gcm:
+      return kAlgAes256;
+    case tls::AeadId::kChaCha20Poly1305:
+      return 0;
+  }
+  return 0;
+}
+
+void Fill(const ConnectionFacts& facts, SecPkgContext_ConnectionInfo* info) {
+  *info = {};
+  info->dwProtocol = ProtocolBit(facts);
+  info->aiCipher = CipherAlgorithm(facts.suite->aead);
+  info->dwCipherStrength = facts.suite->key_bytes * 8U;
+  info->aiHash = facts.suite->hash == tls::HashId::kSha256 ? kAlgSha256 : kAlgSha384;
+  info->dwHashStrength = 0;  // an AEAD has no separate MAC
+  info->aiExch = kAlgEcdhEphemeral;
+  info->dwExchStrength = GroupBits(facts.group);
+}
+
+SECURITY_STATUS Fill(const ConnectionFacts& facts, SecPkgContext_CipherInfo* info) {
+  if (info->dwVersion != SECPKGCONTEXT_CIPHERINFO_V1) return SEC_E_INVALID_PARAMETER;
+  *info = {};
+  info->dwVersion = SECPKGCONTEXT_CIPHERINFO_V1;
+  info->dwProtocol = static_cast<DWORD>(facts.version);
+  info->dwCipherSuite = static_cast<DWORD>(facts.suite->id);
+  info->dwBaseCipherSuite = info->dwCipherSuite;
+  StoreWide(info->szCipherSuite, SZ_ALG_MAX_SIZE, facts.suite->standard_name);
+  const bool aes = facts.suite->aead != tls::AeadId::kChaCha20Poly1305;
+  StoreWide(info->szCipher, SZ_ALG_MAX_SIZE, aes ? "AES" : "CHACHA20_POLY1305");
+  info->dwCipherLen = facts.suite->key_bytes * 8U;
+  info->dwCipherBlockLen = aes ? 16 : 1;
+  StoreWide(info->szExchange, SZ_ALG_MAX_SIZE, "ECDH");
+  info->dwMinExchangeLen = 0;
+  info->dwMaxExchangeLen = 65536;
+  const std::uint16_t scheme =
+      facts.role == tls::Role::kServer ? facts.local_signature : facts.peer_signature;
+  StoreWide(info->szCertificate, SZ_ALG_MAX_SIZE, CertificateKind(scheme));
+  info->dwKeyType = facts.group;
+  return SEC_E_OK;
+}
+
+void Fill(const ConnectionFacts& facts, SecPkgContext_ApplicationProtocol* info) {
+  *info = {};
+  if (facts.alpn.empty()) return;
+  info->ProtoNegoStatus = SecApplicationProtocolNegotiationStatus_Success;
+  info->ProtoNegoExt = SecApplicationProtocolNegotiationExt_ALPN;
+  const std::size_t bytes = std::min<std::size_t>(facts.alpn.size(), MAX_PROTOCOL_ID_SIZE);
+  info->ProtocolIdSize = static_cast<UCHAR>(bytes);
+  std::memcpy(info->ProtocolId, facts.alpn.data(), bytes);
+}
+
+void Fill(const ConnectionFacts& facts, SecPkgContext_SessionInfo* info) {
+  *info = {};
+  info->dwFlags = facts.resumed ? SSL_SESSION_RECONNECT : 0;
+  info->cbSessionId = facts.session_id_bytes;
+  std::memcpy(info->rgbSessionId, facts.session_id.data(), facts.session_id_bytes);
+}
+
+}  // namespace
+
+SECURITY_STATUS TlsContext::Query(ULONG attribute, void* buffer) {
+  const ConnectionFacts& facts = established_->tls.facts;
+  switch (attribute) {
+    case SECPKG_ATTR_STREAM_SIZES: {
+      const tls::RecordWriter& writer = established_->tls.writer;
+      auto* sizes = static_cast<SecPkgContext_StreamSizes*>(buffer);
+      sizes->cbHeader = static_cast<ULONG>(writer.header_bytes());
+      sizes->cbTrailer = static_cast<ULONG>(writer.trailer_bytes());
+      sizes->cbMaximumMessage = static_cast<ULONG>(writer.max_fragment());
+      sizes->cBuffers = 4;
+      sizes->cbBlockSize = 16;
+      return SEC_E_OK;
+    }
+    case SECPKG_ATTR_CONNECTION_INFO:
+      Fill(facts, static_cast<SecPkgContext_ConnectionInfo*>(buffer));
+      return SEC_E_OK;
+    case SECPKG_ATTR_CIPHER_INFO:
+      return Fill(facts, static_cast<SecPkgContext_CipherInfo*>(buffer));
+    case SECPKG_ATTR_APPLICATION_PROTOCOL:
+      Fill(facts, static_cast<SecPkgContext_ApplicationProtocol*>(buffer));
+      return SEC_E_OK;
+    case SECPKG_ATTR_SESSION_INFO:
+      Fill(facts, static_cast<SecPkgContext_SessionInfo*>(buffer));
+      return SEC_E_OK;
+    default:
+      return SEC_E_UNSUPPORTED_FUNCTION;
+  }
+}
+
+}  // namespace ktlsim::sspi

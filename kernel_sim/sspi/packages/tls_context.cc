@@ -1,0 +1,402 @@
+#include "kernel_sim/sspi/packages/tls_context.h"
+
+#include <schannel.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <string_view>
+#include <utility>
+
+#include "kernel_sim/sspi/context_buffer.h"
+#include "kernel_sim/sspi/packages/buffers.h"
+#include "kernel_sim/sspi/packages/tls_package.h"
+#include "kernel_sim/sspi/packages/tls_status.h"
+#include "kernel_sim/sspi/runtime.h"
+
+namespace ktlsim::sspi {
+namespace {
+
+static_assert(ISC_REQ_ALLOCATE_MEMORY == ASC_REQ_ALLOCATE_MEMORY);
+
+// FNV-1a: it recognises a caller's honest retry, it does not defend against one that lies.
+std::uint64_t HashOf(std::span<const std::byte> bytes) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const std::byte byte : bytes) {
+    hash = (hash ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3;
+  }
+  return hash;
+}
+
+// How many bytes the first record still lacks, as far as its header tells; 0 when it is whole, or
+// when this is no TLS record (the handshake then says so).
+std::size_t MissingOfFirstRecord(std::span<const std::byte> bytes) {
+  if (bytes.size() < tls::kRecordHeaderBytes) return tls::kRecordHeaderBytes - bytes.size();
+  const std::size_t record = tls::RecordReader::RecordBytes(bytes);
+  return record > bytes.size() ? record - bytes.size() : 0;
+}
+
+// The ProtocolNameList in SEC_APPLICATION_PROTOCOLS. False: malformed.
+bool ReadAlpn(const SecBuffer& buffer, std::vector<std::uint8_t>* wire) {
+  const std::span<std::byte> bytes = BytesOf(&buffer);
+  constexpr std::size_t kListsAt = 4;
+  constexpr std::size_t kNamesAt = 6;  // behind the list's extension (4) and length (2), unpadded
+  if (bytes.size() < kListsAt) return false;
+  std::uint32_t lists_bytes = 0;
+  std::memcpy(&lists_bytes, bytes.data(), sizeof(lists_bytes));
+  if (lists_bytes > bytes.size() - kListsAt) return false;
+  std::span<std::byte> rest = bytes.subspan(kListsAt, lists_bytes);
+  while (!rest.empty()) {
+    if (rest.size() < kNamesAt) return false;
+    std::int32_t extension = 0;
+    std::uint16_t names_bytes = 0;
+    std::memcpy(&extension, rest.data(), sizeof(extension));
+    std::memcpy(&names_bytes, rest.data() + 4, sizeof(names_bytes));
+    if (names_bytes > rest.size() - kNamesAt) return false;
+    if (extension == SecApplicationProtocolNegotiationExt_ALPN) {
+      const auto* names = reinterpret_cast<const std::uint8_t*>(rest.data() + kNamesAt);
+      wire->insert(wire->end(), names, names + names_bytes);
+    }
+    rest = rest.subspan(kNamesAt + names_bytes);
+  }
+  for (std::size_t i = 0; i < wire->size(); i += (*wire)[i] + std::size_t{1}) {
+    if ((*wire)[i] == 0 || i + (*wire)[i] >= wire->size()) return false;
+  }
+  return true;
+}
+
+LegResult Refused(SECURITY_STATUS status) {
+  LegResult result;
+  result.status = status;
+  return result;
+}
+
+// SEC_E_INCOMPLETE_MESSAGE: nothing was consumed, outputs stay as they are.
+LegResult Incomplete(const LegArguments& arguments, std::size_t missing) {
+  if (SecBuffer* empty = FindBuffer(arguments.input, SECBUFFER_EMPTY)) {
+    empty->BufferType = SECBUFFER_MISSING;
+    empty->cbBuffer = static_cast<ULONG>(missing);
+  }
+  return Refused(SEC_E_INCOMPLETE_MESSAGE);
+}
+
+}  // namespace
+
+std::unique_ptr<TlsContext> TlsContext::Create(Direction direction) {
+  return std::unique_ptr<TlsContext>(new (std::nothrow) TlsContext(direction));
+}
+
+bool TlsContext::Requests(const LegArguments& arguments, ULONG isc_flag, ULONG asc_flag) const {
+  return (arguments.flags & (direction_ == Direction::kInbound ? asc_flag : isc_flag)) != 0;
+}
+
+SECURITY_STATUS TlsContext::CheckBuffers(const LegArguments& arguments) const {
+  if (arguments.output == nullptr) return SEC_E_INVALID_TOKEN;
+  if (direction_ == Direction::kOutbound &&
+      (arguments.flags & (ISC_REQ_DELEGATE | ISC_REQ_PROMPT_FOR_CREDS)) != 0) {
+    return SEC_E_UNSUPPORTED_FUNCTION;
+  }
+  const bool allocates = (arguments.flags & ISC_REQ_ALLOCATE_MEMORY) != 0;
+  for (SecBuffer& buffer : BuffersOf(arguments.output)) {
+    const bool takes_output =
+        TypeOf(buffer) == SECBUFFER_TOKEN || TypeOf(buffer) == SECBUFFER_ALERT;
+    if (takes_output && buffer.cbBuffer == 0 && !allocates) return SEC_E_INSUFFICIENT_MEMORY;
+  }
+  for (SecBuffer& buffer : BuffersOf(arguments.input)) {
+    if (TypeOf(buffer) == SECBUFFER_EMPTY && buffer.cbBuffer != 0) return SEC_E_INVALID_TOKEN;
+  }
+  return SEC_E_OK;
+}
+
+LegResult TlsContext::Leg(const LegArguments& arguments) {
+  if (const SECURITY_STATUS status = CheckBuffers(arguments); status != SEC_E_OK) {
+    return Refused(status);
+  }
+  const std::span<std::byte> input = BytesOf(FindBuffer(arguments.input, SECBUFFER_TOKEN));
+  if (waiting_) {
+    if (waiting_->input_bytes != input.size() || waiting_->input_hash != HashOf(input)) {
+      return Refused(SEC_E_INVALID_TOKEN);
+    }
+    const Step step = waiting_->step;
+    waiting_.reset();
+    return Deliver(arguments, input, step);
+  }
+  if (!control_.empty() || (kept_alert_ && (established_ != nullptr || input.empty()))) {
+    return Deliver(arguments, {}, HandOutControl());
+  }
+  if (established_ != nullptr) {
+    if (!leg_owed_.load(std::memory_order_relaxed)) return Incomplete(arguments, 0);
+    return Deliver(arguments, input, RunPostHandshake(input));
+  }
+  if (handshake_failed_) return Refused(SEC_E_INCOMPLETE_MESSAGE);
+  const bool first_of_client = direction_ == Direction::kOutbound && handshake_ == nullptr;
+  if (!first_of_client) {
+    if (const std::size_t missing = MissingOfFirstRecord(input); missing != 0) {
+      return Incomplete(arguments, missing);
+    }
+  }
+  if (handshake_ == nullptr) {
+    if (const SECURITY_STATUS status = Begin(arguments); status != SEC_E_OK) return Refused(status);
+  }
+  return Deliver(arguments, input, RunHandshake(arguments, input));
+}
+
+SECURITY_STATUS TlsContext::Begin(const LegArguments& arguments) {
+  auto* credential = static_cast<TlsCredential*>(arguments.credential);
+  if (credential == nullptr) return SEC_E_INVALID_HANDLE;
+  if (direction_ == Direction::kInbound && !credential->has_certificate()) {
+    return SEC_E_NO_CREDENTIALS;
+  }
+  tls::HandshakeOptions options;
+  if (const SecBuffer* alpn = FindBuffer(arguments.input, SECBUFFER_APPLICATION_PROTOCOLS)) {
+    if (!ReadAlpn(*alpn, &options.alpn_wire)) return SEC_E_INVALID_TOKEN;
+  }
+  if (direction_ == Direction::kOutbound) {
+    options.target_name = arguments.target_name;
+    options.resumption_key = credential->resumption_key();
+    options.verify_peer = (credential->flags() & SCH_CRED_MANUAL_CRED_VALIDATION) == 0 &&
+                          (arguments.flags & ISC_REQ_MANUAL_CRED_VALIDATION) == 0;
+  } else {
+    options.request_client_certificate = (arguments.flags & ASC_REQ_MUTUAL_AUTH) != 0;
+  }
+  const std::shared_ptr<tls::Endpoint> endpoint = credential->EndpointHere();
+  handshake_ = tls::Handshake::Create(*endpoint, options);
+  return handshake_ != nullptr ? SEC_E_OK : SEC_E_INSUFFICIENT_MEMORY;
+}
+
+TlsContext::Step TlsContext::RunHandshake(const LegArguments& arguments,
+                                          std::span<std::byte> input) {
+  Step step;
+  const tls::StepResult result = handshake_->Step(input);
+  step.consumed = result.consumed;
+  switch (result.outcome) {
+    case tls::StepOutcome::kContinue:
+      step.status = SEC_I_CONTINUE_NEEDED;
+      break;
+    case tls::StepOutcome::kEstablished:
+      step.status = SEC_E_OK;
+      step.establishes = true;
+      break;
+    case tls::StepOutcome::kNeedMore:
+      step.status = SEC_E_INCOMPLETE_MESSAGE;
+      break;
+    case tls::StepOutcome::kFailed:
+      step.status = StatusOfHandshakeFailure(result);
+      step.alert = result.sent_alert;
+      // Garbage changes nothing: the context answers the next call as if this one had not been.
+      if (result.not_tls) break;
+      handshake_failed_ = true;
+      Runtime::Instance().counters().handshakes_failed.Add();
+      // Without EXTENDED_ERROR the caller has not asked for an alert to send.
+      if (!Requests(arguments, ISC_REQ_EXTENDED_ERROR, ASC_REQ_EXTENDED_ERROR)) {
+        handshake_->DiscardOutput(handshake_->pending_output().size());
+      }
+      break;
+  }
+  return step;
+}
+
+void TlsContext::QueueAlert(tls::Alert alert) {
+  std::array<std::byte, tls::RecordWriter::kControlRecordBytesMax> record;
+  std::size_t used = 0;
+  if (established_ == nullptr) {
+    // Before there are keys: type, version, length, level, description.
+    const std::array<unsigned, 7> plain = {
+        21, 3, 3, 0, 2, static_cast<unsigned>(alert.level),
+        static_cast<unsigned>(alert.description)};
+    for (const unsigned byte : plain) record[used++] = static_cast<std::byte>(byte);
+  } else if (established_->tls.writer.SealAlert(alert, record, used) !=
+             tls::SealOutcome::kSealed) {
+    return;
+  }
+  output_.insert(output_.end(), record.begin(), record.begin() + static_cast<std::ptrdiff_t>(used));
+  if (alert.level == tls::AlertLevel::kFatal ||
+      alert.description == tls::AlertDescription::kCloseNotify) {
+    sealing_ended_.store(true, std::memory_order_release);
+  }
+}
+
+TlsContext::Step TlsContext::HandOutControl() {
+  Step step;
+  step.status = SEC_E_OK;
+  if (kept_alert_) {
+    QueueAlert(*std::exchange(kept_alert_, std::nullopt));
+    return step;
+  }
+  QueueAlert(control_.front());
+  control_.erase(control_.begin());
+  return step;
+}
+
+TlsContext::Step TlsContext::RunPostHandshake(std::span<std::byte> input) {
+  if (established_->owed.record_bytes != 0) return TakeOwedMessage(input);
+  // TLS 1.2: DecryptMessage has dealt with the message, this call brings the answer.
+  leg_owed_.store(false, std::memory_order_release);
+  Step step;
+  step.status = SEC_E_OK;
+  return step;
+}
+
+TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
+  Step step;
+  const OwedMessage owed = established_->owed;
+  if (input.size() < owed.record_bytes ||
+      std::to_integer<unsigned>(input[0]) !=
+          static_cast<unsigned>(tls::ContentType::kHandshake)) {
+    step.status = input.empty() ? SEC_E_INCOMPLETE_MESSAGE : SEC_E_INVALID_TOKEN;
+    return step;
+  }
+  established_->owed = {};
+  leg_owed_.store(false, std::memory_order_release);
+  step.consumed = owed.record_bytes;
+  step.status = SEC_E_OK;
+  const tls::PostHandshakeResult result = established_->tls.post_handshake->Consume(
+      input.subspan(owed.header_bytes, owed.fragment_bytes), established_->tls.reader);
+  switch (result.outcome) {
+    case tls::PostHandshakeResult::Outcome::kAbsorbed:
+    case tls::PostHandshakeResult::Outcome::kAbsorbedPart:
+      break;
+    case tls::PostHandshakeResult::Outcome::kKeyUpdate: {
+      if (!result.update_requested) break;
+      std::array<std::byte, tls::RecordWriter::kControlRecordBytesMax> record;
+      std::size_t used = 0;
+      if (established_->tls.writer.SealKeyUpdate(false, record, used) ==
+          tls::SealOutcome::kSealed) {
+        output_.insert(output_.end(), record.begin(),
+                       record.begin() + static_cast<std::ptrdiff_t>(used));
+      }
+      break;
+    }
+    case tls::PostHandshakeResult::Outcome::kSendAlert:
+      QueueAlert(result.alert);
+      break;
+    case tls::PostHandshakeResult::Outcome::kFailed:
+      QueueAlert(result.alert);
+      step.alert = result.alert;
+      step.status = StatusOfRecordFailure(result.alert.description);
+      break;
+  }
+  return step;
+}
+
+// Copies what is to be sent into the caller's TOKEN. False: it does not fit, nothing was changed.
+bool TlsContext::PlaceToken(const LegArguments& arguments, LegResult* result) {
+  std::span<const std::byte> bytes = output_;
+  const bool of_handshake = output_.empty() && handshake_ != nullptr;
+  if (of_handshake) bytes = handshake_->pending_output();
+  SecBuffer* token = FindBuffer(arguments.output, SECBUFFER_TOKEN);
+  if (token == nullptr) return bytes.empty();
+  if (bytes.empty()) {
+    token->cbBuffer = 0;
+    return true;
+  }
+  const bool allocates =
+      (arguments.flags & ISC_REQ_ALLOCATE_MEMORY) != 0 || token->pvBuffer == nullptr;
+  if (allocates) {
+    void* memory = AllocateContextBuffer(bytes.size());
+    if (memory == nullptr) return false;
+    token->pvBuffer = memory;
+    result->attributes |= ISC_RET_ALLOCATED_MEMORY;
+  } else if (token->cbBuffer < bytes.size()) {
+    return false;
+  }
+  std::memcpy(token->pvBuffer, bytes.data(), bytes.size());
+  token->cbBuffer = static_cast<ULONG>(bytes.size());
+  if (of_handshake) {
+    handshake_->DiscardOutput(bytes.size());
+  } else {
+    output_.clear();
+    output_.shrink_to_fit();
+  }
+  return true;
+}
+
+LegResult TlsContext::Deliver(const LegArguments& arguments, std::span<std::byte> input,
+                              const Step& step) {
+  LegResult result;
+  result.status = step.status;
+  if (step.status == SEC_E_INCOMPLETE_MESSAGE) return Incomplete(arguments, 0);
+  const bool failed = step.status < 0;
+  if (!PlaceToken(arguments, &result) && !failed) {
+    waiting_ = WaitingStep{step, input.size(), HashOf(input)};
+    result.status = SEC_E_BUFFER_TOO_SMALL;
+    return result;
+  }
+  if (SecBuffer* alert = FindBuffer(arguments.output, SECBUFFER_ALERT)) {
+    const bool tells = failed && step.alert && alert->pvBuffer != nullptr && alert->cbBuffer >= 2;
+    if (tells) {
+      auto* bytes = static_cast<unsigned char*>(alert->pvBuffer);
+      bytes[0] = static_cast<unsigned char>(step.alert->level);
+      bytes[1] = static_cast<unsigned char>(step.alert->description);
+    }
+    alert->cbBuffer = tells ? 2 : 0;
+  }
+  if (!failed && step.consumed < input.size()) {
+    if (SecBuffer* empty = FindBuffer(arguments.input, SECBUFFER_EMPTY)) {
+      SetBuffer(*empty, SECBUFFER_EXTRA, input.subspan(step.consumed));
+    }
+  }
+  if (step.establishes) {
+    result.status = TakeOver();
+    result.established = result.status == SEC_E_OK;
+  }
+  result.attributes |= ResultAttributes(arguments);
+  return result;
+}
+
+SECURITY_STATUS TlsContext::TakeOver() {
+  Result<tls::Established> connection = handshake_->TakeOver();
+  handshake_.reset();
+  Runtime::Counters& counters = Runtime::Instance().counters();
+  if (connection.ok()) {
+    established_.reset(new (std::nothrow) Established(std::move(*connection)));
+  }
+  if (established_ == nullptr) {
+    handshake_failed_ = true;
+    counters.handshakes_failed.Add();
+    return SEC_E_INSUFFICIENT_MEMORY;
+  }
+  counters.handshakes_completed.Add();
+  if (established_->tls.facts.resumed) counters.resumed.Add();
+  return SEC_E_OK;
+}
+
+ULONG TlsContext::ResultAttributes(const LegArguments& arguments) const {
+  // What TLS gives is there whether it was asked for or not.
+  if (direction_ == Direction::kInbound) {
+    return ASC_RET_REPLAY_DETECT | ASC_RET_SEQUENCE_DETECT | ASC_RET_CONFIDENTIALITY |
+           ASC_RET_STREAM |
+           ((arguments.flags & ASC_REQ_EXTENDED_ERROR) != 0 ? ASC_RET_EXTENDED_ERROR : 0);
+  }
+  return ISC_RET_REPLAY_DETECT | ISC_RET_SEQUENCE_DETECT | ISC_RET_CONFIDENTIALITY |
+         ISC_RET_STREAM |
+         ((arguments.flags & ISC_REQ_EXTENDED_ERROR) != 0 ? ISC_RET_EXTENDED_ERROR : 0) |
+         ((arguments.flags & ISC_REQ_USE_SUPPLIED_CREDS) != 0 ? ISC_RET_USED_SUPPLIED_CREDS : 0) |
+         ((arguments.flags & ISC_REQ_MUTUAL_AUTH) != 0 ? ISC_RET_MUTUAL_AUTH : 0);
+}
+
+SECURITY_STATUS TlsContext::ApplyControlToken(SecBufferDesc& input) {
+  if (input.cBuffers != 1 || input.pBuffers == nullptr ||
+      TypeOf(input.pBuffers[0]) != SECBUFFER_TOKEN) {
+    return SEC_E_INVALID_TOKEN;
+  }
+  const std::span<std::byte> token = BytesOf(&input.pBuffers[0]);
+  DWORD type = 0;
+  if (token.size() < sizeof(type)) return SEC_E_UNSUPPORTED_FUNCTION;
+  std::memcpy(&type, token.data(), sizeof(type));
+  if (type == SCHANNEL_SHUTDOWN) {
+    control_.push_back(tls::kCloseNotifyAlert);
+    return SEC_E_OK;
+  }
+  SCHANNEL_ALERT_TOKEN alert{};
+  if (type != SCHANNEL_ALERT || token.size() < sizeof(alert)) return SEC_E_UNSUPPORTED_FUNCTION;
+  std::memcpy(&alert, token.data(), sizeof(alert));
+  if (alert.dwAlertType != TLS1_ALERT_WARNING && alert.dwAlertType != TLS1_ALERT_FATAL) {
+    return SEC_E_INVALID_TOKEN;
+  }
+  control_.push_back({static_cast<tls::AlertLevel>(alert.dwAlertType),
+                      static_cast<tls::AlertDescription>(alert.dwAlertNumber & 0xff)});
+  return SEC_E_OK;
+}
+
+}  // namespace ktlsim::sspi

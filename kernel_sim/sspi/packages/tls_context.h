@@ -1,0 +1,105 @@
+// One TLS connection behind the package interface.
+//
+// Until it is established, legs drive a tls::Handshake. Then OpenSSL is gone and reader and writer
+// protect records; legs carry what comes after the handshake: tickets, key updates, alerts.
+#pragma once
+
+#include <sspi.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "kernel_sim/sspi/packages/package.h"
+#include "tls/established.h"
+#include "tls/handshake.h"
+
+namespace ktlsim::sspi {
+
+class TlsCredential;
+
+class TlsContext final : public PackageContext {
+ public:
+  static std::unique_ptr<TlsContext> Create(Direction direction);
+
+  LegResult Leg(const LegArguments& arguments) override;
+  SECURITY_STATUS Encrypt(ULONG qop, SecBufferDesc& message, ULONG sequence) override;
+  SECURITY_STATUS Decrypt(SecBufferDesc& message, ULONG sequence, ULONG* qop) override;
+  SECURITY_STATUS Query(ULONG attribute, void* buffer) override;
+  SECURITY_STATUS ApplyControlToken(SecBufferDesc& input) override;
+
+ private:
+  // What one leg has come to, before its token has reached the caller. It waits here when the
+  // caller's buffer is too small: the same input must not be processed twice.
+  struct Step {
+    SECURITY_STATUS status = SEC_E_INTERNAL_ERROR;
+    std::size_t consumed = 0;
+    std::optional<tls::Alert> alert;  // sent, for the ALERT buffer
+    bool establishes = false;
+  };
+  struct WaitingStep {
+    Step step;
+    std::size_t input_bytes = 0;
+    std::uint64_t input_hash = 0;
+  };
+  // A handshake message that DecryptMessage found and the next leg must take.
+  struct OwedMessage {
+    std::size_t record_bytes = 0;
+    std::size_t header_bytes = 0;
+    std::size_t fragment_bytes = 0;
+  };
+  struct Established {
+    explicit Established(tls::Established&& connection) : tls(std::move(connection)) {}
+    tls::Established tls;
+    OwedMessage owed;
+    std::uint64_t bytes_opened = 0;
+  };
+
+  explicit TlsContext(Direction direction) : direction_(direction) {}
+
+  // Legs. (tls_context.cc)
+  bool Requests(const LegArguments& arguments, ULONG isc_flag, ULONG asc_flag) const;
+  SECURITY_STATUS CheckBuffers(const LegArguments& arguments) const;
+  SECURITY_STATUS Begin(const LegArguments& arguments);
+  Step RunHandshake(const LegArguments& arguments, std::span<std::byte> input);
+  Step RunPostHandshake(std::span<std::byte> input);
+  Step TakeOwedMessage(std::span<std::byte> input);
+  Step HandOutControl();
+  LegResult Deliver(const LegArguments& arguments, std::span<std::byte> input, const Step& step);
+  bool PlaceToken(const LegArguments& arguments, LegResult* result);
+  SECURITY_STATUS TakeOver();
+  ULONG ResultAttributes(const LegArguments& arguments) const;
+  void QueueAlert(tls::Alert alert);
+
+  // Records. (tls_records.cc)
+  SECURITY_STATUS EncryptOne(bool out_of_band, SecBuffer& header, SecBuffer& data,
+                             SecBuffer& trailer);
+  SECURITY_STATUS Present(std::span<SecBuffer> buffers, std::span<std::byte> wire,
+                          const tls::OpenResult& record, ULONG* qop);
+  SECURITY_STATUS PresentHandshake(std::span<SecBuffer> buffers, std::span<std::byte> wire,
+                                   const tls::OpenResult& record);
+
+  const Direction direction_;
+
+  // Under the strand.
+  std::unique_ptr<tls::Handshake> handshake_;
+  std::vector<std::byte> output_;  // made after the handshake, not yet handed out
+  std::optional<WaitingStep> waiting_;
+  bool handshake_failed_ = false;
+
+  // Once established: `tls.writer` under the seal claim, the rest under the open claim, all of it
+  // under the strand with both.
+  std::unique_ptr<Established> established_;
+  std::optional<tls::Alert> kept_alert_;  // the next leg without input hands it out
+  std::vector<tls::Alert> control_;       // from ApplyControlToken
+  // Read by the other direction: nothing may be sealed or opened until a leg has been called, or
+  // ever again.
+  std::atomic<bool> leg_owed_{false};
+  std::atomic<bool> sealing_ended_{false};
+};
+
+}  // namespace ktlsim::sspi

@@ -1,0 +1,22 @@
+// Reading SCHANNEL_CRED and SCH_CREDENTIALS.
+#pragma once
+
+#include <sspi.h>
+
+#include "kernel_sim/sspi/packages/package.h"
+#include "tls/endpoint.h"
+
+namespace ktlsim::sspi {
+
+struct TlsCredentialRequest {
+  ULONG flags = 0;      // SCH_*
+  ULONG protocols = 0;  // SP_PROT_* bits of this direction that are on
+  tls::EndpointOptions options;
+};
+
+// `auth_data`: one of the two structures, told apart by dwVersion; null: a client with defaults.
+// SEC_E_UNKNOWN_CREDENTIALS, SEC_E_NO_CREDENTIALS, SEC_E_ALGORITHM_MISMATCH, SEC_E_INVALID_PARAMETER.
+SECURITY_STATUS ReadTlsCredentials(Direction direction, const void* auth_data,
+                                   TlsCredentialRequest* request);
+
+}  // namespace ktlsim::sspi

@@ -1,0 +1,162 @@
+#include "kernel_sim/sspi/packages/tls_package.h"
+
+#include <ktlsim/sspi_ext.h>
+#include <schannel.h>
+
+#include <array>
+#include <atomic>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <utility>
+
+#include "kernel_sim/executive/executive.h"
+#include "kernel_sim/sspi/certificates.h"
+#include "kernel_sim/sspi/packages/tls_context.h"
+#include "kernel_sim/sspi/packages/tls_credentials.h"
+#include "kernel_sim/sspi/runtime.h"
+#include "kernel_sim/sspi/text.h"
+
+namespace ktlsim::sspi {
+namespace {
+
+constexpr std::array<std::string_view, 3> kNames = {
+    "Microsoft Unified Security Protocol Provider", "Schannel", "Default TLS SSP"};
+
+std::string NextResumptionKey() {
+  static std::atomic<std::uint64_t> next{1};
+  return std::to_string(next.fetch_add(1)) + "/";
+}
+
+// The list of cipher suites is checked by building with it.
+SECURITY_STATUS ReadTrust(const KtlsimCred_Trust& trust, std::string* pem) {
+  if (trust.pszPemFile == nullptr) return SEC_E_INVALID_PARAMETER;
+  std::ifstream file(trust.pszPemFile, std::ios::binary);
+  if (!file) {
+    SetLastErrorText(std::string("cannot read the trust file ") + trust.pszPemFile);
+    return SEC_E_UNKNOWN_CREDENTIALS;
+  }
+  pem->assign(std::istreambuf_iterator<char>(file), {});
+  return SEC_E_OK;
+}
+
+}  // namespace
+
+TlsPackage& TlsPackage::Instance() {
+  static auto* const package = new TlsPackage();
+  return *package;
+}
+
+std::span<const std::string_view> TlsPackage::Names() const { return kNames; }
+
+SECURITY_STATUS TlsPackage::Acquire(const AcquireArguments& arguments,
+                                    std::unique_ptr<PackageCredential>* credential) {
+  if (arguments.auth_data == nullptr && arguments.direction == Direction::kInbound) {
+    return SEC_E_NO_CREDENTIALS;
+  }
+  TlsCredentialRequest request;
+  const SECURITY_STATUS status =
+      ReadTlsCredentials(arguments.direction, arguments.auth_data, &request);
+  if (status != SEC_E_OK) return status;
+  return TlsCredential::Create(arguments.direction, request.flags, request.protocols,
+                               std::move(request.options), credential);
+}
+
+SECURITY_STATUS TlsPackage::CreateContext(PackageCredential& credential,
+                                          std::unique_ptr<PackageContext>* context) {
+  *context = TlsContext::Create(credential.direction());
+  return *context != nullptr ? SEC_E_OK : SEC_E_INSUFFICIENT_MEMORY;
+}
+
+TlsCredential::TlsCredential(Direction direction, ULONG flags, ULONG protocols)
+    : direction_(direction),
+      flags_(flags),
+      protocols_(protocols),
+      resumption_key_(NextResumptionKey()) {}
+
+SECURITY_STATUS TlsCredential::Create(Direction direction, ULONG flags, ULONG protocols,
+                                      tls::EndpointOptions options,
+                                      std::unique_ptr<PackageCredential>* credential) {
+  std::unique_ptr<TlsCredential> result(new TlsCredential(direction, flags, protocols));
+  result->has_certificate_ = !options.certificates.empty();
+  if (result->has_certificate_) {
+    result->expiry_ = ToTimeStamp(options.certificates.front()->not_after());
+  }
+  const SECURITY_STATUS status = result->Rebuild(std::move(options));
+  if (status == SEC_E_OK) *credential = std::move(result);
+  return status;
+}
+
+// Endpoints are built here, off the connection path. Contexts hold the endpoint they began with.
+SECURITY_STATUS TlsCredential::Rebuild(tls::EndpointOptions options) {
+  executive::Executive* executive = Runtime::Instance().ExecutiveIfRunning();
+  const std::size_t count = executive != nullptr ? executive->processors().size() : 1;
+  auto endpoints = std::make_shared<Endpoints>();
+  for (std::size_t i = 0; i < count; ++i) {
+    Result<std::shared_ptr<tls::Endpoint>> endpoint = tls::Endpoint::Create(options);
+    if (!endpoint.ok()) {
+      SetLastErrorText(endpoint.status().ToString());
+      return endpoint.status().category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
+                                                                 : SEC_E_UNKNOWN_CREDENTIALS;
+    }
+    // Sessions and ticket keys that the first one made are every other one's, too.
+    options.sessions = (*endpoint)->options().sessions;
+    options.ticket_keys = (*endpoint)->options().ticket_keys;
+    endpoints->push_back(std::move(*endpoint));
+  }
+  std::shared_ptr<const Endpoints> replaced = std::move(endpoints);
+  {
+    SpinLockHolder lock(mutex_);
+    endpoints_.swap(replaced);
+  }
+  return SEC_E_OK;
+}
+
+std::shared_ptr<tls::Endpoint> TlsCredential::EndpointHere() {
+  const executive::Processor* here = executive::Processor::Current();
+  const std::size_t index = here != nullptr ? here->index() : 0;
+  SpinLockHolder lock(mutex_);
+  return (*endpoints_)[index % endpoints_->size()];
+}
+
+std::int64_t TlsCredential::expiry() const { return expiry_; }
+
+SECURITY_STATUS TlsCredential::SetAttribute(ULONG attribute, const void* buffer, ULONG bytes) {
+  tls::EndpointOptions options = EndpointHere()->options();
+  switch (attribute) {
+    case KTLSIM_ATTR_TICKETS: {
+      if (bytes < sizeof(KtlsimCred_Tickets) || direction_ != Direction::kInbound) {
+        return SEC_E_INVALID_PARAMETER;
+      }
+      const ULONG tickets = static_cast<const KtlsimCred_Tickets*>(buffer)->cTickets;
+      if (tickets > KTLSIM_TICKETS_MAX) return SEC_E_INVALID_PARAMETER;
+      options.tickets = tickets;
+      break;
+    }
+    case KTLSIM_ATTR_CIPHER_SUITES: {
+      if (bytes < sizeof(KtlsimCred_CipherSuites)) return SEC_E_INVALID_PARAMETER;
+      const char* suites = static_cast<const KtlsimCred_CipherSuites*>(buffer)->pszSuites;
+      if (suites == nullptr) return SEC_E_INVALID_PARAMETER;
+      options.cipher_suites = suites;
+      break;
+    }
+    case KTLSIM_ATTR_TRUST: {
+      if (bytes < sizeof(KtlsimCred_Trust)) return SEC_E_INVALID_PARAMETER;
+      const SECURITY_STATUS status =
+          ReadTrust(*static_cast<const KtlsimCred_Trust*>(buffer), &options.trust_pem);
+      if (status != SEC_E_OK) return status;
+      break;
+    }
+    default:
+      return SEC_E_UNSUPPORTED_FUNCTION;
+  }
+  return Rebuild(std::move(options));
+}
+
+SECURITY_STATUS TlsCredential::QueryAttribute(ULONG attribute, void* buffer) {
+  if (attribute != SECPKG_ATTR_SUPPORTED_PROTOCOLS) return SEC_E_UNSUPPORTED_FUNCTION;
+  static_cast<SecPkgCred_SupportedProtocols*>(buffer)->grbitProtocol = protocols_;
+  return SEC_E_OK;
+}
+
+}  // namespace ktlsim::sspi

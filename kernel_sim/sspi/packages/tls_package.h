@@ -1,0 +1,66 @@
+// The TLS package: Schannel's names, OpenSSL's handshakes, the own record layer.
+#pragma once
+
+#include <sspi.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernel_sim/base/mutex.h"
+#include "kernel_sim/sspi/packages/package.h"
+#include "tls/endpoint.h"
+
+namespace ktlsim::sspi {
+
+class TlsPackage final : public Package {
+ public:
+  static TlsPackage& Instance();
+
+  std::span<const std::string_view> Names() const override;
+  SECURITY_STATUS Acquire(const AcquireArguments& arguments,
+                          std::unique_ptr<PackageCredential>* credential) override;
+  SECURITY_STATUS CreateContext(PackageCredential& credential,
+                                std::unique_ptr<PackageContext>* context) override;
+};
+
+// What SCHANNEL_CRED or SCH_CREDENTIALS asked for, and one endpoint per processor.
+class TlsCredential final : public PackageCredential {
+ public:
+  // `flags`: SCH_* bits of the structure. `options` is checked by building the first endpoint.
+  static SECURITY_STATUS Create(Direction direction, ULONG flags, ULONG protocols,
+                                tls::EndpointOptions options,
+                                std::unique_ptr<PackageCredential>* credential);
+
+  Direction direction() const override { return direction_; }
+  std::int64_t expiry() const override;
+  SECURITY_STATUS SetAttribute(ULONG attribute, const void* buffer, ULONG bytes) override;
+  SECURITY_STATUS QueryAttribute(ULONG attribute, void* buffer) override;
+
+  ULONG flags() const { return flags_; }
+  // A server without a certificate can be acquired; its contexts fail.
+  bool has_certificate() const { return has_certificate_; }
+  // Names this credential's sessions: different credentials never share any.
+  const std::string& resumption_key() const { return resumption_key_; }
+  // The endpoint of the calling processor. Null: out of memory.
+  std::shared_ptr<tls::Endpoint> EndpointHere();
+
+ private:
+  using Endpoints = std::vector<std::shared_ptr<tls::Endpoint>>;
+
+  TlsCredential(Direction direction, ULONG flags, ULONG protocols);
+  SECURITY_STATUS Rebuild(tls::EndpointOptions options) KTLSIM_EXCLUDES(mutex_);
+
+  const Direction direction_;
+  const ULONG flags_;
+  const ULONG protocols_;
+  const std::string resumption_key_;
+  bool has_certificate_ = false;
+  std::int64_t expiry_ = kNoExpiry;
+
+  SpinLock mutex_;  // a few instructions: handshakes on every processor pass here
+  std::shared_ptr<const Endpoints> endpoints_ KTLSIM_GUARDED_BY(mutex_);
+};
+
+}  // namespace ktlsim::sspi

@@ -1,0 +1,201 @@
+// Record protection behind EncryptMessage and DecryptMessage.
+
+#include <schannel.h>
+
+#include "kernel_sim/base/clock.h"
+#include "kernel_sim/sspi/packages/buffers.h"
+#include "kernel_sim/sspi/packages/tls_context.h"
+#include "kernel_sim/sspi/packages/tls_status.h"
+#include "kernel_sim/sspi/runtime.h"
+
+namespace ktlsim::sspi {
+namespace {
+
+bool IsHeader(const SecBuffer& buffer) {
+  return TypeOf(buffer) == SECBUFFER_STREAM_HEADER || TypeOf(buffer) == SECBUFFER_TOKEN;
+}
+bool IsTrailer(const SecBuffer& buffer) {
+  return TypeOf(buffer) == SECBUFFER_STREAM_TRAILER || TypeOf(buffer) == SECBUFFER_TOKEN;
+}
+
+SECURITY_STATUS StatusOf(tls::SealOutcome outcome) {
+  switch (outcome) {
+    case tls::SealOutcome::kSealed:
+      return SEC_E_OK;
+    case tls::SealOutcome::kBadLength:
+      return SEC_E_INVALID_TOKEN;
+    case tls::SealOutcome::kNoSpace:
+      return SEC_E_BUFFER_TOO_SMALL;
+    case tls::SealOutcome::kLimitReached:
+    case tls::SealOutcome::kClosed:
+      return SEC_E_CONTEXT_EXPIRED;
+    case tls::SealOutcome::kFailed:
+      return SEC_E_ENCRYPT_FAILURE;
+  }
+  return SEC_E_INTERNAL_ERROR;
+}
+
+// Four buffers at least, one DATA and three EMPTY among them.
+SecBuffer* FindCiphertext(std::span<SecBuffer> buffers) {
+  SecBuffer* data = nullptr;
+  int empty = 0;
+  for (SecBuffer& buffer : buffers) {
+    if (TypeOf(buffer) == SECBUFFER_EMPTY) ++empty;
+    if (TypeOf(buffer) != SECBUFFER_DATA) continue;
+    if (data != nullptr) return nullptr;
+    data = &buffer;
+  }
+  return buffers.size() >= 4 && empty >= 3 ? data : nullptr;
+}
+
+SECURITY_STATUS TellMissing(std::span<SecBuffer> buffers, SecBuffer& data, std::size_t missing) {
+  const auto bytes = static_cast<ULONG>(missing);
+  data.BufferType = SECBUFFER_MISSING;
+  data.cbBuffer = bytes;
+  for (SecBuffer& buffer : buffers) {
+    if (TypeOf(buffer) != SECBUFFER_EMPTY) continue;
+    buffer.BufferType = SECBUFFER_MISSING;
+    buffer.cbBuffer = bytes;
+    break;
+  }
+  return SEC_E_INCOMPLETE_MESSAGE;
+}
+
+void SetRest(SecBuffer& buffer, std::span<std::byte> rest) {
+  if (rest.empty()) {
+    SetBuffer(buffer, SECBUFFER_EMPTY, {});
+  } else {
+    SetBuffer(buffer, SECBUFFER_EXTRA, rest);
+  }
+}
+
+}  // namespace
+
+SECURITY_STATUS TlsContext::EncryptOne(bool out_of_band, SecBuffer& header, SecBuffer& data,
+                                       SecBuffer& trailer) {
+  const std::span<std::byte> bytes = BytesOf(&data);
+  if (out_of_band && bytes.size() != 2) return SEC_E_INVALID_TOKEN;
+  const bool ends = out_of_band && (std::to_integer<unsigned>(bytes[0]) == TLS1_ALERT_FATAL ||
+                                    std::to_integer<unsigned>(bytes[1]) == 0);
+  const tls::ContentType type =
+      out_of_band ? tls::ContentType::kAlert : tls::ContentType::kApplicationData;
+  const tls::SealResult sealed =
+      established_->tls.writer.Seal(type, BytesOf(&header), bytes, BytesOf(&trailer));
+  if (sealed.outcome != tls::SealOutcome::kSealed) return StatusOf(sealed.outcome);
+  header.cbBuffer = static_cast<ULONG>(sealed.header_used);
+  trailer.cbBuffer = static_cast<ULONG>(sealed.trailer_used);
+  if (ends) sealing_ended_.store(true, std::memory_order_release);
+  Runtime::Instance().counters().records_sealed.Add();
+  return SEC_E_OK;
+}
+
+SECURITY_STATUS TlsContext::Encrypt(ULONG qop, SecBufferDesc& message, ULONG) {
+  if (qop != 0 && qop != SECQOP_WRAP_OOB_DATA) return SEC_E_QOP_NOT_SUPPORTED;
+  if (leg_owed_.load(std::memory_order_acquire) ||
+      sealing_ended_.load(std::memory_order_acquire)) {
+    return SEC_E_CONTEXT_EXPIRED;
+  }
+  // One record per header, data, trailer; several of them are several records.
+  const std::span<SecBuffer> buffers = BuffersOf(&message);
+  bool found = false;
+  for (std::size_t i = 0; i + 2 < buffers.size(); ++i) {
+    if (!IsHeader(buffers[i]) || TypeOf(buffers[i + 1]) != SECBUFFER_DATA ||
+        !IsTrailer(buffers[i + 2])) {
+      continue;
+    }
+    found = true;
+    const SECURITY_STATUS status = EncryptOne(qop == SECQOP_WRAP_OOB_DATA, buffers[i],
+                                              buffers[i + 1], buffers[i + 2]);
+    if (status != SEC_E_OK) return status;
+    i += 2;
+  }
+  return found ? SEC_E_OK : SEC_E_INVALID_TOKEN;
+}
+
+SECURITY_STATUS TlsContext::Decrypt(SecBufferDesc& message, ULONG, ULONG* qop) {
+  const std::span<SecBuffer> buffers = BuffersOf(&message);
+  SecBuffer* data = FindCiphertext(buffers);
+  if (data == nullptr) return SEC_E_INVALID_TOKEN;
+  if (leg_owed_.load(std::memory_order_acquire)) return SEC_E_CONTEXT_EXPIRED;
+  tls::RecordReader& reader = established_->tls.reader;
+  if (reader.closed()) return SEC_E_CONTEXT_EXPIRED;
+  const std::span<std::byte> wire = BytesOf(data);
+  if (wire.empty()) return TellMissing(buffers, *data, tls::kRecordHeaderBytes);
+  const tls::OpenResult record = reader.Open(wire);
+  switch (record.outcome) {
+    case tls::OpenResult::Outcome::kNeedMore:
+      return TellMissing(buffers, *data, record.missing);
+    case tls::OpenResult::Outcome::kOpened:
+    case tls::OpenResult::Outcome::kIgnored:
+      break;
+    case tls::OpenResult::Outcome::kAlert: {
+      if (record.alert.description == tls::AlertDescription::kCloseNotify) {
+        SetRest(buffers[3], wire.subspan(record.consumed));
+        return SEC_I_CONTEXT_EXPIRED;
+      }
+      sealing_ended_.store(true, std::memory_order_release);
+      return StatusOfReceivedAlert(record.alert.description);
+    }
+    case tls::OpenResult::Outcome::kFailed:
+      // The next leg without input hands the alert out.
+      kept_alert_ = record.alert;
+      sealing_ended_.store(true, std::memory_order_release);
+      return StatusOfRecordFailure(record.alert.description);
+  }
+  Runtime::Instance().counters().records_opened.Add();
+  established_->bytes_opened += record.fragment.size();
+  tls::PostHandshake& post = *established_->tls.post_handshake;
+  if (post.waiting_for_ticket()) {
+    static_cast<void>(post.Expired(MonotonicClock::Now(), established_->bytes_opened));
+  }
+  return Present(buffers, wire, record, qop);
+}
+
+SECURITY_STATUS TlsContext::Present(std::span<SecBuffer> buffers, std::span<std::byte> wire,
+                                    const tls::OpenResult& record, ULONG* qop) {
+  *qop = 0;
+  if (record.outcome == tls::OpenResult::Outcome::kOpened &&
+      record.type == tls::ContentType::kHandshake) {
+    return PresentHandshake(buffers, wire, record);
+  }
+  const std::size_t trailer_at = record.header_bytes + record.fragment.size();
+  SetBuffer(buffers[0], SECBUFFER_STREAM_HEADER, wire.first(record.header_bytes));
+  SetBuffer(buffers[1], SECBUFFER_DATA, record.fragment);
+  SetBuffer(buffers[2], SECBUFFER_STREAM_TRAILER,
+            wire.subspan(trailer_at, record.consumed - trailer_at));
+  SetRest(buffers[3], wire.subspan(record.consumed));
+  return SEC_E_OK;
+}
+
+SECURITY_STATUS TlsContext::PresentHandshake(std::span<SecBuffer> buffers,
+                                             std::span<std::byte> wire,
+                                             const tls::OpenResult& record) {
+  const tls::ConnectionFacts& facts = established_->tls.facts;
+  const std::size_t trailer_at = record.header_bytes + record.fragment.size();
+  SetBuffer(buffers[0], SECBUFFER_STREAM_HEADER, wire.first(record.header_bytes));
+  SetBuffer(buffers[1], SECBUFFER_DATA, record.fragment.first(0));
+  SetBuffer(buffers[2], SECBUFFER_STREAM_TRAILER,
+            wire.subspan(trailer_at, record.consumed - trailer_at));
+  leg_owed_.store(true, std::memory_order_release);
+  if (facts.version == tls::Version::kTls13) {
+    // The plaintext goes back as a record of its own kind, and EXTRA begins there: callers pass
+    // EXTRA, or the buffer as it was modified, and both are the same bytes.
+    wire[0] = static_cast<std::byte>(tls::ContentType::kHandshake);
+    established_->owed = {record.consumed, record.header_bytes, record.fragment.size()};
+    SetBuffer(buffers[3], SECBUFFER_EXTRA, wire);
+    return SEC_I_RENEGOTIATE;
+  }
+  const tls::PostHandshakeResult result =
+      established_->tls.post_handshake->Consume(record.fragment, established_->tls.reader);
+  if (result.outcome == tls::PostHandshakeResult::Outcome::kFailed) {
+    leg_owed_.store(false, std::memory_order_release);
+    kept_alert_ = result.alert;
+    sealing_ended_.store(true, std::memory_order_release);
+    return StatusOfRecordFailure(result.alert.description);
+  }
+  if (result.outcome == tls::PostHandshakeResult::Outcome::kSendAlert) kept_alert_ = result.alert;
+  SetRest(buffers[3], wire.subspan(record.consumed));
+  return SEC_I_RENEGOTIATE;
+}
+
+}  // namespace ktlsim::sspi

@@ -1,0 +1,121 @@
+#include "kernel_sim/sspi/packages/tls_status.h"
+
+namespace ktlsim::sspi {
+namespace {
+
+using tls::AlertDescription;
+
+constexpr auto kCryptRevoked = static_cast<SECURITY_STATUS>(0x80092010);
+
+}  // namespace
+
+SECURITY_STATUS StatusOfReceivedAlert(AlertDescription description) {
+  switch (static_cast<unsigned>(description)) {
+    case 20:
+    case 30:
+      return SEC_E_MESSAGE_ALTERED;
+    case 21:
+    case 51:
+      return SEC_E_DECRYPT_FAILURE;
+    case 42:
+    case 43:
+    case 46:
+      return SEC_E_CERT_UNKNOWN;
+    case 44:
+      return kCryptRevoked;
+    case 45:
+      return SEC_E_CERT_EXPIRED;
+    case 48:
+      return SEC_E_UNTRUSTED_ROOT;
+    case 49:
+      return SEC_E_LOGON_DENIED;
+    case 70:
+      return SEC_E_UNSUPPORTED_FUNCTION;
+    case 71:
+      return SEC_E_ALGORITHM_MISMATCH;
+    case 80:
+      return SEC_E_INTERNAL_ERROR;
+    case 90:
+      return SEC_E_UNFINISHED_CONTEXT_DELETED;
+    case 120:
+      return SEC_E_APPLICATION_PROTOCOL_MISMATCH;
+    default:
+      return SEC_E_ILLEGAL_MESSAGE;
+  }
+}
+
+SECURITY_STATUS StatusOfRecordFailure(AlertDescription description) {
+  switch (description) {
+    case AlertDescription::kBadRecordMac:
+      return SEC_E_MESSAGE_ALTERED;
+    case AlertDescription::kInternalError:
+      return SEC_E_INTERNAL_ERROR;
+    // NOLINTNEXTLINE(bugprone-branch-clone): everything else is a message that breaks a rule
+    default:
+      return SEC_E_ILLEGAL_MESSAGE;
+  }
+}
+
+namespace {
+
+// Our own judgement, as the alert it was told with.
+SECURITY_STATUS StatusOfSentAlert(AlertDescription description) {
+  switch (static_cast<unsigned>(description)) {
+    case 20:
+      return SEC_E_MESSAGE_ALTERED;
+    case 40:
+    case 70:
+    case 71:
+    case 86:
+      return SEC_E_ALGORITHM_MISMATCH;
+    case 42:
+      return SEC_E_WRONG_PRINCIPAL;
+    case 43:
+      return SEC_E_CERT_WRONG_USAGE;
+    case 44:
+      return kCryptRevoked;
+    case 45:
+      return SEC_E_CERT_EXPIRED;
+    case 46:
+      return SEC_E_CERT_UNKNOWN;
+    case 48:
+      return SEC_E_UNTRUSTED_ROOT;
+    case 51:
+      return SEC_E_DECRYPT_FAILURE;
+    case 80:
+      return SEC_E_INTERNAL_ERROR;
+    case 112:
+      return SEC_E_TARGET_UNKNOWN;
+    case 116:
+      return SEC_E_NO_CREDENTIALS;
+    case 120:
+      return SEC_E_APPLICATION_PROTOCOL_MISMATCH;
+    case 50:
+      return SEC_E_INVALID_TOKEN;
+    default:
+      return SEC_E_ILLEGAL_MESSAGE;
+  }
+}
+
+}  // namespace
+
+SECURITY_STATUS StatusOfHandshakeFailure(const tls::StepResult& result) {
+  if (result.not_tls) return SEC_E_INVALID_TOKEN;
+  if (result.received_alert) return StatusOfReceivedAlert(result.received_alert->description);
+  if (result.sent_alert) return StatusOfSentAlert(result.sent_alert->description);
+  switch (result.failure.category()) {
+    case Category::kResource:
+      return SEC_E_INSUFFICIENT_MEMORY;
+    case Category::kTls:
+      return StatusOfSentAlert(static_cast<AlertDescription>(result.failure.code()));
+    case Category::kContract:
+      return SEC_E_INVALID_TOKEN;
+    case Category::kNone:
+    case Category::kIo:
+    case Category::kCrypto:
+      break;
+  }
+  return SEC_E_INTERNAL_ERROR;
+}
+
+}  // namespace ktlsim::sspi

@@ -1,0 +1,191 @@
+// The synchronous functions: credentials, legs, teardown, control.
+//
+// Legs are the same requests as the asynchronous ones, queued on the same strands; the caller waits
+// for the end. A completion never needs the thread that waits, so this is safe on a notification
+// thread too. Passive level: above it a wait would stop a processor.
+
+#include <schannel.h>
+#include <sspi.h>
+
+#include <new>
+#include <utility>
+
+#include "kernel_sim/base/level.h"
+#include "kernel_sim/executive/executive.h"
+#include "kernel_sim/executive/misuse.h"
+#include "kernel_sim/sspi/calls.h"
+#include "kernel_sim/sspi/context_buffer.h"
+#include "kernel_sim/sspi/handles.h"
+#include "kernel_sim/sspi/runtime.h"
+#include "kernel_sim/sspi/text.h"
+
+namespace ktlsim::sspi {
+namespace {
+
+using executive::Executive;
+using executive::Request;
+
+bool AtPassiveLevel() {
+  if (CurrentLevel() == Level::kPassive) return true;
+  executive::ReportMisuse("synchronous call above passive level");
+  return false;
+}
+
+template <typename Prepare>
+SECURITY_STATUS RunAndWait(Executive& executive, Prepare prepare) {
+  executive::AsyncContextTable& contexts = Runtime::Instance().async_contexts();
+  Request* request = contexts.TakeRequest();
+  if (request == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
+  SECURITY_STATUS status = SEC_E_INSUFFICIENT_MEMORY;
+  try {
+    status = prepare(*request);
+  } catch (const std::bad_alloc&) {
+    status = SEC_E_INSUFFICIENT_MEMORY;
+  }
+  if (status == SEC_E_OK) {
+    status =
+        executive.SubmitAndWait(*request) ? request->status() : SEC_E_SHUTDOWN_IN_PROGRESS;
+  }
+  request->Discard();
+  contexts.GiveBackRequest(*request);
+  return status;
+}
+
+SECURITY_STATUS LegNow(LegParameters parameters) {
+  if (!AtPassiveLevel()) return SEC_E_UNSUPPORTED_FUNCTION;
+  SECURITY_STATUS failure = SEC_E_OK;
+  Executive* executive = Runtime::Instance().Executive(&failure);
+  if (executive == nullptr) return failure;
+  return RunAndWait(*executive, [&](Request& request) {
+    return PrepareLeg(request, std::move(parameters));
+  });
+}
+
+SECURITY_STATUS Acquire(AcquireParameters parameters) {
+  if (!AtPassiveLevel()) return SEC_E_UNSUPPORTED_FUNCTION;
+  SECURITY_STATUS failure = SEC_E_OK;
+  if (Runtime::Instance().Executive(&failure) == nullptr) return failure;
+  return AcquireNow(parameters);
+}
+
+SECURITY_STATUS Control(PCtxtHandle context, ControlKind kind, PSecBufferDesc token) {
+  if (!LookupContext(context)) return SEC_E_INVALID_HANDLE;
+  if (token == nullptr) return SEC_E_INTERNAL_ERROR;
+  if (!AtPassiveLevel()) return SEC_E_UNSUPPORTED_FUNCTION;
+  SECURITY_STATUS failure = SEC_E_OK;
+  Executive* executive = Runtime::Instance().Executive(&failure);
+  if (executive == nullptr) return failure;
+  return RunAndWait(*executive, [&](Request& request) {
+    return PrepareControl(request, context, kind, token);
+  });
+}
+
+}  // namespace
+}  // namespace ktlsim::sspi
+
+using namespace ktlsim;        // NOLINT: the C API below is this file's whole point
+using namespace ktlsim::sspi;  // NOLINT
+
+extern "C" {
+
+SECURITY_STATUS AcquireCredentialsHandleA(LPSTR pszPrincipal, LPSTR pszPackage,
+                                          ULONG fCredentialUse, void*, void* pAuthData,
+                                          SEC_GET_KEY_FN, void*, PCredHandle phCredential,
+                                          PTimeStamp ptsExpiry) {
+  return Acquire({ToUtf8(static_cast<const char*>(pszPrincipal)),
+                  ToUtf8(static_cast<const char*>(pszPackage)), fCredentialUse, pAuthData,
+                  phCredential, ptsExpiry});
+}
+
+SECURITY_STATUS AcquireCredentialsHandleW(LPWSTR pszPrincipal, LPWSTR pszPackage,
+                                          ULONG fCredentialUse, void*, void* pAuthData,
+                                          SEC_GET_KEY_FN, void*, PCredHandle phCredential,
+                                          PTimeStamp ptsExpiry) {
+  return Acquire({ToUtf8(static_cast<const SEC_WCHAR*>(pszPrincipal)),
+                  ToUtf8(static_cast<const SEC_WCHAR*>(pszPackage)), fCredentialUse, pAuthData,
+                  phCredential, ptsExpiry});
+}
+
+SECURITY_STATUS FreeCredentialsHandle(PCredHandle phCredential) {
+  // Contexts made from it hold references of their own.
+  return CloseCredential(phCredential) ? SEC_E_OK : SEC_E_INVALID_HANDLE;
+}
+
+SECURITY_STATUS InitializeSecurityContextA(PCredHandle phCredential, PCtxtHandle phContext,
+                                           LPSTR pszTargetName, ULONG fContextReq, ULONG, ULONG,
+                                           PSecBufferDesc pInput, ULONG, PCtxtHandle phNewContext,
+                                           PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
+                                           PTimeStamp ptsExpiry) {
+  return LegNow({Direction::kOutbound, phCredential, phContext,
+                 ToUtf8(static_cast<const char*>(pszTargetName)), fContextReq, pInput, phNewContext,
+                 pOutput, pfContextAttr, ptsExpiry});
+}
+
+SECURITY_STATUS InitializeSecurityContextW(PCredHandle phCredential, PCtxtHandle phContext,
+                                           LPWSTR pszTargetName, ULONG fContextReq, ULONG, ULONG,
+                                           PSecBufferDesc pInput, ULONG, PCtxtHandle phNewContext,
+                                           PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
+                                           PTimeStamp ptsExpiry) {
+  return LegNow({Direction::kOutbound, phCredential, phContext,
+                 ToUtf8(static_cast<const SEC_WCHAR*>(pszTargetName)), fContextReq, pInput,
+                 phNewContext, pOutput, pfContextAttr, ptsExpiry});
+}
+
+SECURITY_STATUS AcceptSecurityContext(PCredHandle phCredential, PCtxtHandle phContext,
+                                      PSecBufferDesc pInput, ULONG fContextReq, ULONG,
+                                      PCtxtHandle phNewContext, PSecBufferDesc pOutput,
+                                      KtlsimUlongOut pfContextAttr, PTimeStamp ptsExpiry) {
+  return LegNow({Direction::kInbound, phCredential, phContext, std::string(), fContextReq, pInput,
+                 phNewContext, pOutput, pfContextAttr, ptsExpiry});
+}
+
+SECURITY_STATUS DeleteSecurityContext(PCtxtHandle phContext) {
+  if (phContext != nullptr && phContext->dwLower == SEC_DELETED_HANDLE &&
+      phContext->dwUpper == SEC_DELETED_HANDLE) {
+    return SEC_E_OK;
+  }
+  if (!AtPassiveLevel()) return SEC_E_UNSUPPORTED_FUNCTION;
+  Executive* executive = Runtime::Instance().ExecutiveIfRunning();
+  // Nothing runs: nothing can be in front of the teardown.
+  if (executive == nullptr) return CloseContext(phContext) ? SEC_E_OK : SEC_E_INVALID_HANDLE;
+  const SECURITY_STATUS status = RunAndWait(
+      *executive, [&](Request& request) { return PrepareDelete(request, phContext); });
+  // The handle died when the request was prepared; a runtime that stops meanwhile drops it too.
+  return status == SEC_E_SHUTDOWN_IN_PROGRESS ? SEC_E_OK : status;
+}
+
+SECURITY_STATUS ApplyControlToken(PCtxtHandle phContext, PSecBufferDesc pInput) {
+  return Control(phContext, ControlKind::kApplyControlToken, pInput);
+}
+
+SECURITY_STATUS CompleteAuthToken(PCtxtHandle phContext, PSecBufferDesc pToken) {
+  return Control(phContext, ControlKind::kCompleteAuthToken, pToken);
+}
+
+SECURITY_STATUS EncryptMessage(PCtxtHandle phContext, ULONG fQOP, PSecBufferDesc pMessage,
+                               ULONG MessageSeqNo) {
+  const auto context = LookupContext(phContext);
+  if (!context) return SEC_E_INVALID_HANDLE;
+  if (pMessage == nullptr) return SEC_E_INVALID_PARAMETER;
+  return context->Encrypt(fQOP, *pMessage, MessageSeqNo);
+}
+
+SECURITY_STATUS DecryptMessage(PCtxtHandle phContext, PSecBufferDesc pMessage, ULONG MessageSeqNo,
+                               KtlsimUlongOut pfQOP) {
+  const auto context = LookupContext(phContext);
+  if (!context) return SEC_E_INVALID_HANDLE;
+  if (pMessage == nullptr) return SEC_E_INVALID_PARAMETER;
+  ULONG qop = 0;
+  const SECURITY_STATUS status = context->Decrypt(*pMessage, MessageSeqNo, &qop);
+  if (status >= 0) pfQOP.Store(qop);
+  return status;
+}
+
+SECURITY_STATUS FreeContextBuffer(void* pvContextBuffer) {
+  if (pvContextBuffer == nullptr) return SEC_E_OK;
+  if (ReleaseContextBuffer(pvContextBuffer)) return SEC_E_OK;
+  executive::ReportMisuse("FreeContextBuffer of memory that is not SSPI's");
+  return SEC_E_INVALID_HANDLE;
+}
+
+}  // extern "C"

@@ -1,0 +1,75 @@
+// Functions of the interface that no package here offers yet: a dead handle is told as such, a live
+// one gets what Schannel answers (SSPI documentation of each function).
+
+#include <schannel.h>
+#include <sspi.h>
+
+#include "kernel_sim/sspi/handles.h"
+
+namespace ktlsim::sspi {
+namespace {
+
+SECURITY_STATUS UnsupportedFor(PCtxtHandle context) {
+  return LookupContext(context) ? SEC_E_UNSUPPORTED_FUNCTION : SEC_E_INVALID_HANDLE;
+}
+SECURITY_STATUS UnsupportedForCredential(PCredHandle credential) {
+  return LookupCredential(credential) ? SEC_E_UNSUPPORTED_FUNCTION : SEC_E_INVALID_HANDLE;
+}
+
+}  // namespace
+}  // namespace ktlsim::sspi
+
+using namespace ktlsim::sspi;  // NOLINT: the C API below is this file's whole point
+
+extern "C" {
+
+SECURITY_STATUS MakeSignature(PCtxtHandle phContext, ULONG, PSecBufferDesc, ULONG) {
+  return UnsupportedFor(phContext);
+}
+SECURITY_STATUS VerifySignature(PCtxtHandle phContext, PSecBufferDesc, ULONG, KtlsimUlongOut) {
+  return UnsupportedFor(phContext);
+}
+SECURITY_STATUS ImpersonateSecurityContext(PCtxtHandle phContext) {
+  return UnsupportedFor(phContext);
+}
+SECURITY_STATUS RevertSecurityContext(PCtxtHandle phContext) { return UnsupportedFor(phContext); }
+SECURITY_STATUS QuerySecurityContextToken(PCtxtHandle phContext, void**) {
+  return UnsupportedFor(phContext);
+}
+SECURITY_STATUS ExportSecurityContext(PCtxtHandle phContext, ULONG, PSecBuffer, void**) {
+  return UnsupportedFor(phContext);
+}
+SECURITY_STATUS ImportSecurityContextA(LPSTR, PSecBuffer, void*, PCtxtHandle) {
+  return SEC_E_UNSUPPORTED_FUNCTION;
+}
+SECURITY_STATUS ImportSecurityContextW(LPWSTR, PSecBuffer, void*, PCtxtHandle) {
+  return SEC_E_UNSUPPORTED_FUNCTION;
+}
+SECURITY_STATUS DelegateSecurityContext(PCtxtHandle phContext, LPSTR, SecDelegationType, PTimeStamp,
+                                        PSecBuffer, PSecBufferDesc) {
+  return UnsupportedFor(phContext);
+}
+SECURITY_STATUS SetContextAttributesA(PCtxtHandle phContext, ULONG, void*, ULONG) {
+  return UnsupportedFor(phContext);
+}
+SECURITY_STATUS SetContextAttributesW(PCtxtHandle phContext, ULONG, void*, ULONG) {
+  return UnsupportedFor(phContext);
+}
+SECURITY_STATUS AddCredentialsA(PCredHandle hCredentials, LPSTR, LPSTR, ULONG, void*,
+                                SEC_GET_KEY_FN, void*, PTimeStamp) {
+  return UnsupportedForCredential(hCredentials);
+}
+SECURITY_STATUS AddCredentialsW(PCredHandle hCredentials, LPWSTR, LPWSTR, ULONG, void*,
+                                SEC_GET_KEY_FN, void*, PTimeStamp) {
+  return UnsupportedForCredential(hCredentials);
+}
+SECURITY_STATUS ChangeAccountPasswordA(SEC_CHAR*, SEC_CHAR*, SEC_CHAR*, SEC_CHAR*, SEC_CHAR*,
+                                       BOOLEAN, ULONG, PSecBufferDesc) {
+  return SEC_E_UNSUPPORTED_FUNCTION;
+}
+SECURITY_STATUS ChangeAccountPasswordW(SEC_WCHAR*, SEC_WCHAR*, SEC_WCHAR*, SEC_WCHAR*, SEC_WCHAR*,
+                                       BOOLEAN, ULONG, PSecBufferDesc) {
+  return SEC_E_UNSUPPORTED_FUNCTION;
+}
+
+}  // extern "C"

@@ -10,6 +10,7 @@
 #include "kernel_sim/base/level.h"
 #include "kernel_sim/executive/misuse.h"
 #include "kernel_sim/sspi/handles.h"
+#include "kernel_sim/sspi/packages/tls_package.h"
 
 namespace ktlsim::sspi {
 namespace {
@@ -115,6 +116,17 @@ SECURITY_STATUS QueryCredentialsAttributesExA(PCredHandle phCredential, ULONG ul
 SECURITY_STATUS QueryCredentialsAttributesExW(PCredHandle phCredential, ULONG ulAttribute,
                                               void* pBuffer, ULONG cbBuffer) {
   return QueryCredentialsAttributesExA(phCredential, ulAttribute, pBuffer, cbBuffer);
+}
+
+// The sessions of one target cannot be told apart from the others': all are forgotten, which is
+// more than was asked for and never less.
+BOOL SslEmptyCacheA(LPSTR, DWORD) {
+  TlsCredential::ForgetSessions();
+  return TRUE;
+}
+BOOL SslEmptyCacheW(LPWSTR, DWORD) {
+  TlsCredential::ForgetSessions();
+  return TRUE;
 }
 
 }  // extern "C"

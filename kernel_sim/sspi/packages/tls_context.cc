@@ -31,6 +31,9 @@ std::uint64_t HashOf(std::span<const std::byte> bytes) {
 // How many bytes the first record still lacks, as far as its header tells; 0 when it is whole, or
 // when this is no TLS record (the handshake then says so).
 std::size_t MissingOfFirstRecord(std::span<const std::byte> bytes) {
+  const auto at = [&bytes](std::size_t i) { return std::to_integer<unsigned>(bytes[i]); };
+  if (!bytes.empty() && (at(0) < 20 || at(0) > 23)) return 0;
+  if (bytes.size() > 1 && at(1) != 3) return 0;
   if (bytes.size() < tls::kRecordHeaderBytes) return tls::kRecordHeaderBytes - bytes.size();
   const std::size_t record = tls::RecordReader::RecordBytes(bytes);
   return record > bytes.size() ? record - bytes.size() : 0;

@@ -23,10 +23,12 @@ namespace {
 constexpr std::array<std::string_view, 3> kNames = {
     "Microsoft Unified Security Protocol Provider", "Schannel", "Default TLS SSP"};
 
-std::string NextResumptionKey() {
+std::uint64_t NextCredentialNumber() {
   static std::atomic<std::uint64_t> next{1};
-  return std::to_string(next.fetch_add(1)) + "/";
+  return next.fetch_add(1);
 }
+
+std::atomic<std::uint64_t> session_epoch{0};
 
 // The list of cipher suites is checked by building with it.
 SECURITY_STATUS ReadTrust(const KtlsimCred_Trust& trust, std::string* pem) {
@@ -72,7 +74,13 @@ TlsCredential::TlsCredential(Direction direction, ULONG flags, ULONG protocols)
     : direction_(direction),
       flags_(flags),
       protocols_(protocols),
-      resumption_key_(NextResumptionKey()) {}
+      number_(NextCredentialNumber()) {}
+
+std::string TlsCredential::resumption_key() const {
+  return std::to_string(number_) + "/" + std::to_string(session_epoch.load()) + "/";
+}
+
+void TlsCredential::ForgetSessions() { session_epoch.fetch_add(1); }
 
 SECURITY_STATUS TlsCredential::Create(Direction direction, ULONG flags, ULONG protocols,
                                       tls::EndpointOptions options,

@@ -41,8 +41,11 @@ class TlsCredential final : public PackageCredential {
   ULONG flags() const { return flags_; }
   // A server without a certificate can be acquired; its contexts fail.
   bool has_certificate() const { return has_certificate_; }
-  // Names this credential's sessions: different credentials never share any.
-  const std::string& resumption_key() const { return resumption_key_; }
+  // Names this credential's sessions: different credentials never share any, and none from before
+  // the last ForgetSessions can be found.
+  std::string resumption_key() const;
+  // SslEmptyCache: no client session of any credential is used again. Any thread.
+  static void ForgetSessions();
   // The endpoint of the calling processor. Null: out of memory.
   std::shared_ptr<tls::Endpoint> EndpointHere();
 
@@ -55,7 +58,7 @@ class TlsCredential final : public PackageCredential {
   const Direction direction_;
   const ULONG flags_;
   const ULONG protocols_;
-  const std::string resumption_key_;
+  const std::uint64_t number_;  // never used twice in a process
   bool has_certificate_ = false;
   std::int64_t expiry_ = kNoExpiry;
 

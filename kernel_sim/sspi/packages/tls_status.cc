@@ -45,15 +45,9 @@ SECURITY_STATUS StatusOfReceivedAlert(AlertDescription description) {
 }
 
 SECURITY_STATUS StatusOfRecordFailure(AlertDescription description) {
-  switch (description) {
-    case AlertDescription::kBadRecordMac:
-      return SEC_E_MESSAGE_ALTERED;
-    case AlertDescription::kInternalError:
-      return SEC_E_INTERNAL_ERROR;
-    // NOLINTNEXTLINE(bugprone-branch-clone): everything else is a message that breaks a rule
-    default:
-      return SEC_E_ILLEGAL_MESSAGE;
-  }
+  if (description == AlertDescription::kBadRecordMac) return SEC_E_MESSAGE_ALTERED;
+  if (description == AlertDescription::kInternalError) return SEC_E_INTERNAL_ERROR;
+  return SEC_E_ILLEGAL_MESSAGE;
 }
 
 namespace {

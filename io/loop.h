@@ -174,6 +174,7 @@ class Loop {
   virtual void Post(WorkItem& item) = 0;
 
   // Sockets. All failures are kIo with the errno value. Nonblocking, close-on-exec, TCP_NODELAY.
+  // A socket belongs to the loop that opened or accepted it.
   virtual Result<SocketId> Listen(const Address& address, const ListenOptions& options) = 0;
   virtual Result<SocketId> OpenStream(int family) = 0;
   virtual Result<Address> LocalAddress(SocketId socket) = 0;

@@ -49,6 +49,8 @@ io_uring_sqe* UringRing::NextSqe() {
 void UringRing::Begin(Operation& operation, SocketId socket) {
   KTLSIM_ASSERT(IsCurrentThread());
   KTLSIM_ASSERT(socket >= 0);
+  // Fails only for a descriptor that another loop opened.
+  KTLSIM_CHECK(MakeRoomFor(socket));
   MarkStarted(operation, socket);
   figures_.operations.Add(1);
   ++InFlightOn(socket);
@@ -249,9 +251,9 @@ void UringRing::CompleteOperation(Operation& operation, const Completion& comple
 
 void UringRing::CompleteAccept(AcceptOperation& operation, std::int32_t result, bool more) {
   if (result >= 0) {
-    CountOpenSocket(result);
     if (!more) Restart(operation);
-    operation.OnAccepted(result);
+    // Without memory the connection is refused, as the kernel would have done.
+    if (Opened(result)) operation.OnAccepted(result);
     return;
   }
   KTLSIM_ASSERT(!more);

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <new>
 
 #include "io/uring_probe.h"
 #include "kernel_sim/base/level.h"
@@ -245,9 +246,14 @@ Result<std::unique_ptr<Ring>> CreateUring(const UringOptions& options) {
     return Status(Category::kContract, 0, "create a ring with these options");
   }
   if (Result<UringFeatures> probed = ProbeUring(); !probed) return probed.status();
-  auto ring = std::make_unique<UringRing>(options);
-  if (Status status = ring->Open(); !status.ok()) return status;
-  return std::unique_ptr<Ring>(std::move(ring));
+  try {
+    auto ring = std::make_unique<UringRing>(options);
+    if (Status status = ring->Open(); !status.ok()) return status;
+    return std::unique_ptr<Ring>(std::move(ring));
+  } catch (const std::bad_alloc&) {
+    SetProbeText("no memory for the ring's own tables");
+    return IoError(ENOMEM, "create a ring");
+  }
 }
 
 }  // namespace ktlsim::io

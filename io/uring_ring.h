@@ -90,7 +90,9 @@ class UringRing final : public LoopBackend {
   std::size_t RunItems(WorkItem* first);
   void ArmWake();
   void Wake();
-  void CountOpenSocket(SocketId socket);
+  // False: no memory to keep track of one more descriptor.
+  bool MakeRoomFor(SocketId socket);
+  Result<SocketId> Opened(SocketId socket);
   std::uint8_t& InFlightOn(SocketId socket);
 
   // Operations (uring_operations.cc).

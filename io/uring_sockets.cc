@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <new>
 
 #include "io/uring_ring.h"
 
@@ -27,15 +28,32 @@ Status FailAndClose(int socket, const char* what) {
 
 }  // namespace
 
-void UringRing::CountOpenSocket(SocketId socket) {
-  figures_.sockets.Add(1);
-  KTLSIM_ASSERT(InFlightOn(socket) == 0);
+bool UringRing::MakeRoomFor(SocketId socket) {
+  const auto index = static_cast<std::size_t>(socket);
+  if (index < in_flight_on_.size()) return true;
+  try {
+    in_flight_on_.resize(2 * index + 64);
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  return true;
 }
 
 std::uint8_t& UringRing::InFlightOn(SocketId socket) {
   const auto index = static_cast<std::size_t>(socket);
-  if (index >= in_flight_on_.size()) in_flight_on_.resize(2 * index + 64);
+  KTLSIM_CHECK(index < in_flight_on_.size());
   return in_flight_on_[index];
+}
+
+// Takes a new descriptor into the books, or closes it.
+Result<SocketId> UringRing::Opened(SocketId socket) {
+  if (!MakeRoomFor(socket)) {
+    close(socket);
+    return IoError(ENOMEM, "keep track of a socket");
+  }
+  KTLSIM_ASSERT(InFlightOn(socket) == 0);
+  figures_.sockets.Add(1);
+  return socket;
 }
 
 Result<SocketId> UringRing::Listen(const Address& address, const ListenOptions& options) {
@@ -52,8 +70,7 @@ Result<SocketId> UringRing::Listen(const Address& address, const ListenOptions& 
     return FailAndClose(listener, "bind the listening socket");
   }
   if (listen(listener, options.backlog) != 0) return FailAndClose(listener, "listen");
-  CountOpenSocket(listener);
-  return listener;
+  return Opened(listener);
 }
 
 Result<SocketId> UringRing::OpenStream(int family) {
@@ -63,8 +80,7 @@ Result<SocketId> UringRing::OpenStream(int family) {
   if (family != AF_UNIX && !SetFlag(stream, IPPROTO_TCP, TCP_NODELAY)) {
     return FailAndClose(stream, "set TCP_NODELAY");
   }
-  CountOpenSocket(stream);
-  return stream;
+  return Opened(stream);
 }
 
 Result<Address> UringRing::LocalAddress(SocketId socket) {

@@ -97,14 +97,12 @@ constexpr std::array kVerifyErrors = {
 };
 
 template <std::size_t size>
-const char* Find(const std::array<Text, size>& table, int code) {
+constexpr const char* Find(const std::array<Text, size>& table, int code) {
   for (const Text& text : table) {
     if (text.code == code) return text.words;
   }
   return nullptr;
 }
-
-bool IsMemory(unsigned long error) { return ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE; }
 
 }  // namespace
 
@@ -173,22 +171,23 @@ const char* ReceivedAlertText(AlertDescription description) {
 
 Status DrainFailure(const std::optional<Alert>& received, const std::optional<Alert>& sent,
                     int verify_error) {
-  const unsigned long first = ERR_peek_error();
-  const unsigned long last = ERR_peek_last_error();
-  ERR_clear_error();
-  if (IsMemory(first) || IsMemory(last)) return ResourceError("no memory for a handshake");
+  const char* words = nullptr;
+  bool memory = false;
+  // The oldest entry is the closest to the cause; not all of them have words.
+  while (const unsigned long error = ERR_get_error()) {
+    const int reason = ERR_GET_REASON(error);
+    memory = memory || reason == ERR_R_MALLOC_FAILURE;
+    if (words != nullptr || ERR_GET_LIB(error) != ERR_LIB_SSL) continue;
+    words = reason == SSL_R_CERTIFICATE_VERIFY_FAILED && verify_error != X509_V_OK
+                ? VerifyErrorText(verify_error)
+                : ReasonText(reason);
+  }
+  if (memory) return ResourceError("no memory for a handshake");
   if (received && received->level == AlertLevel::kFatal) {
     return {Category::kTls, static_cast<int>(received->description),
             ReceivedAlertText(received->description)};
   }
   const int code = static_cast<int>(sent ? sent->description : AlertDescription::kInternalError);
-  const int reason = ERR_GET_REASON(first);
-  if (ERR_GET_LIB(first) != ERR_LIB_SSL) return {Category::kTls, code, "the handshake failed"};
-  if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED && verify_error != X509_V_OK) {
-    return {Category::kTls, code, VerifyErrorText(verify_error)};
-  }
-  const char* words = ReasonText(reason);
-  if (words == nullptr) words = ReasonText(ERR_GET_REASON(last));
   return {Category::kTls, code, words != nullptr ? words : "the handshake failed"};
 }
 

@@ -9,8 +9,8 @@
 
 namespace ktlsim::tls {
 
-// The newest failure of this thread's OpenSSL error queue, which is drained. `received`, `sent`:
-// the alerts of the connection, if any; `verify_error`: X509_V_*.
+// The cause of a failure according to this thread's OpenSSL error queue, which is drained.
+// `received`, `sent`: the alerts of the connection, if any; `verify_error`: X509_V_*.
 Status DrainFailure(const std::optional<Alert>& received, const std::optional<Alert>& sent,
                     int verify_error);
 

@@ -10,6 +10,7 @@
 #include <openssl/ssl.h>
 
 #include "kernel_sim/base/assert.h"
+#include "tls/endpoint_core.h"
 #include "tls/failure.h"
 #include "tls/ssl_connection.h"
 #include "tls/takeover.h"
@@ -117,9 +118,9 @@ StepResult Handshake::Advance(std::span<const std::byte> record) {
     result.outcome = StepOutcome::kEstablished;
     return result;
   }
-  // A refused header was handed over alone; that OpenSSL waits for its record would be a bug.
-  const bool refused_header = record.size() == kRecordHeaderBytes &&
-                              FindRecord(record).bytes != 0 && At(record, 3) + At(record, 4) != 0;
+  // A refused header was handed over alone (FindRecord): OpenSSL must not wait for its record.
+  const bool refused_header =
+      record.size() == kRecordHeaderBytes && (At(record, 3) != 0 || At(record, 4) != 0);
   if (code == SSL_ERROR_WANT_READ && all_read && !refused_header) {
     result.outcome = StepOutcome::kContinue;
     return result;
@@ -127,6 +128,10 @@ StepResult Handshake::Advance(std::span<const std::byte> record) {
   if (code == SSL_ERROR_ZERO_RETURN) {
     return Failed({Category::kTls, static_cast<int>(AlertDescription::kCloseNotify),
                    ReceivedAlertText(AlertDescription::kCloseNotify)});
+  }
+  if (ssl_->role() == Role::kServer && ssl_->core().options().certificates.empty()) {
+    return Failed({Category::kTls, static_cast<int>(AlertDescription::kHandshakeFailure),
+                   "we have no certificate for this handshake"});
   }
   return Failed(DrainFailure(ssl_->received_alert(), ssl_->sent_alert(),
                              static_cast<int>(SSL_get_verify_result(ssl_->ssl()))));

@@ -1,0 +1,442 @@
+// RecordReader and RecordWriter by themselves: published vectors, every refusal, every limit.
+#include "tls/record.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/tls/rfc8448.h"
+#include "tests/tls/support.h"
+
+namespace ktlsim::tls::test {
+namespace {
+
+using Outcome = OpenResult::Outcome;
+
+Buffer AsBuffer(const std::vector<std::uint8_t>& bytes) {
+  Buffer buffer(bytes.size());
+  std::memcpy(buffer.data(), bytes.data(), bytes.size());
+  return buffer;
+}
+
+ProtectionState State(CipherSuite suite, RecordLimits limits = {}) {
+  ProtectionState state;
+  state.suite = FindSuite(static_cast<std::uint16_t>(suite));
+  state.limits = limits;
+  if (state.suite->version == Version::kTls13) {
+    state.traffic_secret = Secret(std::vector<std::uint8_t>(HashBytes(state.suite->hash), 42));
+  } else {
+    state.keys.key = Secret(std::vector<std::uint8_t>(state.suite->key_bytes, 42));
+    state.keys.iv = Secret(std::vector<std::uint8_t>(12, 43));
+    state.explicit_nonce = UINT64_MAX - 1;  // it wraps, and may
+    state.sequence_number = 1;
+  }
+  return state;
+}
+
+ProtectionState Rfc8448State(std::string_view secret, std::uint64_t sequence_number) {
+  ProtectionState state;
+  state.suite = FindSuite(0x1301);
+  state.traffic_secret = Secret(Hex(secret));
+  state.sequence_number = sequence_number;
+  return state;
+}
+
+// A writer and the reader of the same direction.
+struct Pair {
+  RecordWriter writer;
+  RecordReader reader;
+  explicit Pair(CipherSuite suite = CipherSuite::kAes128GcmSha256, RecordLimits limits = {}) {
+    EXPECT_TRUE(writer.Init(State(suite, limits)));
+    EXPECT_TRUE(reader.Init(State(suite, limits)));
+  }
+  Buffer Seal(std::size_t size, ContentType type = ContentType::kApplicationData) {
+    Buffer record(writer.header_bytes() + size + writer.trailer_bytes());
+    const std::span<std::byte> all(record);
+    std::ranges::fill(all.subspan(writer.header_bytes(), size), std::byte{0x61});
+    last =
+        writer
+            .Seal(type, all.first(writer.header_bytes()), all.subspan(writer.header_bytes(), size),
+                  all.subspan(writer.header_bytes() + size))
+            .outcome;
+    return record;
+  }
+  // TLS 1.3: an inner plaintext as it stands, type and padding included.
+  Buffer SealInner(std::vector<std::uint8_t> inner) {
+    RecordProtection& protection = writer.protection_for_test();
+    Buffer record(5 + inner.size() + 16);
+    const std::size_t length = inner.size() + 16;
+    const std::uint8_t header[5] = {23, 3, 3, static_cast<std::uint8_t>(length >> 8),
+                                    static_cast<std::uint8_t>(length)};
+    std::memcpy(record.data(), header, 5);
+    std::memcpy(record.data() + 5, inner.data(), inner.size());
+    EXPECT_TRUE(protection.aead().Seal(protection.ImplicitNonce(), header,
+                                       std::span(record).subspan(5, inner.size()), {},
+                                       std::span(record).last<16>()));
+    protection.Advance();
+    return record;
+  }
+  SealOutcome last = SealOutcome::kSealed;
+};
+
+void ExpectRefused(RecordReader& reader, Buffer wire, AlertDescription description) {
+  const OpenResult result = reader.Open(wire);
+  EXPECT_EQ(result.outcome, Outcome::kFailed);
+  EXPECT_EQ(result.alert, FatalAlert(description)) << AlertName(result.alert.description);
+  EXPECT_EQ(result.consumed, 0U);
+  EXPECT_TRUE(reader.closed());
+  EXPECT_EQ(reader.Open(wire).outcome, Outcome::kFailed) << "for ever";
+}
+
+TEST(RecordReaderTest, OpensTheRecordsOfRfc8448) {
+  for (const auto& [secret, record, alert, first] :
+       {std::tuple{kClientTrafficSecret, kClientRecord, kClientAlertRecord, 0U},
+        std::tuple{kServerTrafficSecret, kServerRecord, kServerAlertRecord, 1U}}) {
+    RecordReader reader;
+    ASSERT_TRUE(reader.Init(Rfc8448State(secret, first)));
+    Buffer wire = AsBuffer(Hex(record));
+    const OpenResult opened = reader.Open(wire);
+    ASSERT_EQ(opened.outcome, Outcome::kOpened);
+    EXPECT_EQ(opened.type, ContentType::kApplicationData);
+    ASSERT_EQ(opened.fragment.size(), 50U);
+    for (std::size_t i = 0; i < 50; ++i) EXPECT_EQ(opened.fragment[i], std::byte(i));
+    Buffer alert_wire = AsBuffer(Hex(alert));
+    EXPECT_EQ(reader.Open(alert_wire).outcome, Outcome::kAlert);
+    EXPECT_TRUE(reader.received_close_notify());
+  }
+}
+
+TEST(RecordWriterTest, SealsTheRecordsOfRfc8448) {
+  RecordWriter writer;
+  ASSERT_TRUE(writer.Init(Rfc8448State(kClientTrafficSecret, 0)));
+  Buffer record(5 + 50 + 17);
+  for (std::size_t i = 0; i < 50; ++i) record[5 + i] = std::byte(i);
+  const std::span<std::byte> all(record);
+  const SealResult sealed =
+      writer.Seal(ContentType::kApplicationData, all.first(5), all.subspan(5, 50), all.subspan(55));
+  ASSERT_EQ(sealed.outcome, SealOutcome::kSealed);
+  EXPECT_EQ(sealed.header_used, 5U);
+  EXPECT_EQ(sealed.trailer_used, 17U);
+  EXPECT_EQ(record, AsBuffer(Hex(kClientRecord)));
+  Buffer alert(RecordWriter::kControlRecordBytesMax);
+  std::size_t used = 0;
+  ASSERT_EQ(writer.SealAlert(kCloseNotifyAlert, alert, used), SealOutcome::kSealed);
+  alert.resize(used);
+  EXPECT_EQ(alert, AsBuffer(Hex(kClientAlertRecord)));
+}
+
+class RecordPairTest : public testing::TestWithParam<CipherSuite> {};
+
+TEST_P(RecordPairTest, OpensWhatTheWriterSealed) {
+  Pair pair(GetParam());
+  for (const std::size_t size : kSizes) {
+    Buffer wire = pair.Seal(size);
+    const std::size_t bytes = wire.size();
+    EXPECT_EQ(RecordReader::RecordBytes(wire), bytes);
+    wire.resize(bytes + 100, std::byte{0xff});  // the beginning of the next record
+    const OpenResult opened = pair.reader.Open(wire);
+    ASSERT_EQ(opened.outcome, Outcome::kOpened) << size;
+    EXPECT_EQ(opened.consumed, bytes);
+    EXPECT_EQ(opened.header_bytes, pair.writer.header_bytes());
+    EXPECT_EQ(opened.trailer_bytes, pair.writer.trailer_bytes());
+    ASSERT_EQ(opened.fragment.size(), size);
+    EXPECT_TRUE(
+        std::ranges::all_of(opened.fragment, [](std::byte b) { return b == std::byte{0x61}; }));
+  }
+}
+
+TEST_P(RecordPairTest, AsksForTheRestOfACutRecord) {
+  Pair pair(GetParam());
+  const Buffer wire = pair.Seal(100);
+  for (std::size_t size = 0; size < wire.size(); ++size) {
+    Buffer cut(wire.begin(), wire.begin() + static_cast<std::ptrdiff_t>(size));
+    const Buffer before = cut;
+    const OpenResult result = pair.reader.Open(cut);
+    ASSERT_EQ(result.outcome, Outcome::kNeedMore) << size;
+    EXPECT_EQ(result.consumed, 0U);
+    EXPECT_EQ(result.missing, size < 5 ? 5 - size : wire.size() - size);
+    EXPECT_EQ(cut, before);
+  }
+  Buffer whole = wire;
+  EXPECT_EQ(pair.reader.Open(whole).outcome, Outcome::kOpened);
+}
+
+TEST_P(RecordPairTest, RefusesEveryFlippedBit) {
+  const bool tls13 = FindSuite(static_cast<std::uint16_t>(GetParam()))->version == Version::kTls13;
+  Pair sealer(GetParam());
+  const Buffer wire = sealer.Seal(40);
+  for (std::size_t i = 0; i < wire.size(); ++i) {
+    for (int bit = 0; bit < 8; ++bit) {
+      Pair pair(GetParam());
+      Buffer flipped = wire;
+      flipped[i] ^= std::byte(1 << bit);
+      // A longer length makes an incomplete record of it.
+      flipped.resize(5 + 65535);
+      const OpenResult result = pair.reader.Open(flipped);
+      ASSERT_EQ(result.outcome, Outcome::kFailed) << i << ' ' << bit;
+      if (i >= 5 || (!tls13 && i == 0 && bit < 2)) {
+        const bool known = i >= 5 || flipped[0] != std::byte{20};
+        ASSERT_EQ(result.alert.description,
+                  known ? AlertDescription::kBadRecordMac : AlertDescription::kUnexpectedMessage);
+      }
+      const auto body = std::span(flipped).subspan(5, 40);
+      if (i >= 5) {
+        ASSERT_FALSE(std::ranges::all_of(body, [](std::byte b) { return b == std::byte{0x61}; }))
+            << "plaintext left behind";
+      }
+    }
+  }
+}
+
+TEST_P(RecordPairTest, RefusesAReplayAndAGap) {
+  Pair pair(GetParam());
+  const Buffer first = pair.Seal(10);
+  Buffer wire = first;
+  ASSERT_EQ(pair.reader.Open(wire).outcome, Outcome::kOpened);
+  ExpectRefused(pair.reader, first, AlertDescription::kBadRecordMac);
+  Pair other(GetParam());
+  other.Seal(10);
+  ExpectRefused(other.reader, other.Seal(10), AlertDescription::kBadRecordMac);
+}
+
+TEST_P(RecordPairTest, RefusesRecordShorterThanTag) {
+  for (std::size_t size = 0; size < 16; ++size) {
+    Pair pair(GetParam());
+    Buffer wire(5 + size);
+    wire[0] = std::byte{23};
+    wire[1] = wire[2] = std::byte{3};
+    wire[4] = std::byte(size);
+    ExpectRefused(pair.reader, wire, AlertDescription::kBadRecordMac);
+  }
+}
+
+TEST_P(RecordPairTest, RefusesAnOversizeRecordByItsHeader) {
+  const bool tls13 = FindSuite(static_cast<std::uint16_t>(GetParam()))->version == Version::kTls13;
+  const std::size_t length = (tls13 ? kTls13CiphertextBytesMax : kTls12CiphertextBytesMax) + 1;
+  Pair pair(GetParam());
+  const Buffer wire = {std::byte{23}, std::byte{3}, std::byte{3}, std::byte(length >> 8),
+                       std::byte(length & 0xff)};
+  ExpectRefused(pair.reader, wire, AlertDescription::kRecordOverflow);
+}
+
+TEST_P(RecordPairTest, BoundsRunsOfEmptyRecords) {
+  RecordLimits limits;
+  limits.empty_records = 3;
+  Pair pair(GetParam(), limits);
+  for (int run = 0; run < 2; ++run) {
+    for (int i = 0; i < 3; ++i) {
+      Buffer wire = pair.Seal(0);
+      ASSERT_EQ(pair.reader.Open(wire).outcome, Outcome::kOpened);
+    }
+    if (run == 0) {
+      Buffer wire = pair.Seal(1);
+      ASSERT_EQ(pair.reader.Open(wire).outcome, Outcome::kOpened);
+    }
+  }
+  ExpectRefused(pair.reader, pair.Seal(0), AlertDescription::kUnexpectedMessage);
+}
+
+TEST_P(RecordPairTest, BoundsRunsOfControlRecords) {
+  RecordLimits limits;
+  limits.control_records = 3;
+  Pair pair(GetParam(), limits);
+  for (int i = 0; i < 3; ++i) {
+    Buffer wire = pair.Seal(10, ContentType::kHandshake);
+    ASSERT_EQ(pair.reader.Open(wire).outcome, Outcome::kOpened);
+  }
+  ExpectRefused(pair.reader, pair.Seal(10, ContentType::kHandshake),
+                AlertDescription::kUnexpectedMessage);
+}
+
+TEST_P(RecordPairTest, TheLastSequenceNumberIsNeverUsed) {
+  Pair pair(GetParam());
+  pair.writer.protection_for_test().set_sequence_number(UINT64_MAX - 1);
+  pair.reader.protection_for_test().set_sequence_number(UINT64_MAX - 1);
+  Buffer wire = pair.Seal(1);
+  ASSERT_EQ(pair.last, SealOutcome::kSealed);
+  ASSERT_EQ(pair.reader.Open(wire).outcome, Outcome::kOpened);
+  pair.Seal(1);
+  EXPECT_EQ(pair.last, SealOutcome::kLimitReached);
+  ExpectRefused(pair.reader, wire, AlertDescription::kInternalError);
+}
+
+TEST_P(RecordPairTest, WriterChecksLengthsBeforeItTouchesAnything) {
+  Pair pair(GetParam());
+  const std::uint64_t before = pair.writer.sequence_number();
+  pair.Seal(kFragmentBytesMax + 1);
+  EXPECT_EQ(pair.last, SealOutcome::kBadLength);
+  pair.Seal(0, ContentType::kHandshake);
+  EXPECT_EQ(pair.last, SealOutcome::kBadLength);
+  Buffer data(1);
+  Buffer header(pair.writer.header_bytes() - 1);
+  Buffer trailer(pair.writer.trailer_bytes());
+  EXPECT_EQ(pair.writer.Seal(ContentType::kApplicationData, header, data, trailer).outcome,
+            SealOutcome::kNoSpace);
+  EXPECT_EQ(data[0], std::byte{0});
+  EXPECT_EQ(pair.writer.sequence_number(), before);
+}
+
+TEST_P(RecordPairTest, NothingIsWrittenAfterCloseNotify) {
+  Pair pair(GetParam());
+  Buffer alert(RecordWriter::kControlRecordBytesMax);
+  std::size_t used = 0;
+  ASSERT_EQ(pair.writer.SealAlert(kCloseNotifyAlert, alert, used), SealOutcome::kSealed);
+  pair.Seal(1);
+  EXPECT_EQ(pair.last, SealOutcome::kClosed);
+  alert.resize(used);
+  const OpenResult result = pair.reader.Open(alert);
+  EXPECT_EQ(result.outcome, Outcome::kAlert);
+  EXPECT_EQ(result.alert, kCloseNotifyAlert);
+  EXPECT_EQ(result.consumed, used);
+  const OpenResult again = pair.reader.Open(alert);
+  EXPECT_EQ(again.outcome, Outcome::kAlert);
+  EXPECT_EQ(again.consumed, 0U);
+}
+
+TEST_P(RecordPairTest, IgnoresWarningsAndEndsAtFatalAlerts) {
+  Pair pair(GetParam());
+  Buffer alert(RecordWriter::kControlRecordBytesMax);
+  std::size_t used = 0;
+  pair.writer.SealAlert({AlertLevel::kWarning, AlertDescription::kUserCanceled}, alert, used);
+  alert.resize(used);
+  EXPECT_EQ(pair.reader.Open(alert).outcome, Outcome::kIgnored);
+  alert.resize(RecordWriter::kControlRecordBytesMax);
+  pair.writer.SealAlert(FatalAlert(AlertDescription::kBadRecordMac), alert, used);
+  alert.resize(used);
+  const OpenResult result = pair.reader.Open(alert);
+  EXPECT_EQ(result.outcome, Outcome::kAlert);
+  EXPECT_EQ(result.alert, FatalAlert(AlertDescription::kBadRecordMac));
+  EXPECT_FALSE(pair.reader.received_close_notify());
+}
+
+TEST_P(RecordPairTest, RefusesAlertsOfAnotherLength) {
+  for (const std::size_t size : {1U, 3U}) {
+    Pair pair(GetParam());
+    ExpectRefused(pair.reader, pair.Seal(size, ContentType::kAlert),
+                  AlertDescription::kDecodeError);
+  }
+}
+
+TEST_P(RecordPairTest, RefusesChangeCipherSpecAfterTheHandshake) {
+  Pair pair(GetParam());
+  const Buffer wire = {std::byte{20}, std::byte{3}, std::byte{3},
+                       std::byte{0},  std::byte{1}, std::byte{1}};
+  ExpectRefused(pair.reader, wire, AlertDescription::kUnexpectedMessage);
+}
+
+TEST_P(RecordPairTest, RefusesAnotherVersion) {
+  for (const std::size_t place : {1U, 2U}) {
+    Pair pair(GetParam());
+    Buffer wire = pair.Seal(1);
+    wire[place] = std::byte{4};
+    ExpectRefused(pair.reader, wire, AlertDescription::kProtocolVersion);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Suites, RecordPairTest,
+                         testing::Values(CipherSuite::kAes128GcmSha256,
+                                         CipherSuite::kAes256GcmSha384,
+                                         CipherSuite::kChaCha20Poly1305Sha256,
+                                         CipherSuite::kEcdheRsaAes128GcmSha256,
+                                         CipherSuite::kEcdheRsaChaCha20Poly1305));
+
+TEST(RecordReaderTest, StripsPadding) {
+  Pair pair;
+  std::vector<std::uint8_t> inner = {'h', 'i', 0, 23};
+  inner.resize(300, 0);
+  Buffer wire = pair.SealInner(inner);
+  const OpenResult opened = pair.reader.Open(wire);
+  ASSERT_EQ(opened.outcome, Outcome::kOpened);
+  ASSERT_EQ(opened.fragment.size(), 3U);
+  EXPECT_EQ(opened.header_bytes + opened.fragment.size() + opened.trailer_bytes, wire.size());
+}
+
+TEST(RecordReaderTest, RefusesInnerPlaintextsThatAreNone) {
+  const std::pair<std::vector<std::uint8_t>, AlertDescription> cases[] = {
+      {std::vector<std::uint8_t>(), AlertDescription::kUnexpectedMessage},
+      {std::vector<std::uint8_t>(100, 0), AlertDescription::kUnexpectedMessage},
+      {{'x', 20}, AlertDescription::kUnexpectedMessage},
+      {{'x', 99}, AlertDescription::kUnexpectedMessage},
+      {{22}, AlertDescription::kUnexpectedMessage},
+      {{21}, AlertDescription::kUnexpectedMessage},
+      {std::vector<std::uint8_t>(kFragmentBytesMax + 2, 23), AlertDescription::kRecordOverflow},
+  };
+  for (const auto& [inner, description] : cases) {
+    Pair pair;
+    ExpectRefused(pair.reader, pair.SealInner(inner), description);
+  }
+}
+
+TEST(RecordReaderTest, RefusesPlaintextRecordsInTls13) {
+  Pair pair;
+  const Buffer alert = {std::byte{21}, std::byte{3}, std::byte{3}, std::byte{0},
+                        std::byte{2},  std::byte{1}, std::byte{0}};
+  ExpectRefused(pair.reader, alert, AlertDescription::kUnexpectedMessage);
+}
+
+TEST(RecordReaderTest, AnUnmadeReaderRefuses) {
+  RecordReader reader;
+  Buffer wire(10);
+  EXPECT_EQ(reader.Open(wire).outcome, Outcome::kFailed);
+  RecordWriter writer;
+  EXPECT_EQ(writer.Seal(ContentType::kApplicationData, wire, {}, wire).outcome,
+            SealOutcome::kFailed);
+}
+
+TEST(RecordWriterTest, AsksForAKeyUpdateAndStopsAtTheLimit) {
+  RecordLimits limits;
+  limits.records_before_update = 2;
+  limits.records_per_key = 3;
+  Pair pair(CipherSuite::kAes128GcmSha256, limits);
+  Buffer wire;
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(pair.writer.key_update_due(), i == 2);
+    wire = pair.Seal(1);
+    ASSERT_EQ(pair.last, SealOutcome::kSealed);
+    ASSERT_EQ(pair.reader.Open(wire).outcome, Outcome::kOpened);
+  }
+  pair.Seal(1);
+  EXPECT_EQ(pair.last, SealOutcome::kLimitReached);
+
+  Buffer update(RecordWriter::kControlRecordBytesMax);
+  std::size_t used = 0;
+  ASSERT_EQ(pair.writer.SealKeyUpdate(false, update, used), SealOutcome::kSealed);
+  update.resize(used);
+  ASSERT_EQ(pair.reader.Open(update).outcome, Outcome::kOpened);
+  ASSERT_TRUE(pair.reader.Rekey());
+  EXPECT_FALSE(pair.writer.key_update_due());
+  wire = pair.Seal(1);
+  EXPECT_EQ(pair.reader.Open(wire).outcome, Outcome::kOpened);
+}
+
+TEST(RecordWriterTest, Tls12HasNoKeyUpdate) {
+  RecordLimits limits;
+  limits.records_before_update = 0;
+  limits.records_per_key = 0;
+  Pair pair(CipherSuite::kEcdheRsaAes128GcmSha256, limits);
+  EXPECT_FALSE(pair.writer.key_update_due());
+  Buffer update(RecordWriter::kControlRecordBytesMax);
+  std::size_t used = 0;
+  EXPECT_EQ(pair.writer.SealKeyUpdate(false, update, used), SealOutcome::kFailed);
+  pair.Seal(1);
+  EXPECT_EQ(pair.last, SealOutcome::kSealed);
+  EXPECT_FALSE(pair.reader.Rekey());
+}
+
+TEST(RecordWriterTest, Tls12NeverRepeatsAnExplicitNonce) {
+  Pair pair(CipherSuite::kEcdheRsaAes128GcmSha256);
+  std::uint64_t expected = UINT64_MAX - 1;
+  for (int i = 0; i < 4; ++i, ++expected) {
+    const Buffer wire = pair.Seal(1);
+    std::uint64_t nonce = 0;
+    for (std::size_t k = 5; k < 13; ++k)
+      nonce = nonce << 8 | std::to_integer<std::uint64_t>(wire[k]);
+    EXPECT_EQ(nonce, expected);
+  }
+}
+
+}  // namespace
+}  // namespace ktlsim::tls::test

@@ -252,7 +252,9 @@ TEST_P(RecordPairTest, BoundsRunsOfControlRecords) {
 }
 
 TEST_P(RecordPairTest, TheLastSequenceNumberIsNeverUsed) {
-  Pair pair(GetParam());
+  RecordLimits limits;
+  limits.records_per_key = UINT64_MAX;
+  Pair pair(GetParam(), limits);
   pair.writer.protection_for_test().set_sequence_number(UINT64_MAX - 1);
   pair.reader.protection_for_test().set_sequence_number(UINT64_MAX - 1);
   Buffer wire = pair.Seal(1);

@@ -1,0 +1,43 @@
+// Walks the tables from numbers to words: nothing is without a text.
+#include "tls/failure.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+namespace ktlsim::tls {
+namespace {
+
+TEST(FailureTest, EveryAlertHasWords) {
+  for (int i = 0; i < 256; ++i) {
+    EXPECT_STRNE(ReceivedAlertText(static_cast<AlertDescription>(i)), "");
+    EXPECT_STRNE(AlertName(static_cast<AlertDescription>(i)), "");
+  }
+  EXPECT_STREQ(AlertName(AlertDescription::kNoApplicationProtocol), "no_application_protocol");
+  EXPECT_STREQ(AlertName(static_cast<AlertDescription>(200)), "unknown_alert");
+}
+
+TEST(FailureTest, EveryVerifyErrorHasWords) {
+  EXPECT_STREQ(VerifyErrorText(0), "");
+  for (int i = 1; i < 120; ++i) EXPECT_STRNE(VerifyErrorText(i), "") << i;
+}
+
+TEST(FailureTest, TheQueueIsDrainedAndItsCauseTold) {
+  ERR_raise(ERR_LIB_EVP, ERR_R_INTERNAL_ERROR);
+  ERR_raise(ERR_LIB_SSL, SSL_R_NO_SHARED_CIPHER);
+  Status status = DrainFailure({}, FatalAlert(AlertDescription::kHandshakeFailure), 0);
+  EXPECT_EQ(ERR_peek_error(), 0U);
+  EXPECT_EQ(status.category(), Category::kTls);
+  EXPECT_EQ(status.code(), 40);
+  EXPECT_STREQ(status.what(), "the client offered no cipher suite we accept");
+  ERR_raise(ERR_LIB_SSL, ERR_R_MALLOC_FAILURE);
+  status = DrainFailure({}, {}, 0);
+  EXPECT_EQ(status.category(), Category::kResource);
+  status = DrainFailure({}, {}, 0);
+  EXPECT_STREQ(status.what(), "the handshake failed");
+}
+
+}  // namespace
+}  // namespace ktlsim::tls

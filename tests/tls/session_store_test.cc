@@ -1,0 +1,85 @@
+#include "tls/session_store.h"
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace ktlsim::tls::test {
+namespace {
+
+std::int64_t g_now = 1000;
+
+MemorySessionStore::Options Options(std::size_t keys_max = 1000) {
+  MemorySessionStore::Options options;
+  options.keys_max = keys_max;
+  options.sessions_per_key_max = 2;
+  options.now_s = [] { return g_now; };
+  return options;
+}
+
+StoredSession Session(std::uint8_t value, bool single_use, std::int64_t expires_at = 2000) {
+  return {{value}, expires_at, single_use};
+}
+
+TEST(MemorySessionStoreTest, ASingleUseSessionLeaves) {
+  MemorySessionStore store(Options());
+  for (std::uint8_t i = 1; i <= 3; ++i) store.Put("a", Session(i, true));
+  EXPECT_EQ(store.size(), 2U) << "the oldest has gone";
+  EXPECT_EQ(store.Get("a")->bytes[0], 3);
+  EXPECT_EQ(store.Get("a")->bytes[0], 2);
+  EXPECT_FALSE(store.Get("a"));
+}
+
+TEST(MemorySessionStoreTest, AnotherSessionStaysAndReplacesOlderOnes) {
+  MemorySessionStore store(Options());
+  store.Put("a", Session(1, false));
+  store.Put("a", Session(2, false));
+  EXPECT_EQ(store.size(), 1U);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(store.Get("a")->bytes[0], 2);
+  store.Remove("a");
+  EXPECT_FALSE(store.Get("a"));
+  store.Remove("a");
+}
+
+TEST(MemorySessionStoreTest, AnExpiredSessionIsNotAnswered) {
+  MemorySessionStore store(Options());
+  store.Put("a", Session(1, true, 5000));
+  store.Put("a", Session(2, true, 1500));
+  g_now = 1500;
+  EXPECT_EQ(store.Get("a")->bytes[0], 1);
+  EXPECT_EQ(store.size(), 0U);
+  g_now = 1000;
+}
+
+TEST(MemorySessionStoreTest, TheLeastRecentlyUsedKeyLeavesFirst) {
+  MemorySessionStore store(Options(0));  // one key per shard
+  for (int i = 0; i < 1000; ++i) store.Put("key" + std::to_string(i), Session(1, false));
+  EXPECT_LE(store.size(), 16U);
+  EXPECT_TRUE(store.Get("key999"));
+}
+
+TEST(MemorySessionStoreTest, ManyThreadsAtOnce) {
+  MemorySessionStore store(Options(64));
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&store, t] {
+      for (int i = 0; i < 2000; ++i) {
+        const std::string key = std::to_string((i * 7 + t) % 100);
+        if (i % 3 == 0) {
+          store.Put(key, Session(1, i % 2 == 0));
+        } else if (i % 17 == 0) {
+          store.Remove(key);
+        } else {
+          store.Get(key);
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_LE(store.size(), 2U * 16 * 5);
+}
+
+}  // namespace
+}  // namespace ktlsim::tls::test

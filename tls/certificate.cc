@@ -127,7 +127,11 @@ Result<std::string> PemText(Write write) {
   if (bio == nullptr || !write(bio.get())) return Bad("the certificate cannot be written as PEM");
   char* text = nullptr;
   const long size = BIO_get_mem_data(bio.get(), &text);
-  return std::string(text, static_cast<std::size_t>(size));
+  try {
+    return std::string(text, static_cast<std::size_t>(size));
+  } catch (const std::bad_alloc&) {
+    return NoMemory();
+  }
 }
 
 X509Ptr ParseDer(std::span<const std::uint8_t> der) {

@@ -159,8 +159,8 @@ void Handshake::DiscardOutput(std::size_t bytes) {
 Result<Established> Handshake::TakeOver() {
   KTLSIM_CHECK(established_);
   KTLSIM_CHECK(ssl_ != nullptr);
-  server_name_ = ssl_->server_name();
   try {
+    server_name_ = ssl_->server_name();
     return TakeOverConnection(std::move(ssl_));
   } catch (const std::bad_alloc&) {
     return ResourceError("no memory to take a connection over");

@@ -25,8 +25,8 @@ bool RecordProtection::Init(ProtectionState state, AeadDirection direction) {
     traffic_secret_ = std::move(state.traffic_secret);
     if (!DeriveTrafficKeys(*suite_, traffic_secret_, state.keys)) return false;
   }
-  if (state.keys.iv.size() != iv_.size()) return false;
-  std::ranges::copy(std::as_const(state.keys.iv).span(), iv_.begin());
+  if (state.keys.iv.size() != kAeadNonceBytes) return false;
+  iv_ = std::move(state.keys.iv);
   aead_ = state.aead_factory(suite_->aead, direction, std::as_const(state.keys.key).span());
   return aead_ != nullptr;
 }
@@ -39,7 +39,7 @@ bool RecordProtection::NextKey() {
     aead_.reset();
     return false;
   }
-  std::ranges::copy(std::as_const(keys.iv).span(), iv_.begin());
+  iv_ = std::move(keys.iv);
   sequence_number_ = 0;
   return true;
 }
@@ -47,14 +47,14 @@ bool RecordProtection::NextKey() {
 RecordProtection::Nonce RecordProtection::ImplicitNonce() const {
   Nonce nonce{};
   PutBigEndian64(sequence_number_, nonce.data() + 4);
-  for (std::size_t i = 0; i < nonce.size(); ++i) nonce[i] ^= iv_[i];
+  for (std::size_t i = 0; i < nonce.size(); ++i) nonce[i] ^= iv_.span()[i];
   return nonce;
 }
 
 RecordProtection::Nonce RecordProtection::ExplicitNonce(
     std::span<const std::byte, kExplicitNonceBytes> explicit_part) const {
   Nonce nonce{};
-  std::copy_n(iv_.begin(), 4, nonce.begin());
+  std::copy_n(iv_.span().begin(), 4, nonce.begin());
   std::ranges::transform(explicit_part, nonce.begin() + 4,
                          [](std::byte byte) { return std::to_integer<std::uint8_t>(byte); });
   return nonce;

@@ -80,7 +80,7 @@ class RecordProtection {
  private:
   const SuiteInfo* suite_ = nullptr;
   std::unique_ptr<Aead> aead_;
-  std::array<std::uint8_t, kAeadNonceBytes> iv_{};
+  Secret iv_;  // kAeadNonceBytes
   Secret traffic_secret_;
   std::uint64_t sequence_number_ = 0;
   RecordLimits limits_;

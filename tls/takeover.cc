@@ -209,6 +209,8 @@ Result<Established> TakeOverConnection(std::unique_ptr<SslConnection> connection
   ProtectionState ticket_protection;
   if (WaitsForTicket(*connection, facts)) {
     SSL_free_buffers(connection->ssl());
+    connection->client_traffic_secret().Clear();
+    connection->server_traffic_secret().Clear();
     ticket_protection = directions.read;
   } else {
     connection->MarkShutDown();
@@ -220,6 +222,7 @@ Result<Established> TakeOverConnection(std::unique_ptr<SslConnection> connection
   }
   result.post_handshake = std::make_unique<PostHandshake>(
       facts.role, facts.version, std::move(connection), std::move(ticket_protection));
+  ERR_clear_error();
   return result;
 }
 

@@ -1,0 +1,120 @@
+// PathShard: the part of a path that lives on one loop: its connections, memory, counters, and the
+// way it stops.
+//
+// Made and destroyed at passive level while the loop does not know it; everything else happens on
+// the loop's thread, apart from Statistics.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "io/loop.h"
+#include "kernel_sim/transport/connection.h"
+#include "kernel_sim/transport/input_queue.h"
+#include "kernel_sim/transport/memory.h"
+#include "kernel_sim/transport/passive_worker.h"
+#include "kernel_sim/transport/profile.h"
+#include "kernel_sim/transport/statistics.h"
+#include "kernel_sim/transport/stop_latch.h"
+
+namespace ktlsim::transport {
+
+class TlsConnection;
+
+struct ShardCounters {
+  Counter opened, established, resumed, ended;
+  std::array<Counter, kEndKinds> ended_by;
+  std::array<Counter, kFailureClasses> failed_by;
+  Counter legs, plaintext_received, plaintext_sent, records_opened, records_sealed, socket_sends;
+  Counter submissions_refused, accepts_held, close_waits_expired;
+  Counter connections, handshakes, async_contexts, security_contexts;
+};
+
+class PathShard {
+ public:
+  // How many ended connections are kept for reuse, with their async contexts.
+  static constexpr std::uint32_t kKeepConnections = 1024;
+
+  PathShard(io::Loop& loop, PassiveWorker& passive) : loop_(loop), passive_(passive) {}
+  virtual ~PathShard();
+  PathShard(const PathShard&) = delete;
+  PathShard& operator=(const PathShard&) = delete;
+
+  io::Loop& loop() const { return loop_; }
+  BufferPool& buffers() { return buffers_; }
+  ChunkPool& chunks() { return chunks_; }
+  ShardCounters& counters() { return counters_; }
+  PassiveWorker& passive() { return passive_; }
+
+  // A connection that is counted and must be begun by its caller; it ends by Retire. Null: no
+  // memory, or stopping.
+  TlsConnection* NewConnection(const TlsProfile& profile);
+  // Called by a connection as its very last act, after OnEnded. Destroys it.
+  void Retire(TlsConnection& connection);
+
+  // For connections to tell: a handshake ended, well or not; the library refused a first leg.
+  virtual void OnHandshakeOver() {}
+  virtual void OnRefusedForOverload() {}
+
+  // Closes every connection, aborts them `drain_ns` later, and counts `latch` down once when the
+  // last has ended. After that the loop does not know this shard any more.
+  void BeginStop(std::uint64_t drain_ns, StopLatch& latch);
+  bool stopping() const { return latch_ != nullptr; }
+
+  // Any thread.
+  TransportStatistics Statistics() const;
+
+ protected:
+  // Whatever else keeps the shard on its loop: the listener.
+  virtual void OnStopping() {}
+  virtual bool Quiet() const { return true; }
+  virtual void OnConnectionRetired() {}
+  void FinishWhenQuiet();
+
+ private:
+  class DrainTimer final : public io::Timer {
+   public:
+    explicit DrainTimer(PathShard& shard) : shard_(shard) {}
+    void OnTimer() override { shard_.AbortAll(); }
+
+   private:
+    PathShard& shard_;
+  };
+  class Farewell final : public WorkItem {
+   public:
+    explicit Farewell(PathShard& shard)
+        : WorkItem([](WorkItem& item) {
+            // The shard may be gone as soon as the latch has been counted down.
+            static_cast<Farewell&>(item).shard_.latch_->CountDown();
+          }),
+          shard_(shard) {}
+
+   private:
+    PathShard& shard_;
+  };
+
+  struct Slot;  // memory for a connection, and its async contexts
+
+  Slot* TakeSlot();
+  void FreeSlot(Slot& slot);
+  void AbortAll();
+
+  io::Loop& loop_;
+  PassiveWorker& passive_;
+  BufferPool buffers_;
+  ChunkPool chunks_;
+  ShardCounters counters_;
+  TlsConnection* live_ = nullptr;  // doubly linked
+  Slot* kept_ = nullptr;
+  std::uint32_t kept_count_ = 0;
+  StopLatch* latch_ = nullptr;
+  bool finished_ = false;
+  DrainTimer drain_timer_{*this};
+  Farewell farewell_{*this};
+};
+
+// Begins the stop of each on its loop and waits for all. Passive level.
+void StopShards(std::span<PathShard* const> shards, std::uint64_t drain_ns);
+
+}  // namespace ktlsim::transport

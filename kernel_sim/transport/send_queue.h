@@ -1,0 +1,102 @@
+// SendQueue: plaintext on its way to sealed bytes on its way to the socket, in at most two buffers.
+//
+// One buffer, from front to back; everything lies where it will be sent from:
+//
+//     0 ... sent        sealed            next               open
+//     | gone | to send  |                 | header data trailer | ... | header data... room |
+//                                           full records not         the record being
+//                                           sealed yet               filled
+//
+// The second buffer exists while the first cannot take more, so that one is filled and sealed
+// while the other is sent. An idle queue holds none. Knows layout only; its owner seals and sends.
+// Belongs to the connection's loop.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "kernel_sim/transport/memory.h"
+
+namespace ktlsim::transport {
+
+class SendQueue {
+ public:
+  struct Sizes {
+    std::uint32_t header = 0;
+    std::uint32_t trailer = 0;
+    std::uint32_t message_max = 0;
+  };
+  // A record as it will be sealed: three pieces that follow each other.
+  struct Record {
+    std::byte* start = nullptr;  // the header's place
+    std::uint32_t data_bytes = 0;
+  };
+
+  explicit SendQueue(BufferPool& buffers) : buffers_(buffers) {}
+  ~SendQueue() { Clear(); }
+
+  // Before anything else, with SECPKG_ATTR_STREAM_SIZES.
+  void Configure(const Sizes& sizes) { sizes_ = sizes; }
+  const Sizes& sizes() const { return sizes_; }
+
+  // Where the next plaintext goes; empty when both buffers are full or memory is short.
+  std::span<std::byte> Space();
+  void Commit(std::size_t bytes);
+
+  // Is there plaintext that has not been handed out by BeginSeal? In front: in the buffer that is
+  // sent first.
+  bool HasUnsealed() const;
+  bool FrontHasUnsealed() const;
+  // Hands out the oldest unsealed record. One at a time, until EndSeal. Only if HasUnsealed.
+  Record BeginSeal();
+  // Hands out a record of its own for the two bytes of an alert, behind everything committed.
+  // `start` null: no memory. Only if not HasUnsealed; nothing may be committed afterwards.
+  Record BeginAlert();
+  // The sizes the seal really had; closes gaps.
+  void EndSeal(std::uint32_t header, std::uint32_t data, std::uint32_t trailer);
+  bool sealing_front() const { return sealing_ && seal_half_ == 0; }
+  // Puts bytes that are sealed already (a token) behind everything. False, and nothing done, if
+  // there is unsealed plaintext, a record is handed out, or room is short.
+  [[nodiscard]] bool AppendSealed(std::span<const std::byte> bytes);
+
+  // The oldest sealed bytes that were not sent; they stay where they are until Sent.
+  std::span<const std::byte> Sealed() const;
+  void Sent(std::size_t bytes);
+  // Nothing in it at all.
+  bool idle() const { return used_ == 0; }
+  // Gives back a buffer that was made for a Space nobody used.
+  void ReleaseIfEmpty();
+  void Clear();
+
+ private:
+  struct Half {
+    Buffer* memory = nullptr;
+    std::uint32_t sent = 0;
+    std::uint32_t sealed = 0;
+    std::uint32_t next = 0;
+    std::uint32_t open = 0;
+    std::uint32_t open_bytes = 0;
+
+    bool unsealed() const { return next != open || open_bytes != 0; }
+  };
+
+  std::uint32_t overhead() const { return sizes_.header + sizes_.trailer; }
+  // Kept free in each buffer, so that an alert always finds room.
+  std::uint32_t alert_room() const { return overhead() + 2; }
+  std::uint32_t RoomIn(const Half& half) const;
+  bool Grow(std::size_t bytes);
+  void DropDrainedFront();
+
+  BufferPool& buffers_;
+  std::array<Half, 2> halves_;
+  Sizes sizes_;
+  std::uint32_t used_ = 0;     // of halves_
+  std::uint32_t seal_at_ = 0;  // the record handed out
+  std::uint32_t seal_bytes_ = 0;
+  std::uint8_t seal_half_ = 0;
+  bool sealing_ = false;
+};
+
+}  // namespace ktlsim::transport

@@ -1,0 +1,358 @@
+#include "kernel_sim/transport/tls_connection.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "kernel_sim/base/assert.h"
+
+namespace ktlsim::transport {
+namespace {
+
+constexpr std::uint64_t kRetryNs = kNsPerMs;
+// Established, with nothing in the way: what may wait in the queue before the socket has to.
+constexpr std::size_t kInputBytesMax = 256 * 1024;
+
+}  // namespace
+
+static_assert(sizeof(TlsConnection) <= 1200, "an idle connection is small");
+
+TlsConnection::TlsConnection(PathShard& shard, const TlsProfile& profile,
+                             SspiAsyncContext* leg_async, SspiAsyncContext* seal_async)
+    : shard_(shard),
+      profile_(profile),
+      leg_async_(leg_async),
+      seal_async_(seal_async),
+      input_(shard.chunks(), shard.buffers()),
+      send_queue_(shard.buffers()) {
+  SecInvalidateHandle(&context_);
+  SecInvalidateHandle(&new_context_);
+}
+
+bool TlsConnection::Register(SspiAsyncContext* leg_async, SspiAsyncContext* seal_async,
+                             void* memory) {
+  return SspiSetAsyncNotifyCallback(leg_async, &LegCallback, memory) == SEC_E_OK &&
+         SspiSetAsyncNotifyCallback(seal_async, &SealCallback, memory) == SEC_E_OK &&
+         KtlsimSetNotifyMode(leg_async, KTLSIM_NOTIFY_ON_PROCESSOR) == SEC_E_OK &&
+         KtlsimSetNotifyMode(seal_async, KTLSIM_NOTIFY_ON_PROCESSOR) == SEC_E_OK;
+}
+
+void TlsConnection::BeginAccepted(io::SocketId socket) {
+  shard_.counters().handshakes.Add();
+  socket_.emplace<io::Stream>(loop(), socket, static_cast<io::StreamHandler&>(*this));
+  EnterHandshake();
+}
+
+void TlsConnection::BeginConnect(const io::Address& peer) {
+  shard_.counters().handshakes.Add();
+  const Limits& limits = profile_.limits();
+  if (limits.handshake_ns != 0) handshake_deadline_ns_ = loop().NowNs() + limits.handshake_ns;
+  ArmLegLimit();
+  socket_.emplace<io::Connector>(loop(), static_cast<io::ConnectHandler&>(*this)).Connect(peer);
+}
+
+void TlsConnection::OnConnected(Status outcome, io::SocketId socket) {
+  socket_.emplace<std::monostate>();
+  if (state_ == State::kDead) {
+    if (socket != io::kNoSocket) loop().Close(socket, /*reset=*/true);
+    FinishIfIdle();
+    return;
+  }
+  if (!outcome.ok()) {
+    End({.kind = EndKind::kConnectFailed, .error_number = outcome.code()},
+        io::Stream::CloseMode::kGraceful);
+    FinishIfIdle();
+    return;
+  }
+  socket_.emplace<io::Stream>(loop(), socket, static_cast<io::StreamHandler&>(*this));
+  leg_wanted_ = true;
+  EnterHandshake();
+}
+
+void TlsConnection::EnterHandshake() {
+  state_ = State::kHandshake;
+  const Limits& limits = profile_.limits();
+  if (handshake_deadline_ns_ == 0 && limits.handshake_ns != 0) {
+    handshake_deadline_ns_ = loop().NowNs() + limits.handshake_ns;
+  }
+  ArmLegLimit();
+  stream()->ResumeReceiving();
+  PumpLegs();
+}
+
+void TlsConnection::HandshakeOver() {
+  if (std::exchange(handshake_over_, true)) return;
+  shard_.counters().handshakes.Subtract();
+  shard_.OnHandshakeOver();
+}
+
+void TlsConnection::Pump() {
+  switch (state_) {
+    case State::kHandshake:
+      PumpSending();
+      PumpLegs();
+      return;
+    case State::kEstablished:
+      PumpReading();
+      PumpSending();
+      TellWritable();
+      return;
+    case State::kFailed:
+      PumpSending();
+      return;
+    case State::kConnecting:
+    case State::kDead:
+      return;
+  }
+}
+
+// ---- The socket
+
+void TlsConnection::OnReceived(io::BufferLease bytes) {
+  Touch();
+  any_received_ = true;
+  if (state_ == State::kFailed || discarding_ || peer_closed_) return;
+  Store(std::move(bytes));
+  if (state_ != State::kDead) UpdateReceiving();
+  Pump();
+}
+
+void TlsConnection::Store(io::BufferLease bytes) {
+  // A receive buffer is only kept where records are opened without delay. Anywhere else it would be
+  // missing to others for as long as the peer or the handler likes.
+  const bool soon = state_ == State::kEstablished && !reading_paused_ &&
+                    (call_ == Call::kNone || call_ == Call::kDecrypt) && !token_ready_;
+  const bool stored = soon ? input_.Append(std::move(bytes)) : input_.AppendCopy(bytes.bytes());
+  if (!stored) End({.kind = EndKind::kNoMemory}, io::Stream::CloseMode::kReset);
+}
+
+void TlsConnection::UpdateReceiving() {
+  io::Stream* socket = stream();
+  if (socket == nullptr || state_ == State::kDead) return;
+  bool wanted = true;
+  if (state_ == State::kHandshake) {
+    wanted = input_.size() <= profile_.limits().incomplete_bytes_max;
+  } else if (state_ == State::kEstablished && !discarding_ && !peer_closed_) {
+    wanted = !reading_paused_ && input_.size() <= kInputBytesMax;
+  }
+  if (wanted) {
+    socket->ResumeReceiving();
+  } else if (socket->receiving()) {
+    socket->PauseReceiving();
+  }
+}
+
+void TlsConnection::OnReceiveEnded(Status reason) {
+  if (!reason.ok()) {
+    SocketFailed(reason.code());
+    return;
+  }
+  receive_ended_ = true;
+  Pump();
+  EndWhenBothClosed();
+}
+
+void TlsConnection::OnSent(Status outcome) {
+  if (!outcome.ok()) {
+    SocketFailed(outcome.code());
+    return;
+  }
+  Touch();
+  if (std::exchange(token_sending_, false)) {
+    DropToken();
+  } else {
+    send_queue_.Sent(std::exchange(sending_bytes_, 0));
+  }
+  Pump();
+}
+
+void TlsConnection::SocketFailed(int error_number) {
+  // Whoever has said or heard close_notify has lost nothing.
+  const bool closed = state_ == State::kEstablished && (close_sealed_ || peer_close_notified_);
+  End({.kind = closed ? EndKind::kCompleted : EndKind::kResetByPeer,
+       .error_number = closed ? 0 : error_number},
+      io::Stream::CloseMode::kReset);
+}
+
+// ---- Time limits
+
+void TlsConnection::ArmLegLimit() {
+  const Limits& limits = profile_.limits();
+  std::uint64_t deadline_ns = handshake_deadline_ns_;
+  if (limits.leg_ns != 0) {
+    const std::uint64_t leg_ns = loop().NowNs() + limits.leg_ns;
+    deadline_ns = deadline_ns == 0 ? leg_ns : std::min(deadline_ns, leg_ns);
+  }
+  if (deadline_ns != 0) loop().StartTimer(limit_timer_, deadline_ns);
+}
+
+void TlsConnection::ArmIdleLimit() {
+  // The timer is not moved with every record: when it fires it looks at the last activity.
+  const std::uint64_t idle_ns = profile_.limits().idle_ns;
+  if (idle_ns == 0) {
+    loop().StopTimer(limit_timer_);
+  } else {
+    loop().StartTimer(limit_timer_, last_activity_ns_ + idle_ns);
+  }
+}
+
+void TlsConnection::ArmCloseLimit() {
+  if (std::exchange(closing_time_, true)) return;
+  const std::uint64_t close_ns = profile_.limits().close_ns;
+  if (close_ns == 0) {
+    loop().StopTimer(limit_timer_);
+  } else {
+    loop().StartTimer(limit_timer_, loop().NowNs() + close_ns);
+  }
+}
+
+void TlsConnection::OnLimit() {
+  const std::uint64_t now_ns = loop().NowNs();
+  if (closing_time_) {
+    shard_.counters().close_waits_expired.Add();
+    const bool stuck = stream()->sending();
+    End({.kind = truncated_ ? EndKind::kTruncatedByPeer : EndKind::kCompleted},
+        stuck ? io::Stream::CloseMode::kReset : io::Stream::CloseMode::kGraceful);
+  } else if (state_ == State::kEstablished) {
+    if (now_ns < last_activity_ns_ + profile_.limits().idle_ns) {
+      ArmIdleLimit();
+      return;
+    }
+    End({.kind = EndKind::kIdleTimeout}, io::Stream::CloseMode::kReset);
+  } else {
+    const bool whole = handshake_deadline_ns_ != 0 && now_ns >= handshake_deadline_ns_;
+    EndGracefully(whole ? EndKind::kHandshakeTimeout : EndKind::kLegTimeout);
+  }
+}
+
+void TlsConnection::RetryIn(std::uint64_t delay_ns) {
+  loop().StartTimer(retry_timer_, loop().NowNs() + delay_ns);
+}
+
+void TlsConnection::OnRetry() {
+  if (state_ == State::kDead) {
+    FinishIfIdle();
+  } else {
+    Pump();
+  }
+}
+
+bool TlsConnection::RetriesRefused(SECURITY_STATUS submitted) {
+  if (submitted != SEC_E_INSUFFICIENT_MEMORY) return false;
+  shard_.counters().submissions_refused.Add();
+  RetryIn(kRetryNs);
+  return true;
+}
+
+// ---- What the user asks for
+
+void TlsConnection::PauseReading() {
+  reading_paused_ = true;
+  if (state_ != State::kEstablished) return;
+  UpdateReceiving();
+  // A call in flight, or the handler above us, still uses the front: OnDecrypted does it then.
+  if (call_ == Call::kNone && !in_handler_ && !input_.Detach()) AbortAs(EndKind::kNoMemory);
+}
+
+void TlsConnection::ResumeReading() {
+  if (!std::exchange(reading_paused_, false) || state_ != State::kEstablished) return;
+  UpdateReceiving();
+  // Not from here: what follows may call the handler.
+  if (!in_handler_) RetryIn(0);
+}
+
+void TlsConnection::ShutdownSend() {
+  if (state_ != State::kEstablished || std::exchange(close_wanted_, true)) return;
+  write_wanted_ = false;
+  PumpSending();
+}
+
+void TlsConnection::Close() {
+  if (state_ == State::kConnecting || state_ == State::kHandshake) {
+    EndGracefully(EndKind::kAborted);
+    return;
+  }
+  if (state_ != State::kEstablished || std::exchange(discarding_, true)) return;
+  if (call_ == Call::kNone && !in_handler_ && !post_handshake_due_) input_.Clear();
+  UpdateReceiving();
+  ShutdownSend();
+  EndWhenBothClosed();
+}
+
+// ---- The end
+
+void TlsConnection::Fail(EndKind kind, SECURITY_STATUS status) {
+  if (state_ == State::kFailed || state_ == State::kDead) return;
+  reason_ = {.kind = kind, .status = status, .established = established_};
+  shard_.counters().failed_by[static_cast<std::size_t>(ClassifyStatus(status))].Add();
+  state_ = State::kFailed;
+  HandshakeOver();
+  if (call_ == Call::kNone && !in_handler_) input_.Clear();
+  ArmCloseLimit();
+  UpdateReceiving();
+  PumpSending();
+}
+
+void TlsConnection::EndWhenBothClosed() {
+  if (!fin_sent_ || (state_ != State::kEstablished && state_ != State::kFailed)) return;
+  if (receive_ended_ || peer_close_notified_) {
+    EndGracefully(truncated_ ? EndKind::kTruncatedByPeer : EndKind::kCompleted);
+  } else if (discarding_ || state_ == State::kFailed) {
+    ArmCloseLimit();
+  }
+}
+
+void TlsConnection::End(EndReason reason, io::Stream::CloseMode mode) {
+  if (state_ == State::kDead) return;
+  if (state_ != State::kFailed) {
+    reason_ = reason;
+    reason_.established = established_;
+  }
+  state_ = State::kDead;
+  HandshakeOver();
+  loop().StopTimer(limit_timer_);
+  loop().StopTimer(retry_timer_);
+  DeleteSecurityContext();
+  if (io::Stream* socket = stream()) {
+    socket->Close(mode);
+  } else if (auto* connector = std::get_if<io::Connector>(&socket_)) {
+    connector->Cancel();
+  }
+}
+
+void TlsConnection::DeleteSecurityContext() {
+  if (!SecIsValidHandle(&context_)) return;
+  SspiAsyncContext* async = SspiCreateAsyncContext();
+  if (async == nullptr) return;  // FinishIfIdle tries again
+  // Fire and forget: it waits behind whatever is in flight on the context, and is never refused.
+  static_cast<void>(SspiDeleteSecurityContextAsync(async, &context_));
+  SspiFreeAsyncContext(async);
+  SecInvalidateHandle(&context_);
+  shard_.counters().security_contexts.Subtract();
+}
+
+void TlsConnection::OnClosed() {
+  socket_.emplace<std::monostate>();
+  FinishIfIdle();
+}
+
+void TlsConnection::FinishIfIdle() {
+  if (state_ != State::kDead || call_ != Call::kNone || seal_in_flight_) return;
+  if (!std::holds_alternative<std::monostate>(socket_)) return;
+  DeleteSecurityContext();
+  if (SecIsValidHandle(&context_)) {
+    // No memory for an async context: wait for some.
+    RetryIn(kRetryNs);
+    return;
+  }
+  input_.Clear();
+  send_queue_.Clear();
+  DropToken();
+  ShardCounters& counters = shard_.counters();
+  counters.ended.Add();
+  counters.ended_by[static_cast<std::size_t>(reason_.kind)].Add();
+  if (handler_ != nullptr) handler_->OnEnded(*this, reason_);
+  shard_.Retire(*this);
+}
+
+}  // namespace ktlsim::transport

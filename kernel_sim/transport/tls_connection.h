@@ -1,0 +1,245 @@
+// TlsConnection: a Connection over a socket, with all TLS done by the asynchronous SSPI.
+//
+//   connecting -> handshake -> established -> closing ----> dead -> retired
+//                     |             |            ^            ^
+//                     |             '- failed ---' (alert)    |
+//                     '------------- failed -----' ...........'  (time limits, reset, abort)
+//
+// At most one call on the leg side (a leg, or DecryptMessage) and one on the seal side are in
+// flight. What a newcomer gets wrong: no call can be taken back. A dead connection has given up
+// its socket and security context, but stays in memory, with everything a call in flight may
+// touch, until the callback has come and found it dead.
+//
+// tls_connection.cc: life and socket. tls_legs.cc: Initialize/AcceptSecurityContext.
+// tls_reading.cc, tls_sending.cc: records.
+#pragma once
+
+#include <ktlsim/sspi_ext.h>
+#include <sspi.h>
+
+#include <cstdint>
+#include <span>
+#include <variant>
+
+#include "io/connector.h"
+#include "io/stream.h"
+#include "kernel_sim/transport/connection.h"
+#include "kernel_sim/transport/input_queue.h"
+#include "kernel_sim/transport/path_shard.h"
+#include "kernel_sim/transport/send_queue.h"
+
+namespace ktlsim::transport {
+
+class TlsConnection final : public Connection,
+                            private io::StreamHandler,
+                            private io::ConnectHandler {
+ public:
+  // The two async contexts stay the shard's; their callbacks have been registered with this
+  // object's address (Register).
+  TlsConnection(PathShard& shard, const TlsProfile& profile, SspiAsyncContext* leg_async,
+                SspiAsyncContext* seal_async);
+
+  // Registers the callbacks for a connection that lives, or will live, at `memory`.
+  static bool Register(SspiAsyncContext* leg_async, SspiAsyncContext* seal_async, void* memory);
+
+  // Begins. The handler must be set before.
+  void set_handler(ConnectionHandler* handler) { handler_ = handler; }
+  void BeginAccepted(io::SocketId socket);
+  void BeginConnect(const io::Address& peer);
+  // Ends it at once, with RST, whatever is going on.
+  void AbortAs(EndKind kind) { End({.kind = kind}, io::Stream::CloseMode::kReset); }
+
+  // Connection.
+  std::span<std::byte> SendSpace() override;
+  void CommitSend(std::size_t bytes) override;
+  bool send_idle() const override;
+  void PauseReading() override;
+  void ResumeReading() override;
+  void ShutdownSend() override;
+  void Close() override;
+  void Abort() override { AbortAs(EndKind::kAborted); }
+  bool established() const override { return established_; }
+  ConnectionInfo Info() override;
+  CtxtHandle security_context() const override { return context_; }
+  io::Loop& loop() const override { return shard_.loop(); }
+
+  // The shard's links among the living.
+  TlsConnection* next = nullptr;
+  TlsConnection* previous = nullptr;
+
+ private:
+  enum class State : std::uint8_t {
+    kConnecting,
+    kHandshake,
+    kEstablished,
+    kFailed,  // an alert goes out, then FIN; the peer's close is awaited
+    kDead,    // only what is in flight is awaited
+  };
+  // What is in flight on the leg side.
+  enum class Call : std::uint8_t { kNone, kLeg, kComplete, kDecrypt, kPostHandshake, kFetchAlert };
+
+  class LimitTimer final : public io::Timer {
+   public:
+    explicit LimitTimer(TlsConnection& connection) : connection_(connection) {}
+    void OnTimer() override { connection_.OnLimit(); }
+
+   private:
+    TlsConnection& connection_;
+  };
+  // Tries again what the library refused because its queue was full.
+  class RetryTimer final : public io::Timer {
+   public:
+    explicit RetryTimer(TlsConnection& connection) : connection_(connection) {}
+    void OnTimer() override { connection_.OnRetry(); }
+
+   private:
+    TlsConnection& connection_;
+  };
+  // ---- Life and socket (tls_connection.cc)
+  io::Stream* stream() { return std::get_if<io::Stream>(&socket_); }
+  void Pump();
+  void EnterHandshake();
+  void HandshakeOver();
+  void UpdateReceiving();
+  void OnReceived(io::BufferLease bytes) override;
+  void OnReceiveEnded(Status reason) override;
+  void OnSent(Status outcome) override;
+  void OnClosed() override;
+  void OnConnected(Status outcome, io::SocketId socket) override;
+  void SocketFailed(int error_number);
+  void Store(io::BufferLease bytes);
+  void OnLimit();
+  void ArmLegLimit();
+  void ArmIdleLimit();
+  void ArmCloseLimit();
+  void Touch() { last_activity_ns_ = loop().NowNs(); }
+  void RetryIn(std::uint64_t delay_ns);
+  void OnRetry();
+  // Whether a refused submission will be tried again; arranges for that.
+  bool RetriesRefused(SECURITY_STATUS submitted);
+  void End(EndReason reason, io::Stream::CloseMode mode);
+  void EndGracefully(EndKind kind) { End({.kind = kind}, io::Stream::CloseMode::kGraceful); }
+  // Sends the token if there is one, then FIN, then waits a little for the peer's.
+  void Fail(EndKind kind, SECURITY_STATUS status);
+  void EndWhenBothClosed();
+  void DeleteSecurityContext();
+  void FinishIfIdle();
+
+  // ---- Legs (tls_legs.cc)
+  static void LegCallback(SspiAsyncContext* context, void* self);
+  void OnLegSideDone(SECURITY_STATUS status);
+  void PumpLegs();
+  void SubmitLeg(Call call, std::span<std::byte> input);
+  SECURITY_STATUS CallPackage(PSecBufferDesc input);
+  void PrepareOutput();
+  void OnLeg(SECURITY_STATUS status);
+  void OnPostHandshake(SECURITY_STATUS status);
+  void OnAlertFetched(SECURITY_STATUS status);
+  bool GrowToken();
+  void TakeToken();
+  void DropToken();
+  void ConsumeInput();
+  void BecomeEstablished();
+  bool QuerySizes();
+  void AcceptLeg(SECURITY_STATUS status);
+  void StartComplete(SECURITY_STATUS status);
+  void OnCompleted();
+  void FetchAlert(EndKind kind, SECURITY_STATUS status);
+
+  // ---- Reading (tls_reading.cc)
+  enum class Ready : std::uint8_t { kNo, kYes, kFailed };
+  Ready FirstRecordReady(std::size_t bytes_max);
+  void PumpReading();
+  void SubmitDecrypt();
+  void OnDecrypted(SECURITY_STATUS status);
+  void Deliver(std::span<std::byte> plaintext);
+  void StartPostHandshake();
+  void SubmitPostHandshake();
+  void PeerClosed(bool truncated);
+  bool UsesTls13();
+
+  // ---- Sending (tls_sending.cc)
+  static void SealCallback(SspiAsyncContext* context, void* self);
+  void PumpSending();
+  bool SealDue() const;
+  void SubmitSeal();
+  void TellWritable();
+  void OnSealed(SECURITY_STATUS status);
+  void SendSealed();
+  bool ReadyToSendFin() const;
+
+  // Fixed after construction.
+  PathShard& shard_;
+  const TlsProfile& profile_;
+  SspiAsyncContext* const leg_async_;
+  SspiAsyncContext* const seal_async_;
+
+  ConnectionHandler* handler_ = nullptr;
+  std::variant<std::monostate, io::Connector, io::Stream> socket_;
+  CtxtHandle context_;
+  EndReason reason_;
+  LimitTimer limit_timer_{*this};
+  RetryTimer retry_timer_{*this};
+  std::uint64_t handshake_deadline_ns_ = 0;  // 0: none
+  std::uint64_t last_activity_ns_ = 0;
+
+  // The leg side. Descriptors are the library's while a call is in flight.
+  InputQueue input_;
+  Buffer* token_ = nullptr;       // output of a leg, then bytes to send
+  std::size_t token_bytes_ = 0;   // to send
+  std::size_t input_given_ = 0;   // to the call in flight
+  std::size_t input_wanted_ = 0;  // INCOMPLETE_MESSAGE: not again before this many
+  SecBuffer input_buffers_[4];
+  SecBuffer output_buffers_[2];
+  SecBufferDesc input_desc_;
+  SecBufferDesc output_desc_;
+  CtxtHandle new_context_;  // written by the library during a first leg
+  ULONG attributes_ = 0;
+  std::uint32_t legs_ = 0;
+  std::byte alert_[2];
+  struct Completion;
+  Completion* completion_ = nullptr;
+
+  // The seal side.
+  SendQueue send_queue_;
+  SecBuffer seal_buffers_[4];
+  SecBufferDesc seal_desc_;
+  SendQueue::Record record_;          // handed out by send_queue_ to be sealed
+  std::size_t sending_bytes_ = 0;     // of send_queue_, on the socket now
+  std::uint32_t renegotiations_ = 0;  // counts holds, to tell why a seal was refused
+  std::uint32_t seal_renegotiations_ = 0;
+
+  State state_ = State::kConnecting;
+  Call call_ = Call::kNone;
+  EndKind fetch_kind_ = EndKind::kRecordFailed;
+  SECURITY_STATUS fetch_status_ = SEC_E_OK;
+  bool seal_in_flight_ = false;
+  bool seal_retry_ = false;          // the record handed out must be submitted again
+  bool sealing_alert_ = false;       // it is close_notify
+  bool post_handshake_due_ = false;  // a leg for the message at the front, or without input
+  bool post_handshake_input_ = false;
+  bool hold_seals_ = false;   // post-handshake work is owed, or nothing may be sealed any more
+  bool token_ready_ = false;  // token_ holds bytes to send
+  bool token_sending_ = false;
+  bool established_ = false;
+  bool any_received_ = false;
+  bool speaks_tls_ = true;
+  bool leg_wanted_ = false;      // client: a leg without input is due
+  bool supply_nothing_ = false;  // client: go on without a certificate
+  bool reading_paused_ = false;  // by the handler
+  bool receive_held_ = false;    // by us: enough is buffered
+  bool receive_ended_ = false;   // FIN
+  bool peer_closed_ = false;     // close_notify, or FIN told to the handler
+  bool peer_close_notified_ = false;
+  bool discarding_ = false;    // Close: what comes in is dropped
+  bool close_wanted_ = false;  // close_notify is due behind the data
+  bool close_sealed_ = false;
+  bool fin_sent_ = false;
+  bool write_wanted_ = false;  // OnWritable is owed
+  bool in_handler_ = false;
+  bool handshake_over_ = false;  // not counted as one any more
+  bool truncated_ = false;       // FIN came without close_notify
+  bool closing_time_ = false;    // limit_timer_ measures Limits::close_ns
+};
+
+}  // namespace ktlsim::transport

@@ -1,0 +1,429 @@
+// The leg side of a connection: Initialize/AcceptSecurityContext for the handshake, for what comes
+// after it, and for alerts.
+//
+// Every outcome goes through the same table (SSPI, server context initialisation): a token is sent
+// whatever the status, SEC_E_INCOMPLETE_MESSAGE keeps the bytes and reads more, EXTRA is fed back
+// before anything is read, a context that was stored is deleted on every way out.
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "kernel_sim/base/assert.h"
+#include "kernel_sim/transport/tls_connection.h"
+
+namespace ktlsim::transport {
+namespace {
+
+constexpr std::size_t kTokenBytes = BufferPool::kClassBytes[1];
+constexpr std::size_t kTokenBytesMax = 1024 * 1024;
+
+SecBuffer MakeBuffer(ULONG type, void* bytes, std::size_t size) {
+  return {static_cast<ULONG>(size), type, bytes};
+}
+
+SecBufferDesc Describe(SecBuffer* buffers, ULONG count) {
+  return {SECBUFFER_VERSION, count, buffers};
+}
+
+// A handshake begins with a handshake record (RFC 8446 5.1); an alert is TLS too.
+bool LooksLikeTls(std::span<const std::byte> bytes) {
+  const auto type = std::to_integer<unsigned>(bytes[0]);
+  if (type != 0x16 && type != 0x15) return false;
+  return bytes.size() < 2 || bytes[1] == std::byte{3};
+}
+
+}  // namespace
+
+void TlsConnection::LegCallback(SspiAsyncContext* context, void* self) {
+  static_cast<TlsConnection*>(self)->OnLegSideDone(SspiGetAsyncCallStatus(context));
+}
+
+void TlsConnection::OnLegSideDone(SECURITY_STATUS status) {
+  const Call call = std::exchange(call_, Call::kNone);
+  if (!SecIsValidHandle(&context_) && SecIsValidHandle(&new_context_)) {
+    context_ = new_context_;
+    shard_.counters().security_contexts.Add();
+  }
+  if (state_ == State::kDead) {
+    FinishIfIdle();
+    return;
+  }
+  if (state_ == State::kFailed && call != Call::kFetchAlert) {
+    // The seal side failed meanwhile; what this call brought is of no interest any more.
+    DropToken();
+    input_.Clear();
+    PumpSending();
+    return;
+  }
+  switch (call) {
+    case Call::kLeg:
+      OnLeg(status);
+      return;
+    case Call::kDecrypt:
+      OnDecrypted(status);
+      return;
+    case Call::kPostHandshake:
+      OnPostHandshake(status);
+      return;
+    case Call::kFetchAlert:
+      OnAlertFetched(status);
+      return;
+    case Call::kNone:
+    case Call::kComplete:
+      break;
+  }
+  KTLSIM_CHECK(false);
+}
+
+// ---- Submitting
+
+void TlsConnection::PumpLegs() {
+  // A token is sent before the next one is made: there is one place for it.
+  if (state_ != State::kHandshake || call_ != Call::kNone || token_ready_) return;
+  if (leg_wanted_) {
+    SubmitLeg(Call::kLeg, {});
+    return;
+  }
+  const std::size_t bytes_max = profile_.limits().incomplete_bytes_max;
+  switch (FirstRecordReady(bytes_max)) {
+    case Ready::kYes:
+      if (legs_ == 0 && !SecIsValidHandle(&context_)) speaks_tls_ = LooksLikeTls(input_.front());
+      SubmitLeg(Call::kLeg, input_.front());
+      return;
+    case Ready::kFailed:
+      Fail(EndKind::kTooManyBytes, SEC_E_OK);
+      return;
+    case Ready::kNo:
+      break;
+  }
+  if (state_ != State::kHandshake) return;
+  if (receive_ended_) {
+    EndGracefully(any_received_ ? EndKind::kClosedInHandshake : EndKind::kClosedBeforeHandshake);
+    return;
+  }
+  UpdateReceiving();
+}
+
+// Fills the descriptors and submits; Fail or a later Pump deal with a refusal.
+void TlsConnection::SubmitLeg(Call call, std::span<std::byte> input) {
+  if (call == Call::kLeg && legs_ >= profile_.limits().legs_max) {
+    Fail(EndKind::kTooManyLegs, SEC_E_OK);
+    return;
+  }
+  if (token_ == nullptr && (token_ = shard_.buffers().Take(kTokenBytes)) == nullptr) {
+    RetryIn(kNsPerMs);
+    return;
+  }
+  ULONG inputs = 0;
+  if (!input.empty()) {
+    input_buffers_[inputs++] = MakeBuffer(SECBUFFER_TOKEN, input.data(), input.size());
+    input_buffers_[inputs++] = MakeBuffer(SECBUFFER_EMPTY, nullptr, 0);
+  }
+  const std::vector<std::byte>& alpn = profile_.alpn_buffer();
+  if (call == Call::kLeg && legs_ == 0 && !alpn.empty()) {
+    input_buffers_[inputs++] = MakeBuffer(SECBUFFER_APPLICATION_PROTOCOLS,
+                                          const_cast<std::byte*>(alpn.data()), alpn.size());
+  }
+  input_desc_ = Describe(input_buffers_, inputs);
+  PrepareOutput();
+  KTLSIM_CHECK(SspiReinitAsyncContext(leg_async_) == STATUS_SUCCESS);
+  const SECURITY_STATUS submitted = CallPackage(inputs == 0 ? nullptr : &input_desc_);
+  if (submitted == SEC_E_OK) {
+    call_ = call;
+    input_given_ = input.size();
+    return;
+  }
+  DropToken();
+  const bool first = legs_ == 0 && profile_.is_server() && !SecIsValidHandle(&context_);
+  if (submitted == SEC_E_INSUFFICIENT_MEMORY && first) {
+    // Nothing has been spent on this peer yet: better none than too late.
+    shard_.counters().submissions_refused.Add();
+    shard_.OnRefusedForOverload();
+    EndGracefully(EndKind::kRefusedForOverload);
+  } else if (!RetriesRefused(submitted)) {
+    Fail(established_ ? EndKind::kRecordFailed : EndKind::kHandshakeFailed, submitted);
+  }
+}
+
+void TlsConnection::PrepareOutput() {
+  output_buffers_[0] = MakeBuffer(SECBUFFER_TOKEN, token_->bytes(), token_->capacity);
+  output_buffers_[1] = MakeBuffer(SECBUFFER_ALERT, alert_, sizeof(alert_));
+  output_desc_ = Describe(output_buffers_, 2);
+}
+
+SECURITY_STATUS TlsConnection::CallPackage(PSecBufferDesc input) {
+  CredHandle credential = profile_.credential();
+  const bool first = !SecIsValidHandle(&context_);
+  CtxtHandle context = context_;
+  PCtxtHandle in = first ? nullptr : &context;
+  PCtxtHandle out = first ? &new_context_ : nullptr;
+  if (profile_.is_server()) {
+    return SspiAcceptSecurityContextAsync(leg_async_, &credential, in, input, profile_.flags(), 0,
+                                          out, &output_desc_, &attributes_, nullptr);
+  }
+  ULONG flags = profile_.flags();
+  if (supply_nothing_) flags |= ISC_REQ_USE_SUPPLIED_CREDS;
+  const std::string& target = profile_.target_name();
+  return SspiInitializeSecurityContextAsyncA(
+      leg_async_, &credential, in, target.empty() ? nullptr : const_cast<char*>(target.c_str()),
+      flags, 0, 0, input, 0, out, &output_desc_, &attributes_, nullptr);
+}
+
+// ---- Outcomes
+
+void TlsConnection::OnLeg(SECURITY_STATUS status) {
+  shard_.counters().legs.Add();
+  switch (status) {
+    case SEC_E_INCOMPLETE_MESSAGE:
+      DropToken();
+      if (input_given_ == 0) {
+        Fail(EndKind::kHandshakeFailed, status);
+        return;
+      }
+      input_wanted_ = input_given_ + 1;
+      PumpLegs();
+      return;
+    case SEC_E_BUFFER_TOO_SMALL:
+      // The same input again, which the library recognises.
+      if (!GrowToken()) {
+        Fail(EndKind::kHandshakeFailed, status);
+        return;
+      }
+      PumpLegs();
+      return;
+    case SEC_I_INCOMPLETE_CREDENTIALS:
+      DropToken();
+      if (std::exchange(supply_nothing_, true)) {
+        Fail(EndKind::kHandshakeFailed, status);
+        return;
+      }
+      PumpLegs();
+      return;
+    case SEC_I_COMPLETE_NEEDED:
+    case SEC_I_COMPLETE_AND_CONTINUE:
+      StartComplete(status);
+      return;
+    case SEC_E_OK:
+    case SEC_I_CONTINUE_NEEDED:
+    case SEC_I_CONTINUE_NEEDED_MESSAGE_OK:
+      AcceptLeg(status);
+      return;
+    default:
+      TakeToken();
+      if (!speaks_tls_ && legs_ == 0 && status == SEC_E_INVALID_TOKEN) {
+        Fail(EndKind::kNotTls, status);
+      } else {
+        Fail(EndKind::kHandshakeFailed, status);
+      }
+      return;
+  }
+}
+
+void TlsConnection::AcceptLeg(SECURITY_STATUS status) {
+  ++legs_;
+  leg_wanted_ = false;
+  TakeToken();
+  ConsumeInput();
+  if (status == SEC_E_OK || status == SEC_I_COMPLETE_NEEDED) {
+    BecomeEstablished();
+    return;
+  }
+  ArmLegLimit();
+  PumpSending();
+  PumpLegs();
+}
+
+void TlsConnection::BecomeEstablished() {
+  ShardCounters& counters = shard_.counters();
+  if (!QuerySizes()) {
+    Fail(EndKind::kHandshakeFailed, SEC_E_INTERNAL_ERROR);
+    return;
+  }
+  established_ = true;
+  state_ = State::kEstablished;
+  counters.established.Add();
+  SecPkgContext_SessionInfo session{};
+  if (QueryContextAttributesA(&context_, SECPKG_ATTR_SESSION_INFO, &session) == SEC_E_OK &&
+      (session.dwFlags & SSL_SESSION_RECONNECT) != 0) {
+    counters.resumed.Add();
+  }
+  Touch();
+  ArmIdleLimit();
+  HandshakeOver();
+  // The last token and the first record can share a packet.
+  if (token_ready_ && send_queue_.AppendSealed({token_->bytes(), token_bytes_})) DropToken();
+  in_handler_ = true;
+  handler_->OnEstablished(*this);
+  in_handler_ = false;
+  send_queue_.ReleaseIfEmpty();
+  UpdateReceiving();
+  Pump();
+}
+
+bool TlsConnection::QuerySizes() {
+  SecPkgContext_StreamSizes sizes{};
+  if (QueryContextAttributesA(&context_, SECPKG_ATTR_STREAM_SIZES, &sizes) != SEC_E_OK)
+    return false;
+  // What the send buffers are laid out for.
+  constexpr ULONG kOverheadMax = 64;
+  if (sizes.cbMaximumMessage == 0 || sizes.cbMaximumMessage > 16384 ||
+      sizes.cbHeader > kOverheadMax || sizes.cbTrailer > kOverheadMax) {
+    return false;
+  }
+  send_queue_.Configure({.header = sizes.cbHeader,
+                         .trailer = sizes.cbTrailer,
+                         .message_max = sizes.cbMaximumMessage});
+  return true;
+}
+
+void TlsConnection::OnPostHandshake(SECURITY_STATUS status) {
+  if (status == SEC_E_BUFFER_TOO_SMALL && GrowToken()) {
+    SubmitPostHandshake();
+    return;
+  }
+  post_handshake_due_ = false;
+  TakeToken();
+  const std::size_t before = input_.size();
+  if (status == SEC_E_OK || status == SEC_I_CONTINUE_NEEDED) ConsumeInput();
+  const bool progress = input_given_ == 0 || input_.size() < before;
+  if ((status != SEC_E_OK && status != SEC_I_CONTINUE_NEEDED) || !progress) {
+    Fail(EndKind::kRecordFailed, progress ? status : SEC_E_INTERNAL_ERROR);
+    return;
+  }
+  hold_seals_ = false;
+  if (token_ready_ && send_queue_.AppendSealed({token_->bytes(), token_bytes_})) DropToken();
+  Pump();
+}
+
+void TlsConnection::FetchAlert(EndKind kind, SECURITY_STATUS status) {
+  fetch_kind_ = kind;
+  fetch_status_ = status;
+  hold_seals_ = true;
+  SubmitLeg(Call::kFetchAlert, {});
+  // Without the alert, then.
+  if (call_ != Call::kFetchAlert) Fail(kind, status);
+}
+
+void TlsConnection::OnAlertFetched(SECURITY_STATUS status) {
+  if (status == SEC_E_OK) {
+    TakeToken();
+  } else {
+    DropToken();
+  }
+  if (state_ == State::kFailed) {
+    PumpSending();
+  } else {
+    Fail(fetch_kind_, fetch_status_);
+  }
+}
+
+// ---- CompleteAuthToken, which may block
+
+struct TlsConnection::Completion {
+  explicit Completion(TlsConnection& owner) : connection(owner) {}
+
+  // At passive level. The token may still change; the connection stays where it is until `back`.
+  class Forth final : public WorkItem {
+   public:
+    explicit Forth(Completion& owner)
+        : WorkItem([](WorkItem& item) {
+            Completion& self = static_cast<Forth&>(item).completion_;
+            self.outcome = CompleteAuthToken(&self.context, &self.connection.output_desc_);
+            self.connection.loop().Post(self.back);
+          }),
+          completion_(owner) {}
+
+   private:
+    Completion& completion_;
+  };
+  class Back final : public WorkItem {
+   public:
+    explicit Back(Completion& owner)
+        : WorkItem([](WorkItem& item) {
+            static_cast<Back&>(item).completion_.connection.OnCompleted();
+          }),
+          completion_(owner) {}
+
+   private:
+    Completion& completion_;
+  };
+
+  TlsConnection& connection;
+  CtxtHandle context{};
+  SECURITY_STATUS leg_status = SEC_E_OK;
+  SECURITY_STATUS outcome = SEC_E_OK;
+  Forth forth{*this};
+  Back back{*this};
+};
+
+void TlsConnection::StartComplete(SECURITY_STATUS status) {
+  completion_ = new (std::nothrow) Completion(*this);
+  if (completion_ != nullptr) {
+    completion_->context = context_;
+    completion_->leg_status = status;
+    call_ = Call::kComplete;
+    if (shard_.passive().Run(completion_->forth)) return;
+    call_ = Call::kNone;
+    delete std::exchange(completion_, nullptr);
+  }
+  DropToken();
+  Fail(EndKind::kHandshakeFailed, SEC_E_INSUFFICIENT_MEMORY);
+}
+
+void TlsConnection::OnCompleted() {
+  const SECURITY_STATUS outcome = completion_->outcome;
+  const SECURITY_STATUS leg_status = completion_->leg_status;
+  delete std::exchange(completion_, nullptr);
+  call_ = Call::kNone;
+  if (state_ == State::kDead) {
+    FinishIfIdle();
+  } else if (outcome != SEC_E_OK) {
+    DropToken();
+    Fail(EndKind::kHandshakeFailed, outcome);
+  } else {
+    AcceptLeg(leg_status);
+  }
+}
+
+// ---- Tokens and input
+
+// Moves to a larger buffer for the same leg again.
+bool TlsConnection::GrowToken() {
+  const std::size_t bytes = std::size_t{token_->capacity} * 3;
+  if (bytes > kTokenBytesMax) return false;
+  Buffer* larger = shard_.buffers().Take(bytes);
+  if (larger == nullptr) return false;
+  shard_.buffers().Give(std::exchange(token_, larger));
+  return true;
+}
+
+void TlsConnection::TakeToken() {
+  // A call that failed early may have left the length as it was offered: that is no token.
+  const ULONG bytes = output_buffers_[0].cbBuffer;
+  if (bytes == 0 || bytes >= token_->capacity) {
+    DropToken();
+    return;
+  }
+  token_bytes_ = bytes;
+  token_ready_ = true;
+}
+
+void TlsConnection::DropToken() {
+  shard_.buffers().Give(std::exchange(token_, nullptr));
+  token_bytes_ = 0;
+  token_ready_ = false;
+}
+
+// EXTRA in the input array says how many of the last bytes were not used.
+void TlsConnection::ConsumeInput() {
+  std::size_t unused = 0;
+  if (input_given_ != 0 &&
+      (input_buffers_[1].BufferType & ~SECBUFFER_ATTRMASK) == SECBUFFER_EXTRA) {
+    unused = std::min<std::size_t>(input_buffers_[1].cbBuffer, input_given_);
+  }
+  input_.Consume(input_given_ - unused);
+  input_wanted_ = 0;
+}
+
+}  // namespace ktlsim::transport

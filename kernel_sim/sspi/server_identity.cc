@@ -94,7 +94,7 @@ SECURITY_STATUS SslGetServerIdentity(PBYTE ClientHello, DWORD ClientHelloSize,
     // Five bytes of header tell how long the record is; what is cut can still come.
     const bool cut = ClientHelloSize < 5 ||
                      (ClientHello[0] == kHandshakeRecord &&
-                      ClientHelloSize < 5U + (ClientHello[3] << 8U | ClientHello[4]));
+                      ClientHelloSize < 5U + ClientHello[3] * 256U + ClientHello[4]);
     return cut ? SEC_E_INCOMPLETE_MESSAGE : SEC_E_INVALID_TOKEN;
   }
   const std::span<BYTE> name = HostNameIn(*extensions);

@@ -13,6 +13,8 @@ constexpr std::uint64_t kStateMask = 0x0f;
 constexpr std::uint64_t kConfiguring = 0x10;
 // Freed while in flight: the runtime frees it when the call is over.
 constexpr std::uint64_t kOrphaned = 0x20;
+// There is a final status to read, also after Free.
+constexpr std::uint64_t kHasStatus = 0x40;
 constexpr unsigned kGenerationShift = 32;
 constexpr std::uint64_t kLow = 0xffffffff;
 
@@ -108,7 +110,7 @@ void AsyncContextTable::Retire(AsyncContextSlot& slot) {
   MutexLock lock(mutex_);
   free_requests_.PushFront(*slot.request);
   slot.request = nullptr;
-  slot.freed_number = frees_++;
+  slot.freed_number = ++frees_;
   slot.freed_ns = now;
   if (newest_freed_ != nullptr) {
     newest_freed_->next_free = &slot;
@@ -174,7 +176,7 @@ AsyncResult AsyncContextTable::Configure(AsyncHandle handle, Change change) {
 
 AsyncResult AsyncContextTable::Reinit(AsyncHandle handle) {
   return Configure(handle, [](AsyncContextSlot&, std::uint64_t word) {
-    return WithState(word, AsyncState::kIdle);
+    return WithState(word & ~kHasStatus, AsyncState::kIdle);
   });
 }
 
@@ -213,6 +215,8 @@ AsyncResult AsyncContextTable::GetStatus(AsyncHandle handle, std::int32_t* statu
     case AsyncState::kInFlight:
       return AsyncResult::kInUse;
     case AsyncState::kFreed:
+      if ((word & kHasStatus) == 0) return AsyncResult::kInvalidHandle;
+      break;
     case AsyncState::kPublished:
     case AsyncState::kDone:
       break;
@@ -273,9 +277,9 @@ bool AsyncContextTable::Publish(AsyncContextSlot& slot, std::int32_t status) {
   std::uint64_t next = 0;
   do {
     KTLSIM_ASSERT(StateOf(word) == AsyncState::kInFlight);
-    next = WithState(word, target);
+    next = WithState(word, target) | kHasStatus;
     if (!notifies && (word & kOrphaned) != 0) {
-      next = WithState(word & ~kOrphaned, AsyncState::kFreed);
+      next = WithState(word & ~kOrphaned, AsyncState::kFreed) | kHasStatus;
     }
   } while (!slot.word.compare_exchange_weak(word, next, std::memory_order_acq_rel,
                                             std::memory_order_relaxed));
@@ -318,7 +322,9 @@ Request* AsyncContextTable::TakeRequest() {
 }
 
 void AsyncContextTable::GiveBackRequest(Request& request) {
-  KTLSIM_ASSERT(request.destroy_ == nullptr);
+  // A request that was refused still has what it was prepared with.
+  request.DestroyPayload();
+  request.keep_alive_.Reset();
   MutexLock lock(mutex_);
   free_requests_.PushFront(request);
 }

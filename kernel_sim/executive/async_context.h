@@ -77,7 +77,8 @@ class AsyncContextTable {
   AsyncResult SetCallback(AsyncHandle handle, NotifyCallback callback, void* data);
   AsyncResult SetMode(AsyncHandle handle, NotifyMode mode);
   bool RequiresNotify(AsyncHandle handle);
-  // kOk: the call has ended with *status. kInUse: still pending.
+  // kOk: the call has ended with *status, also after Free, until the slot is handed out again.
+  // kInUse: still pending. kInvalidHandle also for a context that was freed without a final status.
   AsyncResult GetStatus(AsyncHandle handle, std::int32_t* status);
 
   // The runtime's side. BeginSubmit claims the context for one call; its request is then the

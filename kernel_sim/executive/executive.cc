@@ -61,6 +61,8 @@ Status Executive::Start(const ExecutiveOptions& options) {
     notification_pool_->Stop();
     return status;
   }
+  static std::atomic<std::uint32_t> starts{0};
+  epoch_ = starts.fetch_add(1) + 1;
   calls_.Reopen();
   return {};
 }
@@ -78,11 +80,20 @@ Processor& Executive::NextIo() {
   return *processors_[next_io_.fetch_add(1, std::memory_order_relaxed) % io_processors_];
 }
 
+Processor* Executive::HomeOf(const Strand& strand) const {
+  const Strand::Home home = strand.home();
+  return home.epoch == epoch_ ? processors_[home.processor].get() : nullptr;
+}
+
+void Executive::SetHome(Strand& strand, const Processor& processor) const {
+  strand.set_home({epoch_, processor.index()});
+}
+
 Processor& Executive::Route(Request& request) {
   Processor* current = Processor::Current();
   request.origin_ = current != nullptr && &current->executive() == this ? current : nullptr;
   if (request.strand_ != nullptr) {
-    if (Processor* home = request.strand_->home()) return *home;
+    if (Processor* home = HomeOf(*request.strand_)) return *home;
   }
   Processor* chosen = nullptr;
   const std::size_t crypto = processors_.size() - io_processors_;
@@ -93,14 +104,17 @@ Processor& Executive::Route(Request& request) {
   } else {
     chosen = request.origin_ != nullptr ? request.origin_ : &NextIo();
   }
-  if (request.strand_ != nullptr) request.strand_->set_home(chosen);
+  if (request.strand_ != nullptr) SetHome(*request.strand_, *chosen);
   return *chosen;
 }
 
 void Executive::MoveHome(Request& request) {
   if (options_.placement != Placement::kPool || request.strand_ == nullptr) return;
-  if (request.strand_->home()->index() < io_processors_) return;
-  request.strand_->set_home(request.origin_ != nullptr ? request.origin_ : &NextIo());
+  const Processor* home = HomeOf(*request.strand_);
+  if (home != nullptr && home->index() < io_processors_) return;
+  // A callback without a submitting processor runs on the crypto one, and so do its submissions.
+  const bool from_io = request.origin_ != nullptr && request.origin_->index() < io_processors_;
+  SetHome(*request.strand_, from_io ? *request.origin_ : NextIo());
 }
 
 Executive::Admission Executive::Enter(Request& request, Bound bound) {
@@ -197,7 +211,7 @@ void Executive::Complete(Request& request) {
 
 void Executive::FinishStrand(Strand* strand) {
   if (strand == nullptr) return;
-  if (Request* next = strand->Leave()) strand->home()->Schedule(*next);
+  if (Request* next = strand->Leave()) HomeOf(*strand)->Schedule(*next);
 }
 
 void Executive::DeliverOnProcessor(Request& request) {

@@ -86,6 +86,9 @@ class Executive {
   Admission Enter(Request& request, Bound bound);
   Processor& Route(Request& request);
   Processor& NextIo();
+  // Null: none, or of an earlier start.
+  Processor* HomeOf(const Strand& strand) const;
+  void SetHome(Strand& strand, const Processor& processor) const;
   static void CallbackEnded(void* self);
 
   AsyncContextTable& contexts_;
@@ -94,6 +97,7 @@ class Executive {
   ExecutiveOptions options_;
   std::vector<std::unique_ptr<Processor>> processors_;  // I/O ones first, then crypto ones
   unsigned io_processors_ = 0;
+  std::uint32_t epoch_ = 0;  // of this start; no two starts in a process have the same
   std::unique_ptr<NotificationPool> notification_pool_;
 
   // Shared. A call is inside from its acceptance until its callback has returned.

@@ -1,7 +1,7 @@
 #include "kernel_sim/executive/notification_pool.h"
 
 #include <chrono>
-#include <system_error>
+#include <exception>
 
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/base/clock.h"
@@ -33,7 +33,7 @@ bool NotificationPool::Start() {
   }
   try {
     keeper_thread_ = std::thread([this] { KeeperMain(); });
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {  // out of threads, or of memory
     return false;
   }
   return true;
@@ -56,7 +56,7 @@ void NotificationPool::Stop() {
 bool NotificationPool::StartThread() {
   try {
     std::thread([this] { ThreadMain(); }).detach();
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {  // out of threads, or of memory
     return false;
   }
   ++threads_;

@@ -2,6 +2,7 @@
 
 #include <sched.h>
 
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -34,6 +35,8 @@ Status Processor::Start(const RingFactory& factory) {
     thread_ = std::thread([this, factory] { Main(factory); });
   } catch (const std::system_error& error) {
     return IoError(error.code().value(), "start a processor's thread");
+  } catch (const std::bad_alloc&) {
+    return ResourceError("memory for a processor's thread");
   }
   started_.wait(0);
   if (started_.load() == 2) {
@@ -45,9 +48,16 @@ Status Processor::Start(const RingFactory& factory) {
 
 void Processor::Stop() {
   if (!thread_.joinable()) return;
-  WorkItem wake([](WorkItem&) {});
-  stopping_.store(true, std::memory_order_release);
-  ring_->Post(wake);
+  // The item says it, so that nothing is left to be posted once the thread knows.
+  struct Farewell : WorkItem {
+    explicit Farewell(Processor& who)
+        : WorkItem([](WorkItem& item) {
+            static_cast<Farewell&>(item).processor.stopping_ = true;
+          }),
+          processor(who) {}
+    Processor& processor;
+  } farewell(*this);
+  ring_->Post(farewell);
   thread_.join();
 }
 
@@ -71,7 +81,7 @@ void Processor::Main(const RingFactory& factory) {
   ring_ = std::move(*ring);
   started_.store(1);
   started_.notify_one();
-  while (!stopping_.load(std::memory_order_acquire)) {
+  while (!stopping_) {
     ring_->Turn(HasWork() ? 0 : io::kWaitForever);
     RunLanes();
   }

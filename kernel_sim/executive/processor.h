@@ -85,13 +85,13 @@ class Processor {
   // Owned by the processor's thread.
   Request::Queue lanes_[2];
   Request::Queue notifications_;
+  bool stopping_ = false;
 
   // Shared.
   std::unique_ptr<io::Ring> ring_;  // set before Start returns, destroyed by the thread
   std::thread thread_;
   std::atomic<int> started_{0};  // 0 not yet, 1 yes, 2 failed
   Status start_failure_;
-  std::atomic<bool> stopping_{false};
   std::atomic<std::uint32_t> depth_{0};
   clockid_t cpu_clock_{};
   std::atomic<std::uint64_t> records_run_{0};

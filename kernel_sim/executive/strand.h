@@ -34,15 +34,20 @@ class Strand {
   }
 
   // Where its requests run: set at the first submission, moved at most once after that (when a
-  // handshake that ran on a crypto processor has ended), by the running request.
-  Processor* home() const { return home_.load(std::memory_order_acquire); }
-  void set_home(Processor* processor) { home_.store(processor, std::memory_order_release); }
+  // handshake that ran on a crypto processor has ended), by the running request. A home holds for
+  // one start of the executive: a context that outlives a stop is given a new one.
+  struct Home {
+    std::uint32_t epoch = 0;  // 0: none
+    std::uint32_t processor = 0;
+  };
+  Home home() const { return home_.load(std::memory_order_acquire); }
+  void set_home(Home home) { home_.store(home, std::memory_order_release); }
 
  private:
   SpinLock lock_;
   Request::Queue waiting_ KTLSIM_GUARDED_BY(lock_);
   bool taken_ KTLSIM_GUARDED_BY(lock_) = false;
-  std::atomic<Processor*> home_{nullptr};
+  std::atomic<Home> home_{Home{}};
 };
 
 }  // namespace ktlsim::executive

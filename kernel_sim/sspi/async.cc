@@ -97,8 +97,10 @@ SECURITY_STATUS AcquireAsync(SspiAsyncContext* context, String principal, String
   });
 }
 
-SECURITY_STATUS LegAsync(SspiAsyncContext* context, LegParameters parameters) {
+template <typename String>
+SECURITY_STATUS LegAsync(SspiAsyncContext* context, LegParameters parameters, String target_name) {
   return SubmitAsync(context, true, Executive::Bound::kBounded, [&](Request& request) {
+    parameters.target_name = ToUtf8(target_name);
     return PrepareLeg(request, std::move(parameters));
   });
 }
@@ -182,9 +184,10 @@ SECURITY_STATUS SspiInitializeSecurityContextAsyncA(
     LPSTR pszTargetName, ULONG fContextReq, ULONG, ULONG, PSecBufferDesc pInput, ULONG,
     PCtxtHandle phNewContext, PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
     PTimeStamp ptsExpiry) {
-  return LegAsync(AsyncContext, {Direction::kOutbound, phCredential, phContext,
-                                 ToUtf8(static_cast<const char*>(pszTargetName)), fContextReq,
-                                 pInput, phNewContext, pOutput, pfContextAttr, ptsExpiry});
+  return LegAsync<const char*>(AsyncContext,
+                             {Direction::kOutbound, phCredential, phContext, {}, fContextReq,
+                              pInput, phNewContext, pOutput, pfContextAttr, ptsExpiry},
+                             pszTargetName);
 }
 
 SECURITY_STATUS SspiInitializeSecurityContextAsyncW(
@@ -192,9 +195,10 @@ SECURITY_STATUS SspiInitializeSecurityContextAsyncW(
     LPWSTR pszTargetName, ULONG fContextReq, ULONG, ULONG, PSecBufferDesc pInput, ULONG,
     PCtxtHandle phNewContext, PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
     PTimeStamp ptsExpiry) {
-  return LegAsync(AsyncContext, {Direction::kOutbound, phCredential, phContext,
-                                 ToUtf8(static_cast<const SEC_WCHAR*>(pszTargetName)), fContextReq,
-                                 pInput, phNewContext, pOutput, pfContextAttr, ptsExpiry});
+  return LegAsync<const SEC_WCHAR*>(AsyncContext,
+                             {Direction::kOutbound, phCredential, phContext, {}, fContextReq,
+                              pInput, phNewContext, pOutput, pfContextAttr, ptsExpiry},
+                             pszTargetName);
 }
 
 SECURITY_STATUS SspiAcceptSecurityContextAsync(SspiAsyncContext* AsyncContext,
@@ -202,9 +206,10 @@ SECURITY_STATUS SspiAcceptSecurityContextAsync(SspiAsyncContext* AsyncContext,
                                                PSecBufferDesc pInput, ULONG fContextReq, ULONG,
                                                PCtxtHandle phNewContext, PSecBufferDesc pOutput,
                                                KtlsimUlongOut pfContextAttr, PTimeStamp ptsExpiry) {
-  return LegAsync(AsyncContext,
-                  {Direction::kInbound, phCredential, phContext, std::string(), fContextReq, pInput,
-                   phNewContext, pOutput, pfContextAttr, ptsExpiry});
+  return LegAsync<const char*>(AsyncContext,
+                               {Direction::kInbound, phCredential, phContext, {}, fContextReq,
+                                pInput, phNewContext, pOutput, pfContextAttr, ptsExpiry},
+                               nullptr);
 }
 
 SECURITY_STATUS SspiFreeCredentialsHandleAsync(SspiAsyncContext* AsyncContext,

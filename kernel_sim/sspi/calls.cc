@@ -28,6 +28,16 @@ Reference<Object> KeepAlive(const Reference<ContextObject>& context) {
   return Reference<Object>(Reference<ContextObject>(context).Detach());
 }
 
+// Runs a call on a processor: running out of memory in it is a status, like everything else.
+template <RunResult (*run)(Request&)>
+RunResult Guarded(Request& request) {
+  try {
+    return run(request);
+  } catch (const std::bad_alloc&) {
+    return Finish(request, SEC_E_INSUFFICIENT_MEMORY);
+  }
+}
+
 RunResult RunAcquire(Request& request) {
   return Finish(request, AcquireNow(request.payload<AcquireParameters>()));
 }
@@ -183,7 +193,7 @@ SECURITY_STATUS AcquireNow(const AcquireParameters& parameters) {
 SECURITY_STATUS PrepareAcquire(Request& request, AcquireParameters parameters) {
   if (parameters.credential == nullptr) return SEC_E_INVALID_PARAMETER;
   request.EmplacePayload<AcquireParameters>(std::move(parameters));
-  request.Prepare(Lane::kHandshake, &RunAcquire, nullptr, {});
+  request.Prepare(Lane::kHandshake, &Guarded<RunAcquire>, nullptr, {});
   return SEC_E_OK;
 }
 
@@ -215,7 +225,7 @@ SECURITY_STATUS PrepareLeg(Request& request, LegParameters parameters) {
   Reference<Object> keep_alive = KeepAlive(call->context);
   call->parameters = std::move(parameters);
   request.EmplacePayload<std::unique_ptr<LegCall>>(std::move(call));
-  request.Prepare(Lane::kHandshake, &RunLeg, strand, std::move(keep_alive));
+  request.Prepare(Lane::kHandshake, &Guarded<RunLeg>, strand, std::move(keep_alive));
   return SEC_E_OK;
 }
 
@@ -225,7 +235,7 @@ SECURITY_STATUS PrepareDelete(Request& request, const SecHandle* context) {
   executive::Strand* strand = &object->strand();
   Reference<Object> keep_alive = KeepAlive(object);
   request.EmplacePayload<ContextCall>(std::move(object));
-  request.Prepare(Lane::kRecord, &RunDelete, strand, std::move(keep_alive));
+  request.Prepare(Lane::kRecord, &Guarded<RunDelete>, strand, std::move(keep_alive));
   return SEC_E_OK;
 }
 
@@ -233,7 +243,7 @@ SECURITY_STATUS PrepareFreeCredentials(Request& request, const SecHandle* creden
   Reference<CredentialObject> object = CloseCredential(credential);
   if (!object) return SEC_E_INVALID_HANDLE;
   request.EmplacePayload<CredentialCall>(std::move(object));
-  request.Prepare(Lane::kRecord, &RunFreeCredentials, nullptr, {});
+  request.Prepare(Lane::kRecord, &Guarded<RunFreeCredentials>, nullptr, {});
   return SEC_E_OK;
 }
 
@@ -246,7 +256,7 @@ SECURITY_STATUS PrepareEncrypt(Request& request, const SecHandle* context, ULONG
   Reference<Object> keep_alive = KeepAlive(object);
   request.EmplacePayload<RecordCall>(
       RecordCall{std::move(object), message, sequence, qop, nullptr});
-  request.Prepare(Lane::kRecord, &RunEncrypt, strand, std::move(keep_alive));
+  request.Prepare(Lane::kRecord, &Guarded<RunEncrypt>, strand, std::move(keep_alive));
   return SEC_E_OK;
 }
 
@@ -258,7 +268,7 @@ SECURITY_STATUS PrepareDecrypt(Request& request, const SecHandle* context, PSecB
   executive::Strand* strand = &object->strand();
   Reference<Object> keep_alive = KeepAlive(object);
   request.EmplacePayload<RecordCall>(RecordCall{std::move(object), message, sequence, 0, qop});
-  request.Prepare(Lane::kRecord, &RunDecrypt, strand, std::move(keep_alive));
+  request.Prepare(Lane::kRecord, &Guarded<RunDecrypt>, strand, std::move(keep_alive));
   return SEC_E_OK;
 }
 
@@ -269,7 +279,7 @@ SECURITY_STATUS PrepareControl(Request& request, const SecHandle* context, Contr
   executive::Strand* strand = &object->strand();
   Reference<Object> keep_alive = KeepAlive(object);
   request.EmplacePayload<ControlCall>(ControlCall{std::move(object), token, kind});
-  request.Prepare(Lane::kRecord, &RunControl, strand, std::move(keep_alive));
+  request.Prepare(Lane::kRecord, &Guarded<RunControl>, strand, std::move(keep_alive));
   return SEC_E_OK;
 }
 

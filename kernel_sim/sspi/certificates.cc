@@ -1,6 +1,6 @@
 #include "kernel_sim/sspi/certificates.h"
 
-#include <atomic>
+#include <memory>
 #include <new>
 #include <string>
 #include <unordered_map>
@@ -36,31 +36,34 @@ SECURITY_STATUS Publish(Result<tls::Certificate::Ptr> certificate, const std::st
     return certificate.status().category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
                                                                   : SEC_E_UNKNOWN_CREDENTIALS;
   }
-  auto* owned = new OwnedContext();
+  auto owned = std::make_unique<OwnedContext>();
   owned->certificate = std::move(*certificate);
   const auto leaf = owned->certificate->leaf();
   owned->context.dwCertEncodingType = X509_ASN_ENCODING;
   // The structure has no const; the bytes are shared and nobody may write them.
   owned->context.pbCertEncoded = const_cast<BYTE*>(leaf.data());
   owned->context.cbCertEncoded = static_cast<DWORD>(leaf.size());
-  {
-    Registry& registry = TheRegistry();
-    MutexLock lock(registry.mutex);
-    registry.live.emplace(&owned->context, owned);
-  }
-  *out = &owned->context;
+  Registry& registry = TheRegistry();
+  MutexLock lock(registry.mutex);
+  registry.live.emplace(&owned->context, owned.get());
+  *out = &owned.release()->context;
   return SEC_E_OK;
 }
 
 // `make(message)` answers the certificate; nothing may be thrown through the C API.
 template <typename Make>
-SECURITY_STATUS MakeContext(PCCERT_CONTEXT* out, Make make) {
-  if (out == nullptr) return SEC_E_INVALID_PARAMETER;
+SECURITY_STATUS MakeContext(bool valid, PCCERT_CONTEXT* out, Make make) {
+  if (out != nullptr) *out = nullptr;
+  if (!valid || out == nullptr) {
+    SetLastErrorText("a parameter is NULL or out of range");
+    return SEC_E_INVALID_PARAMETER;
+  }
   try {
     std::string message;
     Result<tls::Certificate::Ptr> certificate = make(&message);
     return Publish(std::move(certificate), message, out);
   } catch (const std::bad_alloc&) {
+    SetLastErrorText("out of memory");
     return SEC_E_INSUFFICIENT_MEMORY;
   }
 }
@@ -83,26 +86,23 @@ extern "C" {
 
 SECURITY_STATUS KtlsimLoadCertificate(const char* cert_pem_file, const char* key_pem_file,
                                       PCCERT_CONTEXT* out) {
-  if (cert_pem_file == nullptr || key_pem_file == nullptr) return SEC_E_INVALID_PARAMETER;
-  return MakeContext(out, [&](std::string* message) {
+  const bool valid = cert_pem_file != nullptr && key_pem_file != nullptr;
+  return MakeContext(valid, out, [&](std::string* message) {
     return tls::Certificate::FromPemFiles(cert_pem_file, key_pem_file, message);
   });
 }
 
 SECURITY_STATUS KtlsimLoadCertificatePem(const char* cert_pem, const char* key_pem,
                                          PCCERT_CONTEXT* out) {
-  if (cert_pem == nullptr || key_pem == nullptr) return SEC_E_INVALID_PARAMETER;
   return MakeContext(
-      out, [&](std::string*) { return tls::Certificate::FromPem(cert_pem, key_pem); });
+      cert_pem != nullptr && key_pem != nullptr, out, [&](std::string*) { return tls::Certificate::FromPem(cert_pem, key_pem); });
 }
 
 SECURITY_STATUS KtlsimCreateSelfSignedCertificate(const char* subject_name, ULONG key_type,
                                                   PCCERT_CONTEXT* out) {
-  if (subject_name == nullptr ||
-      (key_type != KTLSIM_KEY_ECDSA_P256 && key_type != KTLSIM_KEY_RSA_2048)) {
-    return SEC_E_INVALID_PARAMETER;
-  }
-  return MakeContext(out, [&](std::string*) {
+  const bool valid = subject_name != nullptr &&
+                     (key_type == KTLSIM_KEY_ECDSA_P256 || key_type == KTLSIM_KEY_RSA_2048);
+  return MakeContext(valid, out, [&](std::string*) {
     return tls::Certificate::SelfSigned(
         subject_name,
         key_type == KTLSIM_KEY_RSA_2048 ? tls::KeyType::kRsa2048 : tls::KeyType::kEcdsaP256);

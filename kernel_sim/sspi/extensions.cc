@@ -3,7 +3,7 @@
 #include <ktlsim/processor.h>
 #include <ktlsim/sspi_ext.h>
 
-#include <cstring>
+#include <new>
 #include <sstream>
 #include <string>
 
@@ -69,11 +69,13 @@ extern "C" {
 
 SECURITY_STATUS KtlsimStart(const KtlsimOptions* options) {
   executive::ExecutiveOptions translated;
-  if (options != nullptr) {
-    const SECURITY_STATUS status = Translate(*options, &translated);
-    if (status != SEC_E_OK) return status;
+  try {
+    const SECURITY_STATUS status =
+        options != nullptr ? Translate(*options, &translated) : SEC_E_OK;
+    return status == SEC_E_OK ? Runtime::Instance().Start(translated) : status;
+  } catch (const std::bad_alloc&) {
+    return SEC_E_INSUFFICIENT_MEMORY;
   }
-  return Runtime::Instance().Start(translated);
 }
 
 SECURITY_STATUS KtlsimStop(void) { return Runtime::Instance().Stop(); }

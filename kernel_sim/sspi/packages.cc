@@ -4,6 +4,8 @@
 #include <sspi.h>
 
 #include <cstring>
+#include <new>
+#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -79,9 +81,10 @@ SECURITY_STATUS Enumerate(KtlsimUlongOut count, Info** out) {
   return SEC_E_OK;
 }
 
-template <typename Info>
-SECURITY_STATUS Find(const std::string& name, Info** out) {
+template <typename Info, typename String>
+SECURITY_STATUS Find(String wanted, Info** out) try {
   if (out == nullptr) return SEC_E_INVALID_PARAMETER;
+  const std::string name = ToUtf8(wanted);
   for (const PackageEntry& entry : kEntries) {
     if (entry.name.size() != name.size() ||
         strncasecmp(entry.name.data(), name.data(), name.size()) != 0) {
@@ -91,6 +94,8 @@ SECURITY_STATUS Find(const std::string& name, Info** out) {
     return *out != nullptr ? SEC_E_OK : SEC_E_INSUFFICIENT_MEMORY;
   }
   return SEC_E_SECPKG_NOT_FOUND;
+} catch (const std::bad_alloc&) {
+  return SEC_E_INSUFFICIENT_MEMORY;
 }
 
 }  // namespace
@@ -107,10 +112,10 @@ SECURITY_STATUS EnumerateSecurityPackagesW(KtlsimUlongOut pcPackages, PSecPkgInf
   return Enumerate(pcPackages, ppPackageInfo);
 }
 SECURITY_STATUS QuerySecurityPackageInfoA(LPSTR pszPackageName, PSecPkgInfoA* ppPackageInfo) {
-  return Find(ToUtf8(static_cast<const char*>(pszPackageName)), ppPackageInfo);
+  return Find<SecPkgInfoA, const char*>(pszPackageName, ppPackageInfo);
 }
 SECURITY_STATUS QuerySecurityPackageInfoW(LPWSTR pszPackageName, PSecPkgInfoW* ppPackageInfo) {
-  return Find(ToUtf8(static_cast<const SEC_WCHAR*>(pszPackageName)), ppPackageInfo);
+  return Find<SecPkgInfoW, const SEC_WCHAR*>(pszPackageName, ppPackageInfo);
 }
 
 }  // extern "C"

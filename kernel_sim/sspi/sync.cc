@@ -51,21 +51,30 @@ SECURITY_STATUS RunAndWait(Executive& executive, Prepare prepare) {
   return status;
 }
 
-SECURITY_STATUS LegNow(LegParameters parameters) {
+template <typename String>
+SECURITY_STATUS LegNow(LegParameters parameters, String target_name) {
   if (!AtPassiveLevel()) return SEC_E_UNSUPPORTED_FUNCTION;
   SECURITY_STATUS failure = SEC_E_OK;
   Executive* executive = Runtime::Instance().Executive(&failure);
   if (executive == nullptr) return failure;
   return RunAndWait(*executive, [&](Request& request) {
+    parameters.target_name = ToUtf8(target_name);
     return PrepareLeg(request, std::move(parameters));
   });
 }
 
-SECURITY_STATUS Acquire(AcquireParameters parameters) {
+template <typename String>
+SECURITY_STATUS Acquire(String principal, String package, AcquireParameters parameters) {
   if (!AtPassiveLevel()) return SEC_E_UNSUPPORTED_FUNCTION;
   SECURITY_STATUS failure = SEC_E_OK;
   if (Runtime::Instance().Executive(&failure) == nullptr) return failure;
-  return AcquireNow(parameters);
+  try {
+    parameters.principal = ToUtf8(principal);
+    parameters.package = ToUtf8(package);
+    return AcquireNow(parameters);
+  } catch (const std::bad_alloc&) {
+    return SEC_E_INSUFFICIENT_MEMORY;
+  }
 }
 
 SECURITY_STATUS Control(PCtxtHandle context, ControlKind kind, PSecBufferDesc token) {
@@ -92,18 +101,16 @@ SECURITY_STATUS AcquireCredentialsHandleA(LPSTR pszPrincipal, LPSTR pszPackage,
                                           ULONG fCredentialUse, void*, void* pAuthData,
                                           SEC_GET_KEY_FN, void*, PCredHandle phCredential,
                                           PTimeStamp ptsExpiry) {
-  return Acquire({ToUtf8(static_cast<const char*>(pszPrincipal)),
-                  ToUtf8(static_cast<const char*>(pszPackage)), fCredentialUse, pAuthData,
-                  phCredential, ptsExpiry});
+  return Acquire<const char*>(pszPrincipal, pszPackage,
+                            {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry});
 }
 
 SECURITY_STATUS AcquireCredentialsHandleW(LPWSTR pszPrincipal, LPWSTR pszPackage,
                                           ULONG fCredentialUse, void*, void* pAuthData,
                                           SEC_GET_KEY_FN, void*, PCredHandle phCredential,
                                           PTimeStamp ptsExpiry) {
-  return Acquire({ToUtf8(static_cast<const SEC_WCHAR*>(pszPrincipal)),
-                  ToUtf8(static_cast<const SEC_WCHAR*>(pszPackage)), fCredentialUse, pAuthData,
-                  phCredential, ptsExpiry});
+  return Acquire<const SEC_WCHAR*>(pszPrincipal, pszPackage,
+                            {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry});
 }
 
 SECURITY_STATUS FreeCredentialsHandle(PCredHandle phCredential) {
@@ -116,9 +123,9 @@ SECURITY_STATUS InitializeSecurityContextA(PCredHandle phCredential, PCtxtHandle
                                            PSecBufferDesc pInput, ULONG, PCtxtHandle phNewContext,
                                            PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
                                            PTimeStamp ptsExpiry) {
-  return LegNow({Direction::kOutbound, phCredential, phContext,
-                 ToUtf8(static_cast<const char*>(pszTargetName)), fContextReq, pInput, phNewContext,
-                 pOutput, pfContextAttr, ptsExpiry});
+  return LegNow<const char*>({Direction::kOutbound, phCredential, phContext, {}, fContextReq, pInput,
+                              phNewContext, pOutput, pfContextAttr, ptsExpiry},
+                             pszTargetName);
 }
 
 SECURITY_STATUS InitializeSecurityContextW(PCredHandle phCredential, PCtxtHandle phContext,
@@ -126,17 +133,18 @@ SECURITY_STATUS InitializeSecurityContextW(PCredHandle phCredential, PCtxtHandle
                                            PSecBufferDesc pInput, ULONG, PCtxtHandle phNewContext,
                                            PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
                                            PTimeStamp ptsExpiry) {
-  return LegNow({Direction::kOutbound, phCredential, phContext,
-                 ToUtf8(static_cast<const SEC_WCHAR*>(pszTargetName)), fContextReq, pInput,
-                 phNewContext, pOutput, pfContextAttr, ptsExpiry});
+  return LegNow<const SEC_WCHAR*>({Direction::kOutbound, phCredential, phContext, {}, fContextReq,
+                                   pInput, phNewContext, pOutput, pfContextAttr, ptsExpiry},
+                                  pszTargetName);
 }
 
 SECURITY_STATUS AcceptSecurityContext(PCredHandle phCredential, PCtxtHandle phContext,
                                       PSecBufferDesc pInput, ULONG fContextReq, ULONG,
                                       PCtxtHandle phNewContext, PSecBufferDesc pOutput,
                                       KtlsimUlongOut pfContextAttr, PTimeStamp ptsExpiry) {
-  return LegNow({Direction::kInbound, phCredential, phContext, std::string(), fContextReq, pInput,
-                 phNewContext, pOutput, pfContextAttr, ptsExpiry});
+  return LegNow<const char*>({Direction::kInbound, phCredential, phContext, {}, fContextReq, pInput,
+                              phNewContext, pOutput, pfContextAttr, ptsExpiry},
+                             nullptr);
 }
 
 SECURITY_STATUS DeleteSecurityContext(PCtxtHandle phContext) {

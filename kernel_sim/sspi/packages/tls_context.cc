@@ -314,26 +314,43 @@ bool TlsContext::PlaceToken(const LegArguments& arguments, LegResult* result) {
   return true;
 }
 
+// The two bytes of SECBUFFER_ALERT; a length of 0 says that there is none.
+void TlsContext::PlaceAlert(const LegArguments& arguments, const std::optional<tls::Alert>& alert,
+                            LegResult* result) {
+  SecBuffer* buffer = FindBuffer(arguments.output, SECBUFFER_ALERT);
+  if (buffer == nullptr) return;
+  const ULONG room = buffer->cbBuffer;
+  buffer->cbBuffer = 0;
+  if (!alert) return;
+  if ((arguments.flags & ISC_REQ_ALLOCATE_MEMORY) != 0 || buffer->pvBuffer == nullptr) {
+    buffer->pvBuffer = AllocateContextBuffer(2);
+    if (buffer->pvBuffer == nullptr) return;
+    result->attributes |= ISC_RET_ALLOCATED_MEMORY;
+  } else if (room < 2) {
+    return;
+  }
+  auto* bytes = static_cast<unsigned char*>(buffer->pvBuffer);
+  bytes[0] = static_cast<unsigned char>(alert->level);
+  bytes[1] = static_cast<unsigned char>(alert->description);
+  buffer->cbBuffer = 2;
+}
+
 LegResult TlsContext::Deliver(const LegArguments& arguments, std::span<std::byte> input,
                               const Step& step) {
   LegResult result;
   result.status = step.status;
   if (step.status == SEC_E_INCOMPLETE_MESSAGE) return Incomplete(arguments, 0);
   const bool failed = step.status < 0;
-  if (!PlaceToken(arguments, &result) && !failed) {
-    waiting_ = WaitingStep{step, input.size(), HashOf(input)};
-    result.status = SEC_E_BUFFER_TOO_SMALL;
-    return result;
-  }
-  if (SecBuffer* alert = FindBuffer(arguments.output, SECBUFFER_ALERT)) {
-    const bool tells = failed && step.alert && alert->pvBuffer != nullptr && alert->cbBuffer >= 2;
-    if (tells) {
-      auto* bytes = static_cast<unsigned char*>(alert->pvBuffer);
-      bytes[0] = static_cast<unsigned char>(step.alert->level);
-      bytes[1] = static_cast<unsigned char>(step.alert->description);
+  if (!PlaceToken(arguments, &result)) {
+    if (!failed) {
+      waiting_ = WaitingStep{step, input.size(), HashOf(input)};
+      result.status = SEC_E_BUFFER_TOO_SMALL;
+      return result;
     }
-    alert->cbBuffer = tells ? 2 : 0;
+    // An alert that does not fit is lost: nothing may look like a token.
+    if (SecBuffer* token = FindBuffer(arguments.output, SECBUFFER_TOKEN)) token->cbBuffer = 0;
   }
+  PlaceAlert(arguments, failed ? step.alert : std::nullopt, &result);
   if (!failed && step.consumed < input.size()) {
     if (SecBuffer* empty = FindBuffer(arguments.input, SECBUFFER_EMPTY)) {
       SetBuffer(*empty, SECBUFFER_EXTRA, input.subspan(step.consumed));

@@ -71,6 +71,8 @@ class TlsContext final : public PackageContext {
   Step HandOutControl();
   LegResult Deliver(const LegArguments& arguments, std::span<std::byte> input, const Step& step);
   bool PlaceToken(const LegArguments& arguments, LegResult* result);
+  void PlaceAlert(const LegArguments& arguments, const std::optional<tls::Alert>& alert,
+                  LegResult* result);
   SECURITY_STATUS TakeOver();
   ULONG ResultAttributes(const LegArguments& arguments) const;
   void QueueAlert(tls::Alert alert);

@@ -72,7 +72,7 @@ struct Pair {
     const std::uint8_t header[5] = {23, 3, 3, static_cast<std::uint8_t>(length >> 8),
                                     static_cast<std::uint8_t>(length)};
     std::memcpy(record.data(), header, 5);
-    std::memcpy(record.data() + 5, inner.data(), inner.size());
+    std::ranges::copy(std::as_bytes(std::span(inner)), record.begin() + 5);
     EXPECT_TRUE(protection.aead().Seal(protection.ImplicitNonce(), header,
                                        std::span(record).subspan(5, inner.size()), {},
                                        std::span(record).last<16>()));

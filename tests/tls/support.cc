@@ -94,7 +94,7 @@ void OurSide::Write(const std::string& text) {
     Buffer header(writer.header_bytes());
     Buffer data(part);
     Buffer trailer(writer.trailer_bytes());
-    std::memcpy(data.data(), text.data() + at, part);
+    std::ranges::copy(std::as_bytes(std::span(text).subspan(at, part)), data.begin());
     const SealResult sealed = writer.Seal(ContentType::kApplicationData, header, data, trailer);
     ASSERT_EQ(sealed.outcome, SealOutcome::kSealed);
     for (const Buffer* piece : {&header, &data, &trailer}) {

@@ -1,0 +1,22 @@
+// What main puts together: each subcommand adds itself and runs when it was chosen.
+#pragma once
+
+#include <functional>
+
+namespace CLI {
+class App;
+}  // namespace CLI
+
+namespace ktlsim::command {
+
+// Exit codes.
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailed = 1;  // it ran, and its own checks failed
+inline constexpr int kExitUsage = 2;   // it could not start as asked
+
+// Adds the subcommand and answers what runs it, to be called after parsing. The result is the exit
+// code.
+std::function<int()> AddRunCommand(CLI::App& app);
+std::function<int()> AddServeCommand(CLI::App& app);
+
+}  // namespace ktlsim::command

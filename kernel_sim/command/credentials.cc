@@ -1,0 +1,195 @@
+#include "kernel_sim/command/credentials.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+
+#include "kernel_sim/transport/end_reason.h"
+
+namespace ktlsim::command {
+namespace {
+
+std::string Failure(const char* what, SECURITY_STATUS status) {
+  return fmt::format("{}: {} ({:#010x})", what, transport::StatusName(status),
+                     static_cast<std::uint32_t>(status));
+}
+
+DWORD DisabledProtocols(TlsVersions versions) {
+  switch (versions) {
+    case TlsVersions::k12:
+      return SP_PROT_TLS1_3;
+    case TlsVersions::k13:
+      return SP_PROT_TLS1_2;
+    case TlsVersions::k12And13:
+      break;
+  }
+  return 0;
+}
+
+// The attribute for trust anchors names a file. This one lives in memory only.
+class MemoryFile {
+ public:
+  explicit MemoryFile(const std::string& content)
+      : descriptor_(memfd_create("ktlsim-trust", MFD_CLOEXEC)) {
+    if (descriptor_ < 0) return;
+    const ssize_t written = write(descriptor_, content.data(), content.size());
+    whole_ = written == static_cast<ssize_t>(content.size());
+  }
+  ~MemoryFile() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+
+  bool ok() const { return whole_; }
+  std::string path() const { return fmt::format("/proc/self/fd/{}", descriptor_); }
+
+ private:
+  int descriptor_;
+  bool whole_ = false;
+};
+
+bool IsNull(const CredHandle& handle) { return handle.dwLower == 0 && handle.dwUpper == 0; }
+
+CredHandle NullHandle() {
+  CredHandle handle{};
+  return handle;
+}
+
+}  // namespace
+
+Certificate::Certificate(Certificate&& other) noexcept
+    : context_(std::exchange(other.context_, nullptr)) {}
+
+Certificate& Certificate::operator=(Certificate&& other) noexcept {
+  std::swap(context_, other.context_);
+  return *this;
+}
+
+Certificate::~Certificate() { CertFreeCertificateContext(context_); }
+
+std::string Certificate::Pem() const {
+  if (context_ == nullptr) return {};
+  std::string base64(4 * ((context_->cbCertEncoded + 2) / 3) + 1, '\0');
+  const int length =
+      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(base64.data()), context_->pbCertEncoded,
+                      static_cast<int>(context_->cbCertEncoded));
+  base64.resize(static_cast<std::size_t>(length));
+  std::string pem = "-----BEGIN CERTIFICATE-----\n";
+  for (std::size_t at = 0; at < base64.size(); at += 64) pem += base64.substr(at, 64) + "\n";
+  return pem + "-----END CERTIFICATE-----\n";
+}
+
+Credential::Credential() : handle_(NullHandle()) {}
+
+Credential::Credential(Credential&& other) noexcept
+    : handle_(std::exchange(other.handle_, NullHandle())) {}
+
+Credential& Credential::operator=(Credential&& other) noexcept {
+  std::swap(handle_, other.handle_);
+  return *this;
+}
+
+Credential::~Credential() {
+  if (!IsNull(handle_)) static_cast<void>(FreeCredentialsHandle(&handle_));
+}
+
+// Acquires a handle and sets its attributes; the first failure is kept in words.
+class CredentialMaker {
+ public:
+  CredentialMaker(ULONG use, TlsVersions versions, DWORD flags, PCCERT_CONTEXT certificate) {
+    TLS_PARAMETERS parameters{};
+    parameters.grbitDisabledProtocols = DisabledProtocols(versions);
+    SCH_CREDENTIALS auth{};
+    auth.dwVersion = SCH_CREDENTIALS_VERSION;
+    auth.dwFlags = flags;
+    auth.cCreds = certificate != nullptr ? 1 : 0;
+    auth.paCred = certificate != nullptr ? &certificate : nullptr;
+    auth.cTlsParameters = 1;
+    auth.pTlsParameters = &parameters;
+    char package[] = UNISP_NAME_A;
+    CredHandle handle{};
+    Note("AcquireCredentialsHandle",
+         AcquireCredentialsHandleA(nullptr, package, use, nullptr, &auth, nullptr, nullptr, &handle,
+                                   nullptr));
+    if (error_.empty()) credential_.handle_ = handle;
+  }
+
+  template <typename Attribute>
+  void Set(const char* what, ULONG number, Attribute value) {
+    if (!error_.empty()) return;
+    Note(what, SetCredentialsAttributesA(&credential_.handle_, number, &value, sizeof(Attribute)));
+  }
+
+  void SetSuites(const std::string& suites) {
+    if (suites.empty()) return;
+    Set("cipher suites", KTLSIM_ATTR_CIPHER_SUITES, KtlsimCred_CipherSuites{suites.c_str()});
+  }
+
+  std::optional<Credential> Take(std::string* error) {
+    if (error_.empty()) return std::move(credential_);
+    *error = error_;
+    return {};
+  }
+
+ private:
+  void Note(const char* what, SECURITY_STATUS status) {
+    if (status != SEC_E_OK) error_ = Failure(what, status);
+  }
+
+  Credential credential_;
+  std::string error_;
+};
+
+std::optional<Certificate> LoadCertificate(const std::string& cert_file,
+                                           const std::string& key_file, std::string* error) {
+  PCCERT_CONTEXT context = nullptr;
+  if (KtlsimLoadCertificate(cert_file.c_str(), key_file.c_str(), &context) == SEC_E_OK) {
+    return Certificate(context);
+  }
+  *error = KtlsimLastErrorText();
+  return {};
+}
+
+std::optional<Certificate> CreateSelfSigned(const std::string& name, ULONG key_type,
+                                            std::string* error) {
+  PCCERT_CONTEXT context = nullptr;
+  const SECURITY_STATUS status =
+      KtlsimCreateSelfSignedCertificate(name.c_str(), key_type, &context);
+  if (status == SEC_E_OK) return Certificate(context);
+  *error = Failure("the certificate cannot be made", status);
+  return {};
+}
+
+std::optional<Credential> MakeServerCredential(const Certificate& certificate,
+                                               const ServerCredentialOptions& options,
+                                               std::string* error) {
+  CredentialMaker maker(SECPKG_CRED_INBOUND, options.versions, 0, certificate.get());
+  if (options.tickets) {
+    maker.Set("tickets", KTLSIM_ATTR_TICKETS, KtlsimCred_Tickets{*options.tickets});
+  }
+  maker.SetSuites(options.cipher_suites);
+  return maker.Take(error);
+}
+
+std::optional<Credential> MakeClientCredential(const ClientCredentialOptions& options,
+                                               std::string* error) {
+  DWORD flags = SCH_CRED_NO_DEFAULT_CREDS | SCH_CRED_AUTO_CRED_VALIDATION;
+  if (!options.resumption) flags |= SCH_CRED_DISABLE_RECONNECTS;
+  const MemoryFile trust(options.trust_pem);
+  if (!trust.ok()) {
+    *error = "no memory file for the trusted certificate";
+    return {};
+  }
+  CredentialMaker maker(SECPKG_CRED_OUTBOUND, options.versions, flags, nullptr);
+  const std::string path = trust.path();
+  maker.Set("trust", KTLSIM_ATTR_TRUST, KtlsimCred_Trust{path.c_str()});
+  maker.SetSuites(options.cipher_suites);
+  return maker.Take(error);
+}
+
+}  // namespace ktlsim::command

@@ -1,0 +1,20 @@
+// What a figure was measured on.
+#pragma once
+
+#include <string>
+
+namespace ktlsim::command {
+
+struct Machine {
+  unsigned cores = 0;  // that this process may use
+  std::string cpu;
+  std::string kernel;
+  std::string openssl;
+  std::string build_type;
+  std::string sanitizers;
+  bool optimized = false;  // figures mean something
+};
+
+Machine DescribeMachine();
+
+}  // namespace ktlsim::command

@@ -1,0 +1,375 @@
+// `ktlsim run`: server path and client path in one process, over loopback, on disjoint processors.
+
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "kernel_sim/base/clock.h"
+#include "kernel_sim/command/command.h"
+#include "kernel_sim/command/credentials.h"
+#include "kernel_sim/command/driver.h"
+#include "kernel_sim/command/load_handlers.h"
+#include "kernel_sim/command/machine.h"
+#include "kernel_sim/command/run_report.h"
+#include "kernel_sim/command/startup.h"
+#include "kernel_sim/serve/http_responder.h"
+#include "kernel_sim/transport/server_path.h"
+#include "ktlsim/processor.h"
+
+namespace ktlsim::command {
+namespace {
+
+constexpr const char* kServerName = "localhost";
+constexpr std::uint64_t kBulkBytes = 16 * 1024 * 1024;
+constexpr std::uint64_t kEndLimitNs = 10 * kNsPerSecond;
+
+struct RunOptions {
+  double seconds = 5;
+  unsigned connections = 64;
+  unsigned processors = 0;
+  std::string placement = "inline";
+  std::string tls;  // empty: both
+  std::uint64_t respond_bytes = 1024;
+  std::string json;
+
+  // A core can only make so many handshakes at once; more in flight is only more waiting.
+  unsigned handshakes_in_flight() const { return std::max(1U, connections / 4); }
+  unsigned bulk_connections() const { return std::max(1U, connections / 16); }
+};
+
+// One line that is written over on a terminal; a line per phase elsewhere.
+class Progress {
+ public:
+  Progress() : terminal_(isatty(STDERR_FILENO) != 0) {}
+
+  void Begin(const std::string& operation, double seconds) {
+    if (!terminal_) fmt::print(stderr, "{}, {:.3g} s ...\n", operation, seconds);
+  }
+  void Update(const std::string& operation, std::uint64_t done, double left_s) {
+    if (terminal_)
+      fmt::print(stderr, "\r\033[K{}: {} done, {:.0f} s left", operation, done, left_s);
+  }
+  void End() {
+    if (terminal_) fmt::print(stderr, "\r\033[K");
+  }
+
+ private:
+  const bool terminal_;
+};
+
+// The two server paths, the client path and what they use. Made in order, ended in reverse.
+class Testbed {
+ public:
+  // Empty: it runs. Else why not.
+  std::string Start(const RunOptions& options);
+  // Afterwards only Certificates are left.
+  void Stop();
+
+  std::optional<Credential> ClientCredential(TlsVersions versions, bool resumption,
+                                             std::string* error) const {
+    ClientCredentialOptions options;
+    options.versions = versions;
+    options.resumption = resumption;
+    options.trust_pem = certificate_.Pem();
+    return MakeClientCredential(options, error);
+  }
+
+  transport::ClientPath& client() { return client_; }
+  const io::Address& handshake_address() const { return handshake_address_; }
+  const io::Address& http_address() const { return http_address_; }
+
+ private:
+  std::string StartServer(transport::ServerPath& path, transport::HandlerFactory factory,
+                          io::Address* bound);
+
+  Certificate certificate_;
+  std::optional<Credential> server_credential_;
+  serve::HttpOptions http_;
+  CloseWhenEstablished closer_;
+  transport::ServerPath handshake_server_;
+  transport::ServerPath http_server_;
+  transport::ClientPath client_;
+  io::Address handshake_address_;
+  io::Address http_address_;
+};
+
+std::string Testbed::Start(const RunOptions& options) {
+  std::string error;
+  std::optional<Certificate> certificate =
+      CreateSelfSigned(kServerName, KTLSIM_KEY_ECDSA_P256, &error);
+  if (!certificate) return error;
+  certificate_ = std::move(*certificate);
+  server_credential_ = MakeServerCredential(certificate_, {}, &error);
+  if (!server_credential_) return error;
+  http_.respond_bytes = options.respond_bytes;
+  error = StartServer(
+      handshake_server_, [this](transport::Connection&) { return &closer_; }, &handshake_address_);
+  if (!error.empty()) return error;
+  error = StartServer(
+      http_server_, [this](transport::Connection&) { return serve::MakeHttpResponder(http_); },
+      &http_address_);
+  if (!error.empty()) return error;
+  const Status status = client_.Start({.role = "client"});
+  return status.ok() ? "" : "the client path: " + status.ToString();
+}
+
+std::string Testbed::StartServer(transport::ServerPath& path, transport::HandlerFactory factory,
+                                 io::Address* bound) {
+  transport::ServerOptions options;
+  options.tls.credential = server_credential_->handle();
+  options.role = "server";
+  const Result<io::Address> address = path.Start(std::move(options), std::move(factory));
+  if (!address.ok()) return "the server path: " + address.status().ToString();
+  *bound = address.value();
+  return {};
+}
+
+void Testbed::Stop() {
+  client_.Stop();
+  http_server_.Stop();
+  handshake_server_.Stop();
+  server_credential_.reset();
+}
+
+struct PhaseSpec {
+  std::string operation;
+  LoadKind kind = LoadKind::kFullHandshake;
+  TlsVersions versions = TlsVersions::k13;
+  bool bulk = false;
+};
+
+// A phase with the credentials and profiles of its connections. Kept until everything has stopped.
+struct Phase {
+  std::vector<Credential> credentials;
+  std::vector<std::unique_ptr<transport::TlsProfile>> profiles;
+  std::unique_ptr<LoadPhase> load;
+};
+
+class Runner {
+ public:
+  explicit Runner(const RunOptions& options) : options_(options) {}
+
+  // Empty on success, else what stopped it.
+  std::string Run(RunReport* report);
+
+ private:
+  std::vector<PhaseSpec> Specs() const;
+  std::string Prepare(const PhaseSpec& spec, Phase* phase);
+  std::string AddProfile(const PhaseSpec& spec, Phase* phase);
+  RunRow Measure(const PhaseSpec& spec, LoadPhase& load);
+  void Watch(const PhaseSpec& spec, const LoadPhase& load, double seconds);
+
+  const RunOptions& options_;
+  Progress progress_;
+  Testbed testbed_;
+  std::vector<Phase> phases_;
+};
+
+std::vector<PhaseSpec> Runner::Specs() const {
+  std::vector<PhaseSpec> specs;
+  for (const char* version : {"1.3", "1.2"}) {
+    if (!options_.tls.empty() && options_.tls != version) continue;
+    const TlsVersions versions =
+        std::string(version) == "1.3" ? TlsVersions::k13 : TlsVersions::k12;
+    specs.push_back(
+        {fmt::format("full handshake {}", version), LoadKind::kFullHandshake, versions});
+    specs.push_back(
+        {fmt::format("resumed handshake {}", version), LoadKind::kResumedHandshake, versions});
+  }
+  const bool only_12 = options_.tls == "1.2";
+  const TlsVersions versions = only_12 ? TlsVersions::k12 : TlsVersions::k13;
+  const char* const version = only_12 ? "1.2" : "1.3";
+  specs.push_back({fmt::format("request {}, {} B", version, options_.respond_bytes),
+                   LoadKind::kExchange, versions});
+  specs.push_back(
+      {fmt::format("bulk {}, 16 MiB each", version), LoadKind::kExchange, versions, true});
+  return specs;
+}
+
+std::string Runner::AddProfile(const PhaseSpec& spec, Phase* phase) {
+  std::string error;
+  auto credential =
+      testbed_.ClientCredential(spec.versions, spec.kind == LoadKind::kResumedHandshake, &error);
+  if (!credential) return error;
+  transport::TlsOptions tls;
+  tls.credential = credential->handle();
+  tls.target_name = kServerName;
+  auto profile = transport::TlsProfile::Create(transport::TlsProfile::Side::kClient, tls);
+  if (!profile.ok()) return profile.status().ToString();
+  phase->credentials.push_back(std::move(*credential));
+  phase->profiles.push_back(std::make_unique<transport::TlsProfile>(std::move(*profile)));
+  return {};
+}
+
+std::string Runner::Prepare(const PhaseSpec& spec, Phase* phase) {
+  LoadPlan plan;
+  plan.kind = spec.kind;
+  const bool exchange = spec.kind == LoadKind::kExchange;
+  plan.peer = exchange ? testbed_.http_address() : testbed_.handshake_address();
+  plan.slots = !exchange   ? options_.handshakes_in_flight()
+               : spec.bulk ? options_.bulk_connections()
+                           : options_.connections;
+  plan.request = fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n",
+                             spec.bulk ? fmt::format("/bytes/{}", kBulkBytes) : "/", kServerName);
+  const unsigned profiles = spec.kind == LoadKind::kResumedHandshake ? plan.slots : 1;
+  for (unsigned i = 0; i < profiles; ++i) {
+    const std::string error = AddProfile(spec, phase);
+    if (!error.empty()) return error;
+    plan.profiles.push_back(phase->profiles.back().get());
+  }
+  phase->load = std::make_unique<LoadPhase>(testbed_.client(), std::move(plan));
+  return {};
+}
+
+void Runner::Watch(const PhaseSpec& spec, const LoadPhase& load, double seconds) {
+  const std::uint64_t end = MonotonicClock::Now() +
+                            static_cast<std::uint64_t>(seconds * static_cast<double>(kNsPerSecond));
+  for (std::uint64_t now = MonotonicClock::Now(); now < end; now = MonotonicClock::Now()) {
+    std::this_thread::sleep_for(std::chrono::nanoseconds(std::min(end - now, kNsPerSecond / 4)));
+    progress_.Update(spec.operation, load.operations(),
+                     static_cast<double>(end - std::min(end, MonotonicClock::Now())) / 1e9);
+  }
+}
+
+RunRow Runner::Measure(const PhaseSpec& spec, LoadPhase& load) {
+  progress_.Begin(spec.operation, options_.seconds);
+  load.Start();
+  Watch(spec, load, std::min(0.5, options_.seconds / 5));
+  const std::uint64_t cpu_before = KtlsimProcessorCpuNs("server");
+  const std::uint64_t begin = MonotonicClock::Now();
+  load.BeginMeasuring();
+  Watch(spec, load, options_.seconds);
+  load.EndMeasuring();
+  RunRow row;
+  row.seconds = static_cast<double>(MonotonicClock::Now() - begin) / 1e9;
+  row.server_cpu_ns = KtlsimProcessorCpuNs("server") - cpu_before;
+  load.End(kEndLimitNs);
+  progress_.End();
+  row.operation = spec.operation;
+  row.bulk = spec.bulk;
+  row.operations = load.operations();
+  row.bytes = load.bytes();
+  row.latency = load.latency();
+  row.errors = load.errors();
+  row.error_texts = load.error_texts();
+  if (row.operations == 0 && row.errors == 0) {
+    row.errors = 1;
+    row.error_texts.push_back("not one operation was completed in the time");
+  }
+  return row;
+}
+
+std::string Runner::Run(RunReport* report) {
+  std::string error = testbed_.Start(options_);
+  for (const PhaseSpec& spec : error.empty() ? Specs() : std::vector<PhaseSpec>()) {
+    phases_.emplace_back();
+    error = Prepare(spec, &phases_.back());
+    if (!error.empty()) break;
+    report->rows.push_back(Measure(spec, *phases_.back().load));
+  }
+  testbed_.Stop();
+  for (Phase& phase : phases_) phase.credentials.clear();
+  static_cast<void>(KtlsimStop());
+  report->rundown = CheckRundown();
+  return error;
+}
+
+void CountProcessors(void* context, const KtlsimProcessor* processor) {
+  auto* report = static_cast<RunReport*>(context);
+  ++(std::string(processor->role) == "server" ? report->server_processors
+                                              : report->client_processors);
+}
+
+int Fail(const std::string& why) {
+  fmt::print(stderr, "ktlsim run: {}\n", why);
+  return kExitUsage;
+}
+
+int RunAll(const RunOptions& options) {
+  std::signal(SIGPIPE, SIG_IGN);
+  RunReport report;
+  report.machine = DescribeMachine();
+  report.placement = options.placement;
+  // Each role has a processor, also on a machine with one core.
+  const unsigned processors =
+      std::max(2U, options.processors != 0 ? options.processors : report.machine.cores);
+  std::string error = StartLibrary(
+      {.processors = processors, .pool = options.placement == "pool", .roles = "server,client"});
+  if (!error.empty()) return Fail(error);
+  static_cast<void>(KtlsimForEachProcessor(&CountProcessors, &report));
+  if (!report.machine.optimized) {
+    fmt::print(stderr, "*** debug or sanitizer build: the figures will mean NOTHING ***\n");
+  }
+  Runner runner(options);
+  error = runner.Run(&report);
+  PrintRunReport(report, stdout);
+  if (!error.empty()) {
+    fmt::print(stderr, "ktlsim run: {}\n", error);
+    return kExitFailed;
+  }
+  if (!options.json.empty() && !WriteRunJson(report, options.json)) {
+    fmt::print(stderr,
+               "ktlsim run: --json {}: cannot be written; name a file in a folder that "
+               "exists\n",
+               options.json);
+    return kExitFailed;
+  }
+  return report.errors() == 0 && report.rundown.clean() ? kExitOk : kExitFailed;
+}
+
+}  // namespace
+
+std::function<int()> AddRunCommand(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("run", "The main job, nothing needed: measures the whole path here");
+  command->footer(
+      "Server and client run in this process over loopback, on processors of their own. Each phase "
+      "is closed-loop: a connection begins its next operation when the last one has ended. The "
+      "client verifies the server's certificate, which is made in memory and is its one trust "
+      "anchor. Exit code 1: an operation failed, or something was left behind at the end.");
+  auto options = std::make_shared<RunOptions>();
+  RunOptions& o = *options;
+  command->add_option("--seconds", o.seconds, "Measured time of each phase")
+      ->type_name("N")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  command
+      ->add_option("--connections", o.connections,
+                   "Connections of the request phase; handshakes have a quarter of that in flight, "
+                   "bulk transfer uses a sixteenth")
+      ->type_name("N")
+      ->check(CLI::Range(1U, 10000U))
+      ->capture_default_str();
+  command->add_option("--respond-bytes", o.respond_bytes, "Body of one answer of the request phase")
+      ->type_name("N")
+      ->check(CLI::Range(std::uint64_t{0}, serve::kBytesPathMax))
+      ->capture_default_str();
+  command
+      ->add_option("--processors", o.processors,
+                   "Processors, shared out to server and client in turn; 0: one per core, at least "
+                   "two")
+      ->type_name("N")
+      ->check(CLI::Range(0U, 1024U))
+      ->capture_default_str();
+  command
+      ->add_option("--placement", o.placement,
+                   "Handshakes on the processor that has the connection, or on a pool of others")
+      ->check(CLI::IsMember({"inline", "pool"}))
+      ->capture_default_str();
+  command->add_option("--tls", o.tls, "Measure this version only")
+      ->check(CLI::IsMember({"1.2", "1.3"}));
+  command->add_option("--json", o.json, "Write the result there, too")->type_name("FILE");
+  return [options] { return RunAll(*options); };
+}
+
+}  // namespace ktlsim::command

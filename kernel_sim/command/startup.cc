@@ -1,0 +1,28 @@
+#include "kernel_sim/command/startup.h"
+
+#include <cstddef>
+#include <cstdio>
+
+#include "io/uring.h"
+
+namespace ktlsim::command {
+namespace {
+
+// A connection is one descriptor; below this many a warning is due.
+constexpr std::size_t kFilesWanted = 16384;
+
+}  // namespace
+
+std::string StartLibrary(const StartupOptions& options) {
+  const std::string warning = io::RaiseFileLimit(kFilesWanted);
+  if (!warning.empty()) std::fprintf(stderr, "ktlsim: warning: %s\n", warning.c_str());
+  KtlsimOptions start{};
+  start.cbSize = sizeof(start);
+  start.cProcessors = options.processors;
+  start.Placement = options.pool ? KTLSIM_PLACEMENT_POOL : KTLSIM_PLACEMENT_INLINE;
+  start.pszProcessorRoles = options.roles.empty() ? nullptr : options.roles.c_str();
+  if (KtlsimStart(&start) == SEC_E_OK) return {};
+  return KtlsimLastErrorText();
+}
+
+}  // namespace ktlsim::command

@@ -1,0 +1,29 @@
+// HttpResponder: answers HTTP/1.0 and 1.1 on a connection, as a terminator whose backend costs
+// nothing.
+//
+// Every request gets 200 and a body of HttpOptions::respond_bytes; `/bytes/<n>` gets n bytes, up to
+// 1 GiB. Head and body leave in the same turn, so that they are sealed together; a long body
+// follows the room there is (SendSpace, OnWritable), without memory of its own. One response at a
+// time: pipelined requests wait in at most a few records' worth, behind paused reading.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernel_sim/transport/connection.h"
+
+namespace ktlsim::serve {
+
+inline constexpr std::uint64_t kBytesPathMax = std::uint64_t{1} << 30;
+
+struct HttpOptions {
+  std::uint64_t respond_bytes = 1024;                 // at most kBytesPathMax
+  std::size_t head_bytes_max = 16 * 1024;             // more is answered with 431
+  std::uint64_t request_body_max = 64 * 1024 * 1024;  // more is answered with 413
+};
+
+// For a HandlerFactory. The handler frees itself in OnEnded; `options` must outlive it. Null: no
+// memory.
+transport::ConnectionHandler* MakeHttpResponder(const HttpOptions& options);
+
+}  // namespace ktlsim::serve

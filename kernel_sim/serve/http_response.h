@@ -1,0 +1,35 @@
+// What an HTTP answer of ours looks like: the head as text, the body as a pattern.
+//
+// Both can be made again from any offset, so a response that waits for room costs no memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <ctime>
+#include <span>
+#include <string_view>
+
+namespace ktlsim::serve {
+
+struct HttpResponse {
+  unsigned status = 200;
+  std::uint64_t body_bytes = 0;  // of Content-Length
+  bool close = false;            // Connection: close
+  bool keep_alive = false;       // Connection: keep-alive, which HTTP/1.0 needs to hear
+  std::time_t date = 0;          // RFC 9110 6.6.1
+};
+
+inline constexpr std::size_t kHttpHeadBytesMax = 256;
+
+// "Payload..." for the codes that this server sends, "Error" for others.
+std::string_view HttpReason(unsigned status);
+
+// Writes status line and fields with the empty line behind them; answers how many bytes that was.
+std::size_t FormatHttpHead(const HttpResponse& response, std::span<char, kHttpHeadBytesMax> out);
+
+// The body at `offset`: the lower-case alphabet, over and over.
+void FillHttpBody(std::uint64_t offset, std::span<std::byte> out);
+// The same for who checks it. True: `bytes` is what the body has at `offset`.
+bool CheckHttpBody(std::uint64_t offset, std::span<const std::byte> bytes);
+
+}  // namespace ktlsim::serve

@@ -80,6 +80,7 @@ class TlsContext final : public PackageContext {
   // Records. (tls_records.cc)
   SECURITY_STATUS EncryptOne(bool out_of_band, SecBuffer& header, SecBuffer& data,
                              SecBuffer& trailer);
+  SECURITY_STATUS FailRecord(tls::Alert alert);
   SECURITY_STATUS Present(std::span<SecBuffer> buffers, std::span<std::byte> wire,
                           const tls::OpenResult& record, ULONG* qop);
   SECURITY_STATUS PresentHandshake(std::span<SecBuffer> buffers, std::span<std::byte> wire,
@@ -102,6 +103,7 @@ class TlsContext final : public PackageContext {
   // ever again.
   std::atomic<bool> leg_owed_{false};
   std::atomic<bool> sealing_ended_{false};
+  bool opening_ended_ = false;  // under the open claim
 };
 
 }  // namespace ktlsim::sspi

@@ -118,7 +118,7 @@ SECURITY_STATUS TlsContext::Decrypt(SecBufferDesc& message, ULONG, ULONG* qop) {
   if (data == nullptr) return SEC_E_INVALID_TOKEN;
   if (leg_owed_.load(std::memory_order_acquire)) return SEC_E_CONTEXT_EXPIRED;
   tls::RecordReader& reader = established_->tls.reader;
-  if (reader.closed()) return SEC_E_CONTEXT_EXPIRED;
+  if (reader.closed() || opening_ended_) return SEC_E_CONTEXT_EXPIRED;
   const std::span<std::byte> wire = BytesOf(data);
   if (wire.empty()) return TellMissing(buffers, *data, tls::kRecordHeaderBytes);
   const tls::OpenResult record = reader.Open(wire);
@@ -137,18 +137,27 @@ SECURITY_STATUS TlsContext::Decrypt(SecBufferDesc& message, ULONG, ULONG* qop) {
       return StatusOfReceivedAlert(record.alert.description);
     }
     case tls::OpenResult::Outcome::kFailed:
-      // The next leg without input hands the alert out.
-      kept_alert_ = record.alert;
-      sealing_ended_.store(true, std::memory_order_release);
-      return StatusOfRecordFailure(record.alert.description);
+      return FailRecord(record.alert);
   }
   Runtime::Instance().counters().records_opened.Add();
   established_->bytes_opened += record.fragment.size();
   tls::PostHandshake& post = *established_->tls.post_handshake;
+  if (post.mid_message() && record.type != tls::ContentType::kHandshake) {
+    // A handshake message that is cut over records tolerates nothing in between (RFC 8446 5.1).
+    return FailRecord(tls::FatalAlert(tls::AlertDescription::kUnexpectedMessage));
+  }
   if (post.waiting_for_ticket()) {
     static_cast<void>(post.Expired(MonotonicClock::Now(), established_->bytes_opened));
   }
   return Present(buffers, wire, record, qop);
+}
+
+// The connection is over for records; the next leg without input hands the alert out.
+SECURITY_STATUS TlsContext::FailRecord(tls::Alert alert) {
+  kept_alert_ = alert;
+  opening_ended_ = true;
+  sealing_ended_.store(true, std::memory_order_release);
+  return StatusOfRecordFailure(alert.description);
 }
 
 SECURITY_STATUS TlsContext::Present(std::span<SecBuffer> buffers, std::span<std::byte> wire,
@@ -189,9 +198,7 @@ SECURITY_STATUS TlsContext::PresentHandshake(std::span<SecBuffer> buffers,
       established_->tls.post_handshake->Consume(record.fragment, established_->tls.reader);
   if (result.outcome == tls::PostHandshakeResult::Outcome::kFailed) {
     leg_owed_.store(false, std::memory_order_release);
-    kept_alert_ = result.alert;
-    sealing_ended_.store(true, std::memory_order_release);
-    return StatusOfRecordFailure(result.alert.description);
+    return FailRecord(result.alert);
   }
   if (result.outcome == tls::PostHandshakeResult::Outcome::kSendAlert) kept_alert_ = result.alert;
   SetRest(buffers[3], wire.subspan(record.consumed));

@@ -146,7 +146,7 @@ TEST_P(CallbackTest, ChainThroughDifferentContexts) {
 // freed slot, which must go on answering the final status.
 TEST_P(CallbackTest, FreeInCallbackWhileTheSubmitterPolls) {
   constexpr int kSubmitters = 2;
-  const int rounds = static_cast<int>(Scaled(20000));
+  const int rounds = static_cast<int>(Scaled(6000));
   AsyncContextTable& contexts = kernel_.contexts();
   struct Freeing {
     AsyncContextTable* contexts;

@@ -89,7 +89,8 @@ void TlsConnection::PumpLegs() {
   switch (FirstRecordReady(bytes_max)) {
     case Ready::kYes:
       if (legs_ == 0 && !SecIsValidHandle(&context_)) speaks_tls_ = LooksLikeTls(input_.front());
-      SubmitLeg(Call::kLeg, input_.front());
+      SubmitLeg(Call::kLeg, repeat_bytes_ != 0 ? input_.front().first(repeat_bytes_)
+                                               : input_.front());
       return;
     case Ready::kFailed:
       Fail(EndKind::kTooManyBytes, SEC_E_OK);
@@ -185,11 +186,12 @@ void TlsConnection::OnLeg(SECURITY_STATUS status) {
       PumpLegs();
       return;
     case SEC_E_BUFFER_TOO_SMALL:
-      // The same input again, which the library recognises.
+      // The same input again, byte for byte, which the library recognises.
       if (!GrowToken()) {
         Fail(EndKind::kHandshakeFailed, status);
         return;
       }
+      repeat_bytes_ = input_given_;
       PumpLegs();
       return;
     case SEC_I_INCOMPLETE_CREDENTIALS:
@@ -198,6 +200,7 @@ void TlsConnection::OnLeg(SECURITY_STATUS status) {
         Fail(EndKind::kHandshakeFailed, status);
         return;
       }
+      repeat_bytes_ = input_given_;
       PumpLegs();
       return;
     case SEC_I_COMPLETE_NEEDED:
@@ -279,6 +282,7 @@ bool TlsConnection::QuerySizes() {
 
 void TlsConnection::OnPostHandshake(SECURITY_STATUS status) {
   if (status == SEC_E_BUFFER_TOO_SMALL && GrowToken()) {
+    repeat_bytes_ = input_given_;
     SubmitPostHandshake();
     return;
   }
@@ -424,6 +428,7 @@ void TlsConnection::ConsumeInput() {
   }
   input_.Consume(input_given_ - unused);
   input_wanted_ = 0;
+  repeat_bytes_ = 0;
 }
 
 }  // namespace ktlsim::transport

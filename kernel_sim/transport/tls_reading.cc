@@ -177,7 +177,10 @@ void TlsConnection::SubmitPostHandshake() {
     AbortAs(EndKind::kNoMemory);
     return;
   }
-  SubmitLeg(Call::kPostHandshake, post_handshake_input_ ? input_.front() : std::span<std::byte>());
+  std::span<std::byte> input;
+  if (post_handshake_input_) input = input_.front();
+  if (repeat_bytes_ != 0) input = input.first(repeat_bytes_);
+  SubmitLeg(Call::kPostHandshake, input);
 }
 
 bool TlsConnection::UsesTls13() {

@@ -1,0 +1,313 @@
+// A server path and peers for it: our own client path, and raw sockets that do what they please.
+#pragma once
+
+#include <ktlsim/sspi_ext.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "io/address.h"
+#include "kernel_sim/transport/client_path.h"
+#include "kernel_sim/transport/processors.h"
+#include "kernel_sim/transport/server_path.h"
+#include "tests/support/sspi_pair.h"
+
+namespace ktlsim::test {
+
+using transport::ClientPath;
+using transport::Connection;
+using transport::ConnectionHandler;
+using transport::ConnectionInfo;
+using transport::EndKind;
+using transport::EndReason;
+using transport::ServerOptions;
+using transport::ServerPath;
+using transport::TlsOptions;
+using transport::TlsProfile;
+using transport::TransportStatistics;
+
+inline std::string Pattern(std::size_t bytes, unsigned seed = 1) {
+  std::string text(bytes, '\0');
+  for (std::size_t i = 0; i < bytes; ++i) {
+    text[i] = static_cast<char>((i * 31 + i / 251 + seed) & 0xff);
+  }
+  return text;
+}
+
+// State that loops change and the test waits for.
+class Monitor {
+ public:
+  template <typename Change>
+  void Update(Change change) {
+    std::lock_guard lock(mutex_);
+    change();
+    changed_.notify_all();
+  }
+  template <typename Predicate>
+  [[nodiscard]] bool Wait(Predicate predicate) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(30), predicate);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+};
+
+// Sends back what it gets, with back-pressure: while something is left over it reads no more.
+class EchoHandler final : public ConnectionHandler {
+ public:
+  void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override {
+    if (left_.empty()) {
+      plaintext = plaintext.subspan(connection.Send(plaintext));
+    }
+    if (plaintext.empty()) return;
+    left_.insert(left_.end(), plaintext.begin(), plaintext.end());
+    connection.PauseReading();
+  }
+  void OnWritable(Connection& connection) override {
+    const std::size_t sent = connection.Send(left_);
+    left_.erase(left_.begin(), left_.begin() + static_cast<std::ptrdiff_t>(sent));
+    if (!left_.empty()) return;
+    if (peer_closed_) {
+      connection.Close();
+    } else {
+      connection.ResumeReading();
+    }
+  }
+  void OnPeerClosed(Connection& connection, bool) override {
+    peer_closed_ = true;
+    if (left_.empty()) connection.Close();
+  }
+  void OnEnded(Connection&, const EndReason&) override { delete this; }
+
+ private:
+  std::vector<std::byte> left_;
+  bool peer_closed_ = false;
+};
+
+// A client that sends one message, expects as many bytes back, and closes.
+struct ClientTalk final : ConnectionHandler {
+  ClientTalk(Monitor& shared, std::string text) : monitor(shared), message(std::move(text)) {}
+
+  void OnEstablished(Connection& connection) override {
+    monitor.Update([&] {
+      info = connection.Info();
+      established = true;
+    });
+    Continue(connection);
+  }
+  void Continue(Connection& connection) {
+    const auto bytes = std::as_bytes(std::span(message)).subspan(sent);
+    sent += connection.Send(bytes);
+    if (sent == message.size() && received.size() == message.size() && close_when_done) {
+      connection.Close();
+    }
+  }
+  void OnWritable(Connection& connection) override { Continue(connection); }
+  void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override {
+    received.append(reinterpret_cast<const char*>(plaintext.data()), plaintext.size());
+    Continue(connection);
+  }
+  void OnEnded(Connection&, const EndReason& why) override {
+    monitor.Update([&] {
+      reason = why;
+      ended = true;
+    });
+  }
+
+  Monitor& monitor;
+  std::string message;
+  std::string received;
+  std::size_t sent = 0;
+  bool close_when_done = true;
+  ConnectionInfo info;
+  EndReason reason;
+  bool established = false;
+  bool ended = false;
+};
+
+// A blocking socket, for peers that do not behave.
+class RawPeer {
+ public:
+  explicit RawPeer(const io::Address& address) : socket_(::socket(address.family(), SOCK_STREAM, 0)) {
+    timeval limit{.tv_sec = 20, .tv_usec = 0};
+    setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    EXPECT_EQ(::connect(socket_, address.data(), address.size()), 0) << std::strerror(errno);
+  }
+  ~RawPeer() { Close(); }
+  RawPeer(const RawPeer&) = delete;
+  RawPeer& operator=(const RawPeer&) = delete;
+
+  void Send(const Bytes& bytes) {
+    std::size_t at = 0;
+    while (at < bytes.size()) {
+      const ssize_t sent = ::send(socket_, bytes.data() + at, bytes.size() - at, MSG_NOSIGNAL);
+      if (sent <= 0) return;
+      at += static_cast<std::size_t>(sent);
+    }
+  }
+  // What is there, waiting for the first byte; empty at the end.
+  Bytes ReceiveSome() {
+    Bytes bytes(65536);
+    const ssize_t got = ::recv(socket_, bytes.data(), bytes.size(), 0);
+    bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    return bytes;
+  }
+  Bytes ReceiveToEnd() {
+    Bytes all;
+    for (Bytes some = ReceiveSome(); !some.empty(); some = ReceiveSome()) Append(all, some);
+    return all;
+  }
+  void Fin() { ::shutdown(socket_, SHUT_WR); }
+  void Reset() {
+    linger hard{.l_onoff = 1, .l_linger = 0};
+    setsockopt(socket_, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+    Close();
+  }
+  void Close() {
+    if (socket_ >= 0) ::close(std::exchange(socket_, -1));
+  }
+
+ private:
+  int socket_;
+};
+
+class TransportTest : public ::testing::Test {
+ protected:
+  void SetUp() override { StartRuntime(0); }
+
+  void StartRuntime(ULONG queue_depth) {
+    KtlsimOptions options{};
+    options.cbSize = sizeof(options);
+    options.cProcessors = 2;
+    options.QueueDepth = queue_depth;
+    options.pszProcessorRoles = "server,client";
+    ASSERT_EQ(KtlsimStart(&options), SEC_E_OK) << KtlsimLastErrorText();
+    server_credential_.emplace(TestCredential::Server());
+    client_credential_.emplace(TestCredential::Client());
+  }
+
+  void TearDown() override {
+    client_.Stop();
+    server_.Stop();
+    profiles_.clear();
+    server_credential_.reset();
+    client_credential_.reset();
+    ExpectNothingLeft(server_.Statistics());
+    ExpectNothingLeft(client_.Statistics());
+    KtlsimStatistics statistics{};
+    statistics.cbSize = sizeof(statistics);
+    ASSERT_EQ(KtlsimQueryStatistics(&statistics), SEC_E_OK);
+    EXPECT_EQ(statistics.cSecurityContexts, 0U);
+    EXPECT_EQ(statistics.cAsyncContexts, 0U);
+    EXPECT_EQ(statistics.cMisuse, 0U);
+    EXPECT_EQ(KtlsimStop(), SEC_E_OK);
+  }
+
+  static void ExpectNothingLeft(const TransportStatistics& statistics) {
+    EXPECT_EQ(statistics.opened, statistics.ended);
+    EXPECT_EQ(statistics.connections, 0U);
+    EXPECT_EQ(statistics.handshakes, 0U);
+    EXPECT_EQ(statistics.security_contexts, 0U);
+    EXPECT_EQ(statistics.async_contexts, 0U);
+    EXPECT_EQ(statistics.buffers, 0U);
+  }
+
+  ServerOptions DefaultServer() {
+    ServerOptions options;
+    options.tls.credential = *server_credential_->get();
+    options.role = "server";
+    options.drain_ns = 200 * kNsPerMs;
+    options.tls.limits.close_ns = 500 * kNsPerMs;
+    return options;
+  }
+
+  void StartServer(const ServerOptions& options, transport::HandlerFactory factory = nullptr) {
+    if (!factory) factory = [](Connection&) { return new EchoHandler(); };
+    Result<io::Address> bound = server_.Start(options, std::move(factory));
+    ASSERT_TRUE(bound.ok()) << bound.status().ToString();
+    address_ = *bound;
+  }
+
+  void StartClient() {
+    Status started = client_.Start({.role = "client", .drain_ns = 200 * kNsPerMs});
+    ASSERT_TRUE(started.ok()) << started.ToString();
+  }
+
+  TlsOptions DefaultClient() {
+    TlsOptions options;
+    options.credential = *client_credential_->get();
+    options.target_name = "localhost";
+    return options;
+  }
+
+  const TlsProfile& MakeProfile(const TlsOptions& options) {
+    Result<TlsProfile> profile = TlsProfile::Create(TlsProfile::Side::kClient, options);
+    EXPECT_TRUE(profile.ok());
+    profiles_.push_back(std::make_unique<TlsProfile>(std::move(*profile)));
+    return *profiles_.back();
+  }
+
+  Connection* Connect(const TlsProfile& profile, ConnectionHandler& handler) {
+    Connection* connection = nullptr;
+    io::Loop& loop = *client_.loops().front();
+    transport::RunOnLoop(
+        loop, [&] { connection = client_.Connect(loop, address_, profile, handler); });
+    return connection;
+  }
+
+  // Waits until the server counts `count` ended connections.
+  void WaitForEnded(std::uint64_t count) {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (server_.Statistics().ended < count) {
+      ASSERT_LT(std::chrono::steady_clock::now(), limit) << "connections did not end";
+      std::this_thread::yield();
+    }
+  }
+  void ExpectServerEnded(EndKind kind, std::uint64_t count = 1) {
+    WaitForEnded(count);
+    EXPECT_EQ(server_.Statistics().ended_by_kind(kind), count) << Ends();
+  }
+  std::string Ends() {
+    std::string text;
+    const TransportStatistics statistics = server_.Statistics();
+    for (std::size_t i = 0; i < transport::kEndKinds; ++i) {
+      if (statistics.ended_by[i] == 0) continue;
+      text += transport::EndKindName(static_cast<EndKind>(i));
+      text += "=" + std::to_string(statistics.ended_by[i]) + " ";
+    }
+    return text;
+  }
+
+  // One whole exchange with our own client.
+  void Exchange(const TlsProfile& profile, const std::string& message, ClientTalk& talk) {
+    talk.message = message;
+    ASSERT_NE(Connect(profile, talk), nullptr);
+    ASSERT_TRUE(monitor_.Wait([&] { return talk.ended; }));
+    EXPECT_EQ(talk.reason.kind, EndKind::kCompleted) << talk.reason.ToString();
+    EXPECT_TRUE(talk.received == message) << talk.received.size() << " of " << message.size();
+  }
+
+  Monitor monitor_;
+  std::optional<TestCredential> server_credential_;
+  std::optional<TestCredential> client_credential_;
+  std::vector<std::unique_ptr<TlsProfile>> profiles_;
+  ServerPath server_;
+  ClientPath client_;
+  io::Address address_;
+};
+
+}  // namespace ktlsim::test

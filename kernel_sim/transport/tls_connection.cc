@@ -295,9 +295,11 @@ void TlsConnection::Fail(EndKind kind, SECURITY_STATUS status) {
 
 void TlsConnection::EndWhenBothClosed() {
   if (!fin_sent_ || (state_ != State::kEstablished && state_ != State::kFailed)) return;
-  if (receive_ended_ || peer_close_notified_) {
+  // FIN counts when nobody wants what came before it; else reading gets there and tells (PeerClosed).
+  const bool dropping = discarding_ || state_ == State::kFailed;
+  if (peer_closed_ || (receive_ended_ && dropping)) {
     EndGracefully(truncated_ ? EndKind::kTruncatedByPeer : EndKind::kCompleted);
-  } else if (discarding_ || state_ == State::kFailed) {
+  } else if (dropping) {
     ArmCloseLimit();
   }
 }

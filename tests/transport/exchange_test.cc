@@ -249,7 +249,7 @@ TEST_F(ExchangeTest, StopEndsLiveConnections) {
   ClientTalk talk(monitor_, "stays");
   talk.close_when_done = false;
   ASSERT_NE(Connect(MakeProfile(DefaultClient()), talk), nullptr);
-  ASSERT_TRUE(monitor_.Wait([&] { return talk.established; }));
+  ASSERT_TRUE(monitor_.Wait([&] { return talk.received == talk.message; }));
   RawPeer silent(address_);
   server_.Stop();
   EXPECT_EQ(server_.Statistics().connections, 0U);

@@ -118,7 +118,9 @@ struct ClientTalk final : ConnectionHandler {
   }
   void OnWritable(Connection& connection) override { Continue(connection); }
   void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override {
-    received.append(reinterpret_cast<const char*>(plaintext.data()), plaintext.size());
+    monitor.Update([&] {
+      received.append(reinterpret_cast<const char*>(plaintext.data()), plaintext.size());
+    });
     Continue(connection);
   }
   void OnEnded(Connection&, const EndReason& why) override {
@@ -142,7 +144,8 @@ struct ClientTalk final : ConnectionHandler {
 // A blocking socket, for peers that do not behave.
 class RawPeer {
  public:
-  explicit RawPeer(const io::Address& address) : socket_(::socket(address.family(), SOCK_STREAM, 0)) {
+  explicit RawPeer(const io::Address& address)
+      : socket_(::socket(address.family(), SOCK_STREAM, 0)) {
     timeval limit{.tv_sec = 20, .tv_usec = 0};
     setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     EXPECT_EQ(::connect(socket_, address.data(), address.size()), 0) << std::strerror(errno);
@@ -264,8 +267,8 @@ class TransportTest : public ::testing::Test {
   Connection* Connect(const TlsProfile& profile, ConnectionHandler& handler) {
     Connection* connection = nullptr;
     io::Loop& loop = *client_.loops().front();
-    transport::RunOnLoop(
-        loop, [&] { connection = client_.Connect(loop, address_, profile, handler); });
+    transport::RunOnLoop(loop,
+                         [&] { connection = client_.Connect(loop, address_, profile, handler); });
     return connection;
   }
 

@@ -1,0 +1,381 @@
+// Peers that are silent, slow, broken or gone: each ends with its reason, its counter and nothing
+// left behind (TransportTest checks that at the end of every test).
+
+#include <thread>
+
+#include "tests/transport/transport_test_support.h"
+
+namespace ktlsim::test {
+namespace {
+
+using transport::FailureClass;
+
+class HostileTest : public TransportTest {
+ protected:
+  // A client that speaks TLS through the synchronous API over `peer`, for `legs` of its own legs.
+  // Answers whether it is established.
+  bool Handshake(RawPeer& peer, TestEnd& client, PCredHandle credential, int legs = 100) {
+    while (client.status == SEC_I_CONTINUE_NEEDED && legs-- > 0) {
+      peer.Send(client.Leg(credential));
+      if (client.status != SEC_I_CONTINUE_NEEDED || legs == 0) break;
+      const Bytes answer = peer.ReceiveSome();
+      if (answer.empty()) return false;
+      Append(client.inbox, answer);
+      // A flight may come in pieces.
+      while (client.status == SEC_I_CONTINUE_NEEDED) {
+        peer.Send(client.Leg(credential));
+        if (client.status != SEC_E_INCOMPLETE_MESSAGE) break;
+        client.status = SEC_I_CONTINUE_NEEDED;
+        const Bytes more = peer.ReceiveSome();
+        if (more.empty()) return false;
+        Append(client.inbox, more);
+      }
+    }
+    return client.status == SEC_E_OK;
+  }
+  bool Established(RawPeer& peer, TestEnd& client) {
+    return Handshake(peer, client, client_credential_->get());
+  }
+  Bytes ClientHello() {
+    TestEnd client(false);
+    return client.Leg(client_credential_->get());
+  }
+  // The echo of `text` through an established raw client.
+  void ExpectEcho(RawPeer& peer, TestEnd& client, const std::string& text) {
+    peer.Send(client.Seal(ToBytes(text)));
+    std::string received;
+    while (received.size() < text.size()) {
+      const Bytes some = peer.ReceiveSome();
+      ASSERT_FALSE(some.empty());
+      Append(client.inbox, some);
+      received += ToText(client.Open(client_credential_->get()));
+    }
+    EXPECT_EQ(received, text);
+  }
+};
+
+TEST_F(HostileTest, ASilentClientEndsAtTheLegLimitWhileOthersAreServed) {
+  ServerOptions options = DefaultServer();
+  options.tls.limits.leg_ns = 50 * kNsPerMs;
+  StartServer(options);
+  StartClient();
+  RawPeer silent(address_);
+  ClientTalk talk(monitor_, "");
+  Exchange(MakeProfile(DefaultClient()), "served meanwhile", talk);
+  EXPECT_TRUE(silent.ReceiveToEnd().empty());
+  WaitForEnded(2);
+  EXPECT_EQ(server_.Statistics().ended_by_kind(EndKind::kLegTimeout), 1U) << Ends();
+  EXPECT_EQ(server_.Statistics().ended_by_kind(EndKind::kCompleted), 1U) << Ends();
+}
+
+TEST_F(HostileTest, SilenceAfterTheFirstLegEndsAtTheLegLimit) {
+  ServerOptions options = DefaultServer();
+  options.tls.limits.leg_ns = 50 * kNsPerMs;
+  StartServer(options);
+  RawPeer peer(address_);
+  peer.Send(ClientHello());
+  EXPECT_FALSE(peer.ReceiveToEnd().empty());
+  ExpectServerEnded(EndKind::kLegTimeout);
+}
+
+TEST_F(HostileTest, AByteAtATimeEndsAtTheHandshakeLimit) {
+  ServerOptions options = DefaultServer();
+  options.tls.limits.handshake_ns = 80 * kNsPerMs;
+  StartServer(options);
+  RawPeer peer(address_);
+  const Bytes hello = ClientHello();
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::milliseconds(40);
+  for (std::size_t i = 0; i + 1 < hello.size() && std::chrono::steady_clock::now() < limit; ++i) {
+    peer.Send({hello[i]});
+  }
+  EXPECT_TRUE(peer.ReceiveToEnd().empty());
+  ExpectServerEnded(EndKind::kHandshakeTimeout);
+}
+
+TEST_F(HostileTest, AWholeHandshakeAByteAtATimeSucceeds) {
+  StartServer(DefaultServer());
+  RawPeer peer(address_);
+  TestEnd client(false);
+  for (const unsigned char byte : client.Leg(client_credential_->get())) peer.Send({byte});
+  while (client.status == SEC_I_CONTINUE_NEEDED || client.status == SEC_E_INCOMPLETE_MESSAGE) {
+    const Bytes some = peer.ReceiveSome();
+    ASSERT_FALSE(some.empty());
+    Append(client.inbox, some);
+    for (const unsigned char byte : client.Leg(client_credential_->get())) peer.Send({byte});
+  }
+  ASSERT_EQ(client.status, SEC_E_OK);
+  for (const unsigned char byte : client.Seal(ToBytes("slow"))) peer.Send({byte});
+  Bytes answer;
+  while (answer.size() < 4) {
+    const Bytes some = peer.ReceiveSome();
+    ASSERT_FALSE(some.empty());
+    Append(client.inbox, some);
+    Append(answer, client.Open(client_credential_->get()));
+  }
+  EXPECT_EQ(ToText(answer), "slow");
+  peer.Close();
+  ExpectServerEnded(EndKind::kTruncatedByPeer);
+}
+
+TEST_F(HostileTest, PlainHttpIsNotTls) {
+  StartServer(DefaultServer());
+  RawPeer peer(address_);
+  peer.Send(ToBytes("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+  peer.Fin();
+  peer.ReceiveToEnd();
+  ExpectServerEnded(EndKind::kNotTls);
+}
+
+TEST_F(HostileTest, GarbageOfEveryLengthEnds) {
+  ServerOptions options = DefaultServer();
+  options.tls.limits.leg_ns = 100 * kNsPerMs;
+  StartServer(options);
+  std::uint64_t count = 0;
+  for (const int fill : {0x00, 0x14, 0x15, 0x16, 0x17, 0x80, 0xff}) {
+    for (const std::size_t size : {1U, 4U, 5U, 6U, 100U, 20000U, 70000U}) {
+      RawPeer peer(address_);
+      Bytes garbage(size, static_cast<unsigned char>(fill));
+      if (fill == 0x16 && size > 2) garbage[1] = 3;
+      peer.Send(garbage);
+      peer.Fin();
+      peer.ReceiveToEnd();
+      ++count;
+    }
+  }
+  WaitForEnded(count);
+  EXPECT_EQ(server_.Statistics().established, 0U);
+  EXPECT_EQ(server_.Statistics().ended_by_kind(EndKind::kCompleted), 0U) << Ends();
+}
+
+TEST_F(HostileTest, AFlippedByteInTheClientHelloNeverHurts) {
+  ServerOptions options = DefaultServer();
+  options.tls.limits.leg_ns = 20 * kNsPerMs;
+  StartServer(options);
+  const Bytes hello = ClientHello();
+  std::uint64_t count = 0;
+  for (std::size_t i = 0; i < hello.size(); i += 3) {
+    RawPeer peer(address_);
+    Bytes changed = hello;
+    changed[i] = static_cast<unsigned char>(changed[i] ^ 0x41);
+    peer.Send(changed);
+    peer.Fin();
+    peer.ReceiveToEnd();
+    ++count;
+  }
+  WaitForEnded(count);
+  EXPECT_EQ(server_.Statistics().established, 0U);
+}
+
+TEST_F(HostileTest, ATruncatedClientHelloAndFinIsClosedInHandshake) {
+  StartServer(DefaultServer());
+  const Bytes hello = ClientHello();
+  std::uint64_t count = 0;
+  for (const int size : {1, 4, 5, 6, 50}) {
+    RawPeer peer(address_);
+    peer.Send(Bytes(hello.begin(), hello.begin() + size));
+    peer.Fin();
+    EXPECT_TRUE(peer.ReceiveToEnd().empty());
+    ++count;
+  }
+  ExpectServerEnded(EndKind::kClosedInHandshake, count);
+}
+
+TEST_F(HostileTest, FinAtOnceIsClosedBeforeHandshake) {
+  StartServer(DefaultServer());
+  RawPeer peer(address_);
+  peer.Close();
+  ExpectServerEnded(EndKind::kClosedBeforeHandshake);
+}
+
+TEST_F(HostileTest, FinBehindTheClientHelloIsClosedInHandshakeAfterItsLeg) {
+  StartServer(DefaultServer());
+  RawPeer peer(address_);
+  peer.Send(ClientHello());
+  peer.Fin();
+  EXPECT_FALSE(peer.ReceiveToEnd().empty());
+  ExpectServerEnded(EndKind::kClosedInHandshake);
+}
+
+TEST_F(HostileTest, ResetInEveryLegIsToldAsSuch) {
+  TestCredential old = TestCredential::Client(SP_PROT_TLS1_3_CLIENT);
+  StartServer(DefaultServer());
+  std::uint64_t count = 0;
+  for (PCredHandle credential : {client_credential_->get(), old.get()}) {
+    for (const int legs : {0, 1, 2}) {
+      RawPeer peer(address_);
+      TestEnd client(false);
+      Handshake(peer, client, credential, legs);
+      if (legs == 1) peer.ReceiveSome();
+      peer.Reset();
+      ++count;
+    }
+  }
+  WaitForEnded(count);
+  const TransportStatistics statistics = server_.Statistics();
+  // The last leg may have been enough for a connection.
+  EXPECT_EQ(statistics.ended_by_kind(EndKind::kResetByPeer), count) << Ends();
+}
+
+TEST_F(HostileTest, ADamagedRecordIsAnsweredWithAnAlert) {
+  StartServer(DefaultServer());
+  RawPeer peer(address_);
+  TestEnd client(false);
+  ASSERT_TRUE(Established(peer, client));
+  ExpectEcho(peer, client, "fine so far");
+  Bytes record = client.Seal(ToBytes("this one is damaged"));
+  record.back() ^= 1;
+  peer.Send(record);
+  Append(client.inbox, peer.ReceiveToEnd());
+  client.Open(client_credential_->get());
+  EXPECT_EQ(client.status, SEC_E_MESSAGE_ALTERED);  // bad_record_mac
+  peer.Close();
+  ExpectServerEnded(EndKind::kRecordFailed);
+  EXPECT_EQ(server_.Statistics().failed_by_class(FailureClass::kRecordProtection), 1U);
+}
+
+TEST_F(HostileTest, AnOverlongRecordEnds) {
+  StartServer(DefaultServer());
+  RawPeer peer(address_);
+  TestEnd client(false);
+  ASSERT_TRUE(Established(peer, client));
+  peer.Send({0x17, 3, 3, 0xff, 0xff, 1, 2, 3});
+  peer.ReceiveToEnd();
+  peer.Close();
+  ExpectServerEnded(EndKind::kRecordFailed);
+}
+
+TEST_F(HostileTest, FinWithoutCloseNotifyIsTruncation) {
+  StartServer(DefaultServer());
+  RawPeer peer(address_);
+  TestEnd client(false);
+  ASSERT_TRUE(Established(peer, client));
+  ExpectEcho(peer, client, "cut");
+  peer.Fin();
+  peer.ReceiveToEnd();
+  ExpectServerEnded(EndKind::kTruncatedByPeer);
+}
+
+TEST_F(HostileTest, ACloseNotifyIsAnsweredInOrder) {
+  StartServer(DefaultServer());
+  RawPeer peer(address_);
+  TestEnd client(false);
+  ASSERT_TRUE(Established(peer, client));
+  peer.Send(client.Seal({1, 0}, SECQOP_WRAP_OOB_DATA));
+  Append(client.inbox, peer.ReceiveToEnd());
+  client.Open(client_credential_->get());
+  EXPECT_EQ(client.status, SEC_I_CONTEXT_EXPIRED);
+  ExpectServerEnded(EndKind::kCompleted);
+}
+
+TEST_F(HostileTest, AnIdleConnectionEnds) {
+  ServerOptions options = DefaultServer();
+  options.tls.limits.idle_ns = 60 * kNsPerMs;
+  StartServer(options);
+  RawPeer peer(address_);
+  TestEnd client(false);
+  ASSERT_TRUE(Established(peer, client));
+  ExpectEcho(peer, client, "then nothing");
+  peer.ReceiveToEnd();
+  ExpectServerEnded(EndKind::kIdleTimeout);
+}
+
+TEST_F(HostileTest, AHelloBeyondTheLimitIsTooManyBytes) {
+  ServerOptions options = DefaultServer();
+  options.tls.limits.incomplete_bytes_max = 1000;
+  StartServer(options);
+  RawPeer peer(address_);
+  Bytes hello = {0x16, 3, 1, 0x20, 0};
+  hello.resize(4000, 1);
+  peer.Send(hello);
+  peer.ReceiveToEnd();
+  peer.Close();
+  ExpectServerEnded(EndKind::kTooManyBytes);
+}
+
+TEST_F(HostileTest, TooManyLegsEnd) {
+  ServerOptions options = DefaultServer();
+  options.tls.limits.legs_max = 1;
+  StartServer(options);
+  RawPeer peer(address_);
+  TestEnd client(false);
+  Handshake(peer, client, client_credential_->get());
+  peer.ReceiveToEnd();
+  peer.Close();
+  ExpectServerEnded(EndKind::kTooManyLegs);
+}
+
+TEST_F(HostileTest, NoCommonApplicationProtocolIsToldWithItsAlert) {
+  ServerOptions options = DefaultServer();
+  options.tls.alpn = {"h2"};
+  StartServer(options);
+  StartClient();
+  TlsOptions client = DefaultClient();
+  client.alpn = {"http/1.1"};
+  ClientTalk talk(monitor_, "never");
+  ASSERT_NE(Connect(MakeProfile(client), talk), nullptr);
+  ASSERT_TRUE(monitor_.Wait([&] { return talk.ended; }));
+  EXPECT_EQ(talk.reason.status, SEC_E_APPLICATION_PROTOCOL_MISMATCH) << talk.reason.ToString();
+  ExpectServerEnded(EndKind::kHandshakeFailed);
+  EXPECT_EQ(server_.Statistics().failed_by_class(FailureClass::kApplicationProtocol), 1U);
+}
+
+// Early data of the application, a lot of it and before the server has seen Finished processed.
+TEST_F(HostileTest, DataRightBehindFinishedIsNotLost) {
+  StartServer(DefaultServer());
+  RawPeer peer(address_);
+  TestEnd client(false);
+  peer.Send(client.Leg(client_credential_->get()));
+  Bytes last;
+  while (client.status == SEC_I_CONTINUE_NEEDED || client.status == SEC_E_INCOMPLETE_MESSAGE) {
+    const Bytes some = peer.ReceiveSome();
+    ASSERT_FALSE(some.empty());
+    Append(client.inbox, some);
+    last = client.Leg(client_credential_->get());
+  }
+  ASSERT_EQ(client.status, SEC_E_OK);
+  const std::string text = Pattern(200 * 1000);
+  for (std::size_t at = 0; at < text.size(); at += 10000) {
+    Append(last, client.Seal(ToBytes(text.substr(at, 10000))));
+  }
+  peer.Send(last);
+  std::string received;
+  while (received.size() < text.size()) {
+    const Bytes some = peer.ReceiveSome();
+    ASSERT_FALSE(some.empty());
+    Append(client.inbox, some);
+    received += ToText(client.Open(client_credential_->get()));
+  }
+  EXPECT_TRUE(received == text);
+}
+
+class OverloadTest : public TransportTest {
+ protected:
+  void SetUp() override { StartRuntime(1); }
+};
+
+TEST_F(OverloadTest, AFullQueueIsBackPressureAndNobodyEstablishedIsHurt) {
+  StartServer(DefaultServer());
+  StartClient();
+  const TlsProfile& profile = MakeProfile(DefaultClient());
+  std::vector<std::unique_ptr<ClientTalk>> talks;
+  for (std::size_t i = 0; i < 40; ++i) {
+    talks.push_back(std::make_unique<ClientTalk>(monitor_, Pattern(50000)));
+    ASSERT_NE(Connect(profile, *talks.back()), nullptr);
+  }
+  for (const auto& talk : talks) {
+    ASSERT_TRUE(monitor_.Wait([&] { return talk->ended; }));
+    if (!talk->established) continue;
+    EXPECT_EQ(talk->reason.kind, EndKind::kCompleted) << talk->reason.ToString();
+    EXPECT_TRUE(talk->received == talk->message);
+  }
+  WaitForEnded(server_.Statistics().opened);
+  const TransportStatistics statistics = server_.Statistics();
+  EXPECT_EQ(statistics.ended_by_kind(EndKind::kCompleted) +
+                statistics.ended_by_kind(EndKind::kRefusedForOverload),
+            statistics.ended)
+      << Ends();
+  EXPECT_GT(statistics.ended_by_kind(EndKind::kCompleted), 0U);
+}
+
+}  // namespace
+}  // namespace ktlsim::test

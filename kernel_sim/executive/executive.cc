@@ -177,6 +177,10 @@ void Executive::Complete(Request& request) {
   request.DestroyPayload();
   Strand* strand = std::exchange(request.strand_, nullptr);
   Reference<Object> keep_alive = std::move(request.keep_alive_);
+  if (request.ends_object_) {
+    FinishStrand(std::exchange(strand, nullptr));
+    keep_alive.Reset();
+  }
   Processor* origin = request.origin_;
   request.admitted_at_->Retire();
   completed_.fetch_add(1, std::memory_order_relaxed);

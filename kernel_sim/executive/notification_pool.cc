@@ -1,5 +1,6 @@
 #include "kernel_sim/executive/notification_pool.h"
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 
@@ -12,11 +13,17 @@ namespace {
 
 thread_local bool in_callback = false;
 
+NotificationPool::Options Clamped(NotificationPool::Options options) {
+  options.threads_max = std::max(options.threads_max, 1U);
+  options.threads_min = std::min(options.threads_min, options.threads_max);
+  return options;
+}
+
 }  // namespace
 
 NotificationPool::NotificationPool(AsyncContextTable& contexts, const Options& options, Ended ended,
                                    void* context)
-    : contexts_(contexts), options_(options), ended_(ended), ended_context_(context) {}
+    : contexts_(contexts), options_(Clamped(options)), ended_(ended), ended_context_(context) {}
 
 NotificationPool::~NotificationPool() {
   MutexLock lock(mutex_);

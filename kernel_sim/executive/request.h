@@ -48,8 +48,11 @@ class Request final : public WorkItem {
     strand_ = strand;
     keep_alive_ = std::move(keep_alive);
     resumed_ = false;
+    ends_object_ = false;
     status_ = 0;
   }
+  // This call ends what it was prepared with: that is gone before the status says so.
+  void set_ends_object() { ends_object_ = true; }
 
   // The captured arguments. One at a time; destroyed before the status is published.
   template <typename T, typename... Arguments>
@@ -120,6 +123,7 @@ class Request final : public WorkItem {
   Phase phase_ = Phase::kToLane;
   bool bounded_ = true;
   bool resumed_ = false;
+  bool ends_object_ = false;
   alignas(std::max_align_t) std::byte payload_[kPayloadBytes];
 
  public:

@@ -236,6 +236,7 @@ SECURITY_STATUS PrepareDelete(Request& request, const SecHandle* context) {
   Reference<Object> keep_alive = KeepAlive(object);
   request.EmplacePayload<ContextCall>(std::move(object));
   request.Prepare(Lane::kRecord, &Guarded<RunDelete>, strand, std::move(keep_alive));
+  request.set_ends_object();
   return SEC_E_OK;
 }
 

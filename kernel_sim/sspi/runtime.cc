@@ -86,8 +86,8 @@ SECURITY_STATUS Runtime::StartLocked(executive::ExecutiveOptions options) {
 
 SECURITY_STATUS Runtime::Start(const executive::ExecutiveOptions& options) {
   MutexLock lock(start_mutex_);
-  const State state = state_.load(std::memory_order_acquire);
-  if (state == State::kRunning || state == State::kStopping) {
+  // A stop in progress holds the lock: a start waits for its end.
+  if (state_.load(std::memory_order_acquire) == State::kRunning) {
     SetLastErrorText("ktlsim runs already: call KtlsimStop first");
     return SEC_E_INVALID_PARAMETER;
   }

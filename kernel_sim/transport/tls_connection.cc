@@ -291,11 +291,13 @@ void TlsConnection::Fail(EndKind kind, SECURITY_STATUS status) {
   ArmCloseLimit();
   UpdateReceiving();
   PumpSending();
+  EndWhenBothClosed();
 }
 
 void TlsConnection::EndWhenBothClosed() {
   if (!fin_sent_ || (state_ != State::kEstablished && state_ != State::kFailed)) return;
-  // FIN counts when nobody wants what came before it; else reading gets there and tells (PeerClosed).
+  // FIN counts when nobody wants what came before it; else reading gets there and tells
+  // (PeerClosed).
   const bool dropping = discarding_ || state_ == State::kFailed;
   if (peer_closed_ || (receive_ended_ && dropping)) {
     EndGracefully(truncated_ ? EndKind::kTruncatedByPeer : EndKind::kCompleted);

@@ -136,7 +136,7 @@ class TlsConnection final : public Connection,
   void OnPostHandshake(SECURITY_STATUS status);
   void OnAlertFetched(SECURITY_STATUS status);
   bool GrowToken();
-  void TakeToken();
+  void TakeToken(SECURITY_STATUS status);
   void DropToken();
   void ConsumeInput();
   void BecomeEstablished();
@@ -189,7 +189,7 @@ class TlsConnection final : public Connection,
   std::size_t token_bytes_ = 0;   // to send
   std::size_t input_given_ = 0;   // to the call in flight
   std::size_t input_wanted_ = 0;  // INCOMPLETE_MESSAGE: not again before this many
-  std::size_t repeat_bytes_ = 0;   // the next leg gets just these again
+  std::size_t repeat_bytes_ = 0;  // the next leg gets just these again
   SecBuffer input_buffers_[4];
   SecBuffer output_buffers_[2];
   SecBufferDesc input_desc_;

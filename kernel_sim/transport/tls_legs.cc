@@ -89,8 +89,8 @@ void TlsConnection::PumpLegs() {
   switch (FirstRecordReady(bytes_max)) {
     case Ready::kYes:
       if (legs_ == 0 && !SecIsValidHandle(&context_)) speaks_tls_ = LooksLikeTls(input_.front());
-      SubmitLeg(Call::kLeg, repeat_bytes_ != 0 ? input_.front().first(repeat_bytes_)
-                                               : input_.front());
+      SubmitLeg(Call::kLeg,
+                repeat_bytes_ != 0 ? input_.front().first(repeat_bytes_) : input_.front());
       return;
     case Ready::kFailed:
       Fail(EndKind::kTooManyBytes, SEC_E_OK);
@@ -213,7 +213,7 @@ void TlsConnection::OnLeg(SECURITY_STATUS status) {
       AcceptLeg(status);
       return;
     default:
-      TakeToken();
+      TakeToken(status);
       if (!speaks_tls_ && legs_ == 0 && status == SEC_E_INVALID_TOKEN) {
         Fail(EndKind::kNotTls, status);
       } else {
@@ -226,7 +226,7 @@ void TlsConnection::OnLeg(SECURITY_STATUS status) {
 void TlsConnection::AcceptLeg(SECURITY_STATUS status) {
   ++legs_;
   leg_wanted_ = false;
-  TakeToken();
+  TakeToken(status);
   ConsumeInput();
   if (status == SEC_E_OK || status == SEC_I_COMPLETE_NEEDED) {
     BecomeEstablished();
@@ -287,7 +287,7 @@ void TlsConnection::OnPostHandshake(SECURITY_STATUS status) {
     return;
   }
   post_handshake_due_ = false;
-  TakeToken();
+  TakeToken(status);
   const std::size_t before = input_.size();
   if (status == SEC_E_OK || status == SEC_I_CONTINUE_NEEDED) ConsumeInput();
   const bool progress = input_given_ == 0 || input_.size() < before;
@@ -311,7 +311,7 @@ void TlsConnection::FetchAlert(EndKind kind, SECURITY_STATUS status) {
 
 void TlsConnection::OnAlertFetched(SECURITY_STATUS status) {
   if (status == SEC_E_OK) {
-    TakeToken();
+    TakeToken(status);
   } else {
     DropToken();
   }
@@ -402,10 +402,12 @@ bool TlsConnection::GrowToken() {
   return true;
 }
 
-void TlsConnection::TakeToken() {
-  // A call that failed early may have left the length as it was offered: that is no token.
+void TlsConnection::TakeToken(SECURITY_STATUS status) {
   const ULONG bytes = output_buffers_[0].cbBuffer;
-  if (bytes == 0 || bytes >= token_->capacity) {
+  // A call that failed early may have left the length as it was offered: that is no token.
+  const bool untouched = status < 0 && bytes == token_->capacity;
+  // Nothing may follow our close_notify (RFC 8446 6.1).
+  if (bytes == 0 || bytes > token_->capacity || untouched || close_sealed_) {
     DropToken();
     return;
   }

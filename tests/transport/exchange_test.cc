@@ -285,5 +285,43 @@ TEST_F(ExchangeTest, ConnectingToNobodyIsToldOnce) {
   EXPECT_EQ(talk.reason.error_number, ECONNREFUSED);
 }
 
+// Handshakes on crypto processors, records on the connection's own.
+class PoolPlacementTest : public TransportTest {
+ protected:
+  void SetUp() override { StartRuntime(0, KTLSIM_PLACEMENT_POOL); }
+};
+
+TEST_F(PoolPlacementTest, ExchangesAndResumes) {
+  StartServer(DefaultServer());
+  StartClient();
+  const TlsProfile& profile = MakeProfile(DefaultClient());
+  for (std::size_t size = 1; size < 400 * 1000; size *= 5) {
+    ClientTalk talk(monitor_, "");
+    Exchange(profile, Pattern(size), talk);
+    EXPECT_EQ(talk.info.resumed, size > 1);
+  }
+}
+
+TEST_F(PoolPlacementTest, ConnectionsDieWhileTheirLegsRun) {
+  StartServer(DefaultServer());
+  StartClient();
+  const TlsProfile& profile = MakeProfile(DefaultClient());
+  std::vector<std::unique_ptr<ClientTalk>> talks;
+  io::Loop& loop = *client_.loops().front();
+  for (int i = 0; i < 100; ++i) {
+    talks.push_back(std::make_unique<ClientTalk>(monitor_, "x"));
+    Connection* connection = nullptr;
+    transport::RunOnLoop(
+        loop, [&] { connection = client_.Connect(loop, address_, profile, *talks.back()); });
+    ASSERT_NE(connection, nullptr);
+    transport::RunOnLoop(loop, [&] {
+      // It may be over already.
+      if (!talks.back()->ended) connection->Abort();
+    });
+  }
+  for (const auto& talk : talks) ASSERT_TRUE(monitor_.Wait([&] { return talk->ended; }));
+  WaitForEnded(server_.Statistics().opened);
+}
+
 }  // namespace
 }  // namespace ktlsim::test

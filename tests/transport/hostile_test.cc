@@ -350,7 +350,7 @@ TEST_F(HostileTest, DataRightBehindFinishedIsNotLost) {
 
 class OverloadTest : public TransportTest {
  protected:
-  void SetUp() override { StartRuntime(1); }
+  void SetUp() override { StartRuntime(/*queue_depth=*/1); }
 };
 
 TEST_F(OverloadTest, AFullQueueIsBackPressureAndNobodyEstablishedIsHurt) {

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <ktlsim/sspi_ext.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
@@ -14,6 +17,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -148,6 +152,8 @@ class RawPeer {
       : socket_(::socket(address.family(), SOCK_STREAM, 0)) {
     timeval limit{.tv_sec = 20, .tv_usec = 0};
     setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    const int on = 1;
+    setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     EXPECT_EQ(::connect(socket_, address.data(), address.size()), 0) << std::strerror(errno);
   }
   ~RawPeer() { Close(); }
@@ -162,6 +168,7 @@ class RawPeer {
       at += static_cast<std::size_t>(sent);
     }
   }
+  int descriptor() const { return socket_; }
   // What is there, waiting for the first byte; empty at the end.
   Bytes ReceiveSome() {
     Bytes bytes(65536);
@@ -190,13 +197,15 @@ class RawPeer {
 
 class TransportTest : public ::testing::Test {
  protected:
-  void SetUp() override { StartRuntime(0); }
+  void SetUp() override { StartRuntime(); }
 
-  void StartRuntime(ULONG queue_depth) {
+  void StartRuntime(ULONG queue_depth = 0, ULONG placement = KTLSIM_PLACEMENT_INLINE) {
     KtlsimOptions options{};
     options.cbSize = sizeof(options);
     options.cProcessors = 2;
     options.QueueDepth = queue_depth;
+    options.Placement = placement;
+    options.cCryptoProcessors = 1;
     options.pszProcessorRoles = "server,client";
     ASSERT_EQ(KtlsimStart(&options), SEC_E_OK) << KtlsimLastErrorText();
     server_credential_.emplace(TestCredential::Server());
@@ -211,13 +220,14 @@ class TransportTest : public ::testing::Test {
     client_credential_.reset();
     ExpectNothingLeft(server_.Statistics());
     ExpectNothingLeft(client_.Statistics());
+    // Deletions are fire and forget: the stop waits for them.
+    EXPECT_EQ(KtlsimStop(), SEC_E_OK);
     KtlsimStatistics statistics{};
     statistics.cbSize = sizeof(statistics);
     ASSERT_EQ(KtlsimQueryStatistics(&statistics), SEC_E_OK);
     EXPECT_EQ(statistics.cSecurityContexts, 0U);
     EXPECT_EQ(statistics.cAsyncContexts, 0U);
     EXPECT_EQ(statistics.cMisuse, 0U);
-    EXPECT_EQ(KtlsimStop(), SEC_E_OK);
   }
 
   static void ExpectNothingLeft(const TransportStatistics& statistics) {

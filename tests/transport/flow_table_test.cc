@@ -1,0 +1,173 @@
+// The flow table of server context initialisation, status by status, with the scripted package: its
+// legs answer what TLS never would. And the time limits, while a leg is in flight.
+
+#include "kernel_sim/sspi/packages/scripted_package.h"
+#include "kernel_sim/sspi/runtime.h"
+#include "tests/transport/transport_test_support.h"
+
+namespace ktlsim::test {
+namespace {
+
+using sspi::Script;
+using sspi::ScriptedLeg;
+using sspi::ScriptedPackage;
+
+// A whole record to look at, with a letter in it.
+Bytes Record(char letter) { return {0x16, 3, 1, 0, 1, static_cast<unsigned char>(letter)}; }
+std::string RecordText(char letter) { return ToText(Record(letter)); }
+
+ScriptedLeg Leg(SECURITY_STATUS status, std::string output = {}, std::string expected = {}) {
+  ScriptedLeg leg;
+  leg.status = status;
+  leg.output = std::move(output);
+  leg.expected = std::move(expected);
+  return leg;
+}
+
+std::string Inverted(std::string text) {
+  for (char& c : text) c = static_cast<char>(~c);
+  return text;
+}
+
+class FlowTableTest : public TransportTest {
+ protected:
+  void SetUp() override {
+    TransportTest::SetUp();
+    static const bool registered = [] {
+      sspi::Runtime::Instance().RegisterPackage(ScriptedPackage::Instance());
+      return true;
+    }();
+    ASSERT_TRUE(registered);
+    SecInvalidateHandle(&credential_);
+  }
+  void TearDown() override {
+    server_.Stop();
+    if (SecIsValidHandle(&credential_)) {
+      EXPECT_EQ(FreeCredentialsHandle(&credential_), SEC_E_OK);
+    }
+    TransportTest::TearDown();
+  }
+
+  void StartScripted(std::vector<ScriptedLeg> legs, transport::Limits limits = {}) {
+    script_.legs = std::move(legs);
+    std::string name = ScriptedPackage::kName;
+    ASSERT_EQ(AcquireCredentialsHandleA(nullptr, name.data(), SECPKG_CRED_INBOUND, nullptr,
+                                        &script_, nullptr, nullptr, &credential_, nullptr),
+              SEC_E_OK);
+    ServerOptions options = DefaultServer();
+    options.tls.credential = credential_;
+    limits.close_ns = 300 * kNsPerMs;
+    options.tls.limits = limits;
+    StartServer(options);
+  }
+  // Sends `input`, expects exactly `answer`.
+  static void Talk(RawPeer& peer, const Bytes& input, const std::string& answer) {
+    peer.Send(input);
+    std::string got;
+    while (got.size() < answer.size()) {
+      const Bytes some = peer.ReceiveSome();
+      if (some.empty()) break;
+      got += ToText(some);
+    }
+    EXPECT_TRUE(got == answer) << got.size() << " bytes of " << answer.size();
+  }
+
+  Script script_;
+  CredHandle credential_;
+};
+
+TEST_F(FlowTableTest, ContinueSendsItsTokenAndAnErrorSendsItsTokenToo) {
+  StartScripted({Leg(SEC_I_CONTINUE_NEEDED, "one", RecordText('a')),
+                 Leg(SEC_I_CONTINUE_NEEDED, "", RecordText('b')),
+                 Leg(SEC_E_LOGON_DENIED, "sorry", RecordText('c'))});
+  RawPeer peer(address_);
+  Talk(peer, Record('a'), "one");
+  peer.Send(Record('b'));
+  // The second has no answer to wait for: its leg is known to be over when the third is answered.
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (server_.Statistics().legs < 2 && std::chrono::steady_clock::now() < limit) {
+    std::this_thread::yield();
+  }
+  Talk(peer, Record('c'), "sorry");
+  peer.Fin();
+  EXPECT_TRUE(peer.ReceiveToEnd().empty());
+  ExpectServerEnded(EndKind::kHandshakeFailed);
+  EXPECT_EQ(server_.Statistics().failed_by_class(transport::FailureClass::kLogon), 1U);
+}
+
+TEST_F(FlowTableTest, CompleteAndContinueCompletesBeforeItSends) {
+  StartScripted({Leg(SEC_I_COMPLETE_AND_CONTINUE, "first"), Leg(SEC_E_INVALID_TOKEN, "end")});
+  RawPeer peer(address_);
+  Talk(peer, Record('a'), Inverted("first"));
+  Talk(peer, Record('b'), "end");
+  peer.Fin();
+  EXPECT_TRUE(peer.ReceiveToEnd().empty());
+  ExpectServerEnded(EndKind::kHandshakeFailed);
+}
+
+TEST_F(FlowTableTest, CompleteNeededCompletesBeforeItSends) {
+  // The package has no stream sizes, so that the connection fails once established: behind the
+  // token.
+  StartScripted({Leg(SEC_I_COMPLETE_NEEDED, "final")});
+  RawPeer peer(address_);
+  Talk(peer, Record('a'), Inverted("final"));
+  peer.Fin();
+  peer.ReceiveToEnd();
+  ExpectServerEnded(EndKind::kHandshakeFailed);
+}
+
+TEST_F(FlowTableTest, ATokenThatDoesNotFitIsFetchedWithALargerBuffer) {
+  const std::string large = Pattern(200 * 1000);
+  StartScripted({Leg(SEC_I_CONTINUE_NEEDED, large, RecordText('a')), Leg(SEC_E_INVALID_TOKEN)});
+  RawPeer peer(address_);
+  Talk(peer, Record('a'), large);
+  peer.Send(Record('b'));
+  peer.Fin();
+  peer.ReceiveToEnd();
+  ExpectServerEnded(EndKind::kHandshakeFailed);
+}
+
+TEST_F(FlowTableTest, IncompleteKeepsTheBytesAndReadsMore) {
+  StartScripted({Leg(SEC_E_INCOMPLETE_MESSAGE, {}, RecordText('a')),
+                 Leg(SEC_I_CONTINUE_NEEDED, "ok", RecordText('a'))});
+  RawPeer peer(address_);
+  peer.Send(Record('a'));
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (server_.Statistics().legs < 1 && std::chrono::steady_clock::now() < limit) {
+    std::this_thread::yield();
+  }
+  // A first leg that is incomplete leaves no context: the script begins anew, with more bytes, of
+  // which it refuses the rest.
+  peer.Send(Record('b'));
+  peer.Fin();
+  peer.ReceiveToEnd();
+  ExpectServerEnded(EndKind::kHandshakeFailed);
+  EXPECT_EQ(server_.Statistics().legs, 2U);
+}
+
+// The limit wins: the peer is told at once, the memory waits for the leg.
+TEST_F(FlowTableTest, TimeLimitsWinWhileALegIsInFlight) {
+  executive::ResumeToken token;
+  bool suspended = false;
+  ScriptedLeg leg = Leg(SEC_I_CONTINUE_NEEDED, "never seen");
+  leg.on_suspend = [&](executive::ResumeToken resume) {
+    monitor_.Update([&] {
+      token = resume;
+      suspended = true;
+    });
+  };
+  transport::Limits limits;
+  limits.leg_ns = 40 * kNsPerMs;
+  StartScripted({leg}, limits);
+  RawPeer peer(address_);
+  peer.Send(Record('a'));
+  ASSERT_TRUE(monitor_.Wait([&] { return suspended; }));
+  EXPECT_TRUE(peer.ReceiveToEnd().empty());  // ends although nobody has resumed the leg
+  EXPECT_EQ(server_.Statistics().ended, 0U);
+  EXPECT_EQ(server_.Statistics().connections, 1U);
+  token.Resume();
+  ExpectServerEnded(EndKind::kLegTimeout);
+}
+
+}  // namespace
+}  // namespace ktlsim::test

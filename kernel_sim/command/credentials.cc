@@ -127,7 +127,8 @@ class CredentialMaker {
 
   void SetSuites(const std::string& suites) {
     if (suites.empty()) return;
-    Set("cipher suites", KTLSIM_ATTR_CIPHER_SUITES, KtlsimCred_CipherSuites{suites.c_str()});
+    Set("--cipher-suites: `openssl ciphers -s` lists the names", KTLSIM_ATTR_CIPHER_SUITES,
+        KtlsimCred_CipherSuites{suites.c_str()});
   }
 
   std::optional<Credential> Take(std::string* error) {

@@ -1,0 +1,54 @@
+// ChildProcess: a program that a test starts, talks to and certainly ends.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+namespace ktlsim::system_tests {
+
+inline constexpr auto kPatience = std::chrono::seconds(30);
+
+class ChildProcess {
+ public:
+  using Arguments = std::vector<std::string>;
+
+  // Looks the program up in PATH. `input` becomes its standard input.
+  explicit ChildProcess(const Arguments& arguments, const std::string& input = "");
+  // Kills what still runs.
+  ~ChildProcess();
+  ChildProcess(const ChildProcess&) = delete;
+  ChildProcess& operator=(const ChildProcess&) = delete;
+
+  // Reads output until it contains `text`. False: it ended, or the time is up.
+  bool WaitForOutput(const std::string& text, std::chrono::milliseconds limit = kPatience);
+  void Signal(int signal);
+  // Reads the rest and answers the exit code, -signal when one ended it; a program that does not
+  // end in time is killed and counts as -1000.
+  int Wait(std::chrono::milliseconds limit = kPatience);
+
+  pid_t pid() const { return pid_; }
+  // Standard output and error, as far as read.
+  const std::string& output() const { return output_; }
+
+ private:
+  enum class Read { kSome, kEnd, kTimeout };
+  Read ReadSome(std::chrono::steady_clock::time_point deadline);
+
+  pid_t pid_ = -1;
+  int output_pipe_ = -1;
+  std::string output_;
+};
+
+struct Finished {
+  int code;
+  std::string output;
+};
+
+// Starts, waits, and answers both.
+Finished RunProgram(const ChildProcess::Arguments& arguments, const std::string& input = "",
+                    std::chrono::milliseconds limit = kPatience);
+
+}  // namespace ktlsim::system_tests

@@ -1,0 +1,67 @@
+// What a person who mistypes is told: exit code 2, the option and the remedy.
+
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/system/child_process.h"
+
+namespace ktlsim::system_tests {
+namespace {
+
+Finished Ktlsim(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), KTLSIM_COMMAND);
+  return RunProgram(arguments);
+}
+
+struct Mistake {
+  std::vector<std::string> arguments;
+  std::vector<std::string> told;
+};
+
+TEST(CommandLineTest, MistakesAreNamedWithTheirRemedy) {
+  const std::vector<std::string> good = {"serve", "--listen", "127.0.0.1:0", "--self-signed", "a"};
+  const auto with = [&good](std::vector<std::string> more) {
+    more.insert(more.begin(), good.begin(), good.end());
+    return more;
+  };
+  const std::vector<Mistake> mistakes = {
+      {{}, {"subcommand is required"}},
+      {{"serve"}, {"--listen"}},
+      {{"serve", "--listen", "nowhere"}, {"--listen", "127.0.0.1:8443"}},
+      {{"serve", "--listen", "127.0.0.1:0", "--echo"}, {"--cert", "--self-signed"}},
+      {{"serve", "--listen", "127.0.0.1:0", "--echo", "--cert", "x"}, {"--cert", "--key"}},
+      {{"serve", "--listen", "127.0.0.1:0", "--echo", "--cert", "/no/file", "--key", "/no/file"},
+       {"--cert", "/no/file", "No such file"}},
+      {{"serve", "--listen", "192.0.2.1:1", "--echo", "--self-signed", "a"},
+       {"--listen 192.0.2.1:1", "choose an address of this machine"}},
+      {good, {"--respond-bytes", "--echo"}},
+      {with({"--echo", "--respond-bytes", "1"}), {"--echo", "--respond-bytes"}},
+      {with({"--echo", "--tls", "1.1"}), {"--tls", "1.2-1.3"}},
+      {with({"--echo", "--tickets", "9"}), {"--tickets", "8"}},
+      {with({"--echo", "--leg-timeout", "5"}), {"--leg-timeout", "500ms"}},
+      {with({"--echo", "--placement", "moon"}), {"--placement", "pool"}},
+      {with({"--echo", "--cipher-suites", "NONSENSE"}), {"--cipher-suites", "openssl ciphers"}},
+      {with({"--echo", "--frobnicate"}), {"--frobnicate"}},
+      {{"run", "--seconds", "x"}, {"--seconds"}},
+      {{"run", "--tls", "1.1"}, {"--tls"}},
+  };
+  for (const Mistake& mistake : mistakes) {
+    const Finished told = Ktlsim(mistake.arguments);
+    EXPECT_EQ(told.code, 2) << told.output;
+    for (const std::string& word : mistake.told) {
+      EXPECT_NE(told.output.find(word), std::string::npos) << word << " in: " << told.output;
+    }
+  }
+}
+
+TEST(CommandLineTest, HelpAndVersionAreThere) {
+  EXPECT_EQ(Ktlsim({"--help"}).code, 0);
+  EXPECT_NE(Ktlsim({"run", "--help"}).output.find("--seconds"), std::string::npos);
+  EXPECT_NE(Ktlsim({"serve", "--help"}).output.find("--handshake-timeout"), std::string::npos);
+  EXPECT_TRUE(Ktlsim({"--version"}).output.starts_with("ktlsim "));
+}
+
+}  // namespace
+}  // namespace ktlsim::system_tests

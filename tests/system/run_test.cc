@@ -1,0 +1,51 @@
+// `ktlsim run` finds nothing wrong with itself.
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "tests/system/serve_process.h"
+
+namespace ktlsim::system_tests {
+namespace {
+
+nlohmann::json RunKtlsim(const std::vector<std::string>& arguments) {
+  const TemporaryFolder folder;
+  ChildProcess::Arguments all = {KTLSIM_COMMAND, "run", "--json", folder.File("run.json")};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  const Finished run = RunProgram(all, "", std::chrono::seconds(60));
+  EXPECT_EQ(run.code, 0) << run.output;
+  std::ifstream file(folder.File("run.json"));
+  nlohmann::json result = nlohmann::json::parse(file, nullptr, false);
+  EXPECT_TRUE(result.is_object()) << run.output;
+  return result;
+}
+
+void ExpectSound(const nlohmann::json& result, std::size_t operations) {
+  EXPECT_EQ(result["errors"], 0);
+  EXPECT_TRUE(result["rundown_clean"].get<bool>()) << result["rundown"];
+  ASSERT_EQ(result["operations"].size(), operations);
+  for (const nlohmann::json& row : result["operations"]) {
+    EXPECT_GT(row["count"], 0) << row;
+    EXPECT_GT(row["server_cpu_ns"], 0) << row;
+    EXPECT_LE(row["latency_ns"]["p50"], row["latency_ns"]["p99"]) << row;
+    EXPECT_LE(row["latency_ns"]["p99"], row["latency_ns"]["max"]) << row;
+  }
+}
+
+TEST(RunTest, MeasuresEveryOperationWithoutErrors) {
+  ExpectSound(RunKtlsim({"--seconds", "1"}), 6);
+}
+
+TEST(RunTest, RunsWithACryptoPoolAndOneVersion) {
+  const nlohmann::json result =
+      RunKtlsim({"--seconds", "0.5", "--placement", "pool", "--tls", "1.2", "--connections", "8"});
+  ExpectSound(result, 4);
+  EXPECT_EQ(result["placement"], "pool");
+}
+
+}  // namespace
+}  // namespace ktlsim::system_tests

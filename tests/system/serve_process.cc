@@ -1,0 +1,92 @@
+#include "tests/system/serve_process.h"
+
+#include <signal.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include <gtest/gtest.h>
+
+namespace ktlsim::system_tests {
+
+TemporaryFolder::TemporaryFolder() {
+  std::string name = std::filesystem::temp_directory_path() / "ktlsim-test-XXXXXX";
+  path_ = mkdtemp(name.data());
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+ServeProcess::ServeProcess(const std::vector<std::string>& arguments) {
+  ChildProcess::Arguments all = {KTLSIM_COMMAND, "serve",  "--listen",
+                                 "127.0.0.1:0",  "--json", folder_.File("statistics.json")};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  child_ = std::make_unique<ChildProcess>(all);
+  const std::string start = "listening on 127.0.0.1:";
+  if (!child_->WaitForOutput(start) || !child_->WaitForOutput("\n")) return;
+  const std::string& output = child_->output();
+  port_ = std::atoi(output.c_str() + output.find(start) + start.size());
+}
+
+std::string ServeProcess::url(const std::string& path) const {
+  return "https://localhost:" + std::to_string(port_) + path;
+}
+
+std::string ServeProcess::ExportCertificate() {
+  const Finished client = RunProgram({"openssl", "s_client", "-connect", address()});
+  const std::string begin = "-----BEGIN CERTIFICATE-----";
+  const std::string end = "-----END CERTIFICATE-----\n";
+  const std::size_t from = client.output.find(begin);
+  const std::size_t to = client.output.find(end);
+  if (from == std::string::npos || to == std::string::npos) {
+    ADD_FAILURE() << client.output;
+    return {};
+  }
+  std::ofstream(folder_.File("certificate.pem"))
+      << client.output.substr(from, to + end.size() - from);
+  return folder_.File("certificate.pem");
+}
+
+std::size_t ServeProcess::OpenFiles() const {
+  const std::string path = "/proc/" + std::to_string(child_->pid()) + "/fd";
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(path),
+                                                std::filesystem::directory_iterator()));
+}
+
+bool ServeProcess::Answers() {
+  const Finished curl = RunProgram({"curl", "-s", "-k", "--max-time", "20", url()});
+  return curl.code == 0 && !curl.output.empty();
+}
+
+int ServeProcess::Stop(nlohmann::json* statistics) {
+  child_->Signal(SIGTERM);
+  const int code = child_->Wait();
+  std::ifstream file(folder_.File("statistics.json"));
+  *statistics = nlohmann::json::parse(file, nullptr, false);
+  return code;
+}
+
+nlohmann::json ServeProcess::StopCleanly() {
+  nlohmann::json statistics;
+  EXPECT_EQ(Stop(&statistics), 0) << output();
+  if (!statistics.is_object()) {
+    ADD_FAILURE() << "no statistics were written; " << output();
+    return nlohmann::json::object();
+  }
+  EXPECT_TRUE(statistics["rundown_clean"].get<bool>()) << statistics["rundown"];
+  for (const auto& [name, left] : statistics["left"].items()) EXPECT_EQ(left, 0) << name;
+  EXPECT_EQ(statistics["connections"], statistics["ended"]);
+  return statistics;
+}
+
+std::string Pattern(std::size_t bytes) {
+  std::string text(bytes, ' ');
+  for (std::size_t i = 0; i < bytes; ++i) text[i] = static_cast<char>('a' + i % 26);
+  return text;
+}
+
+}  // namespace ktlsim::system_tests

@@ -1,0 +1,60 @@
+// ServeProcess: `ktlsim serve` on a port of its own, until Stop.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/system/child_process.h"
+
+namespace ktlsim::system_tests {
+
+// A folder that goes away with its content.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+  std::string File(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+class ServeProcess {
+ public:
+  // `arguments` go behind `serve --listen 127.0.0.1:0 --json FILE`.
+  explicit ServeProcess(const std::vector<std::string>& arguments);
+
+  bool running() const { return port_ != 0; }
+  int port() const { return port_; }
+  std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+  std::string url(const std::string& path = "/") const;
+  const std::string& output() const { return child_->output(); }
+
+  // The server's certificate in a file, got with `openssl s_client`.
+  std::string ExportCertificate();
+  // Descriptors that the process has open now.
+  std::size_t OpenFiles() const;
+  bool Answers();
+
+  // SIGTERM; answers the exit code and what was written as JSON.
+  int Stop(nlohmann::json* statistics);
+  // Stop, with the expectation that all was in order and nothing is left.
+  nlohmann::json StopCleanly();
+
+ private:
+  TemporaryFolder folder_;
+  std::unique_ptr<ChildProcess> child_;
+  int port_ = 0;
+};
+
+// Body of an answer, see kernel_sim/serve/http_response.h.
+std::string Pattern(std::size_t bytes);
+
+}  // namespace ktlsim::system_tests

@@ -12,7 +12,9 @@
 namespace ktlsim::system_tests {
 namespace {
 
-constexpr std::size_t kConnections = 10'000;
+// Most of them in TLS 1.2, whose resumed handshake costs least; all of it is the same machinery.
+constexpr std::size_t kConnections12 = 8'000;
+constexpr std::size_t kConnections13 = 2'000;
 constexpr std::size_t kInFlight = 64;
 const std::string kRequest = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
@@ -23,14 +25,15 @@ TEST(ManyConnectionsTest, LeaveNothingBehind) {
   ASSERT_TRUE(server.Answers());
   const std::size_t files_before = server.OpenFiles();
 
-  {
-    TestClient client(certificate, command::TlsVersions::k12And13);
+  const auto exchange = [&](command::TlsVersions versions, std::size_t connections) {
+    TestClient client(certificate, versions);
     ASSERT_EQ(client.error(), "");
     const auto peer = io::Address::Loopback(static_cast<std::uint16_t>(server.port()));
-    EXPECT_EQ(
-        client.ExchangeMany(peer, kRequest, "\r\n\r\n" + Pattern(26), kConnections, kInFlight),
-        kConnections);
-  }
+    EXPECT_EQ(client.ExchangeMany(peer, kRequest, "\r\n\r\n" + Pattern(26), connections, kInFlight),
+              connections);
+  };
+  exchange(command::TlsVersions::k12, kConnections12);
+  exchange(command::TlsVersions::k13, kConnections13);
 
   // The server closes its side of the last ones in its own time.
   std::size_t files_after = server.OpenFiles();
@@ -40,8 +43,8 @@ TEST(ManyConnectionsTest, LeaveNothingBehind) {
   }
   EXPECT_LE(files_after, files_before);
   const nlohmann::json statistics = server.StopCleanly();
-  EXPECT_EQ(statistics["established"], kConnections + 2);
-  EXPECT_GT(statistics["handshakes_resumed"], kConnections / 2);
+  EXPECT_EQ(statistics["established"], kConnections12 + kConnections13 + 2);
+  EXPECT_GT(statistics["handshakes_resumed"], kConnections12 / 2);
 }
 
 }  // namespace

@@ -35,6 +35,7 @@ class ClientPath::Impl {
 
 Status ClientPath::Impl::Start(const ClientPathOptions& options) {
   KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
+  if (!loops_.empty()) return Status(Category::kContract, 0, "the client path runs already");
   Result<std::vector<io::Loop*>> loops = LoopsOfRole(options.role);
   if (!loops) return loops.status();
   MutexLock lock(mutex_);

@@ -35,7 +35,7 @@ constexpr std::array<KindWords, kEndKinds> kKinds = {{
     {EndKind::kRefusedForOverload, "refused_for_overload", "refused, too much work is queued"},
     {EndKind::kNoMemory, "no_memory", "out of memory"},
     {EndKind::kAborted, "aborted", "aborted by its user"},
-    {EndKind::kStopped, "stopped", "aborted because its path stopped"},
+    {EndKind::kStopped, "stopped", "ended because its path stopped"},
 }};
 
 struct ClassWords {

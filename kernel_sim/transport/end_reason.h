@@ -27,7 +27,7 @@ enum class EndKind : std::uint8_t {
   kRefusedForOverload,     // the library's queue was full at the first leg
   kNoMemory,               // buffers or async contexts
   kAborted,                // Connection::Abort
-  kStopped,                // the path stopped and its drain limit passed
+  kStopped,                // the path stopped: in the handshake, or after its drain limit
 };
 inline constexpr std::size_t kEndKinds = 18;
 

@@ -43,7 +43,7 @@ class BufferPool {
   static constexpr std::array<std::uint32_t, 4> kClassBytes = {4 * 1024, 20 * 1024, 33 * 1024,
                                                                66 * 1024};
   // How many free ones each class keeps.
-  static constexpr std::uint32_t kKeepMax = 512;
+  static constexpr std::uint32_t kKeepMax = 256;
 
   BufferPool() = default;
   ~BufferPool();

@@ -85,7 +85,7 @@ void PathShard::BeginStop(std::uint64_t drain_ns, StopLatch& latch) {
   latch_ = &latch;
   OnStopping();
   for (TlsConnection* connection = live_; connection != nullptr; connection = connection->next) {
-    connection->Close();
+    connection->CloseForStop();
   }
   if (live_ != nullptr) loop_.StartTimer(drain_timer_, loop_.NowNs() + drain_ns);
   FinishWhenQuiet();

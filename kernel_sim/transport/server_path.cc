@@ -119,6 +119,7 @@ class ServerPath::Impl {
   std::optional<TlsProfile> profile_;
   HandlerFactory factory_;
   std::uint64_t drain_ns_ = 0;
+  bool started_ = false;
   PassiveWorker passive_;
 
   mutable Mutex mutex_;
@@ -128,10 +129,12 @@ class ServerPath::Impl {
 
 Result<io::Address> ServerPath::Impl::Start(ServerOptions options, HandlerFactory factory) {
   KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
+  if (started_) return Status(Category::kContract, 0, "the server path runs already");
   Result<TlsProfile> profile = TlsProfile::Create(TlsProfile::Side::kServer, options.tls);
   if (!profile) return profile.status();
   Result<std::vector<io::Loop*>> loops = LoopsOfRole(options.role);
   if (!loops) return loops.status();
+  started_ = true;
   profile_.emplace(std::move(*profile));
   factory_ = std::move(factory);
   drain_ns_ = options.drain_ns;
@@ -169,6 +172,7 @@ void ServerPath::Impl::Stop() {
   for (const auto& shard : shards_) finished_ += shard->Statistics();
   shards_.clear();
   finished_.async_contexts = 0;  // the pooled ones went with the shards
+  started_ = false;
 }
 
 TransportStatistics ServerPath::Impl::Statistics() const {

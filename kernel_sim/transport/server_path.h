@@ -47,6 +47,7 @@ class ServerPath {
   // Stops accepting, closes every connection, aborts those that are still there after the drain
   // limit, and returns when each has ended and its handler knows. Passive level, not from a
   // handler. No-op when not started.
+  // Before KtlsimStop: the connections live on its processors.
   void Stop();
 
   // Any thread, any level, also after Stop.

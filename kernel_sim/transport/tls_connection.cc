@@ -109,9 +109,10 @@ void TlsConnection::Pump() {
 // ---- The socket
 
 void TlsConnection::OnReceived(io::BufferLease bytes) {
-  Touch();
   any_received_ = true;
+  // What is dropped is no activity: it must not keep the connection alive.
   if (state_ == State::kFailed || discarding_ || peer_closed_) return;
+  Touch();
   Store(std::move(bytes));
   if (state_ != State::kDead) UpdateReceiving();
   Pump();
@@ -277,6 +278,14 @@ void TlsConnection::Close() {
   UpdateReceiving();
   ShutdownSend();
   EndWhenBothClosed();
+}
+
+void TlsConnection::CloseForStop() {
+  if (established_) {
+    Close();
+  } else if (state_ != State::kFailed) {
+    EndGracefully(EndKind::kStopped);
+  }
 }
 
 // ---- The end

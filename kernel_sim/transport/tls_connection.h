@@ -49,6 +49,9 @@ class TlsConnection final : public Connection,
   // Ends it at once, with RST, whatever is going on.
   void AbortAs(EndKind kind) { End({.kind = kind}, io::Stream::CloseMode::kReset); }
 
+  // Close, or if nothing is established yet an early end.
+  void CloseForStop();
+
   // Connection.
   std::span<std::byte> SendSpace() override;
   void CommitSend(std::size_t bytes) override;

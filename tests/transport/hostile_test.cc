@@ -375,6 +375,7 @@ TEST_F(OverloadTest, AFullQueueIsBackPressureAndNobodyEstablishedIsHurt) {
             statistics.ended)
       << Ends();
   EXPECT_GT(statistics.ended_by_kind(EndKind::kCompleted), 0U);
+  EXPECT_GT(statistics.submissions_refused + client_.Statistics().submissions_refused, 0U);
 }
 
 }  // namespace

@@ -245,8 +245,7 @@ TEST_P(AsyncContractTest, CallbackHasTheLevelOfItsModeAndNeverTheSubmittersStack
   ASSERT_EQ(memory.Accept(async, credential.get(), nullptr, &context), SEC_E_OK);
   where.done.Wait();
   EXPECT_NE(where.thread, std::this_thread::get_id());
-  EXPECT_EQ(where.level,
-            notify_mode() == KTLSIM_NOTIFY_POOL ? Level::kPassive : Level::kDispatch);
+  EXPECT_EQ(where.level, notify_mode() == KTLSIM_NOTIFY_POOL ? Level::kPassive : Level::kDispatch);
   SspiFreeAsyncContext(async);
   EXPECT_EQ(DeleteSecurityContext(&context), SEC_E_OK);
 }

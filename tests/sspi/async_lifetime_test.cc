@@ -57,9 +57,9 @@ TEST_F(AsyncHandleTest, FirstLegNeedsALiveCredential) {
 }
 
 TEST_F(AsyncHandleTest, CredentialOfTheWrongDirectionIsAnInvalidHandle) {
-  EXPECT_EQ(SspiInitializeSecurityContextAsyncA(
-                call_.get(), credential_.get(), nullptr, nullptr, 0, 0, 0, nullptr, 0, &made_,
-                &memory_.out_desc, &memory_.attributes, nullptr),
+  EXPECT_EQ(SspiInitializeSecurityContextAsyncA(call_.get(), credential_.get(), nullptr, nullptr, 0,
+                                                0, 0, nullptr, 0, &made_, &memory_.out_desc,
+                                                &memory_.attributes, nullptr),
             SEC_E_INVALID_HANDLE);
   EXPECT_TRUE(Same(made_, kInvalid));
 }
@@ -152,10 +152,10 @@ TEST_F(AsyncHandleTest, FailureIsToldAtCompletionAndTouchesNoOutput) {
     TimeStamp expiry{};
     expiry.QuadPart = 88;
     memory_.out.cbBuffer = sizeof(memory_.output);
-    ASSERT_EQ(SspiAcceptSecurityContextAsync(call_.get(), failing.get(), nullptr, &memory_.in_desc,
-                                             0, 0, &made_, &memory_.out_desc, &memory_.attributes,
-                                             &expiry),
-              SEC_E_OK)
+    ASSERT_EQ(
+        SspiAcceptSecurityContextAsync(call_.get(), failing.get(), nullptr, &memory_.in_desc, 0, 0,
+                                       &made_, &memory_.out_desc, &memory_.attributes, &expiry),
+        SEC_E_OK)
         << "a bad token is no reason to refuse";
     EXPECT_EQ(call_.Finish(), failure);
     EXPECT_TRUE(Same(made_, kInvalid));
@@ -166,9 +166,8 @@ TEST_F(AsyncHandleTest, FailureIsToldAtCompletionAndTouchesNoOutput) {
 }
 
 TEST_F(AsyncHandleTest, ProtocolStatusesComeWithTheCompletionNeverWithTheSubmission) {
-  for (const SECURITY_STATUS status :
-       {SEC_E_OK, SEC_I_CONTINUE_NEEDED, SEC_I_COMPLETE_NEEDED, SEC_I_COMPLETE_AND_CONTINUE,
-        SEC_I_INCOMPLETE_CREDENTIALS}) {
+  for (const SECURITY_STATUS status : {SEC_E_OK, SEC_I_CONTINUE_NEEDED, SEC_I_COMPLETE_NEEDED,
+                                       SEC_I_COMPLETE_AND_CONTINUE, SEC_I_INCOMPLETE_CREDENTIALS}) {
     ScriptedCredential credential(RepeatedScript(status));
     ASSERT_EQ(memory_.Accept(call_.get(), credential.get(), nullptr, &made_), SEC_E_OK);
     EXPECT_EQ(call_.Finish(), status);
@@ -182,10 +181,10 @@ TEST_F(AsyncHandleTest, AcquireWritesOnSuccessOnly) {
   CredHandle handle = kInvalid;
   TimeStamp expiry{};
   expiry.QuadPart = 5;
-  ASSERT_EQ(SspiAcquireCredentialsHandleAsyncA(call_.get(), nullptr, ScriptedName(),
-                                               SECPKG_CRED_INBOUND, nullptr, &bad, nullptr, nullptr,
-                                               &handle, &expiry),
-            SEC_E_OK);
+  ASSERT_EQ(
+      SspiAcquireCredentialsHandleAsyncA(call_.get(), nullptr, ScriptedName(), SECPKG_CRED_INBOUND,
+                                         nullptr, &bad, nullptr, nullptr, &handle, &expiry),
+      SEC_E_OK);
   EXPECT_EQ(call_.Finish(), SEC_E_NO_CREDENTIALS);
   EXPECT_TRUE(Same(handle, kInvalid));
   EXPECT_EQ(expiry.QuadPart, 5);
@@ -206,19 +205,19 @@ TEST_F(AsyncHandleTest, AcquireWritesOnSuccessOnly) {
 TEST_F(AsyncHandleTest, UnknownPackageIsToldOnce) {
   char unknown[] = "no such package";
   CredHandle handle = kInvalid;
-  const SECURITY_STATUS submitted = SspiAcquireCredentialsHandleAsyncA(
-      call_.get(), nullptr, unknown, SECPKG_CRED_INBOUND, nullptr, nullptr, nullptr, nullptr,
-      &handle, nullptr);
+  const SECURITY_STATUS submitted =
+      SspiAcquireCredentialsHandleAsyncA(call_.get(), nullptr, unknown, SECPKG_CRED_INBOUND,
+                                         nullptr, nullptr, nullptr, nullptr, &handle, nullptr);
   if (submitted == SEC_E_OK) {
     EXPECT_EQ(call_.Finish(), SEC_E_SECPKG_NOT_FOUND);
   } else {
     EXPECT_EQ(submitted, SEC_E_SECPKG_NOT_FOUND);
   }
   EXPECT_TRUE(Same(handle, kInvalid));
-  EXPECT_EQ(SspiAcquireCredentialsHandleAsyncA(call_.get(), nullptr, ScriptedName(),
-                                               SECPKG_CRED_INBOUND, nullptr, nullptr, nullptr,
-                                               nullptr, nullptr, nullptr),
-            SEC_E_INVALID_PARAMETER);
+  EXPECT_EQ(
+      SspiAcquireCredentialsHandleAsyncA(call_.get(), nullptr, ScriptedName(), SECPKG_CRED_INBOUND,
+                                         nullptr, nullptr, nullptr, nullptr, nullptr, nullptr),
+      SEC_E_INVALID_PARAMETER);
 }
 
 // ---- Deletion

@@ -38,13 +38,12 @@ std::vector<std::pair<const char*, SECURITY_STATUS>> SubmitEverything(SspiAsyncC
                        SspiInitializeSecurityContextAsyncA(
                            async, outbound, nullptr, target, 0, 0, 0, &memory.in_desc, 0, &made,
                            &memory.out_desc, &memory.attributes, nullptr));
-  answers.emplace_back("InitializeW",
-                       SspiInitializeSecurityContextAsyncW(
-                           async, outbound, nullptr, wide_target, 0, 0, 0, &memory.in_desc, 0,
-                           &made, &memory.out_desc, &memory.attributes, nullptr));
+  answers.emplace_back(
+      "InitializeW", SspiInitializeSecurityContextAsyncW(
+                         async, outbound, nullptr, wide_target, 0, 0, 0, &memory.in_desc, 0, &made,
+                         &memory.out_desc, &memory.attributes, nullptr));
   answers.emplace_back("FreeCredentials", SspiFreeCredentialsHandleAsync(async, inbound));
-  answers.emplace_back("Encrypt",
-                       SspiEncryptMessageAsync(async, context, 0, &memory.in_desc, 0));
+  answers.emplace_back("Encrypt", SspiEncryptMessageAsync(async, context, 0, &memory.in_desc, 0));
   answers.emplace_back("Decrypt",
                        SspiDecryptMessageAsync(async, context, &memory.in_desc, 0, nullptr));
   return answers;

@@ -38,8 +38,8 @@ class LivenessTest : public testing::TestWithParam<PlacementCase> {
   void Converse(int count, ULONG notify_mode) {
     std::vector<std::unique_ptr<TlsConversation>> conversations;
     for (int i = 0; i < count; ++i) {
-      conversations.push_back(std::make_unique<TlsConversation>(client_.get(), server_.get(),
-                                                                notify_mode));
+      conversations.push_back(
+          std::make_unique<TlsConversation>(client_.get(), server_.get(), notify_mode));
       conversations.back()->Start();
     }
     for (auto& conversation : conversations) ASSERT_EQ(conversation->Wait(), SEC_E_OK);
@@ -133,10 +133,10 @@ struct SynchronousCaller {
     auto* self = static_cast<SynchronousCaller*>(data);
     SspiFreeAsyncContext(async);
     CredHandle own;
-    EXPECT_EQ(AcquireCredentialsHandleA(nullptr, ScriptedName(), SECPKG_CRED_INBOUND, nullptr,
-                                        KeepScript(RepeatedScript()), nullptr, nullptr, &own,
-                                        nullptr),
-              SEC_E_OK);
+    EXPECT_EQ(
+        AcquireCredentialsHandleA(nullptr, ScriptedName(), SECPKG_CRED_INBOUND, nullptr,
+                                  KeepScript(RepeatedScript()), nullptr, nullptr, &own, nullptr),
+        SEC_E_OK);
     for (PCredHandle credential : {self->credential, &own}) {
       LegMemory memory;
       CtxtHandle made{};
@@ -183,10 +183,10 @@ struct DispatchCaller {
                                     &memory.out_desc, &memory.attributes, nullptr),
               SEC_E_UNSUPPORTED_FUNCTION);
     EXPECT_EQ(DeleteSecurityContext(&self->context), SEC_E_UNSUPPORTED_FUNCTION);
-    EXPECT_EQ(AcquireCredentialsHandleA(nullptr, ScriptedName(), SECPKG_CRED_INBOUND, nullptr,
-                                        KeepScript(RepeatedScript()), nullptr, nullptr, &own,
-                                        nullptr),
-              SEC_E_UNSUPPORTED_FUNCTION);
+    EXPECT_EQ(
+        AcquireCredentialsHandleA(nullptr, ScriptedName(), SECPKG_CRED_INBOUND, nullptr,
+                                  KeepScript(RepeatedScript()), nullptr, nullptr, &own, nullptr),
+        SEC_E_UNSUPPORTED_FUNCTION);
     Statistics();
     self->done.Set();
   }

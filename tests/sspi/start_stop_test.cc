@@ -114,10 +114,10 @@ TEST_F(StartStopTest, StoppedRuntimeRefusesEverySubmissionAndKeepsObjects) {
   ASSERT_EQ(KtlsimStop(), SEC_E_OK);
   EXPECT_EQ(memory.Accept(call.get(), credential.get(), nullptr, &made),
             SEC_E_SHUTDOWN_IN_PROGRESS);
-  EXPECT_EQ(SspiAcquireCredentialsHandleAsyncA(call.get(), nullptr, ScriptedName(),
-                                               SECPKG_CRED_INBOUND, nullptr, nullptr, nullptr,
-                                               nullptr, &acquired, nullptr),
-            SEC_E_SHUTDOWN_IN_PROGRESS);
+  EXPECT_EQ(
+      SspiAcquireCredentialsHandleAsyncA(call.get(), nullptr, ScriptedName(), SECPKG_CRED_INBOUND,
+                                         nullptr, nullptr, nullptr, nullptr, &acquired, nullptr),
+      SEC_E_SHUTDOWN_IN_PROGRESS);
   EXPECT_EQ(SspiEncryptMessageAsync(call.get(), context.get(), 0, &memory.in_desc, 0),
             SEC_E_SHUTDOWN_IN_PROGRESS);
   EXPECT_EQ(AcceptSecurityContext(credential.get(), nullptr, &memory.in_desc, 0, 0, &made,

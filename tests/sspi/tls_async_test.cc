@@ -48,20 +48,20 @@ void Converse(int count, ULONG disabled, ULONG notify_mode, bool post) {
   for (auto& conversation : conversations) ASSERT_EQ(conversation->Wait(), SEC_E_OK);
 }
 
-TEST_P(TlsAsyncTest, HundredsOfTls12ConnectionsFromAForeignThread) {
+TEST_P(TlsAsyncTest, TwoHundredTls12ConnectionsFromAForeignThread) {
   Converse(Repetitions(200), kOnly12, notify_mode(), false);
 }
 
-TEST_P(TlsAsyncTest, HundredsOfTls13ConnectionsFromAForeignThread) {
+TEST_P(TlsAsyncTest, TwoHundredTls13ConnectionsFromAForeignThread) {
   Converse(Repetitions(200), kOnly13, notify_mode(), false);
 }
 
-TEST_P(TlsAsyncTest, HundredsOfTls12ConnectionsFromTheLoops) {
-  Converse(Repetitions(200), kOnly12, notify_mode(), true);
+TEST_P(TlsAsyncTest, AHundredTls12ConnectionsFromTheLoops) {
+  Converse(Repetitions(100), kOnly12, notify_mode(), true);
 }
 
-TEST_P(TlsAsyncTest, HundredsOfTls13ConnectionsFromTheLoops) {
-  Converse(Repetitions(200), kOnly13, notify_mode(), true);
+TEST_P(TlsAsyncTest, AHundredTls13ConnectionsFromTheLoops) {
+  Converse(Repetitions(100), kOnly13, notify_mode(), true);
 }
 
 TEST_P(TlsAsyncTest, FailedHandshakesComeBackToo) {
@@ -84,10 +84,10 @@ TEST_P(TlsAsyncTest, CredentialsCanBeAcquiredAndFreedAsynchronously) {
   char name[] = UNISP_NAME_A;
   CredHandle server;
   SecInvalidateHandle(&server);
-  ASSERT_EQ(SspiAcquireCredentialsHandleAsyncA(call.get(), nullptr, name, SECPKG_CRED_INBOUND,
-                                               nullptr, &credentials, nullptr, nullptr, &server,
-                                               nullptr),
-            SEC_E_OK);
+  ASSERT_EQ(
+      SspiAcquireCredentialsHandleAsyncA(call.get(), nullptr, name, SECPKG_CRED_INBOUND, nullptr,
+                                         &credentials, nullptr, nullptr, &server, nullptr),
+      SEC_E_OK);
   name[0] = 0;
   ASSERT_EQ(call.Finish(), SEC_E_OK);
   TestCredential client = TestCredential::Client();
@@ -105,8 +105,9 @@ TEST_P(TlsAsyncTest, CredentialsCanBeAcquiredAndFreedAsynchronously) {
 TEST_P(TlsAsyncTest, LastServerLegInTheFormOfTheSample) {
   for (const ULONG disabled : {kOnly12, kOnly13}) {
     TestCredential server_credential = TestCredential::Server(disabled);
-    TestCredential client_credential = TestCredential::Client(disabled);
     for (int i = 0; i < 10; ++i) {
+      // Nothing to resume: a resumed TLS 1.2 server has nothing to say in the end.
+      TestCredential client_credential = TestCredential::Client(disabled);
       TestEnd client(false);
       TestEnd server(true);
       Append(server.inbox, client.Leg(client_credential.get()));
@@ -176,8 +177,8 @@ TEST_P(TlsAsyncTest, EncryptAndDecryptRunAtOnceOnOneContext) {
         ASSERT_EQ(DecryptMessage(&server.context, &message, 0, nullptr), SEC_E_OK);
         const auto* data = static_cast<unsigned char*>(buffers[1].pvBuffer);
         opened.insert(opened.end(), data, data + buffers[1].cbBuffer);
-        at = to_server.size() -
-             (buffers[3].BufferType == SECBUFFER_EXTRA ? buffers[3].cbBuffer : 0);
+        at =
+            to_server.size() - (buffers[3].BufferType == SECBUFFER_EXTRA ? buffers[3].cbBuffer : 0);
       }
     });
     for (int i = 0; i < records; ++i) Append(client.inbox, server.Seal(Bytes(500, 's')));

@@ -38,8 +38,8 @@ constexpr int Repetitions(int count) {
 #endif
 }
 
-// Counts up, and lets threads wait for a count. The waiter may destroy it at once: the count changes
-// under the lock, and nothing follows the unlock.
+// Counts up, and lets threads wait for a count. The waiter may destroy it at once: the count
+// changes under the lock, and nothing follows the unlock.
 class Count {
  public:
   void Add() {

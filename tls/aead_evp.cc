@@ -1,3 +1,4 @@
+#include <array>
 #include <new>
 #include <utility>
 
@@ -17,8 +18,8 @@ unsigned char* Raw(std::span<std::byte> bytes) {
 
 class EvpAead final : public Aead {
  public:
-  EvpAead(CipherCtxPtr context, AeadDirection direction, std::size_t key_bytes)
-      : context_(std::move(context)), key_bytes_(key_bytes), direction_(direction) {}
+  EvpAead(CipherCtxPtr context, std::size_t key_bytes)
+      : context_(std::move(context)), key_bytes_(key_bytes) {}
 
   bool Seal(std::span<const std::uint8_t, kAeadNonceBytes> nonce, std::span<const std::uint8_t> aad,
             std::span<std::byte> data, std::span<std::byte> tail,
@@ -26,7 +27,7 @@ class EvpAead final : public Aead {
     unsigned char nothing[16];
     int written = 0;
     const bool good =
-        Start(nonce, aad) && Update(data) && Update(tail) &&
+        Start(kEncrypt, nonce, aad) && Update(data) && Update(tail) &&
         EVP_EncryptFinal_ex(context_.get(), nothing, &written) == 1 &&
         EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_AEAD_GET_TAG, kAeadTagBytes, tag.data()) == 1;
     if (!good) ERR_clear_error();
@@ -40,7 +41,7 @@ class EvpAead final : public Aead {
     // The control takes a pointer to non-const, and only reads from it.
     void* const expected = const_cast<std::byte*>(tag.data());
     const bool good =
-        Start(nonce, aad) && Update(data) &&
+        Start(kDecrypt, nonce, aad) && Update(data) &&
         EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_AEAD_SET_TAG, kAeadTagBytes, expected) == 1 &&
         EVP_DecryptFinal_ex(context_.get(), nothing, &written) == 1;
     if (!good) {
@@ -51,18 +52,30 @@ class EvpAead final : public Aead {
   }
 
   bool SetKey(std::span<const std::uint8_t> key) override {
-    const bool good = key.size() == key_bytes_ &&
-                      EVP_CipherInit_ex(context_.get(), nullptr, nullptr, key.data(), nullptr,
-                                        direction_ == AeadDirection::kSeal) == 1;
+    const bool good =
+        key.size() == key_bytes_ &&
+        EVP_CipherInit_ex(context_.get(), nullptr, nullptr, key.data(), nullptr, kUnchanged) == 1;
     if (!good) ERR_clear_error();
     return good;
   }
 
+  // EVP knows no other way to lose a key than getting another.
+  void ClearKey() override {
+    static constexpr std::array<std::uint8_t, 32> kZeros{};
+    static_cast<void>(SetKey(std::span(kZeros).first(key_bytes_)));
+  }
+
  private:
-  bool Start(std::span<const std::uint8_t, kAeadNonceBytes> nonce,
+  // Values of EVP_CipherInit_ex. The expanded key serves both directions.
+  static constexpr int kEncrypt = 1;
+  static constexpr int kDecrypt = 0;
+  static constexpr int kUnchanged = -1;
+
+  bool Start(int direction, std::span<const std::uint8_t, kAeadNonceBytes> nonce,
              std::span<const std::uint8_t> aad) {
     int written = 0;
-    return EVP_CipherInit_ex(context_.get(), nullptr, nullptr, nullptr, nonce.data(), -1) == 1 &&
+    return EVP_CipherInit_ex(context_.get(), nullptr, nullptr, nullptr, nonce.data(), direction) ==
+               1 &&
            EVP_CipherUpdate(context_.get(), nullptr, &written, aad.data(),
                             static_cast<int>(aad.size())) == 1;
   }
@@ -76,24 +89,20 @@ class EvpAead final : public Aead {
 
   CipherCtxPtr context_;
   std::size_t key_bytes_;
-  AeadDirection direction_;
 };
 
 }  // namespace
 
-std::unique_ptr<Aead> CreateEvpAead(AeadId aead, AeadDirection direction,
-                                    std::span<const std::uint8_t> key) {
+std::unique_ptr<Aead> CreateEvpAead(AeadId aead, std::span<const std::uint8_t> key) {
   const EVP_CIPHER* cipher = FetchedCipher(aead);
   CipherCtxPtr context(EVP_CIPHER_CTX_new());
   if (cipher == nullptr || context == nullptr ||
       key.size() != static_cast<std::size_t>(EVP_CIPHER_get_key_length(cipher)) ||
-      EVP_CipherInit_ex(context.get(), cipher, nullptr, key.data(), nullptr,
-                        direction == AeadDirection::kSeal) != 1) {
+      EVP_CipherInit_ex(context.get(), cipher, nullptr, key.data(), nullptr, 1) != 1) {
     ERR_clear_error();
     return nullptr;
   }
-  return std::unique_ptr<Aead>(new (std::nothrow)
-                                   EvpAead(std::move(context), direction, key.size()));
+  return std::unique_ptr<Aead>(new (std::nothrow) EvpAead(std::move(context), key.size()));
 }
 
 }  // namespace ktlsim::tls

@@ -33,7 +33,7 @@ struct EndpointOptions {
   // Server: any number, chosen by key type. Client: at most one. Each needs its private key.
   std::vector<Certificate::Ptr> certificates;
   // Names of either kind (types.h), ':' between them; their order is the preference. Empty:
-  // AES-128-GCM and AES-256-GCM.
+  // AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305.
   std::string cipher_suites;
   // Server: tickets per full TLS 1.3 handshake, at most 16; 0 turns tickets off in 1.2, too.
   unsigned tickets = 1;
@@ -48,7 +48,7 @@ struct EndpointOptions {
   std::shared_ptr<TicketKeys> ticket_keys;
   // Of the connections that come out.
   RecordLimits record_limits;
-  AeadFactory aead_factory = &CreateEvpAead;
+  AeadFactory aead_factory = ChosenAead().factory;
 };
 
 class EndpointCore;

@@ -15,7 +15,7 @@ void PutBigEndian64(std::uint64_t value, std::uint8_t* out) {
 
 }  // namespace
 
-bool RecordProtection::Init(ProtectionState state, AeadDirection direction) {
+bool RecordProtection::Init(ProtectionState state) {
   if (state.suite == nullptr) return false;
   suite_ = state.suite;
   limits_ = state.limits;
@@ -26,22 +26,35 @@ bool RecordProtection::Init(ProtectionState state, AeadDirection direction) {
     if (!DeriveTrafficKeys(*suite_, traffic_secret_, state.keys)) return false;
   }
   if (state.keys.iv.size() != kAeadNonceBytes) return false;
-  iv_ = std::move(state.keys.iv);
-  aead_ = state.aead_factory(suite_->aead, direction, std::as_const(state.keys.key).span());
-  return aead_ != nullptr;
+  aead_factory_ = state.aead_factory;
+  return SetKeys(std::move(state.keys));
+}
+
+bool RecordProtection::SetKeys(TrafficKeys keys) {
+  key_ = std::move(keys.key);
+  iv_ = std::move(keys.iv);
+  id_ = AeadKeyId::Next();
+  // Expanded at once: a shortage of memory is told here, and the first record is near.
+  if (aead() != nullptr) return true;
+  id_.Reset();
+  return false;
+}
+
+Aead* RecordProtection::aead() const {
+  AeadKeyCache* cache = AeadKeyCache::OfThisThread();
+  return cache != nullptr ? cache->Find(id_.value(), suite_->aead, aead_factory_, key_.span())
+                          : nullptr;
 }
 
 bool RecordProtection::NextKey() {
   TrafficKeys keys;
   if (!NextTrafficSecret(suite_->hash, traffic_secret_, traffic_secret_) ||
-      !DeriveTrafficKeys(*suite_, traffic_secret_, keys) ||
-      !aead_->SetKey(std::as_const(keys.key).span())) {
-    aead_.reset();
+      !DeriveTrafficKeys(*suite_, traffic_secret_, keys)) {
+    id_.Reset();
     return false;
   }
-  iv_ = std::move(keys.iv);
   sequence_number_ = 0;
-  return true;
+  return SetKeys(std::move(keys));
 }
 
 RecordProtection::Nonce RecordProtection::ImplicitNonce() const {

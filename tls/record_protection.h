@@ -1,5 +1,6 @@
 // RecordProtection: what reader and writer have in common: one direction's key, its static IV, its
-// sequence number, and how a nonce is made of them.
+// sequence number, and how a nonce is made of them. It holds secrets and numbers only; the expanded
+// key lives in the thread's cache (aead_key_cache.h).
 #pragma once
 
 #include <array>
@@ -8,6 +9,8 @@
 #include <span>
 
 #include "tls/aead.h"
+#include "tls/aead_engine.h"
+#include "tls/aead_key_cache.h"
 #include "tls/key_schedule.h"
 #include "tls/types.h"
 
@@ -37,7 +40,7 @@ struct ProtectionState {
   // second start from the same value would repeat a nonce under one key.
   std::uint64_t explicit_nonce = 0;
   RecordLimits limits;
-  AeadFactory aead_factory = &CreateEvpAead;
+  AeadFactory aead_factory = ChosenAead().factory;
 };
 
 // Movable, not thread-safe, wiped when destroyed.
@@ -48,16 +51,18 @@ class RecordProtection {
   RecordProtection& operator=(RecordProtection&&) = default;
 
   // False: out of memory, or `state` names no suite.
-  [[nodiscard]] bool Init(ProtectionState state, AeadDirection direction);
+  [[nodiscard]] bool Init(ProtectionState state);
   // TLS 1.3: the next traffic secret (RFC 8446 7.2); the sequence number starts again at 0.
   [[nodiscard]] bool NextKey();
 
-  bool ready() const { return aead_ != nullptr; }
+  bool ready() const { return id_.value() != 0; }
   bool is_tls13() const { return suite_->version == Version::kTls13; }
   // TLS 1.2 AES-GCM records carry 8 bytes of nonce; ChaCha20-Poly1305 ones do not (RFC 7905 2).
   bool has_explicit_nonce() const { return explicit_nonce_in_record_; }
   const SuiteInfo& suite() const { return *suite_; }
-  Aead& aead() { return *aead_; }
+  // The expanded key, in the calling thread's cache: use it before anything else happens. nullptr:
+  // out of memory.
+  Aead* aead() const;
   const RecordLimits& limits() const { return limits_; }
   std::uint64_t sequence_number() const { return sequence_number_; }
 
@@ -78,8 +83,12 @@ class RecordProtection {
   Tls12Aad MakeTls12Aad(ContentType type, std::size_t plaintext_bytes) const;
 
  private:
+  [[nodiscard]] bool SetKeys(TrafficKeys keys);
+
   const SuiteInfo* suite_ = nullptr;
-  std::unique_ptr<Aead> aead_;
+  AeadFactory aead_factory_ = nullptr;
+  AeadKeyId id_;
+  Secret key_;
   Secret iv_;  // kAeadNonceBytes
   Secret traffic_secret_;
   std::uint64_t sequence_number_ = 0;

@@ -26,9 +26,7 @@ struct RecordReader::Plaintext {
   std::size_t size = 0;
 };
 
-bool RecordReader::Init(ProtectionState state) {
-  return protection_.Init(std::move(state), AeadDirection::kOpen);
-}
+bool RecordReader::Init(ProtectionState state) { return protection_.Init(std::move(state)); }
 
 std::size_t RecordReader::RecordBytes(std::span<const std::byte> wire) {
   if (wire.size() < kRecordHeaderBytes) return kRecordHeaderBytes;
@@ -104,7 +102,7 @@ bool RecordReader::DecryptTls13(std::span<std::byte> record, Plaintext& out,
   const std::span<std::byte> inner = body.first(body.size() - kAeadTagBytes);
   const std::span<const std::byte, kAeadTagBytes> tag = body.last<kAeadTagBytes>();
   const Bytes aad(reinterpret_cast<const std::uint8_t*>(record.data()), kRecordHeaderBytes);
-  if (!protection_.aead().Open(protection_.ImplicitNonce(), aad, inner, tag)) return false;
+  if (!OpenInPlace(protection_.ImplicitNonce(), aad, inner, tag, failure)) return false;
 
   // RFC 8446 5.4: content, type, zeros.
   if (inner.size() > kFragmentBytesMax + 1) {
@@ -138,8 +136,20 @@ bool RecordReader::DecryptTls12(std::span<std::byte> record, Plaintext& out,
   const RecordProtection::Nonce nonce =
       nonce_bytes != 0 ? protection_.ExplicitNonce(body.first<kExplicitNonceBytes>())
                        : protection_.ImplicitNonce();
-  return protection_.aead().Open(nonce, protection_.MakeTls12Aad(out.type, out.size),
-                                 record.subspan(out.offset, out.size), body.last<kAeadTagBytes>());
+  return OpenInPlace(nonce, protection_.MakeTls12Aad(out.type, out.size),
+                     record.subspan(out.offset, out.size), body.last<kAeadTagBytes>(), failure);
+}
+
+bool RecordReader::OpenInPlace(const RecordProtection::Nonce& nonce, Bytes aad,
+                               std::span<std::byte> data,
+                               std::span<const std::byte, kAeadTagBytes> tag,
+                               AlertDescription& failure) {
+  Aead* aead = protection_.aead();
+  if (aead == nullptr) {
+    failure = AlertDescription::kInternalError;
+    return false;
+  }
+  return aead->Open(nonce, aad, data, tag);
 }
 
 // Each record costs us a decryption and tells nothing: a peer may not send such for ever.

@@ -70,6 +70,8 @@ class RecordReader {
   bool Decrypt(std::span<std::byte> record, Plaintext& out, AlertDescription& failure);
   bool DecryptTls13(std::span<std::byte> record, Plaintext& out, AlertDescription& failure);
   bool DecryptTls12(std::span<std::byte> record, Plaintext& out, AlertDescription& failure);
+  bool OpenInPlace(const RecordProtection::Nonce& nonce, Bytes aad, std::span<std::byte> data,
+                   std::span<const std::byte, kAeadTagBytes> tag, AlertDescription& failure);
   bool WithinRunLimits(ContentType type, std::size_t bytes);
   OpenResult ReceiveAlert(OpenResult result);
   OpenResult Fail(AlertDescription description);

@@ -29,7 +29,7 @@ void PutHeader(ContentType type, std::size_t length, std::span<std::byte> out) {
 
 bool RecordWriter::Init(ProtectionState state) {
   explicit_nonce_ = state.explicit_nonce;
-  return protection_.Init(std::move(state), AeadDirection::kSeal);
+  return protection_.Init(std::move(state));
 }
 
 std::size_t RecordWriter::header_bytes() const {
@@ -90,8 +90,9 @@ bool RecordWriter::SealTls13(ContentType type, std::span<std::byte> header,
   PutHeader(ContentType::kApplicationData, data.size() + trailer.size(), header);
   trailer[0] = static_cast<std::byte>(type);
   const Bytes aad(reinterpret_cast<const std::uint8_t*>(header.data()), kRecordHeaderBytes);
-  return protection_.aead().Seal(protection_.ImplicitNonce(), aad, data, trailer.first<1>(),
-                                 trailer.last<kAeadTagBytes>());
+  Aead* aead = protection_.aead();
+  return aead != nullptr && aead->Seal(protection_.ImplicitNonce(), aad, data, trailer.first<1>(),
+                                       trailer.last<kAeadTagBytes>());
 }
 
 bool RecordWriter::SealTls12(ContentType type, std::span<std::byte> header,
@@ -107,8 +108,9 @@ bool RecordWriter::SealTls12(ContentType type, std::span<std::byte> header,
     nonce = protection_.ExplicitNonce(explicit_part);
     ++explicit_nonce_;
   }
-  return protection_.aead().Seal(nonce, protection_.MakeTls12Aad(type, data.size()), data, {},
-                                 trailer.first<kAeadTagBytes>());
+  Aead* aead = protection_.aead();
+  return aead != nullptr && aead->Seal(nonce, protection_.MakeTls12Aad(type, data.size()), data, {},
+                                       trailer.first<kAeadTagBytes>());
 }
 
 SealOutcome RecordWriter::SealControl(ContentType type, std::span<const std::uint8_t> message,

@@ -63,7 +63,7 @@ void BM_RecordOpen(benchmark::State& state) {
 void BM_RawSeal(benchmark::State& state) {
   const SuiteInfo* suite = FindSuite(static_cast<std::uint16_t>(0x1301 + state.range(0)));
   const std::vector<std::uint8_t> key(suite->key_bytes, 7);
-  const auto aead = CreateEvpAead(suite->aead, AeadDirection::kSeal, key);
+  const auto aead = CreateEvpAead(suite->aead, key);
   std::vector<std::byte> data(static_cast<std::size_t>(state.range(1)) + 1);
   std::array<std::byte, kAeadTagBytes> tag;
   std::array<std::uint8_t, kAeadNonceBytes> nonce{};

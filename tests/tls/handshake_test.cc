@@ -315,9 +315,7 @@ TEST_P(HandshakeTest, AServerWithoutCertificateSaysSo) {
   EXPECT_STREQ(server.last.failure.what(), "we have no certificate for this handshake");
 }
 
-std::unique_ptr<Aead> NoAead(AeadId, AeadDirection, std::span<const std::uint8_t>) {
-  return nullptr;
-}
+std::unique_ptr<Aead> NoAead(AeadId, std::span<const std::uint8_t>) { return nullptr; }
 
 TEST_P(HandshakeTest, TakeOverReportsThatMemoryIsShort) {
   EndpointOptions options = Options();

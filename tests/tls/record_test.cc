@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -22,8 +23,9 @@ Buffer AsBuffer(const std::vector<std::uint8_t>& bytes) {
   return buffer;
 }
 
-ProtectionState State(CipherSuite suite, RecordLimits limits = {}) {
+ProtectionState State(CipherSuite suite, RecordLimits limits, AeadFactory engine) {
   ProtectionState state;
+  state.aead_factory = engine;
   state.suite = FindSuite(static_cast<std::uint16_t>(suite));
   state.limits = limits;
   if (state.suite->version == Version::kTls13) {
@@ -49,9 +51,10 @@ ProtectionState Rfc8448State(std::string_view secret, std::uint64_t sequence_num
 struct Pair {
   RecordWriter writer;
   RecordReader reader;
-  explicit Pair(CipherSuite suite = CipherSuite::kAes128GcmSha256, RecordLimits limits = {}) {
-    EXPECT_TRUE(writer.Init(State(suite, limits)));
-    EXPECT_TRUE(reader.Init(State(suite, limits)));
+  explicit Pair(CipherSuite suite = CipherSuite::kAes128GcmSha256, RecordLimits limits = {},
+                AeadFactory engine = ChosenAead().factory) {
+    EXPECT_TRUE(writer.Init(State(suite, limits, engine)));
+    EXPECT_TRUE(reader.Init(State(suite, limits, engine)));
   }
   Buffer Seal(std::size_t size, ContentType type = ContentType::kApplicationData) {
     Buffer record(writer.header_bytes() + size + writer.trailer_bytes());
@@ -73,9 +76,9 @@ struct Pair {
                                     static_cast<std::uint8_t>(length)};
     std::memcpy(record.data(), header, 5);
     std::ranges::copy(std::as_bytes(std::span(inner)), record.begin() + 5);
-    EXPECT_TRUE(protection.aead().Seal(protection.ImplicitNonce(), header,
-                                       std::span(record).subspan(5, inner.size()), {},
-                                       std::span(record).last<16>()));
+    EXPECT_TRUE(protection.aead()->Seal(protection.ImplicitNonce(), header,
+                                        std::span(record).subspan(5, inner.size()), {},
+                                        std::span(record).last<16>()));
     protection.Advance();
     return record;
   }
@@ -128,10 +131,17 @@ TEST(RecordWriterTest, SealsTheRecordsOfRfc8448) {
   EXPECT_EQ(alert, AsBuffer(Hex(kClientAlertRecord)));
 }
 
-class RecordPairTest : public testing::TestWithParam<CipherSuite> {};
+// Every suite on every engine that this machine has.
+class RecordPairTest : public testing::TestWithParam<std::tuple<CipherSuite, Engine>> {
+ protected:
+  CipherSuite suite() const { return std::get<0>(GetParam()); }
+  Pair Make(RecordLimits limits = {}) const {
+    return Pair(suite(), limits, std::get<1>(GetParam()).factory);
+  }
+};
 
 TEST_P(RecordPairTest, OpensWhatTheWriterSealed) {
-  Pair pair(GetParam());
+  Pair pair = Make();
   for (const std::size_t size : kSizes) {
     Buffer wire = pair.Seal(size);
     const std::size_t bytes = wire.size();
@@ -149,7 +159,7 @@ TEST_P(RecordPairTest, OpensWhatTheWriterSealed) {
 }
 
 TEST_P(RecordPairTest, AsksForTheRestOfACutRecord) {
-  Pair pair(GetParam());
+  Pair pair = Make();
   const Buffer wire = pair.Seal(100);
   for (std::size_t size = 0; size < wire.size(); ++size) {
     Buffer cut(wire.begin(), wire.begin() + static_cast<std::ptrdiff_t>(size));
@@ -165,12 +175,12 @@ TEST_P(RecordPairTest, AsksForTheRestOfACutRecord) {
 }
 
 TEST_P(RecordPairTest, RefusesEveryFlippedBit) {
-  const bool tls13 = FindSuite(static_cast<std::uint16_t>(GetParam()))->version == Version::kTls13;
-  Pair sealer(GetParam());
+  const bool tls13 = FindSuite(static_cast<std::uint16_t>(suite()))->version == Version::kTls13;
+  Pair sealer = Make();
   const Buffer wire = sealer.Seal(40);
   for (std::size_t i = 0; i < wire.size(); ++i) {
     for (int bit = 0; bit < 8; ++bit) {
-      Pair pair(GetParam());
+      Pair pair = Make();
       Buffer flipped = wire;
       flipped[i] ^= std::byte(1 << bit);
       // A longer length makes an incomplete record of it.
@@ -182,29 +192,29 @@ TEST_P(RecordPairTest, RefusesEveryFlippedBit) {
         ASSERT_EQ(result.alert.description,
                   known ? AlertDescription::kBadRecordMac : AlertDescription::kUnexpectedMessage);
       }
-      const auto body = std::span(flipped).subspan(5, 40);
       if (i >= 5) {
-        ASSERT_FALSE(std::ranges::all_of(body, [](std::byte b) { return b == std::byte{0x61}; }))
-            << "plaintext left behind";
+        ASSERT_TRUE(std::ranges::all_of(std::span(flipped).first(wire.size()), [](std::byte b) {
+          return b == std::byte{0};
+        })) << "something left behind";
       }
     }
   }
 }
 
 TEST_P(RecordPairTest, RefusesAReplayAndAGap) {
-  Pair pair(GetParam());
+  Pair pair = Make();
   const Buffer first = pair.Seal(10);
   Buffer wire = first;
   ASSERT_EQ(pair.reader.Open(wire).outcome, Outcome::kOpened);
   ExpectRefused(pair.reader, first, AlertDescription::kBadRecordMac);
-  Pair other(GetParam());
+  Pair other = Make();
   other.Seal(10);
   ExpectRefused(other.reader, other.Seal(10), AlertDescription::kBadRecordMac);
 }
 
 TEST_P(RecordPairTest, RefusesRecordShorterThanTag) {
   for (std::size_t size = 0; size < 16; ++size) {
-    Pair pair(GetParam());
+    Pair pair = Make();
     Buffer wire(5 + size);
     wire[0] = std::byte{23};
     wire[1] = wire[2] = std::byte{3};
@@ -214,9 +224,9 @@ TEST_P(RecordPairTest, RefusesRecordShorterThanTag) {
 }
 
 TEST_P(RecordPairTest, RefusesAnOversizeRecordByItsHeader) {
-  const bool tls13 = FindSuite(static_cast<std::uint16_t>(GetParam()))->version == Version::kTls13;
+  const bool tls13 = FindSuite(static_cast<std::uint16_t>(suite()))->version == Version::kTls13;
   const std::size_t length = (tls13 ? kTls13CiphertextBytesMax : kTls12CiphertextBytesMax) + 1;
-  Pair pair(GetParam());
+  Pair pair = Make();
   const Buffer wire = {std::byte{23}, std::byte{3}, std::byte{3}, std::byte(length >> 8),
                        std::byte(length & 0xff)};
   ExpectRefused(pair.reader, wire, AlertDescription::kRecordOverflow);
@@ -225,7 +235,7 @@ TEST_P(RecordPairTest, RefusesAnOversizeRecordByItsHeader) {
 TEST_P(RecordPairTest, BoundsRunsOfEmptyRecords) {
   RecordLimits limits;
   limits.empty_records = 3;
-  Pair pair(GetParam(), limits);
+  Pair pair = Make(limits);
   for (int run = 0; run < 2; ++run) {
     for (int i = 0; i < 3; ++i) {
       Buffer wire = pair.Seal(0);
@@ -242,7 +252,7 @@ TEST_P(RecordPairTest, BoundsRunsOfEmptyRecords) {
 TEST_P(RecordPairTest, BoundsRunsOfControlRecords) {
   RecordLimits limits;
   limits.control_records = 3;
-  Pair pair(GetParam(), limits);
+  Pair pair = Make(limits);
   for (int i = 0; i < 3; ++i) {
     Buffer wire = pair.Seal(10, ContentType::kHandshake);
     ASSERT_EQ(pair.reader.Open(wire).outcome, Outcome::kOpened);
@@ -254,7 +264,7 @@ TEST_P(RecordPairTest, BoundsRunsOfControlRecords) {
 TEST_P(RecordPairTest, TheLastSequenceNumberIsNeverUsed) {
   RecordLimits limits;
   limits.records_per_key = UINT64_MAX;
-  Pair pair(GetParam(), limits);
+  Pair pair = Make(limits);
   pair.writer.protection_for_test().set_sequence_number(UINT64_MAX - 1);
   pair.reader.protection_for_test().set_sequence_number(UINT64_MAX - 1);
   Buffer wire = pair.Seal(1);
@@ -266,7 +276,7 @@ TEST_P(RecordPairTest, TheLastSequenceNumberIsNeverUsed) {
 }
 
 TEST_P(RecordPairTest, WriterChecksLengthsBeforeItTouchesAnything) {
-  Pair pair(GetParam());
+  Pair pair = Make();
   const std::uint64_t before = pair.writer.sequence_number();
   pair.Seal(kFragmentBytesMax + 1);
   EXPECT_EQ(pair.last, SealOutcome::kBadLength);
@@ -282,7 +292,7 @@ TEST_P(RecordPairTest, WriterChecksLengthsBeforeItTouchesAnything) {
 }
 
 TEST_P(RecordPairTest, NothingIsWrittenAfterCloseNotify) {
-  Pair pair(GetParam());
+  Pair pair = Make();
   Buffer alert(RecordWriter::kControlRecordBytesMax);
   std::size_t used = 0;
   ASSERT_EQ(pair.writer.SealAlert(kCloseNotifyAlert, alert, used), SealOutcome::kSealed);
@@ -299,7 +309,7 @@ TEST_P(RecordPairTest, NothingIsWrittenAfterCloseNotify) {
 }
 
 TEST_P(RecordPairTest, IgnoresWarningsAndEndsAtFatalAlerts) {
-  Pair pair(GetParam());
+  Pair pair = Make();
   Buffer alert(RecordWriter::kControlRecordBytesMax);
   std::size_t used = 0;
   pair.writer.SealAlert({AlertLevel::kWarning, AlertDescription::kUserCanceled}, alert, used);
@@ -316,14 +326,14 @@ TEST_P(RecordPairTest, IgnoresWarningsAndEndsAtFatalAlerts) {
 
 TEST_P(RecordPairTest, RefusesAlertsOfAnotherLength) {
   for (const std::size_t size : {1U, 3U}) {
-    Pair pair(GetParam());
+    Pair pair = Make();
     ExpectRefused(pair.reader, pair.Seal(size, ContentType::kAlert),
                   AlertDescription::kDecodeError);
   }
 }
 
 TEST_P(RecordPairTest, RefusesChangeCipherSpecAfterTheHandshake) {
-  Pair pair(GetParam());
+  Pair pair = Make();
   const Buffer wire = {std::byte{20}, std::byte{3}, std::byte{3},
                        std::byte{0},  std::byte{1}, std::byte{1}};
   ExpectRefused(pair.reader, wire, AlertDescription::kUnexpectedMessage);
@@ -331,19 +341,65 @@ TEST_P(RecordPairTest, RefusesChangeCipherSpecAfterTheHandshake) {
 
 TEST_P(RecordPairTest, RefusesAnotherVersion) {
   for (const std::size_t place : {1U, 2U}) {
-    Pair pair(GetParam());
+    Pair pair = Make();
     Buffer wire = pair.Seal(1);
     wire[place] = std::byte{4};
     ExpectRefused(pair.reader, wire, AlertDescription::kProtocolVersion);
   }
 }
 
+TEST_P(RecordPairTest, EveryForgeryLooksTheSameToThePeer) {
+  const auto refusal = [this](auto harm) {
+    Pair pair = Make();
+    Buffer wire = pair.Seal(40);
+    harm(pair, wire);
+    const OpenResult result = pair.reader.Open(wire);
+    EXPECT_EQ(result.outcome, Outcome::kFailed);
+    EXPECT_EQ(result.consumed, 0U);
+    EXPECT_TRUE(result.fragment.empty());
+    return result.alert;
+  };
+  const Alert expected = FatalAlert(AlertDescription::kBadRecordMac);
+  const auto shorten = [](Buffer& wire, std::size_t bytes) {
+    wire.resize(wire.size() - bytes);
+    wire[4] = static_cast<std::byte>(wire.size() - 5);
+  };
+  EXPECT_EQ(
+      refusal([](Pair&, Buffer& wire) { wire.front() = std::byte{23}, wire[20] ^= std::byte{1}; }),
+      expected)
+      << "content";
+  EXPECT_EQ(refusal([](Pair&, Buffer& wire) { wire.back() ^= std::byte{1}; }), expected) << "tag";
+  EXPECT_EQ(refusal([&](Pair&, Buffer& wire) { shorten(wire, 1); }), expected) << "cut";
+  EXPECT_EQ(refusal([&](Pair&, Buffer& wire) { shorten(wire, wire.size() - 6); }), expected)
+      << "no room for a tag";
+  EXPECT_EQ(refusal([](Pair& pair, Buffer&) { pair.reader.protection_for_test().Advance(); }),
+            expected)
+      << "another place in the sequence";
+}
+
+TEST_P(RecordPairTest, ARefusedRecordIsWiped) {
+  for (const std::size_t size : kSizes) {
+    Pair pair = Make();
+    Buffer wire = pair.Seal(size);
+    wire.back() ^= std::byte{0x80};
+    ASSERT_EQ(pair.reader.Open(wire).outcome, Outcome::kFailed);
+    EXPECT_TRUE(std::ranges::all_of(wire, [](std::byte b) { return b == std::byte{0}; })) << size;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Suites, RecordPairTest,
-                         testing::Values(CipherSuite::kAes128GcmSha256,
-                                         CipherSuite::kAes256GcmSha384,
-                                         CipherSuite::kChaCha20Poly1305Sha256,
-                                         CipherSuite::kEcdheRsaAes128GcmSha256,
-                                         CipherSuite::kEcdheRsaChaCha20Poly1305));
+                         testing::Combine(testing::Values(CipherSuite::kAes128GcmSha256,
+                                                          CipherSuite::kAes256GcmSha384,
+                                                          CipherSuite::kChaCha20Poly1305Sha256,
+                                                          CipherSuite::kEcdheRsaAes128GcmSha256,
+                                                          CipherSuite::kEcdheRsaAes256GcmSha384,
+                                                          CipherSuite::kEcdheRsaChaCha20Poly1305),
+                                          testing::ValuesIn(Engines())),
+                         [](const auto& test) {
+                           const auto id = static_cast<std::uint16_t>(std::get<0>(test.param));
+                           return std::string(FindSuite(id)->standard_name) + "_" +
+                                  std::get<1>(test.param).name;
+                         });
 
 TEST(RecordReaderTest, StripsPadding) {
   Pair pair;

@@ -8,6 +8,8 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
+#include "tls/aead_ipsec_mb.h"
+
 namespace ktlsim::tls::test {
 namespace {
 
@@ -65,6 +67,12 @@ std::string Pattern(std::size_t size, unsigned seed) {
 }
 
 VersionRange Only(Version version) { return {version, version}; }
+
+std::vector<Engine> Engines() {
+  std::vector<Engine> engines = {{"Evp", &CreateEvpAead}};
+  if (ProbeIpsecMb().usable) engines.push_back({"IpsecMb", &CreateIpsecMbAead});
+  return engines;
+}
 
 OurSide::OurSide(const std::shared_ptr<Endpoint>& endpoint, HandshakeOptions options)
     : handshake(Handshake::Create(*endpoint, options)) {

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
 
+#include "tls/aead_engine.h"
 #include "tls/certificate.h"
 #include "tls/endpoint.h"
 #include "tls/handshake.h"
@@ -32,6 +33,14 @@ std::shared_ptr<Endpoint> MakeClient(EndpointOptions options = {});
 std::vector<std::uint8_t> AlpnWire(std::initializer_list<std::string> names);
 std::string Pattern(std::size_t size, unsigned seed = 1);
 VersionRange Only(Version version);
+
+// An engine under a name that a test's name may have.
+struct Engine {
+  const char* name;
+  AeadFactory factory;
+};
+// Those that can be had on this machine, EVP first.
+std::vector<Engine> Engines();
 
 // A connection made by this module.
 class OurSide {

@@ -133,6 +133,9 @@ SECURITY_STATUS SetCiphers(const AllowedCiphers& allowed, tls::EndpointOptions* 
   if (allowed.aes256) {
     add("TLS_AES_256_GCM_SHA384:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384");
   }
+  if (allowed.chacha) {
+    add("TLS_CHACHA20_POLY1305_SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305");
+  }
   if (suites.empty()) return SEC_E_ALGORITHM_MISMATCH;
   options->cipher_suites = suites;
   return SEC_E_OK;

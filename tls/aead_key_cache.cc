@@ -1,0 +1,101 @@
+#include "tls/aead_key_cache.h"
+
+#include <algorithm>
+#include <atomic>
+#include <new>
+
+namespace ktlsim::tls {
+namespace {
+
+// A plain pointer in front of the owner: a record must not pay for the check that a thread-local
+// object with a destructor brings, and a key may go after the thread's owner has gone.
+constinit thread_local AeadKeyCache* t_cache = nullptr;
+constinit thread_local bool t_ended = false;
+
+struct Owner {
+  Owner() = default;
+  Owner(const Owner&) = delete;
+  Owner& operator=(const Owner&) = delete;
+  ~Owner() {
+    t_ended = true;
+    t_cache = nullptr;
+  }
+  std::unique_ptr<AeadKeyCache> cache;
+};
+
+AeadKeyCache* MakeCache() {
+  if (t_ended) return nullptr;
+  static thread_local Owner owner;
+  owner.cache.reset(new (std::nothrow) AeadKeyCache);
+  t_cache = owner.cache.get();
+  return t_cache;
+}
+
+}  // namespace
+
+AeadKeyId AeadKeyId::Next() {
+  // Only uniqueness is asked for: relaxed.
+  static constinit std::atomic<std::uint64_t> last{0};
+  AeadKeyId id;
+  id.value_ = last.fetch_add(1, std::memory_order_relaxed) + 1;
+  return id;
+}
+
+void AeadKeyId::Reset() {
+  if (value_ != 0 && t_cache != nullptr) t_cache->Forget(value_);
+  value_ = 0;
+}
+
+AeadKeyCache* AeadKeyCache::OfThisThread() { return t_cache != nullptr ? t_cache : MakeCache(); }
+
+Aead* AeadKeyCache::Find(std::uint64_t id, AeadId aead, AeadFactory factory,
+                         std::span<const std::uint8_t> key) {
+  std::unique_ptr<Bank>& bank = banks_[static_cast<std::size_t>(aead)];
+  if (bank == nullptr) bank.reset(new (std::nothrow) Bank);
+  if (bank == nullptr) return nullptr;
+  ++uses_;
+  const std::span<Slot, kWays> set = SetOf(*bank, id);
+  Slot* oldest = set.data();
+  for (Slot& slot : set) {
+    if (slot.id == id) {
+      slot.last_use = uses_;
+      return slot.aead.get();
+    }
+    if (slot.last_use < oldest->last_use) oldest = &slot;
+  }
+  return Expand(*oldest, id, aead, factory, key);
+}
+
+Aead* AeadKeyCache::Expand(Slot& slot, std::uint64_t id, AeadId aead, AeadFactory factory,
+                           std::span<const std::uint8_t> key) {
+  ++counts_.expansions;
+  if (slot.id != 0) {
+    ++counts_.evictions;
+    slot.aead->ClearKey();
+  }
+  slot.id = 0;
+  if (slot.aead == nullptr || slot.factory != factory) {
+    slot.factory = factory;
+    slot.aead = factory(aead, key);
+  } else if (!slot.aead->SetKey(key)) {
+    slot.aead.reset();
+  }
+  if (slot.aead == nullptr) return nullptr;
+  slot.id = id;
+  slot.last_use = uses_;
+  return slot.aead.get();
+}
+
+void AeadKeyCache::Forget(std::uint64_t id) {
+  for (const std::unique_ptr<Bank>& bank : banks_) {
+    if (bank == nullptr) continue;
+    for (Slot& slot : SetOf(*bank, id)) {
+      if (slot.id != id) continue;
+      slot.aead->ClearKey();
+      slot.id = 0;
+      slot.last_use = 0;  // the next to be taken
+    }
+  }
+}
+
+}  // namespace ktlsim::tls

@@ -45,7 +45,8 @@ class Operation {
   ~Operation() { KTLSIM_ASSERT(!in_flight_); }
 
  private:
-  friend class LoopBackend;    // the rings' access to what follows (loop_backend.h)
+  friend class LoopBackend;  // the rings' access to what follows (loop_backend.h)
+  friend class OperationList;
   Operation* next_ = nullptr;  // in one of the ring's lists, while the kernel does not have it
   Operation* previous_ = nullptr;
   std::uint32_t state_ = 0;  // free for the ring
@@ -135,6 +136,7 @@ class SendOperation : public Operation {
  private:
   friend class LoopBackend;
   std::span<const std::byte> bytes_;
+  std::size_t sent_bytes_ = 0;
 };
 
 // One wait for a deadline. May be destroyed only when stopped or fired.

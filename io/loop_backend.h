@@ -1,99 +1,129 @@
-// LoopBackend: what every ring has in common: access to the private parts of operations, lists of
-// operations, and the one place where an outcome becomes a call of a final handler.
+// LoopBackend: what every ring has in common: the life of an operation from its start to its final
+// handler, whatever kernel stands behind the ring. README.md tells the theory.
 //
-// For implementors of Ring only.
+// A ring brings the kernel: it submits operations and cancellations, and hands each completion to
+// Complete. So the seeded ring exercises the very code that runs on the real one.
+//
+// For implementors of Ring only. Everything on the ring's thread but Post and Statistics.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <span>
-#include <utility>
+#include <vector>
 
-#include "io/loop.h"
+#include "io/operation_list.h"
+#include "io/receive_buffers.h"
 #include "io/ring.h"
+#include "io/timer_wheel.h"
 
 namespace ktlsim::io {
 
 class LoopBackend : public Ring {
+ public:
+  RingStatistics Statistics() const override;
+  void StartAccept(AcceptOperation& operation, SocketId listener) override;
+  void StartConnect(ConnectOperation& operation, SocketId socket, const Address& peer) override;
+  void StartReceive(ReceiveOperation& operation, SocketId socket) override;
+  void StartSend(SendOperation& operation, SocketId socket,
+                 std::span<const std::byte> bytes) override;
+  void Cancel(Operation& operation) override;
+  void StartTimer(Timer& timer, std::uint64_t deadline_ns) override;
+  void StopTimer(Timer& timer) override;
+
  protected:
-  // First in, first out, with removal from the middle. An operation is in at most one list.
-  class OperationList {
-   public:
-    OperationList() = default;
-    OperationList(const OperationList&) = delete;
-    OperationList& operator=(const OperationList&) = delete;
-
-    bool empty() const { return head_ == nullptr; }
-    std::size_t size() const { return size_; }
-
-    void PushBack(Operation& operation) {
-      KTLSIM_ASSERT(operation.next_ == nullptr && operation.previous_ == nullptr);
-      operation.previous_ = tail_;
-      (tail_ != nullptr ? tail_->next_ : head_) = &operation;
-      tail_ = &operation;
-      ++size_;
-    }
-
-    Operation* front() const { return head_; }
-
-    void Remove(Operation& operation) {
-      KTLSIM_ASSERT(size_ > 0);
-      (operation.next_ != nullptr ? operation.next_->previous_ : tail_) = operation.previous_;
-      (operation.previous_ != nullptr ? operation.previous_->next_ : head_) = operation.next_;
-      operation.next_ = nullptr;
-      operation.previous_ = nullptr;
-      --size_;
-    }
-
-    // nullptr when empty.
-    Operation* PopFront() {
-      Operation* operation = head_;
-      if (operation != nullptr) Remove(*operation);
-      return operation;
-    }
-
-   private:
-    Operation* head_ = nullptr;
-    Operation* tail_ = nullptr;
-    std::size_t size_ = 0;
+  // What the kernel tells of an operation.
+  struct Outcome {
+    static constexpr std::int32_t kNoBuffer = -1;
+    std::int32_t result = 0;  // as a system call would answer; failure is a negative errno value
+    bool more = false;        // not the last one of this submission
+    std::int32_t buffer = kNoBuffer;
   };
 
-  static std::uint32_t& State(Operation& operation) { return operation.state_; }
-  static std::int32_t& ResultOf(Operation& operation) { return operation.result_; }
+  // A figure with one writer, readable from any thread.
+  class Figure {
+   public:
+    void Add(std::uint64_t n) { Set(value_.load(std::memory_order_relaxed) + n); }
+    void Subtract(std::uint64_t n) { Set(value_.load(std::memory_order_relaxed) - n); }
+    void Set(std::uint64_t n) { value_.store(n, std::memory_order_relaxed); }
+    std::uint64_t Get() const { return value_.load(std::memory_order_relaxed); }
+
+   private:
+    std::atomic<std::uint64_t> value_{0};
+  };
+
+  explicit LoopBackend(std::uint64_t now_ns) : timers_(now_ns) {}
+  // Nothing may be in flight, open or posted.
+  ~LoopBackend() override;
+
+  // The kernel's side. False: no place in the submission queue; the operation is parked and tried
+  // again in SubmitParked.
+  virtual bool TrySubmit(Operation& operation) = 0;
+  virtual bool TrySubmitCancel(Operation& operation) = 0;
+  virtual ReceiveBuffers& buffers() = 0;
+  // A connection was accepted. False: no memory for it, and the ring has closed it.
+  virtual bool Adopt(SocketId socket) = 0;
+
+  // In a turn.
+  void FeedStarved();
+  void SubmitParked();
+  void Complete(Operation& operation, const Outcome& outcome);
+  std::size_t RunEnding();
+  std::size_t RunTimers(std::uint64_t now_ns);
+  std::size_t RunItems(WorkItem* first);
+  // Is anything to be done that no kernel needs to tell of?
+  bool HasOwnWork();
+
+  // The books of open sockets. False: no memory to keep track of one more.
+  bool MakeRoomFor(SocketId socket);
+  bool NoteOpened(SocketId socket);
+  void NoteClosed(SocketId socket);
+
   static SocketId SocketOf(const Operation& operation) { return operation.socket_; }
-  static bool& CancelRequested(Operation& operation) { return operation.cancel_requested_; }
-  static Address& PeerOf(ConnectOperation& operation) { return operation.peer_; }
-  static std::span<const std::byte>& BytesOf(SendOperation& operation) { return operation.bytes_; }
-
-  static void MarkStarted(Operation& operation, SocketId socket) {
-    KTLSIM_ASSERT(!operation.in_flight_);
-    operation.socket_ = socket;
-    operation.in_flight_ = true;
-    operation.cancel_requested_ = false;
+  static const Address& PeerOf(const ConnectOperation& operation) { return operation.peer_; }
+  // What is still to be sent.
+  static std::span<const std::byte> BytesOf(const SendOperation& operation) {
+    return operation.bytes_.subspan(operation.sent_bytes_);
   }
 
-  // The last thing done with `operation`: its handler may start it again or destroy it.
-  // `error_number` 0 is success.
-  static void MarkEndedAndCall(Operation& operation, int error_number) {
-    KTLSIM_ASSERT(operation.in_flight_);
-    operation.in_flight_ = false;
-    const auto outcome = [error_number](const char* what) {
-      return error_number == 0 ? Status() : IoError(error_number, what);
-    };
-    switch (operation.kind_) {
-      case Operation::Kind::kAccept:
-        static_cast<AcceptOperation&>(operation).OnAcceptEnded(outcome("accept a connection"));
-        return;
-      case Operation::Kind::kConnect:
-        static_cast<ConnectOperation&>(operation).OnConnected(outcome("connect"));
-        return;
-      case Operation::Kind::kReceive:
-        static_cast<ReceiveOperation&>(operation).OnReceiveEnded(outcome("receive"));
-        return;
-      case Operation::Kind::kSend:
-        static_cast<SendOperation&>(operation).OnSent(outcome("send"));
-        return;
-    }
-  }
+  TimerWheel timers_;
+  WorkQueue posted_;  // shared
+  // Written by the ring's thread, read by any.
+  struct {
+    Figure turns, enters, submitted, completed, posted, submission_full, parked, buffers_exhausted,
+        completion_overflow, buffers_lent, operations, sockets, timers;
+  } figures_;
+
+ private:
+  // Where an operation in flight is; kept in Operation::state_.
+  enum Place : std::uint32_t {
+    kInKernel,      // it was submitted; the final completion is outstanding
+    kParked,        // waits in parked_ for a place in the submission queue
+    kParkedCancel,  // like kInKernel; waits in parked_ to have its cancellation submitted
+    kStarved,       // waits in starved_ for a receive buffer
+    kEnding,        // waits in ending_ for its final call; result_ is the errno value
+  };
+
+  void Begin(Operation& operation, SocketId socket);
+  void Submit(Operation& operation);
+  void SubmitCancel(Operation& operation);
+  void Park(Operation& operation, Place place);
+  void Restart(Operation& operation);
+  void EndLater(Operation& operation, int error_number);
+  void End(Operation& operation, int error_number);
+  void EndFromKernel(Operation& operation, std::int32_t result);
+  void CompleteAccept(AcceptOperation& operation, const Outcome& outcome);
+  void CompleteReceive(ReceiveOperation& operation, const Outcome& outcome);
+  void CompleteSend(SendOperation& operation, std::int32_t result);
+  void ReturnBuffer(std::uint16_t id) override;
+  std::uint8_t& InFlightOn(SocketId socket);
+
+  OperationList parked_;
+  OperationList starved_;
+  OperationList ending_;
+  // By socket: how many operations are in flight on it, to catch an early Close.
+  std::vector<std::uint8_t> in_flight_on_;
 };
 
 }  // namespace ktlsim::io

@@ -16,7 +16,8 @@
 
 namespace ktlsim::io {
 
-UringRing::UringRing(const UringOptions& options) : options_(options) {}
+UringRing::UringRing(const UringOptions& options)
+    : LoopBackend(MonotonicClock::Now()), options_(options) {}
 
 Status UringRing::Open() {
   io_uring_params params{};
@@ -52,9 +53,6 @@ Status UringRing::Open() {
 UringRing::~UringRing() {
   KTLSIM_ASSERT(IsCurrentThread());
   KTLSIM_ASSERT(!in_turn_);
-  KTLSIM_ASSERT(figures_.operations.Get() == 0);
-  KTLSIM_ASSERT(figures_.sockets.Get() == 0);
-  KTLSIM_ASSERT(posted_.empty());
   // A poster whose item we ran before its wake-up call was through is still using wake_fd_.
   while (wakes_sent_.load(std::memory_order_acquire) != wakes_owed_) std::this_thread::yield();
   buffers_.reset();
@@ -68,6 +66,7 @@ std::size_t UringRing::Turn(std::uint64_t wait_ns) {
   in_turn_ = true;
   figures_.turns.Add(1);
   FeedStarved();
+  if (wake_parked_) ArmWake();
   SubmitParked();
 
   const bool slept = Enter(wait_ns);
@@ -80,18 +79,14 @@ std::size_t UringRing::Turn(std::uint64_t wait_ns) {
   ScopedLevel level(Level::kDispatch);
   std::size_t ran = RunEnding();
   ran += RunCompletions();
-  ran += timers_.Expire(now_ns_);
-  figures_.timers.Set(timers_.armed());
+  ran += RunTimers(now_ns_);
   ran += RunItems(early);
   ran += RunItems(posted_.TakeAll());
   in_turn_ = false;
   return ran;
 }
 
-bool UringRing::HasWork() const {
-  return !ending_.empty() || !parked_.empty() || wake_parked_ || !posted_.empty() ||
-         (!starved_.empty() && buffers_->available() != 0) || io_uring_cq_ready(&ring_) != 0;
-}
+bool UringRing::HasWork() { return HasOwnWork() || wake_parked_ || io_uring_cq_ready(&ring_) != 0; }
 
 // True: the posters were told that we sleep.
 bool UringRing::Enter(std::uint64_t wait_ns) {
@@ -160,29 +155,8 @@ void UringRing::Collect() {
 }
 
 std::size_t UringRing::RunCompletions() {
-  for (std::size_t i = 0; i < batch_size_; ++i) Complete(batch_[i]);
+  for (std::size_t i = 0; i < batch_size_; ++i) Dispatch(batch_[i]);
   return batch_size_;
-}
-
-std::size_t UringRing::RunEnding() {
-  // Those that end from within a handler wait for the next turn.
-  const std::size_t count = ending_.size();
-  for (std::size_t i = 0; i < count; ++i) {
-    Operation& operation = *ending_.PopFront();
-    End(operation, ResultOf(operation));
-  }
-  return count;
-}
-
-std::size_t UringRing::RunItems(WorkItem* first) {
-  std::size_t count = 0;
-  for (WorkItem* item = first; item != nullptr; ++count) {
-    WorkItem* next = WorkQueue::Next(*item);
-    item->Run();
-    item = next;
-  }
-  figures_.posted.Add(count);
-  return count;
 }
 
 void UringRing::Post(WorkItem& item) {
@@ -206,34 +180,9 @@ void UringRing::ArmWake() {
   io_uring_sqe_set_data64(sqe, kWakeTag);
 }
 
-void UringRing::StartTimer(Timer& timer, std::uint64_t deadline_ns) {
-  KTLSIM_ASSERT(IsCurrentThread());
-  timers_.Start(timer, deadline_ns);
-  figures_.timers.Set(timers_.armed());
-}
-
-void UringRing::StopTimer(Timer& timer) {
-  KTLSIM_ASSERT(IsCurrentThread());
-  timers_.Stop(timer);
-  figures_.timers.Set(timers_.armed());
-}
-
 RingStatistics UringRing::Statistics() const {
-  RingStatistics now;
-  now.turns = figures_.turns.Get();
-  now.enters = figures_.enters.Get();
-  now.submitted = figures_.submitted.Get();
-  now.completed = figures_.completed.Get();
+  RingStatistics now = LoopBackend::Statistics();
   now.wakes_sent = wakes_sent_.load(std::memory_order_relaxed);
-  now.posted = figures_.posted.Get();
-  now.submission_full = figures_.submission_full.Get();
-  now.parked = figures_.parked.Get();
-  now.buffers_exhausted = figures_.buffers_exhausted.Get();
-  now.completion_overflow = figures_.completion_overflow.Get();
-  now.buffers_lent = figures_.buffers_lent.Get();
-  now.operations = figures_.operations.Get();
-  now.sockets = figures_.sockets.Get();
-  now.timers = figures_.timers.Get();
   return now;
 }
 

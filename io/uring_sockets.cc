@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <new>
 
 #include "io/uring_ring.h"
 
@@ -28,32 +27,11 @@ Status FailAndClose(int socket, const char* what) {
 
 }  // namespace
 
-bool UringRing::MakeRoomFor(SocketId socket) {
-  const auto index = static_cast<std::size_t>(socket);
-  if (index < in_flight_on_.size()) return true;
-  try {
-    in_flight_on_.resize(2 * index + 64);
-  } catch (const std::bad_alloc&) {
-    return false;
-  }
-  return true;
-}
-
-std::uint8_t& UringRing::InFlightOn(SocketId socket) {
-  const auto index = static_cast<std::size_t>(socket);
-  KTLSIM_CHECK(index < in_flight_on_.size());
-  return in_flight_on_[index];
-}
-
 // Takes a new descriptor into the books, or closes it.
 Result<SocketId> UringRing::Opened(SocketId socket) {
-  if (!MakeRoomFor(socket)) {
-    close(socket);
-    return IoError(ENOMEM, "keep track of a socket");
-  }
-  KTLSIM_ASSERT(InFlightOn(socket) == 0);
-  figures_.sockets.Add(1);
-  return socket;
+  if (NoteOpened(socket)) return socket;
+  close(socket);
+  return IoError(ENOMEM, "keep track of a socket");
 }
 
 Result<SocketId> UringRing::Listen(const Address& address, const ListenOptions& options) {
@@ -101,14 +79,12 @@ void UringRing::ShutdownSend(SocketId socket) {
 // close(2) and not IORING_OP_CLOSE: the number is free at once, so that the accept behind it can
 // have it, and no failure to submit can leak it.
 void UringRing::Close(SocketId socket, bool reset) {
-  KTLSIM_ASSERT(IsCurrentThread());
-  KTLSIM_ASSERT(InFlightOn(socket) == 0);
+  NoteClosed(socket);
   if (reset) {
     const linger abort{.l_onoff = 1, .l_linger = 0};
     setsockopt(socket, SOL_SOCKET, SO_LINGER, &abort, sizeof(abort));
   }
   close(socket);
-  figures_.sockets.Subtract(1);
 }
 
 std::string RaiseFileLimit(std::size_t wanted) {

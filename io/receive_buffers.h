@@ -1,0 +1,51 @@
+// ReceiveBuffers: the receive buffers a ring provides to its kernel, and who has each of them.
+//
+// A buffer belongs to the kernel from Provide until the completion that names it, and to the loop's
+// user from Lend until Return. The kernel's buffers are poisoned (poison.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernel_sim/base/result.h"
+
+namespace ktlsim::io {
+
+class ReceiveBuffers {
+ public:
+  ReceiveBuffers(const ReceiveBuffers&) = delete;
+  ReceiveBuffers& operator=(const ReceiveBuffers&) = delete;
+
+  // The kernel has filled `length` bytes of buffer `id` and given it up.
+  std::span<std::byte> Lend(std::uint16_t id, std::size_t length);
+  void Return(std::uint16_t id);
+
+  unsigned lent() const { return lent_; }
+  unsigned available() const { return count_ - lent_; }
+  unsigned count() const { return count_; }
+  std::size_t buffer_bytes() const { return buffer_bytes_; }
+  std::byte* BufferAt(std::uint16_t id) const { return memory_ + id * buffer_bytes_; }
+
+ protected:
+  ReceiveBuffers(unsigned count, std::size_t buffer_bytes);
+  virtual ~ReceiveBuffers();
+  // Maps the memory; kIo on lack of it.
+  Status Map();
+  // Poisons and provides all of them. After Map, once the kernel is ready.
+  void ProvideAll();
+
+ private:
+  // Gives buffer `id` to the kernel.
+  virtual void Provide(std::uint16_t id) = 0;
+  void ToKernel(std::uint16_t id);
+
+  const unsigned count_;
+  const std::size_t buffer_bytes_;
+  std::byte* memory_ = nullptr;
+  std::vector<bool> is_lent_;
+  unsigned lent_ = 0;
+};
+
+}  // namespace ktlsim::io

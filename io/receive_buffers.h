@@ -23,7 +23,8 @@ class ReceiveBuffers {
   void Return(std::uint16_t id);
 
   unsigned lent() const { return lent_; }
-  unsigned available() const { return count_ - lent_; }
+  // How many the kernel has, as far as is known.
+  virtual unsigned available() const { return count_ - lent_; }
   unsigned count() const { return count_; }
   std::size_t buffer_bytes() const { return buffer_bytes_; }
   std::byte* BufferAt(std::uint16_t id) const { return memory_ + id * buffer_bytes_; }

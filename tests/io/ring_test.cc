@@ -1,5 +1,6 @@
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <string>
@@ -23,18 +24,23 @@ void ExpectNothingLeft(Ring& ring) {
   EXPECT_EQ(statistics.timers, 0u);
 }
 
+class RingTest : public RingUnderTest {};
+KTLSIM_ON_BOTH_RINGS(RingTest);
+
 class CountingTimer : public Timer {
  public:
+  explicit CountingTimer(Ring& on) : ring(on) {}
   void OnTimer() override {
     EXPECT_EQ(CurrentLevel(), Level::kDispatch);
-    fired_ns = MonotonicClock::Now();
+    fired_ns = ring.NowNs();
     ++calls;
   }
+  Ring& ring;
   std::uint64_t fired_ns = 0;
   int calls = 0;
 };
 
-TEST(RingTest, CarriesBytesBothWaysAndTellsTheEnd) {
+TEST_P(RingTest, CarriesBytesBothWaysAndTellsTheEnd) {
   auto ring = MakeRing();
   const Pair pair = Connect(*ring);
   Receiver at_server;
@@ -60,7 +66,7 @@ TEST(RingTest, CarriesBytesBothWaysAndTellsTheEnd) {
   ExpectNothingLeft(*ring);
 }
 
-TEST(RingTest, IdleTurnMakesNoSystemCall) {
+TEST_P(RingTest, IdleTurnMakesNoSystemCall) {
   auto ring = MakeRing();
   ring->Turn(0);
   const std::uint64_t enters = ring->Statistics().enters;
@@ -68,20 +74,21 @@ TEST(RingTest, IdleTurnMakesNoSystemCall) {
   EXPECT_EQ(ring->Statistics().enters, enters);
 }
 
-TEST(RingTest, WaitsNoLongerThanTold) {
+TEST_P(RingTest, WaitsNoLongerThanTold) {
   auto ring = MakeRing();
-  const std::uint64_t before = MonotonicClock::Now();
+  ring->Turn(0);
+  const std::uint64_t before = ring->NowNs();
   EXPECT_EQ(ring->Turn(3 * kNsPerMs), 0u);
-  EXPECT_GE(MonotonicClock::Now(), before + 3 * kNsPerMs);
+  EXPECT_GE(ring->NowNs(), before + 3 * kNsPerMs);
 }
 
-TEST(RingTest, TimerEndsTheWaitAndIsNeverEarly) {
+TEST_P(RingTest, TimerEndsTheWaitAndIsNeverEarly) {
   auto ring = MakeRing();
-  CountingTimer timer;
-  CountingTimer stopped;
+  CountingTimer timer(*ring);
+  CountingTimer stopped(*ring);
   for (std::uint64_t wait : {std::uint64_t{0}, kNsPerUs, 300 * kNsPerUs, 2 * kNsPerMs}) {
     timer.calls = 0;
-    const std::uint64_t deadline = MonotonicClock::Now() + wait;
+    const std::uint64_t deadline = ring->NowNs() + wait;
     ring->StartTimer(timer, deadline);
     ring->StartTimer(stopped, deadline);
     ring->StopTimer(stopped);
@@ -93,7 +100,7 @@ TEST(RingTest, TimerEndsTheWaitAndIsNeverEarly) {
   ExpectNothingLeft(*ring);
 }
 
-TEST(RingTest, EmptySendEndsFromALaterTurn) {
+TEST_P(RingTest, EmptySendEndsFromALaterTurn) {
   auto ring = MakeRing();
   const Pair pair = Connect(*ring);
   Sender send;
@@ -107,7 +114,7 @@ TEST(RingTest, EmptySendEndsFromALaterTurn) {
   ring->Close(pair.server);
 }
 
-TEST(RingTest, SocketFailuresAreStatuses) {
+TEST_P(RingTest, SocketFailuresAreStatuses) {
   auto ring = MakeRing();
   EXPECT_EQ(ring->OpenStream(4711).status().code(), EAFNOSUPPORT);
   const SocketId listener = ring->Listen(Address::Loopback(0), {.share_port = false}).value();
@@ -124,7 +131,7 @@ TEST(RingTest, SocketFailuresAreStatuses) {
   ExpectNothingLeft(*ring);
 }
 
-TEST(RingTest, SharedPortServesTwoRings) {
+TEST_P(RingTest, SharedPortServesTwoRings) {
   auto ring = MakeRing();
   const SocketId first = ring->Listen(Address::Loopback(0), {}).value();
   const Result<SocketId> second = ring->Listen(ring->LocalAddress(first).value(), {});
@@ -133,7 +140,7 @@ TEST(RingTest, SharedPortServesTwoRings) {
   ring->Close(second.value());
 }
 
-TEST(RingTest, IPv6Connects) {
+TEST_P(RingTest, IPv6Connects) {
   auto ring = MakeRing();
   Result<SocketId> listener = ring->Listen(Address::Parse("[::1]:0").value(), {});
   if (!listener) GTEST_SKIP() << "no IPv6 here: " << listener.status().ToString();
@@ -147,7 +154,7 @@ TEST(RingTest, IPv6Connects) {
 }
 
 // A full backlog drops the handshake: the connection attempt hangs until it is cancelled.
-TEST(RingTest, CancelsAConnectThatHangs) {
+TEST_P(RingTest, CancelsAConnectThatHangs) {
   auto ring = MakeRing();
   const SocketId listener = ring->Listen(Address::Loopback(0), {.backlog = 0}).value();
   const Address address = ring->LocalAddress(listener).value();
@@ -158,21 +165,28 @@ TEST(RingTest, CancelsAConnectThatHangs) {
     connections.push_back(std::make_unique<Connection>());
     ring->StartConnect(*connections.back(), sockets.back(), address);
   }
-  ASSERT_TRUE(TurnUntil(*ring, [&] { return connections.front()->ended; }));
-  Connection& hanging = *connections.back();
-  EXPECT_FALSE(hanging.ended);
+  const auto ended = [&] {
+    return std::count_if(connections.begin(), connections.end(), [](auto& c) { return c->ended; });
+  };
+  ASSERT_TRUE(TurnUntil(*ring, [&] { return ended() != 0; }));
+  while (ring->Turn(5 * kNsPerMs) != 0) {
+  }
+  const auto hanging = 8 - ended();
+  EXPECT_GT(hanging, 0);
   for (auto& connection : connections) ring->Cancel(*connection);
   for (auto& connection : connections) {
     ASSERT_TRUE(TurnUntil(*ring, [&] { return connection->ended; }));
   }
-  EXPECT_EQ(hanging.outcome.code(), ECANCELED);
+  EXPECT_EQ(std::count_if(connections.begin(), connections.end(),
+                          [](auto& c) { return c->outcome.code() == ECANCELED; }),
+            hanging);
   for (SocketId socket : sockets) ring->Close(socket, /*reset=*/true);
   ring->Close(listener);
   ExpectNothingLeft(*ring);
 }
 
 // Every place an operation can be in when it is cancelled.
-TEST(RingTest, CancelsInEachState) {
+TEST_P(RingTest, CancelsInEachState) {
   for (const bool submit_when_full : {true, false}) {
     SCOPED_TRACE(submit_when_full);
     auto ring = MakeRing({.submission_entries = 4,
@@ -238,7 +252,7 @@ TEST(RingTest, CancelsInEachState) {
 }
 
 // A cancellation belongs to one start: the next one with the same address is not touched.
-TEST(RingTest, CancelDoesNotReachTheNextStart) {
+TEST_P(RingTest, CancelDoesNotReachTheNextStart) {
   auto ring = MakeRing();
   const Pair pair = Connect(*ring);
   const std::string text = "x";
@@ -275,7 +289,7 @@ TEST(RingTest, CancelDoesNotReachTheNextStart) {
 }
 
 // A submission queue of four places, a thousand operations started at once, in both manners.
-TEST(RingTest, FullSubmissionQueueServesAll) {
+TEST_P(RingTest, FullSubmissionQueueServesAll) {
   for (const bool submit_when_full : {true, false}) {
     SCOPED_TRACE(submit_when_full);
     auto ring = MakeRing({.submission_entries = 4, .submit_when_full = submit_when_full});
@@ -297,7 +311,7 @@ TEST(RingTest, FullSubmissionQueueServesAll) {
       EXPECT_TRUE(connection->outcome.ok()) << connection->outcome.ToString();
     }
     EXPECT_GE(ring->Statistics().submission_full, kOperations / 8);
-    if (submit_when_full) {
+    if (submit_when_full && real()) {
       EXPECT_EQ(ring->Statistics().parked, 0u);
     } else {
       EXPECT_GE(ring->Statistics().parked, kOperations - 8);
@@ -312,7 +326,7 @@ TEST(RingTest, FullSubmissionQueueServesAll) {
 }
 
 // More completions than the queue holds arrive between two turns: none is lost.
-TEST(RingTest, CompletionOverflowLosesNothing) {
+TEST_P(RingTest, CompletionOverflowLosesNothing) {
   auto ring = MakeRing({.submission_entries = 2, .completion_entries = 8});
   const Pair pair = Connect(*ring);
   constexpr std::size_t kTimes = 400;
@@ -328,7 +342,10 @@ TEST(RingTest, CompletionOverflowLosesNothing) {
     ASSERT_TRUE(TurnUntil(*ring, [&] { return acceptor->ended; }));
     EXPECT_EQ(acceptor->end.code(), ECANCELED);
   }
-  EXPECT_GT(ring->Statistics().completion_overflow, 0u);
+  // The in-memory ring issues no more per turn than its queue holds: no overflow.
+  if (real()) {
+    EXPECT_GT(ring->Statistics().completion_overflow, 0u);
+  }
   Receiver receive;
   Sender send;
   const std::string text = Pattern(100000);
@@ -344,7 +361,7 @@ TEST(RingTest, CompletionOverflowLosesNothing) {
 }
 
 // Many connections, two buffers: whoever starves is fed in turn, and no byte is lost.
-TEST(RingTest, FewBuffersFeedManyConnections) {
+TEST_P(RingTest, FewBuffersFeedManyConnections) {
   auto ring = MakeRing({.receive_buffers = 2, .receive_buffer_bytes = 256});
   constexpr std::size_t kPairs = 20;
   const std::string text = Pattern(20000);
@@ -361,7 +378,6 @@ TEST(RingTest, FewBuffersFeedManyConnections) {
   for (std::size_t i = 0; i < kPairs; ++i) ring->StartReceive(*receivers[i], pairs[i].server);
   for (std::size_t i = 0; i < kPairs; ++i) {
     ASSERT_TRUE(TurnUntil(*ring, [&] { return receivers[i]->text.size() == text.size(); }));
-    EXPECT_TRUE(receivers[i]->text == text);
   }
   EXPECT_GT(ring->Statistics().buffers_exhausted, 0u);
   for (std::size_t i = 0; i < kPairs; ++i) {
@@ -370,10 +386,12 @@ TEST(RingTest, FewBuffersFeedManyConnections) {
     ring->Close(pairs[i].client);
     ring->Close(pairs[i].server);
   }
+  // Only now: until OnSent the bytes are the ring's.
+  for (auto& receiver : receivers) EXPECT_TRUE(receiver->text == text);
   ExpectNothingLeft(*ring);
 }
 
-TEST(RingTest, TwoThousandConnectionsLeaveNothing) {
+TEST_P(RingTest, TwoThousandConnectionsLeaveNothing) {
   auto ring = MakeRing();
   for (int round = 0; round < 2000; ++round) {
     const Pair pair = Connect(*ring);
@@ -382,7 +400,7 @@ TEST(RingTest, TwoThousandConnectionsLeaveNothing) {
     const std::string text = "hello";
     ring->StartReceive(receive, pair.server);
     ring->StartSend(send, pair.client, AsBytes(text));
-    ASSERT_TRUE(TurnUntil(*ring, [&] { return receive.text == text && send.ended; }));
+    ASSERT_TRUE(TurnUntil(*ring, [&] { return send.ended && receive.text == text; }));
     ring->Close(pair.client, /*reset=*/round % 2 == 0);
     ASSERT_TRUE(TurnUntil(*ring, [&] { return receive.ended; }));
     ring->Close(pair.server);
@@ -390,7 +408,7 @@ TEST(RingTest, TwoThousandConnectionsLeaveNothing) {
   ExpectNothingLeft(*ring);
 }
 
-TEST(RingTest, ClosingWithSomethingInFlightIsCaught) {
+TEST_P(RingTest, ClosingWithSomethingInFlightIsCaught) {
 #ifdef NDEBUG
   GTEST_SKIP() << "assertions are off in this build";
 #else
@@ -407,7 +425,7 @@ TEST(RingTest, ClosingWithSomethingInFlightIsCaught) {
 #endif
 }
 
-TEST(RingTest, OptionsOutOfRangeAreRefused) {
+TEST(UringTest, OptionsOutOfRangeAreRefused) {
   EXPECT_EQ(CreateUring({.receive_buffers = 3}).status().category(), Category::kContract);
   EXPECT_EQ(CreateUring({.receive_buffers = 65536}).status().category(), Category::kContract);
   EXPECT_EQ(CreateUring({.receive_buffer_bytes = 0}).status().category(), Category::kContract);
@@ -415,7 +433,7 @@ TEST(RingTest, OptionsOutOfRangeAreRefused) {
   EXPECT_NE(LastProbeText(), "");
 }
 
-TEST(RingTest, FileLimitIsRaisedOrExplained) {
+TEST(UringTest, FileLimitIsRaisedOrExplained) {
   EXPECT_EQ(RaiseFileLimit(16), "");
   rlimit limit{};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);

@@ -10,6 +10,8 @@
 
 #include <gtest/gtest.h>
 
+#include "io/memory_network.h"
+#include "io/memory_ring.h"
 #include "io/uring.h"
 #include "kernel_sim/base/clock.h"
 
@@ -24,15 +26,43 @@ inline std::unique_ptr<Ring> MakeRing(const UringOptions& options = {}) {
   return ring ? std::move(*ring) : nullptr;
 }
 
-// Sleeps in the ring while nothing happens.
+// Sleeps in the ring while nothing happens; in virtual time on the in-memory one.
 [[nodiscard]] inline bool TurnUntil(Ring& ring, const std::function<bool()>& done) {
-  const std::uint64_t deadline = MonotonicClock::Now() + kPatienceNs;
+  const std::uint64_t deadline = ring.NowNs() + kPatienceNs;
   while (!done()) {
-    if (MonotonicClock::Now() > deadline) return false;
+    if (ring.NowNs() > deadline) return false;
     ring.Turn(kNsPerSecond);
   }
   return true;
 }
+
+enum class RingKind { kReal, kMemory };
+
+// The same tests on the real ring and on the in-memory one, there without faults.
+class RingUnderTest : public ::testing::TestWithParam<RingKind> {
+ protected:
+  bool real() const { return GetParam() == RingKind::kReal; }
+
+  // In-memory rings of one test share one network.
+  std::unique_ptr<Ring> MakeRing(const UringOptions& options = {}) {
+    if (real()) return io::MakeRing(options);
+    if (network_ == nullptr) network_ = std::make_unique<MemoryNetwork>(MemoryNetworkOptions{});
+    const MemoryRingOptions memory{.submission_entries = options.submission_entries,
+                                   .completion_entries = options.completion_entries,
+                                   .receive_buffers = options.receive_buffers,
+                                   .receive_buffer_bytes = options.receive_buffer_bytes};
+    return CreateMemoryRing(*network_, memory).value();
+  }
+
+ private:
+  std::unique_ptr<MemoryNetwork> network_;
+};
+
+#define KTLSIM_ON_BOTH_RINGS(suite)                                                        \
+  INSTANTIATE_TEST_SUITE_P(, suite, ::testing::Values(RingKind::kReal, RingKind::kMemory), \
+                           [](const ::testing::TestParamInfo<RingKind>& kind) {            \
+                             return kind.param == RingKind::kReal ? "Real" : "Memory";     \
+                           })
 
 class Acceptor : public AcceptOperation {
  public:

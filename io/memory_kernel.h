@@ -1,0 +1,147 @@
+// MemoryKernel: the simulated kernel behind MemoryNetwork. Private to io.
+//
+// It keeps what Linux keeps: the order of bytes of a connection and of the completions of one
+// operation; a backlog that fills; windows that close; an error that is told once and then is EPIPE
+// or end of stream; a number of a closed socket that is given away again at once.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "io/memory_network.h"
+
+namespace ktlsim::io {
+
+// An operation as the kernel has it: from its submission until its final completion was posted.
+struct MemoryRequest {
+  MemoryRing* ring;
+  Operation* operation;
+  std::uint64_t number;  // never used twice
+  SocketId socket;
+  Address peer;                      // connect
+  std::span<const std::byte> bytes;  // send: what is still to be sent
+  std::size_t sent = 0;              // send: of `bytes`
+};
+
+struct MemorySocket {
+  SocketId id = kNoSocket;  // none: closed, or not yet accepted
+  bool closed = false;
+  Address local;
+
+  // Listening.
+  bool listening = false;
+  bool shares_port = false;
+  std::size_t backlog = 0;
+  std::deque<std::shared_ptr<MemorySocket>> pending;
+  std::deque<MemoryRequest*> accepts;
+
+  // Connected, or about to be.
+  std::weak_ptr<MemorySocket> peer;
+  bool connected = false;
+  bool is_client = false;
+  std::uint64_t connection = 0;
+  MemoryRequest* connect = nullptr;
+  MemoryRequest* receive = nullptr;
+  MemoryRequest* send = nullptr;
+  std::deque<std::byte> received;
+  std::size_t outstanding = 0;        // sent by us, not yet read by the peer's program
+  std::uint64_t sent_bytes = 0;       // ever
+  std::uint64_t last_arrival_ns = 0;  // of what we sent: nothing overtakes
+  int error = 0;                      // to be told once
+  bool dead = false;                  // reset
+  bool fin_sent = false;
+  bool fin_received = false;
+  bool cut = false;  // what is sent vanishes
+};
+
+class MemoryKernel {
+ public:
+  using SocketRef = std::shared_ptr<MemorySocket>;
+
+  explicit MemoryKernel(const MemoryNetworkOptions& options);
+
+  // Time and trace.
+  std::uint64_t now_ns() const { return now_ns_; }
+  std::uint64_t NextEventNs();
+  void AdvanceTo(std::uint64_t time_ns);
+  bool AnyReady();
+  void Note(const char* event, std::uint64_t a = 0, std::uint64_t b = 0, std::uint64_t c = 0);
+  // Lets time pass while no ring has anything to do, at most until `until_ns`.
+  void WaitUntil(std::uint64_t until_ns);
+
+  // System calls.
+  Result<SocketId> Listen(const Address& address, const ListenOptions& options);
+  Result<SocketId> OpenStream(int family);
+  Result<Address> LocalAddress(SocketId socket) const;
+  void ShutdownSend(SocketId socket);
+  void Close(SocketId socket, bool reset);
+
+  // Requests.
+  void Issue(MemoryRequest& request);
+  // The request leaves the kernel early, at once or up to delay_max_ns later.
+  void CancelRequest(MemoryRequest& request);
+  void CancelLater(const MemoryRequest& request);
+
+  const MemoryNetworkOptions options;
+  MemoryFaults faults;
+  SeededRandom random;
+  std::vector<MemoryRing*> rings;
+  MemoryRing* current = nullptr;  // whose thread is running
+  unsigned rings_made = 0;
+  std::uint64_t requests_made = 0;
+  std::uint64_t trace_hash = 0xcbf29ce484222325u;
+  std::string trace_text;
+
+ private:
+  using Key = std::pair<std::uint64_t, std::uint64_t>;  // due, order of scheduling
+
+  SocketRef Find(SocketId socket) const;
+  Result<SocketId> Register(SocketRef socket);
+  std::uint64_t Latency() { return random.Between(options.latency_min_ns, options.latency_max_ns); }
+  void At(std::uint64_t due_ns, std::function<void()> action);
+  void RunDueEvents();
+  // Final: the request is gone afterwards.
+  void Finish(MemoryRequest*& request, std::int32_t result);
+  void Detach(MemoryRequest& request);
+
+  // Connecting (memory_connect.cc).
+  void Connect(const SocketRef& socket, MemoryRequest& request);
+  void EndConnectAt(std::uint64_t due_ns, const SocketRef& socket, std::int32_t result);
+  void SynArrives(const SocketRef& client, std::uint64_t number, std::uint64_t give_up_ns);
+  SocketRef FindListener(const Address& address);
+  bool PortTaken(const Address& address, bool shares);
+  void Accept(const SocketRef& listener);
+  void Abandon(const SocketRef& accepted);
+
+  // Bytes (memory_stream.cc).
+  void Receive(const SocketRef& socket);
+  bool ReceiveSome(const SocketRef& socket);
+  void Send(const SocketRef& socket);
+  void Transmit(const SocketRef& socket, std::span<const std::byte> bytes);
+  void Cut(const SocketRef& socket, bool reset);
+  const MemoryCut* CutFor(const MemorySocket& socket) const;
+  std::uint64_t ArrivalOf(MemorySocket& sender);
+  void BytesArrive(const SocketRef& receiver, const SocketRef& sender,
+                   const std::vector<std::byte>& bytes);
+  void FinArrives(const SocketRef& receiver);
+  void SendFin(const SocketRef& socket);
+  void ResetArrives(const SocketRef& socket);
+  void ResetLater(const SocketRef& socket);
+
+  std::uint64_t now_ns_;
+  std::map<Key, std::function<void()>> events_;
+  std::uint64_t events_made_ = 0;
+  std::map<SocketId, SocketRef> sockets_;
+  std::uint64_t connections_made_ = 0;
+  std::uint16_t next_port_ = 20000;
+};
+
+}  // namespace ktlsim::io

@@ -1,0 +1,59 @@
+#include "io/memory_network.h"
+
+#include "io/memory_kernel.h"
+#include "io/memory_ring.h"
+
+namespace ktlsim::io {
+
+MemoryFaults MemoryFaults::All() {
+  return {.reorder = 500,
+          .delay = 200,
+          .short_receive = 300,
+          .short_send = 200,
+          .reset = 5,
+          .truncate = 5,
+          .no_buffers = 100,
+          .late_cancel = 300,
+          .accept_failure = 100,
+          .connect_refused = 50,
+          .connect_timeout = 20,
+          .spurious_end = 100,
+          .interrupted = 100,
+          .submission_full = 100};
+}
+
+MemoryNetwork::MemoryNetwork(const MemoryNetworkOptions& options)
+    : kernel_(std::make_unique<MemoryKernel>(options)) {}
+
+MemoryNetwork::~MemoryNetwork() { KTLSIM_ASSERT(kernel_->rings.empty()); }
+
+std::uint64_t MemoryNetwork::NowNs() const { return kernel_->now_ns(); }
+
+std::uint64_t MemoryNetwork::NextEventNs() { return kernel_->NextEventNs(); }
+
+void MemoryNetwork::AdvanceTo(std::uint64_t time_ns) { kernel_->AdvanceTo(time_ns); }
+
+bool MemoryNetwork::AdvanceToNextEvent() {
+  const std::uint64_t next = kernel_->NextEventNs();
+  if (next == TimerWheel::kNever) return false;
+  kernel_->AdvanceTo(next);
+  return true;
+}
+
+bool MemoryNetwork::AnyReady() { return kernel_->AnyReady(); }
+
+const std::vector<MemoryRing*>& MemoryNetwork::rings() const { return kernel_->rings; }
+
+void MemoryNetwork::SetFaults(const MemoryFaults& faults) { kernel_->faults = faults; }
+
+const MemoryFaults& MemoryNetwork::faults() const { return kernel_->faults; }
+
+void MemoryNetwork::Note(const char* event, std::uint64_t a, std::uint64_t b, std::uint64_t c) {
+  kernel_->Note(event, a, b, c);
+}
+
+std::uint64_t MemoryNetwork::TraceHash() const { return kernel_->trace_hash; }
+
+const std::string& MemoryNetwork::TraceText() const { return kernel_->trace_text; }
+
+}  // namespace ktlsim::io

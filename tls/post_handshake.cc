@@ -157,6 +157,10 @@ PostHandshakeResult PostHandshake::KeyUpdate(std::span<const std::byte> body, bo
   if (body[0] != std::byte{0} && body[0] != std::byte{1}) {
     return Refuse(AlertDescription::kIllegalParameter, "the peer's KeyUpdate is malformed");
   }
+  if (!reader.AdmitKeyUpdate()) {
+    return Refuse(AlertDescription::kUnexpectedMessage,
+                  "the peer does nothing but update its keys");
+  }
   if (!reader.Rekey()) return OutOfMemory();
   PostHandshakeResult result;
   result.outcome = Outcome::kKeyUpdate;

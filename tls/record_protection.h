@@ -25,6 +25,8 @@ struct RecordLimits {
   // Received in a row without a byte of application data between them.
   std::uint32_t empty_records = 32;
   std::uint32_t control_records = 128;
+  // Each costs two key derivations, one of them ours, and asks for an answer.
+  std::uint32_t key_updates = 32;
 };
 
 // How the handshake hands a direction over.

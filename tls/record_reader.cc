@@ -160,6 +160,7 @@ bool RecordReader::WithinRunLimits(ContentType type, std::size_t bytes) {
   if (bytes == 0) return ++empty_records_ <= protection_.limits().empty_records;
   control_records_ = 0;
   empty_records_ = 0;
+  key_updates_ = 0;
   return true;
 }
 
@@ -189,6 +190,8 @@ OpenResult RecordReader::ReceiveAlert(OpenResult result) {
   end_.consumed = end_.header_bytes = end_.trailer_bytes = 0;
   return result;
 }
+
+bool RecordReader::AdmitKeyUpdate() { return ++key_updates_ <= protection_.limits().key_updates; }
 
 bool RecordReader::Rekey() {
   if (protection_.ready() && protection_.is_tls13() && protection_.NextKey()) return true;

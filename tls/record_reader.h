@@ -52,6 +52,8 @@ class RecordReader {
   // kRecordBytesMax; kRecordHeaderBytes when the header is cut.
   static std::size_t RecordBytes(std::span<const std::byte> wire);
 
+  // Counts a KeyUpdate of the peer's. False: too many without application data between them.
+  [[nodiscard]] bool AdmitKeyUpdate();
   // TLS 1.3: the peer's KeyUpdate was read (PostHandshake does this). False: out of memory; the
   // reader then refuses everything.
   [[nodiscard]] bool Rekey();
@@ -79,6 +81,7 @@ class RecordReader {
   RecordProtection protection_;
   std::uint32_t empty_records_ = 0;
   std::uint32_t control_records_ = 0;
+  std::uint32_t key_updates_ = 0;
   bool ended_ = false;
   OpenResult end_;
 };

@@ -120,6 +120,27 @@ TEST_F(PostHandshakeTest, RefusesAnOversizeMessageAtItsHeader) {
   ExpectRefused(client_, {4, 0xff, 0xff, 0xff}, AlertDescription::kUnexpectedMessage);
 }
 
+TEST_F(PostHandshakeTest, BoundsRunsOfKeyUpdates) {
+  const std::uint32_t limit = RecordLimits().key_updates;
+  for (int run = 0; run < 2; ++run) {
+    for (std::uint32_t i = 0; i < limit; ++i) {
+      client_.UpdateKey(true);
+      Move(client_, server_);
+      server_.Read();
+      ASSERT_EQ(server_.post.outcome, Outcome::kKeyUpdate) << run << ' ' << i;
+    }
+    if (run == 1) break;
+    client_.Write("x");  // starts the count again
+    Move(client_, server_);
+    ASSERT_EQ(server_.Read(), "x");
+  }
+  client_.UpdateKey(true);
+  Move(client_, server_);
+  server_.Read();
+  EXPECT_EQ(server_.post.outcome, Outcome::kFailed);
+  EXPECT_EQ(server_.post.alert, FatalAlert(AlertDescription::kUnexpectedMessage));
+}
+
 TEST(PostHandshakeTicketTest, AMalformedTicketEndsTheConnection) {
   EndpointOptions no_tickets;
   no_tickets.tickets = 0;

@@ -124,6 +124,24 @@ typedef struct _KtlsimCred_Trust {
   const char* pszPemFile;
 } KtlsimCred_Trust, *PKtlsimCred_Trust;
 
+// ---- Key updates (TLS 1.3, RFC 8446 4.6.3)
+// A token for ApplyControlToken: the next call of InitializeSecurityContext or AcceptSecurityContext
+// without input returns SEC_E_OK and a KeyUpdate record as its token. Send it behind all that was
+// encrypted before and in front of all that is encrypted after. ApplyControlToken answers
+// SEC_E_UNSUPPORTED_FUNCTION in TLS 1.2 and before the handshake is over, SEC_E_INVALID_TOKEN for
+// another value of fRequestPeer.
+//
+// Without being asked, such a call returns a KeyUpdate once 2^24 records were encrypted under one
+// AES-GCM key, and SEC_E_INCOMPLETE_MESSAGE before. A caller that sends that much makes one now and
+// then: from 2^24.5 records on EncryptMessage answers SEC_E_CONTEXT_EXPIRED until it has.
+
+#define KTLSIM_CONTROL_KEY_UPDATE 0x4B540101
+
+typedef struct _KtlsimControl_KeyUpdate {
+  DWORD dwTokenType;   // KTLSIM_CONTROL_KEY_UPDATE
+  DWORD fRequestPeer;  // 1: the peer must update its key, too; 0: it need not
+} KtlsimControl_KeyUpdate, *PKtlsimControl_KeyUpdate;
+
 // ---- Statistics
 // ------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 #include "kernel_sim/sspi/packages/tls_context.h"
 
+#include <ktlsim/sspi_ext.h>
 #include <schannel.h>
 
 #include <algorithm>
@@ -127,6 +128,11 @@ LegResult TlsContext::Leg(const LegArguments& arguments) {
   if (!control_.empty() || (kept_alert_ && (established_ != nullptr || input.empty()))) {
     return Deliver(arguments, {}, HandOutControl());
   }
+  if (input.empty() && KeyUpdateDue()) {
+    Step step;
+    step.status = QueueKeyUpdate(false);
+    return Deliver(arguments, {}, step);
+  }
   if (established_ != nullptr) {
     if (!leg_owed_.load(std::memory_order_relaxed)) return Incomplete(arguments, 0);
     return Deliver(arguments, input, RunPostHandshake(input));
@@ -204,12 +210,15 @@ void TlsContext::QueueAlert(tls::Alert alert) {
   std::size_t used = 0;
   if (established_ == nullptr) {
     // Before there are keys: type, version, length, level, description.
-    const std::array<unsigned, 7> plain = {
-        21, 3, 3, 0, 2, static_cast<unsigned>(alert.level),
-        static_cast<unsigned>(alert.description)};
+    const std::array<unsigned, 7> plain = {21,
+                                           3,
+                                           3,
+                                           0,
+                                           2,
+                                           static_cast<unsigned>(alert.level),
+                                           static_cast<unsigned>(alert.description)};
     for (const unsigned byte : plain) record[used++] = static_cast<std::byte>(byte);
-  } else if (established_->tls.writer.SealAlert(alert, record, used) !=
-             tls::SealOutcome::kSealed) {
+  } else if (established_->tls.writer.SealAlert(alert, record, used) != tls::SealOutcome::kSealed) {
     return;
   }
   output_.insert(output_.end(), record.begin(), record.begin() + static_cast<std::ptrdiff_t>(used));
@@ -219,6 +228,30 @@ void TlsContext::QueueAlert(tls::Alert alert) {
   }
 }
 
+SECURITY_STATUS TlsContext::QueueKeyUpdate(bool request_peer) {
+  std::array<std::byte, tls::RecordWriter::kControlRecordBytesMax> record;
+  std::size_t used = 0;
+  switch (established_->tls.writer.SealKeyUpdate(request_peer, record, used)) {
+    case tls::SealOutcome::kSealed:
+      output_.insert(output_.end(), record.begin(),
+                     record.begin() + static_cast<std::ptrdiff_t>(used));
+      return SEC_E_OK;
+    case tls::SealOutcome::kClosed:
+    case tls::SealOutcome::kLimitReached:
+      return SEC_E_CONTEXT_EXPIRED;
+    case tls::SealOutcome::kBadLength:
+    case tls::SealOutcome::kNoSpace:
+    case tls::SealOutcome::kFailed:
+      break;
+  }
+  return SEC_E_ENCRYPT_FAILURE;
+}
+
+bool TlsContext::KeyUpdateDue() const {
+  return established_ != nullptr && !leg_owed_.load(std::memory_order_relaxed) &&
+         !established_->tls.writer.closed() && established_->tls.writer.key_update_due();
+}
+
 TlsContext::Step TlsContext::HandOutControl() {
   Step step;
   step.status = SEC_E_OK;
@@ -226,8 +259,13 @@ TlsContext::Step TlsContext::HandOutControl() {
     QueueAlert(*std::exchange(kept_alert_, std::nullopt));
     return step;
   }
-  QueueAlert(control_.front());
+  const Control control = control_.front();
   control_.erase(control_.begin());
+  if (control.alert) {
+    QueueAlert(*control.alert);
+  } else {
+    step.status = QueueKeyUpdate(control.request_peer);
+  }
   return step;
 }
 
@@ -244,8 +282,7 @@ TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
   Step step;
   const OwedMessage owed = established_->owed;
   if (input.size() < owed.record_bytes ||
-      std::to_integer<unsigned>(input[0]) !=
-          static_cast<unsigned>(tls::ContentType::kHandshake)) {
+      std::to_integer<unsigned>(input[0]) != static_cast<unsigned>(tls::ContentType::kHandshake)) {
     step.status = input.empty() ? SEC_E_INCOMPLETE_MESSAGE : SEC_E_INVALID_TOKEN;
     return step;
   }
@@ -260,14 +297,10 @@ TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
     case tls::PostHandshakeResult::Outcome::kAbsorbedPart:
       break;
     case tls::PostHandshakeResult::Outcome::kKeyUpdate: {
-      if (!result.update_requested) break;
-      std::array<std::byte, tls::RecordWriter::kControlRecordBytesMax> record;
-      std::size_t used = 0;
-      if (established_->tls.writer.SealKeyUpdate(false, record, used) ==
-          tls::SealOutcome::kSealed) {
-        output_.insert(output_.end(), record.begin(),
-                       record.begin() + static_cast<std::ptrdiff_t>(used));
-      }
+      // At once, since EncryptMessage has no room for a record in front of its own. A writer that
+      // is closed has nothing to protect any more.
+      const tls::RecordWriter& writer = established_->tls.writer;
+      if (result.update_requested && !writer.closed()) step.status = QueueKeyUpdate(false);
       break;
     }
     case tls::PostHandshakeResult::Outcome::kSendAlert:
@@ -405,17 +438,30 @@ SECURITY_STATUS TlsContext::ApplyControlToken(SecBufferDesc& input) {
   if (token.size() < sizeof(type)) return SEC_E_UNSUPPORTED_FUNCTION;
   std::memcpy(&type, token.data(), sizeof(type));
   if (type == SCHANNEL_SHUTDOWN) {
-    control_.push_back(tls::kCloseNotifyAlert);
+    control_.push_back({tls::kCloseNotifyAlert});
     return SEC_E_OK;
   }
+  if (type == KTLSIM_CONTROL_KEY_UPDATE) return ApplyKeyUpdate(token);
   SCHANNEL_ALERT_TOKEN alert{};
   if (type != SCHANNEL_ALERT || token.size() < sizeof(alert)) return SEC_E_UNSUPPORTED_FUNCTION;
   std::memcpy(&alert, token.data(), sizeof(alert));
   if (alert.dwAlertType != TLS1_ALERT_WARNING && alert.dwAlertType != TLS1_ALERT_FATAL) {
     return SEC_E_INVALID_TOKEN;
   }
-  control_.push_back({static_cast<tls::AlertLevel>(alert.dwAlertType),
-                      static_cast<tls::AlertDescription>(alert.dwAlertNumber & 0xff)});
+  control_.push_back({tls::Alert{static_cast<tls::AlertLevel>(alert.dwAlertType),
+                                 static_cast<tls::AlertDescription>(alert.dwAlertNumber & 0xff)}});
+  return SEC_E_OK;
+}
+
+SECURITY_STATUS TlsContext::ApplyKeyUpdate(std::span<const std::byte> token) {
+  if (established_ == nullptr || established_->tls.facts.version != tls::Version::kTls13) {
+    return SEC_E_UNSUPPORTED_FUNCTION;
+  }
+  KtlsimControl_KeyUpdate update{};
+  if (token.size() < sizeof(update)) return SEC_E_INVALID_TOKEN;
+  std::memcpy(&update, token.data(), sizeof(update));
+  if (update.fRequestPeer > 1) return SEC_E_INVALID_TOKEN;
+  control_.push_back({std::nullopt, update.fRequestPeer == 1});
   return SEC_E_OK;
 }
 

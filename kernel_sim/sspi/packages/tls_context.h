@@ -46,6 +46,11 @@ class TlsContext final : public PackageContext {
     std::size_t input_bytes = 0;
     std::uint64_t input_hash = 0;
   };
+  // What ApplyControlToken has asked for: an alert, or a KeyUpdate.
+  struct Control {
+    std::optional<tls::Alert> alert;
+    bool request_peer = false;
+  };
   // A handshake message that DecryptMessage found and the next leg must take.
   struct OwedMessage {
     std::size_t record_bytes = 0;
@@ -76,6 +81,9 @@ class TlsContext final : public PackageContext {
   SECURITY_STATUS TakeOver();
   ULONG ResultAttributes(const LegArguments& arguments) const;
   void QueueAlert(tls::Alert alert);
+  SECURITY_STATUS QueueKeyUpdate(bool request_peer);
+  bool KeyUpdateDue() const;
+  SECURITY_STATUS ApplyKeyUpdate(std::span<const std::byte> token);
 
   // Records. (tls_records.cc)
   SECURITY_STATUS EncryptOne(bool out_of_band, SecBuffer& header, SecBuffer& data,
@@ -98,7 +106,7 @@ class TlsContext final : public PackageContext {
   // under the strand with both.
   std::unique_ptr<Established> established_;
   std::optional<tls::Alert> kept_alert_;  // the next leg without input hands it out
-  std::vector<tls::Alert> control_;       // from ApplyControlToken
+  std::vector<Control> control_;          // from ApplyControlToken
   // Read by the other direction: nothing may be sealed or opened until a leg has been called, or
   // ever again.
   std::atomic<bool> leg_owed_{false};

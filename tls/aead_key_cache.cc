@@ -55,15 +55,12 @@ Aead* AeadKeyCache::Find(std::uint64_t id, AeadId aead, AeadFactory factory,
   if (bank == nullptr) return nullptr;
   ++uses_;
   const std::span<Slot, kWays> set = SetOf(*bank, id);
-  Slot* oldest = set.data();
   for (Slot& slot : set) {
-    if (slot.id == id) {
-      slot.last_use = uses_;
-      return slot.aead.get();
-    }
-    if (slot.last_use < oldest->last_use) oldest = &slot;
+    if (slot.id != id) continue;
+    slot.last_use = uses_;
+    return slot.aead.get();
   }
-  return Expand(*oldest, id, aead, factory, key);
+  return Expand(*std::ranges::min_element(set, {}, &Slot::last_use), id, aead, factory, key);
 }
 
 Aead* AeadKeyCache::Expand(Slot& slot, std::uint64_t id, AeadId aead, AeadFactory factory,

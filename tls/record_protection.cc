@@ -1,16 +1,18 @@
 #include "tls/record_protection.h"
 
+#include <endian.h>
+
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 namespace ktlsim::tls {
 namespace {
 
+// One store: bytes stored one by one would make the cipher's wider load wait for them.
 void PutBigEndian64(std::uint64_t value, std::uint8_t* out) {
-  for (int i = 7; i >= 0; --i) {
-    out[i] = static_cast<std::uint8_t>(value);
-    value >>= 8;
-  }
+  const std::uint64_t big_endian = htobe64(value);
+  std::memcpy(out, &big_endian, sizeof big_endian);
 }
 
 }  // namespace
@@ -58,9 +60,13 @@ bool RecordProtection::NextKey() {
 }
 
 RecordProtection::Nonce RecordProtection::ImplicitNonce() const {
-  Nonce nonce{};
-  PutBigEndian64(sequence_number_, nonce.data() + 4);
-  for (std::size_t i = 0; i < nonce.size(); ++i) nonce[i] ^= iv_.span()[i];
+  Nonce nonce;
+  const std::uint8_t* iv = iv_.span().data();
+  std::uint64_t low = 0;
+  std::memcpy(nonce.data(), iv, 4);
+  std::memcpy(&low, iv + 4, sizeof low);
+  low ^= htobe64(sequence_number_);
+  std::memcpy(nonce.data() + 4, &low, sizeof low);
   return nonce;
 }
 

@@ -13,10 +13,10 @@ namespace {
 constexpr std::uint8_t kKeyUpdateType = 24;  // RFC 8446 4.6.3
 
 void PutHeader(ContentType type, std::size_t length, std::span<std::byte> out) {
-  out[0] = static_cast<std::byte>(type);
-  out[1] = std::byte{3};
-  out[2] = std::byte{3};
-  out[3] = static_cast<std::byte>(length >> 8);
+  // One store for the first four: the cipher reads them as one word.
+  const std::array head = {static_cast<std::byte>(type), std::byte{3}, std::byte{3},
+                           static_cast<std::byte>(length >> 8)};
+  std::memcpy(out.data(), head.data(), head.size());
   out[4] = static_cast<std::byte>(length & 0xff);
 }
 
@@ -87,8 +87,8 @@ SealResult RecordWriter::Seal(ContentType type, std::span<std::byte> header,
 
 bool RecordWriter::SealTls13(ContentType type, std::span<std::byte> header,
                              std::span<std::byte> data, std::span<std::byte> trailer) {
-  PutHeader(ContentType::kApplicationData, data.size() + trailer.size(), header);
   trailer[0] = static_cast<std::byte>(type);
+  PutHeader(ContentType::kApplicationData, data.size() + trailer.size(), header);
   const Bytes aad(reinterpret_cast<const std::uint8_t*>(header.data()), kRecordHeaderBytes);
   Aead* aead = protection_.aead();
   return aead != nullptr && aead->Seal(protection_.ImplicitNonce(), aad, data, trailer.first<1>(),

@@ -40,7 +40,8 @@ Status Executive::Start(const ExecutiveOptions& options) {
     crypto = options.crypto_processors != 0 ? options.crypto_processors : io_processors_;
   }
   notification_pool_ = std::make_unique<NotificationPool>(
-      contexts_, NotificationPool::Options{.threads_max = options.notify_threads_max},
+      contexts_, NotificationPool::Options{.threads_max = options.notify_threads_max,
+                                          .stepped = options.step != nullptr},
       &Executive::CallbackEnded, this);
   Status status = notification_pool_->Start() ? Status() : ResourceError("notification threads");
   for (unsigned i = 0; status.ok() && i < io_processors_ + crypto; ++i) {
@@ -52,7 +53,8 @@ Status Executive::Start(const ExecutiveOptions& options) {
     }
     const int cpu = options.pin ? cpus[i % cpus.size()] : -1;
     auto processor = std::make_unique<Processor>(*this, i, role, cpu);
-    status = processor->Start(options.ring_factory);
+    status = options.step ? processor->StartStepped(options.ring_factory)
+                          : processor->Start(options.ring_factory);
     if (status.ok()) processors_.push_back(std::move(processor));
   }
   if (!status.ok()) {
@@ -67,10 +69,19 @@ Status Executive::Start(const ExecutiveOptions& options) {
   return {};
 }
 
+template <typename Condition>
+void Executive::StepUntil(Condition condition) {
+  while (!condition()) KTLSIM_CHECK(options_.step());  // a false here is a deadlock
+}
+
 void Executive::Stop() {
   calls_.Close();
-  calls_.WaitUntilDrained();
-  notification_pool_->Stop();
+  if (options_.step) {
+    StepUntil([this] { return calls_.inside() == 0; });
+  } else {
+    calls_.WaitUntilDrained();
+    notification_pool_->Stop();
+  }
   for (auto& processor : processors_) processor->Stop();
   processors_.clear();
   calls_.Close();
@@ -144,7 +155,11 @@ bool Executive::SubmitAndWait(Request& request) {
   request.done_.store(0, std::memory_order_relaxed);
   // A synchronous caller waits for its turn; its own stack bounds how many there are.
   if (Enter(request, Bound::kAlways) != Admission::kAccepted) return false;
-  request.done_.wait(0, std::memory_order_acquire);
+  if (options_.step) {
+    StepUntil([&request] { return request.done_.load(std::memory_order_acquire) != 0; });
+  } else {
+    request.done_.wait(0, std::memory_order_acquire);
+  }
   return true;
 }
 

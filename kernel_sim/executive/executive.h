@@ -32,6 +32,10 @@ struct ExecutiveOptions {
   bool pin = false;
   std::vector<std::string> roles;  // processor i gets roles[i mod size]; empty: "io"
   RingFactory ring_factory;
+  // When set: no threads at all. Whoever schedules calls Processor::Step and
+  // NotificationPool::DeliverOne; where a thread would wait, `step` is called until the wait is
+  // over. False from it means that nothing can move any more.
+  std::function<bool()> step;
 };
 
 struct ExecutiveStatistics {
@@ -72,6 +76,7 @@ class Executive {
   const std::vector<std::unique_ptr<Processor>>& processors() const { return processors_; }
   // The first so many of processors() have sockets.
   unsigned io_processors() const { return io_processors_; }
+  NotificationPool& notification_pool() { return *notification_pool_; }
   AsyncContextTable& contexts() { return contexts_; }
   ExecutiveStatistics Statistics() const;
 
@@ -90,6 +95,8 @@ class Executive {
   Processor* HomeOf(const Strand& strand) const;
   void SetHome(Strand& strand, const Processor& processor) const;
   static void CallbackEnded(void* self);
+  template <typename Condition>
+  void StepUntil(Condition condition);
 
   AsyncContextTable& contexts_;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <utility>
 
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/base/clock.h"
@@ -33,6 +34,7 @@ NotificationPool::~NotificationPool() {
 bool NotificationPool::InCallback() { return in_callback; }
 
 bool NotificationPool::Start() {
+  if (options_.stepped) return true;
   MutexLock lock(mutex_);
   stopping_ = false;
   for (unsigned i = 0; i < options_.threads_min; ++i) {
@@ -112,12 +114,29 @@ void NotificationPool::ThreadMain() {
   mutex_.unlock();
 }
 
+bool NotificationPool::DeliverOne() {
+  KTLSIM_ASSERT(options_.stepped && CurrentLevel() == Level::kPassive);
+  Request* request = nullptr;
+  {
+    MutexLock lock(mutex_);
+    request = queue_.PopFront();
+  }
+  if (request == nullptr) return false;
+  Deliver(*request);
+  return true;
+}
+
+std::size_t NotificationPool::waiting() {
+  MutexLock lock(mutex_);
+  return queue_.size();
+}
+
 void NotificationPool::Deliver(Request& request) {
   const AsyncContextTable::Notification notification = contexts_.EnterCallback(*request.context_);
   // The context, and `request` with it, may now be reused by its owner.
-  in_callback = true;
+  const bool outer = std::exchange(in_callback, true);
   notification.Invoke();
-  in_callback = false;
+  in_callback = outer;
   contexts_.FinishCallback(notification);
   delivered_.fetch_add(1, std::memory_order_relaxed);
   ended_(ended_context_);

@@ -20,6 +20,8 @@ class NotificationPool {
     unsigned threads_max = 256;
     std::uint64_t patience_ns = kNsPerMs;
     std::uint64_t idle_ns = 5 * kNsPerSecond;
+    // No threads: a scheduler calls DeliverOne instead.
+    bool stepped = false;
   };
   // `ended(context)` is called after each callback has returned.
   using Ended = void (*)(void* context);
@@ -35,6 +37,11 @@ class NotificationPool {
 
   // A published request whose callback is owed. Any thread, any level.
   void Enqueue(Request& request);
+
+  // Stepped only: runs the oldest waiting callback on the calling thread, which must be at passive
+  // level. False: none waits.
+  bool DeliverOne();
+  std::size_t waiting();
 
   unsigned threads() const { return threads_now_.load(std::memory_order_relaxed); }
   unsigned threads_peak() const { return threads_peak_.load(std::memory_order_relaxed); }

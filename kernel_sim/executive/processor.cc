@@ -46,8 +46,26 @@ Status Processor::Start(const RingFactory& factory) {
   return {};
 }
 
+Status Processor::StartStepped(const RingFactory& factory) {
+  Result<std::unique_ptr<io::Ring>> ring = factory();
+  if (!ring.ok()) return ring.status();
+  ring_ = std::move(*ring);
+  return {};
+}
+
+void Processor::Step() {
+  Processor* const outer = std::exchange(current_processor, this);
+  ring_->Turn(0);
+  RunLanes(1);
+  current_processor = outer;
+}
+
 void Processor::Stop() {
-  if (!thread_.joinable()) return;
+  if (!thread_.joinable()) {
+    KTLSIM_ASSERT(!HasWork());
+    ring_.reset();
+    return;
+  }
   // The item says it, so that nothing is left to be posted once the thread knows.
   struct Farewell : WorkItem {
     explicit Farewell(Processor& who)
@@ -83,7 +101,7 @@ void Processor::Main(const RingFactory& factory) {
   started_.notify_one();
   while (!stopping_) {
     ring_->Turn(HasWork() ? 0 : io::kWaitForever);
-    RunLanes();
+    RunLanes(kRecordBudget);
   }
   KTLSIM_ASSERT(!HasWork());
   ring_.reset();
@@ -94,12 +112,12 @@ bool Processor::HasWork() const {
   return !lanes_[0].empty() || !lanes_[1].empty() || !notifications_.empty();
 }
 
-void Processor::RunLanes() {
+void Processor::RunLanes(int record_budget) {
   ScopedLevel dispatch(Level::kDispatch);
   DeliverNotifications();
   Request::Queue& records = lanes_[static_cast<std::size_t>(Lane::kRecord)];
   Request::Queue& handshakes = lanes_[static_cast<std::size_t>(Lane::kHandshake)];
-  for (int budget = kRecordBudget; budget > 0; --budget) {
+  for (int budget = record_budget; budget > 0; --budget) {
     Request* request = records.PopFront();
     if (request == nullptr) break;
     Count(records_run_);

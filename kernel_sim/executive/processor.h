@@ -38,6 +38,14 @@ class Processor {
 
   // Starts the thread, which makes its ring. Passive level.
   Status Start(const RingFactory& factory);
+  // Without a thread: whoever calls Step is the processor for as long as that takes. The ring is
+  // made here and belongs to the calling thread.
+  Status StartStepped(const RingFactory& factory);
+  // One turn of the ring without waiting, then at most one job of each lane and the callbacks it
+  // owes.
+  void Step();
+  // Jobs or callbacks wait here.
+  bool HasWork() const;
   // Nothing may be in flight. Passive level.
   void Stop();
 
@@ -71,10 +79,9 @@ class Processor {
   static constexpr int kRecordBudget = 64;
 
   void Main(const RingFactory& factory);
-  void RunLanes();
+  void RunLanes(int record_budget);
   void DeliverNotifications();
   void Accept(Request& request);  // on this thread: to lane or to notification
-  bool HasWork() const;
 
   // Fixed after construction.
   Executive& executive_;

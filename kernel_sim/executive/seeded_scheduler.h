@@ -1,0 +1,94 @@
+// SeededScheduler: runs on one thread what would otherwise be threads, in an order drawn from a
+// seed: processors, notification threads, and actors that stand for foreign threads.
+//
+// The same seed gives the same schedule, step by step, as long as the steps themselves are
+// deterministic: rings in memory with virtual time, scripted packages, seeded randomness. The trace
+// names every choice, so that two runs can be compared and a failing seed replayed.
+//
+// What a newcomer gets wrong: an actor is not preempted. What must be able to interleave is split
+// into steps by the actor itself, which does one thing per call.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "kernel_sim/executive/executive.h"
+
+namespace ktlsim::executive {
+
+// The seed's stream of numbers (splitmix64).
+class SeededRandom {
+ public:
+  explicit SeededRandom(std::uint64_t seed) : state_(seed) {}
+  std::uint64_t Next();
+  // 0 to bound - 1; bound is not 0.
+  std::size_t Below(std::size_t bound) { return static_cast<std::size_t>(Next() % bound); }
+
+ private:
+  std::uint64_t state_;
+};
+
+class SeededScheduler {
+ public:
+  // What the scheduler asks of the simulated machine below the executive.
+  struct World {
+    // `ring` has something to deliver now. Absent: every ring may always be turned.
+    std::function<bool(io::Ring& ring)> ready;
+    // Nothing is ready: moves virtual time to the next event. False: there is none. Absent: false.
+    std::function<bool()> advance_time;
+  };
+  // One step of a foreign thread, at passive level. False: it has ended.
+  using Actor = std::function<bool()>;
+
+  SeededScheduler(std::uint64_t seed, World world);
+
+  // ExecutiveOptions::step of the executive that is to run here.
+  std::function<bool()> AsStep() {
+    return [this] { return Step(); };
+  }
+  // After Executive::Start, before the first Step that should run it.
+  void Attach(Executive& executive) { executive_ = &executive; }
+  // `name` is a literal.
+  void AddActor(const char* name, Actor actor);
+  // Called after every step: the place for invariants.
+  void SetCheck(std::function<void()> check) { check_ = std::move(check); }
+
+  // One choice out of what can run. False: nothing can, and time cannot help either.
+  bool Step();
+  // Until nothing can run, or `steps_max`: then false, which means that something runs for ever.
+  bool Run(std::uint64_t steps_max);
+
+  SeededRandom& random() { return random_; }
+  std::uint64_t steps() const { return steps_; }
+  // Every choice so far, in one number; and the newest ones in words.
+  std::uint64_t trace_hash() const { return trace_hash_; }
+  std::string TraceText() const;
+
+ private:
+  struct Choice {
+    enum class Kind : std::uint8_t { kProcessor, kNotification, kActor } kind;
+    std::size_t index;
+  };
+  struct NamedActor {
+    const char* name;
+    Actor step;
+    bool busy = false;  // in a step that waits: it cannot take another one
+  };
+
+  void CollectChoices(std::vector<Choice>* choices);
+  void Take(const Choice& choice);
+  void Note(const char* what, std::size_t index);
+
+  SeededRandom random_;
+  const World world_;
+  Executive* executive_ = nullptr;
+  std::vector<NamedActor> actors_;
+  std::function<void()> check_;
+  std::uint64_t steps_ = 0;
+  std::uint64_t trace_hash_ = 0xcbf29ce484222325;
+  std::vector<std::string> newest_;
+};
+
+}  // namespace ktlsim::executive

@@ -36,6 +36,10 @@ SECURITY_STATUS Publish(Result<tls::Certificate::Ptr> certificate, const std::st
     return certificate.status().category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
                                                                   : SEC_E_UNKNOWN_CREDENTIALS;
   }
+  if (!(*certificate)->has_private_key()) {
+    SetLastErrorText("there is no private key in PEM to the certificate");
+    return SEC_E_UNKNOWN_CREDENTIALS;
+  }
   auto owned = std::make_unique<OwnedContext>();
   owned->certificate = std::move(*certificate);
   const auto leaf = owned->certificate->leaf();

@@ -322,6 +322,13 @@ TEST(CertificateTest, RefusesTextThatIsNoPemAndKeysThatDoNotFit) {
   }
 }
 
+TEST(CertificateTest, RefusesAnEmptyKey) {
+  const Pem pem = MakePem();
+  PCCERT_CONTEXT out = kNotNull;
+  EXPECT_EQ(KtlsimLoadCertificatePem(pem.certificate.c_str(), "", &out), SEC_E_UNKNOWN_CREDENTIALS);
+  EXPECT_EQ(out, nullptr);
+}
+
 TEST(CertificateTest, RefusesMissingArguments) {
   PCCERT_CONTEXT out = kNotNull;
   EXPECT_EQ(KtlsimLoadCertificate(nullptr, "x", &out), SEC_E_INVALID_PARAMETER);

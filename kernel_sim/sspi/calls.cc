@@ -87,6 +87,9 @@ RunResult RunLeg(Request& request) {
   if (result.status >= 0) {
     parameters.attributes.Store(result.attributes);
     if (parameters.expiry != nullptr) parameters.expiry->QuadPart = result.expiry;
+  } else if ((result.attributes & ISC_RET_ALLOCATED_MEMORY) != 0) {
+    // The one bit that counts on every return: there is an alert to send and to give back.
+    parameters.attributes.Store(ISC_RET_ALLOCATED_MEMORY);
   }
   return Finish(request, result.status);
 }

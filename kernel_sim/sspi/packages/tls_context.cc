@@ -393,7 +393,7 @@ LegResult TlsContext::Deliver(const LegArguments& arguments, std::span<std::byte
     result.status = TakeOver();
     result.established = result.status == SEC_E_OK;
   }
-  result.attributes |= ResultAttributes(arguments);
+  if (!failed) result.attributes |= ResultAttributes(arguments);
   return result;
 }
 

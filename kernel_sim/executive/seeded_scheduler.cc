@@ -16,14 +16,6 @@ thread_local int depth = 0;
 
 }  // namespace
 
-std::uint64_t SeededRandom::Next() {
-  state_ += 0x9e3779b97f4a7c15;
-  std::uint64_t z = state_;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
-
 SeededScheduler::SeededScheduler(std::uint64_t seed, World world)
     : random_(seed), world_(std::move(world)) {}
 
@@ -55,8 +47,7 @@ void SeededScheduler::Note(const char* what, std::size_t index) {
   }
   trace_hash_ = (trace_hash_ ^ index) * 0x100000001b3;
   if (newest_.size() < kTraceLines) newest_.emplace_back();
-  newest_[steps_ % kTraceLines] =
-      std::to_string(steps_) + " " + what + " " + std::to_string(index);
+  newest_[steps_ % kTraceLines] = std::to_string(steps_) + " " + what + " " + std::to_string(index);
 }
 
 void SeededScheduler::Take(const Choice& choice) {

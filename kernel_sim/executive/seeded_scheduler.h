@@ -14,21 +14,10 @@
 #include <string>
 #include <vector>
 
+#include "io/seeded_random.h"
 #include "kernel_sim/executive/executive.h"
 
 namespace ktlsim::executive {
-
-// The seed's stream of numbers (splitmix64).
-class SeededRandom {
- public:
-  explicit SeededRandom(std::uint64_t seed) : state_(seed) {}
-  std::uint64_t Next();
-  // 0 to bound - 1; bound is not 0.
-  std::size_t Below(std::size_t bound) { return static_cast<std::size_t>(Next() % bound); }
-
- private:
-  std::uint64_t state_;
-};
 
 class SeededScheduler {
  public:
@@ -60,7 +49,7 @@ class SeededScheduler {
   // Until nothing can run, or `steps_max`: then false, which means that something runs for ever.
   bool Run(std::uint64_t steps_max);
 
-  SeededRandom& random() { return random_; }
+  io::SeededRandom& random() { return random_; }
   std::uint64_t steps() const { return steps_; }
   // Every choice so far, in one number; and the newest ones in words.
   std::uint64_t trace_hash() const { return trace_hash_; }
@@ -81,7 +70,7 @@ class SeededScheduler {
   void Take(const Choice& choice);
   void Note(const char* what, std::size_t index);
 
-  SeededRandom random_;
+  io::SeededRandom random_;
   const World world_;
   Executive* executive_ = nullptr;
   std::vector<NamedActor> actors_;

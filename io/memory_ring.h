@@ -63,7 +63,7 @@ class MemoryRing final : public LoopBackend {
   Result<SocketId> OpenStream(int family) override;
   Result<Address> LocalAddress(SocketId socket) override;
   void ShutdownSend(SocketId socket) override;
-  void Close(SocketId socket, bool reset) override;
+  void Close(SocketId socket, bool reset = false) override;
 
  private:
   friend class MemoryKernel;

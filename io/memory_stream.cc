@@ -101,12 +101,13 @@ void MemoryKernel::Transmit(const SocketRef& socket, std::span<const std::byte> 
   const MemoryCut* script = CutFor(*socket);
   const bool cuts = script != nullptr && socket->sent_bytes + bytes.size() >= script->offset;
   const auto fate = static_cast<unsigned>(random.Below(1000));
+  // Also what vanishes fills the window: nobody will ever read it.
+  socket->outstanding += bytes.size();
   if (!socket->cut) {
     std::size_t arrives = bytes.size();
     if (cuts) arrives = script->offset - std::min(script->offset, socket->sent_bytes);
     std::vector<std::byte> copy(arrives);
     CopyPoisoned(copy.data(), bytes.data(), arrives);
-    socket->outstanding += arrives;
     At(ArrivalOf(*socket), [this, sender = socket, receiver = socket->peer.lock(),
                             copy = std::move(copy)] { BytesArrive(receiver, sender, copy); });
     if (cuts) {

@@ -1,0 +1,189 @@
+// The known pitfalls of io_uring programs, by number, on the in-memory ring; in brackets where the
+// real ring is held to the same.
+//  1 ENOBUFS ends a receive, even when it is armed   [RingTest.FewBuffersFeedManyConnections]
+//  2 a buffer owned twice                            [ReceiveBuffers asserts it on both]
+//  3 the completion queue overflows                  [RingTest.CompletionOverflowLosesNothing]
+//  4 close does not cancel [RingTest.ClosingWithSomethingInFlightIsCaught] 5 a late completion
+//  meets a successor             [RingTest.CancelDoesNotReachTheNextStart] 6 completions appear
+//  only in an enter             [PostTest.MixesWithCompletions] 7 short sends
+//  [StreamTest.ContinuesShortSendsWhileTheReaderIsPaused] 8 cancellations race
+//  [RingTest.CancelsInEachState]
+#include <cerrno>
+#include <memory>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "io/poison.h"
+#include "tests/io/memory_test_support.h"
+
+namespace ktlsim::io {
+namespace {
+
+class PitfallsTest : public MemoryTest {};
+
+TEST_F(PitfallsTest, P1NoBuffersIsRearmedUnseenEvenWhenArmed) {
+  Begin(MemoryFaults{.no_buffers = 800});
+  Carry(Pattern(1000000));
+  EXPECT_GT(ring->Statistics().buffers_exhausted, 0u);
+}
+
+TEST_F(PitfallsTest, P2EachBufferIsOwnedOnce) {
+  Begin(MemoryFaults{.short_receive = 500, .spurious_end = 300},
+        {.receive_buffers = 8, .receive_buffer_bytes = 64});
+  const std::string text = Pattern(64);
+  Receiver receive;
+  receive.hold = true;
+  ring->StartReceive(receive, pair.server);
+  while (receive.held.size() < 8) {
+    Sender send;
+    ring->StartSend(send, pair.client, AsBytes(text));
+    ASSERT_TRUE(Until([&] { return send.ended; }));
+    ring->Turn(kNsPerMs);
+  }
+  std::set<const std::byte*> owned;
+  for (const BufferLease& lease : receive.held) {
+    EXPECT_TRUE(owned.insert(lease.bytes().data()).second);
+  }
+  receive.held.clear();
+  receive.hold = false;
+  Cancel(receive);
+}
+
+TEST_F(PitfallsTest, P3OverflowingCompletionsAreCountedAndNotLost) {
+  Begin(MemoryFaults{.one_byte_receives = true}, {.completion_entries = 2});
+  Carry(Pattern(100));
+  EXPECT_GT(ring->Statistics().completion_overflow, 0u);
+}
+
+TEST_F(PitfallsTest, P4CloseWithAReceivePendingIsCaught) {
+#ifdef NDEBUG
+  GTEST_SKIP() << "assertions are off in this build";
+#else
+  Begin(MemoryFaults{});
+  Receiver receive;
+  ring->StartReceive(receive, pair.server);
+  ring->Turn(0);
+  EXPECT_DEATH(ring->Close(pair.server), "assertion failed");
+  Cancel(receive);
+#endif
+}
+
+// The same operation and the same socket number, over and over, while everything arrives late.
+TEST_F(PitfallsTest, P5LateCompletionsNeverMeetASuccessor) {
+  Begin(MemoryFaults{.reorder = 1000, .delay = 700, .late_cancel = 700, .spurious_end = 300});
+  const std::string text = "x";
+  Receiver receive;
+  for (int round = 0; round < 300; ++round) {
+    receive.ended = false;
+    receive.text.clear();
+    ring->StartReceive(receive, pair.server);
+    if (round % 3 != 0) ring->Turn(0);
+    if (round % 2 == 0) {
+      Cancel(receive);
+      EXPECT_EQ(receive.end.code(), ECANCELED);
+      continue;
+    }
+    Sender send;
+    ring->StartSend(send, pair.client, AsBytes(text));
+    ASSERT_TRUE(Until([&] { return send.ended && receive.text == text; }));
+    EXPECT_FALSE(receive.ended);
+    Cancel(receive);
+    const SocketId number = pair.client;
+    ring->Close(pair.client);
+    ring->Close(pair.server);
+    pair = Connect(*ring);
+    EXPECT_TRUE(pair.client == number || pair.server == number) << "numbers come back";
+  }
+}
+
+TEST_F(PitfallsTest, P6NothingIsToldOutsideATurn) {
+  Begin(MemoryFaults{});
+  const std::string text = "x";
+  Receiver receive;
+  Sender send;
+  ring->StartReceive(receive, pair.server);
+  ring->StartSend(send, pair.client, AsBytes(text));
+  EXPECT_TRUE(ring->Ready());
+  network->AdvanceTo(network->NowNs() + kNsPerSecond);
+  EXPECT_FALSE(send.ended);
+  ASSERT_TRUE(Until([&] { return send.ended && !receive.text.empty(); }));
+  Cancel(receive);
+}
+
+TEST_F(PitfallsTest, P7ShortSendsAreContinued) {
+  Begin(MemoryFaults{.short_send = 900});
+  Carry(Pattern(1000000));
+}
+
+// Late, repeated, crossing the end: one final call each, and the bytes stay the ring's until then.
+TEST_F(PitfallsTest, P8CancellationsRaceAndEndOnce) {
+  const std::string text = Pattern(1 << 20);
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    SCOPED_TRACE(seed);
+    MemoryNetworkOptions options;
+    options.seed = seed;
+    options.faults = {.reorder = 500,
+                      .delay = 500,
+                      .short_send = 300,
+                      .late_cancel = 500,
+                      .spurious_end = 200,
+                      .interrupted = 200,
+                      .submission_full = 200};
+    Begin(options);
+    Receiver receive;
+    Sender send;
+    ring->StartReceive(receive, pair.server);
+    ring->StartSend(send, pair.client, AsBytes(text));
+    for (std::uint64_t i = 0; i < seed % 7; ++i) ring->Turn(seed % 3 * 100 * kNsPerUs);
+    for (int i = 0; i < 2; ++i) {
+      ring->Cancel(receive);
+      ring->Cancel(send);
+    }
+    ASSERT_TRUE(Until([&] { return receive.ended && send.ended; }));
+    EXPECT_EQ(receive.end.code(), ECANCELED);
+    EXPECT_TRUE(send.outcome.ok() || send.outcome.code() == ECANCELED);
+    TearDown();
+    ring.reset();
+  }
+}
+
+#ifdef KTLSIM_ADDRESS_SANITIZER
+bool IsPoisoned(std::span<const std::byte> bytes) {
+  return __asan_region_is_poisoned(const_cast<std::byte*>(bytes.data()), bytes.size()) != nullptr;
+}
+
+class PoisonTest : public RingUnderTest {};
+KTLSIM_ON_BOTH_RINGS(PoisonTest);
+
+TEST_P(PoisonTest, BuffersArePoisonedWhileTheRingOwnsThem) {
+  auto ring = MakeRing({.receive_buffers = 2, .receive_buffer_bytes = 64});
+  const Pair pair = Connect(*ring);
+  // Neither end on a multiple of eight: the neighbours must stay as they are.
+  const std::string memory = Pattern(100);
+  const std::span<const std::byte> bytes = AsBytes(memory).subspan(3, 50);
+  Receiver receive;
+  Sender send;
+  receive.hold = true;
+  ring->StartReceive(receive, pair.server);
+  ring->StartSend(send, pair.client, bytes);
+  EXPECT_TRUE(IsPoisoned(bytes));
+  EXPECT_FALSE(IsPoisoned(AsBytes(memory).first(3)));
+  EXPECT_FALSE(IsPoisoned(AsBytes(memory).subspan(53)));
+  ASSERT_TRUE(TurnUntil(*ring, [&] { return send.ended && receive.text.size() == 50; }));
+  EXPECT_FALSE(IsPoisoned(AsBytes(memory)));
+
+  const std::span<std::byte> lent = receive.held.at(0).bytes();
+  EXPECT_FALSE(IsPoisoned(lent));
+  EXPECT_TRUE(IsPoisoned({lent.data(), 64})) << "what was not filled is nobody's";
+  receive.held.clear();
+  EXPECT_TRUE(IsPoisoned(lent));
+  ring->Cancel(receive);
+  ASSERT_TRUE(TurnUntil(*ring, [&] { return receive.ended; }));
+  ring->Close(pair.client);
+  ring->Close(pair.server);
+}
+#endif
+
+}  // namespace
+}  // namespace ktlsim::io

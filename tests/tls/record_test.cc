@@ -232,6 +232,22 @@ TEST_P(RecordPairTest, RefusesAnOversizeRecordByItsHeader) {
   ExpectRefused(pair.reader, wire, AlertDescription::kRecordOverflow);
 }
 
+// The header's bound leaves room for a nonce that ChaCha20-Poly1305 records do not have.
+TEST(RecordReaderTest, RefusesAPlaintextOverTheLimitOfTls12) {
+  for (const CipherSuite suite :
+       {CipherSuite::kEcdheRsaAes128GcmSha256, CipherSuite::kEcdheRsaChaCha20Poly1305}) {
+    Pair pair(suite);
+    const std::size_t nonce = pair.writer.header_bytes() - kRecordHeaderBytes;
+    const std::size_t length = nonce + kFragmentBytesMax + 1 + kAeadTagBytes;
+    Buffer wire(kRecordHeaderBytes + length);
+    wire[0] = std::byte{23};
+    wire[1] = wire[2] = std::byte{3};
+    wire[3] = std::byte(length >> 8);
+    wire[4] = std::byte(length & 0xff);
+    ExpectRefused(pair.reader, wire, AlertDescription::kRecordOverflow);
+  }
+}
+
 TEST_P(RecordPairTest, BoundsRunsOfEmptyRecords) {
   RecordLimits limits;
   limits.empty_records = 3;
@@ -401,18 +417,38 @@ INSTANTIATE_TEST_SUITE_P(Suites, RecordPairTest,
                                   std::get<1>(test.param).name;
                          });
 
-TEST(RecordReaderTest, StripsPadding) {
-  Pair pair;
-  std::vector<std::uint8_t> inner = {'h', 'i', 0, 23};
-  inner.resize(300, 0);
+// TLS 1.3's inner plaintexts (RFC 8446 5.4), on every engine.
+class InnerPlaintextTest : public testing::TestWithParam<Engine> {
+ protected:
+  Pair Make() const { return Pair(CipherSuite::kAes128GcmSha256, {}, GetParam().factory); }
+};
+INSTANTIATE_TEST_SUITE_P(Engines, InnerPlaintextTest, testing::ValuesIn(Engines()),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+TEST_P(InnerPlaintextTest, StripsPadding) {
+  for (const std::size_t padded : {4U, 5U, 300U, 16385U}) {
+    Pair pair = Make();
+    std::vector<std::uint8_t> inner = {'h', 'i', 0, 23};
+    inner.resize(padded, 0);
+    Buffer wire = pair.SealInner(inner);
+    const OpenResult opened = pair.reader.Open(wire);
+    ASSERT_EQ(opened.outcome, Outcome::kOpened) << padded;
+    ASSERT_EQ(opened.fragment.size(), 3U);
+    EXPECT_EQ(opened.header_bytes + opened.fragment.size() + opened.trailer_bytes, wire.size());
+  }
+}
+
+TEST_P(InnerPlaintextTest, AnEmptyOneMayBePadded) {
+  Pair pair = Make();
+  std::vector<std::uint8_t> inner = {23};
+  inner.resize(1000, 0);
   Buffer wire = pair.SealInner(inner);
   const OpenResult opened = pair.reader.Open(wire);
   ASSERT_EQ(opened.outcome, Outcome::kOpened);
-  ASSERT_EQ(opened.fragment.size(), 3U);
-  EXPECT_EQ(opened.header_bytes + opened.fragment.size() + opened.trailer_bytes, wire.size());
+  EXPECT_TRUE(opened.fragment.empty());
 }
 
-TEST(RecordReaderTest, RefusesInnerPlaintextsThatAreNone) {
+TEST_P(InnerPlaintextTest, RefusesWhatIsNone) {
   const std::pair<std::vector<std::uint8_t>, AlertDescription> cases[] = {
       {std::vector<std::uint8_t>(), AlertDescription::kUnexpectedMessage},
       {std::vector<std::uint8_t>(100, 0), AlertDescription::kUnexpectedMessage},
@@ -423,7 +459,7 @@ TEST(RecordReaderTest, RefusesInnerPlaintextsThatAreNone) {
       {std::vector<std::uint8_t>(kFragmentBytesMax + 2, 23), AlertDescription::kRecordOverflow},
   };
   for (const auto& [inner, description] : cases) {
-    Pair pair;
+    Pair pair = Make();
     ExpectRefused(pair.reader, pair.SealInner(inner), description);
   }
 }

@@ -11,10 +11,9 @@ namespace ktlsim {
 
 }  // namespace ktlsim
 
-#define KTLSIM_CHECK(condition) \
-  (static_cast<bool>(condition) \
-       ? static_cast<void>(0)   \
-       : ::ktlsim::AssertionFailed(#condition, __FILE__, __LINE__))
+#define KTLSIM_CHECK(condition)                        \
+  (static_cast<bool>(condition) ? static_cast<void>(0) \
+                                : ::ktlsim::AssertionFailed(#condition, __FILE__, __LINE__))
 
 #ifdef NDEBUG
 #define KTLSIM_ASSERT(condition) static_cast<void>(sizeof(static_cast<bool>(condition)))

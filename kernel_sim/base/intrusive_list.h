@@ -9,7 +9,7 @@
 namespace ktlsim {
 
 // `next` is the element's link member. An element is in at most one list per link member.
-template <typename T, T* T::*next>
+template <typename T, T* T::* next>
 class IntrusiveQueue {
  public:
   bool empty() const { return head_ == nullptr; }

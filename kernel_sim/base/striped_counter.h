@@ -1,5 +1,5 @@
-// A counter that many threads bump on hot paths: each thread adds to a cache line of its own choice,
-// and readers add the lines up.
+// A counter that many threads bump on hot paths: each thread adds to a cache line of its own
+// choice, and readers add the lines up.
 #pragma once
 
 #include <array>
@@ -11,9 +11,7 @@ namespace ktlsim {
 
 class StripedCounter {
  public:
-  void Add(std::uint64_t by = 1) {
-    lines_[Line()].value.fetch_add(by, std::memory_order_relaxed);
-  }
+  void Add(std::uint64_t by = 1) { lines_[Line()].value.fetch_add(by, std::memory_order_relaxed); }
   std::uint64_t Sum() const {
     std::uint64_t sum = 0;
     for (const auto& line : lines_) sum += line.value.load(std::memory_order_relaxed);

@@ -36,11 +36,11 @@ enum class AsyncState : std::uint8_t { kFreed, kIdle, kInFlight, kPublished, kDo
 
 enum class AsyncResult : std::uint8_t {
   kOk,
-  kInvalidHandle,   // null, stale, freed, made up
-  kInUse,           // in flight, or published with the callback not entered yet
+  kInvalidHandle,     // null, stale, freed, made up
+  kInUse,             // in flight, or published with the callback not entered yet
   kNotReinitialised,  // done, and not reinitialised for the next call
-  kNoCallback,      // the operation needs one
-  kNeverSubmitted,  // there is no status
+  kNoCallback,        // the operation needs one
+  kNeverSubmitted,    // there is no status
 };
 
 // One async context. Its fields are written only by who holds the state for it: the caller in

@@ -34,14 +34,16 @@ Status Executive::Start(const ExecutiveOptions& options) {
   KTLSIM_ASSERT(processors_.empty());
   options_ = options;
   const std::vector<int> cpus = UsableCpus();
-  io_processors_ = options.processors != 0 ? options.processors : static_cast<unsigned>(cpus.size());
+  io_processors_ =
+      options.processors != 0 ? options.processors : static_cast<unsigned>(cpus.size());
   unsigned crypto = 0;
   if (options.placement == Placement::kPool) {
     crypto = options.crypto_processors != 0 ? options.crypto_processors : io_processors_;
   }
   notification_pool_ = std::make_unique<NotificationPool>(
-      contexts_, NotificationPool::Options{.threads_max = options.notify_threads_max,
-                                          .stepped = options.step != nullptr},
+      contexts_,
+      NotificationPool::Options{.threads_max = options.notify_threads_max,
+                                .stepped = options.step != nullptr},
       &Executive::CallbackEnded, this);
   Status status = notification_pool_->Start() ? Status() : ResourceError("notification threads");
   for (unsigned i = 0; status.ok() && i < io_processors_ + crypto; ++i) {
@@ -109,9 +111,9 @@ Processor& Executive::Route(Request& request) {
   Processor* chosen = nullptr;
   const std::size_t crypto = processors_.size() - io_processors_;
   if (crypto != 0 && request.lane_ == Lane::kHandshake) {
-    chosen = processors_[io_processors_ +
-                         next_crypto_.fetch_add(1, std::memory_order_relaxed) % crypto]
-                 .get();
+    chosen =
+        processors_[io_processors_ + next_crypto_.fetch_add(1, std::memory_order_relaxed) % crypto]
+            .get();
   } else {
     chosen = request.origin_ != nullptr ? request.origin_ : &NextIo();
   }
@@ -243,8 +245,7 @@ void Executive::DeliverOnProcessor(Request& request) {
 void Executive::CallbackEnded(void* self) { static_cast<Executive*>(self)->calls_.Leave(); }
 
 ResumeToken::ResumeToken(Request& request)
-    : request_(&request),
-      generation_(request.suspension_.load(std::memory_order_relaxed) >> 8) {}
+    : request_(&request), generation_(request.suspension_.load(std::memory_order_relaxed) >> 8) {}
 
 void ResumeToken::Resume() {
   if (request_ == nullptr) return;

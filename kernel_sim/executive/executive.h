@@ -26,7 +26,7 @@ enum class Placement : std::uint8_t {
 struct ExecutiveOptions {
   unsigned processors = 0;  // 0: one per core this process may use
   Placement placement = Placement::kInline;
-  unsigned crypto_processors = 0;  // kPool only; 0: as many as processors
+  unsigned crypto_processors = 0;    // kPool only; 0: as many as processors
   std::uint32_t queue_depth = 4096;  // accepted and unfinished calls per processor
   unsigned notify_threads_max = 256;
   bool pin = false;

@@ -69,9 +69,7 @@ void Processor::Stop() {
   // The item says it, so that nothing is left to be posted once the thread knows.
   struct Farewell : WorkItem {
     explicit Farewell(Processor& who)
-        : WorkItem([](WorkItem& item) {
-            static_cast<Farewell&>(item).processor.stopping_ = true;
-          }),
+        : WorkItem([](WorkItem& item) { static_cast<Farewell&>(item).processor.stopping_ = true; }),
           processor(who) {}
     Processor& processor;
   } farewell(*this);

@@ -110,8 +110,8 @@ class Request final : public WorkItem {
   Strand* strand_ = nullptr;
   Reference<Object> keep_alive_;
   Processor* origin_ = nullptr;
-  Processor* admitted_at_ = nullptr;  // whose queue depth counts it
-  Processor* target_ = nullptr;       // whose thread runs or notifies it
+  Processor* admitted_at_ = nullptr;     // whose queue depth counts it
+  Processor* target_ = nullptr;          // whose thread runs or notifies it
   AsyncContextSlot* context_ = nullptr;  // null: a synchronous caller waits on done_
   std::uint64_t enqueued_ns_ = 0;        // in the notification queue
   std::atomic<std::uint32_t> done_{0};

@@ -185,9 +185,17 @@ SECURITY_STATUS SspiInitializeSecurityContextAsyncA(
     PCtxtHandle phNewContext, PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
     PTimeStamp ptsExpiry) {
   return LegAsync<const char*>(AsyncContext,
-                             {Direction::kOutbound, phCredential, phContext, {}, fContextReq,
-                              pInput, phNewContext, pOutput, pfContextAttr, ptsExpiry},
-                             pszTargetName);
+                               {Direction::kOutbound,
+                                phCredential,
+                                phContext,
+                                {},
+                                fContextReq,
+                                pInput,
+                                phNewContext,
+                                pOutput,
+                                pfContextAttr,
+                                ptsExpiry},
+                               pszTargetName);
 }
 
 SECURITY_STATUS SspiInitializeSecurityContextAsyncW(
@@ -196,9 +204,17 @@ SECURITY_STATUS SspiInitializeSecurityContextAsyncW(
     PCtxtHandle phNewContext, PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
     PTimeStamp ptsExpiry) {
   return LegAsync<const SEC_WCHAR*>(AsyncContext,
-                             {Direction::kOutbound, phCredential, phContext, {}, fContextReq,
-                              pInput, phNewContext, pOutput, pfContextAttr, ptsExpiry},
-                             pszTargetName);
+                                    {Direction::kOutbound,
+                                     phCredential,
+                                     phContext,
+                                     {},
+                                     fContextReq,
+                                     pInput,
+                                     phNewContext,
+                                     pOutput,
+                                     pfContextAttr,
+                                     ptsExpiry},
+                                    pszTargetName);
 }
 
 SECURITY_STATUS SspiAcceptSecurityContextAsync(SspiAsyncContext* AsyncContext,
@@ -207,16 +223,24 @@ SECURITY_STATUS SspiAcceptSecurityContextAsync(SspiAsyncContext* AsyncContext,
                                                PCtxtHandle phNewContext, PSecBufferDesc pOutput,
                                                KtlsimUlongOut pfContextAttr, PTimeStamp ptsExpiry) {
   return LegAsync<const char*>(AsyncContext,
-                               {Direction::kInbound, phCredential, phContext, {}, fContextReq,
-                                pInput, phNewContext, pOutput, pfContextAttr, ptsExpiry},
+                               {Direction::kInbound,
+                                phCredential,
+                                phContext,
+                                {},
+                                fContextReq,
+                                pInput,
+                                phNewContext,
+                                pOutput,
+                                pfContextAttr,
+                                ptsExpiry},
                                nullptr);
 }
 
 SECURITY_STATUS SspiFreeCredentialsHandleAsync(SspiAsyncContext* AsyncContext,
                                                PCredHandle phCredential) {
-  return SubmitAsync(
-      AsyncContext, true, Executive::Bound::kAlways,
-      [&](Request& request) { return PrepareFreeCredentials(request, phCredential); });
+  return SubmitAsync(AsyncContext, true, Executive::Bound::kAlways, [&](Request& request) {
+    return PrepareFreeCredentials(request, phCredential);
+  });
 }
 
 SECURITY_STATUS SspiDeleteSecurityContextAsync(SspiAsyncContext* AsyncContext,

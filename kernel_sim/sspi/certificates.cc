@@ -98,8 +98,8 @@ SECURITY_STATUS KtlsimLoadCertificate(const char* cert_pem_file, const char* key
 
 SECURITY_STATUS KtlsimLoadCertificatePem(const char* cert_pem, const char* key_pem,
                                          PCCERT_CONTEXT* out) {
-  return MakeContext(
-      cert_pem != nullptr && key_pem != nullptr, out, [&](std::string*) { return tls::Certificate::FromPem(cert_pem, key_pem); });
+  return MakeContext(cert_pem != nullptr && key_pem != nullptr, out,
+                     [&](std::string*) { return tls::Certificate::FromPem(cert_pem, key_pem); });
 }
 
 SECURITY_STATUS KtlsimCreateSelfSignedCertificate(const char* subject_name, ULONG key_type,
@@ -107,9 +107,9 @@ SECURITY_STATUS KtlsimCreateSelfSignedCertificate(const char* subject_name, ULON
   const bool valid = subject_name != nullptr &&
                      (key_type == KTLSIM_KEY_ECDSA_P256 || key_type == KTLSIM_KEY_RSA_2048);
   return MakeContext(valid, out, [&](std::string*) {
-    return tls::Certificate::SelfSigned(
-        subject_name,
-        key_type == KTLSIM_KEY_RSA_2048 ? tls::KeyType::kRsa2048 : tls::KeyType::kEcdsaP256);
+    return tls::Certificate::SelfSigned(subject_name, key_type == KTLSIM_KEY_RSA_2048
+                                                          ? tls::KeyType::kRsa2048
+                                                          : tls::KeyType::kEcdsaP256);
   });
 }
 

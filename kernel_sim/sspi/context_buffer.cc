@@ -1,11 +1,11 @@
 #include "kernel_sim/sspi/context_buffer.h"
 
-#include <openssl/crypto.h>
-
 #include <array>
 #include <cstdlib>
 #include <new>
 #include <unordered_map>
+
+#include <openssl/crypto.h>
 
 #include "kernel_sim/base/mutex.h"
 

@@ -70,8 +70,7 @@ extern "C" {
 SECURITY_STATUS KtlsimStart(const KtlsimOptions* options) {
   executive::ExecutiveOptions translated;
   try {
-    const SECURITY_STATUS status =
-        options != nullptr ? Translate(*options, &translated) : SEC_E_OK;
+    const SECURITY_STATUS status = options != nullptr ? Translate(*options, &translated) : SEC_E_OK;
     return status == SEC_E_OK ? Runtime::Instance().Start(translated) : status;
   } catch (const std::bad_alloc&) {
     return SEC_E_INSUFFICIENT_MEMORY;

@@ -24,8 +24,8 @@ inline SecHandle MakeCredentialHandle(executive::ObjectTable::Handle handle) {
 // Counted references, or null for null, stale and foreign handles. Any thread, any level.
 inline executive::Reference<ContextObject> LookupContext(const SecHandle* handle) {
   if (handle == nullptr || handle->dwLower != kContextKind) return {};
-  return executive::Reference<ContextObject>(static_cast<ContextObject*>(
-      Runtime::Instance().security_contexts().Lookup(handle->dwUpper)));
+  return executive::Reference<ContextObject>(
+      static_cast<ContextObject*>(Runtime::Instance().security_contexts().Lookup(handle->dwUpper)));
 }
 inline executive::Reference<CredentialObject> LookupCredential(const SecHandle* handle) {
   if (handle == nullptr || handle->dwLower != kCredentialKind) return {};

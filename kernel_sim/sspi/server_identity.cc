@@ -92,9 +92,9 @@ SECURITY_STATUS SslGetServerIdentity(PBYTE ClientHello, DWORD ClientHelloSize,
   const std::optional<Cursor> extensions = ExtensionsOf({ClientHello, ClientHelloSize});
   if (!extensions) {
     // Five bytes of header tell how long the record is; what is cut can still come.
-    const bool cut = ClientHelloSize < 5 ||
-                     (ClientHello[0] == kHandshakeRecord &&
-                      ClientHelloSize < 5U + ClientHello[3] * 256U + ClientHello[4]);
+    const bool cut =
+        ClientHelloSize < 5 || (ClientHello[0] == kHandshakeRecord &&
+                                ClientHelloSize < 5U + ClientHello[3] * 256U + ClientHello[4]);
     return cut ? SEC_E_INCOMPLETE_MESSAGE : SEC_E_INVALID_TOKEN;
   }
   const std::span<BYTE> name = HostNameIn(*extensions);

@@ -43,8 +43,7 @@ SECURITY_STATUS RunAndWait(Executive& executive, Prepare prepare) {
     status = SEC_E_INSUFFICIENT_MEMORY;
   }
   if (status == SEC_E_OK) {
-    status =
-        executive.SubmitAndWait(*request) ? request->status() : SEC_E_SHUTDOWN_IN_PROGRESS;
+    status = executive.SubmitAndWait(*request) ? request->status() : SEC_E_SHUTDOWN_IN_PROGRESS;
   }
   request->Discard();
   contexts.GiveBackRequest(*request);
@@ -84,9 +83,8 @@ SECURITY_STATUS Control(PCtxtHandle context, ControlKind kind, PSecBufferDesc to
   SECURITY_STATUS failure = SEC_E_OK;
   Executive* executive = Runtime::Instance().Executive(&failure);
   if (executive == nullptr) return failure;
-  return RunAndWait(*executive, [&](Request& request) {
-    return PrepareControl(request, context, kind, token);
-  });
+  return RunAndWait(
+      *executive, [&](Request& request) { return PrepareControl(request, context, kind, token); });
 }
 
 }  // namespace
@@ -102,7 +100,7 @@ SECURITY_STATUS AcquireCredentialsHandleA(LPSTR pszPrincipal, LPSTR pszPackage,
                                           SEC_GET_KEY_FN, void*, PCredHandle phCredential,
                                           PTimeStamp ptsExpiry) {
   return Acquire<const char*>(pszPrincipal, pszPackage,
-                            {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry});
+                              {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry});
 }
 
 SECURITY_STATUS AcquireCredentialsHandleW(LPWSTR pszPrincipal, LPWSTR pszPackage,
@@ -110,7 +108,7 @@ SECURITY_STATUS AcquireCredentialsHandleW(LPWSTR pszPrincipal, LPWSTR pszPackage
                                           SEC_GET_KEY_FN, void*, PCredHandle phCredential,
                                           PTimeStamp ptsExpiry) {
   return Acquire<const SEC_WCHAR*>(pszPrincipal, pszPackage,
-                            {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry});
+                                   {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry});
 }
 
 SECURITY_STATUS FreeCredentialsHandle(PCredHandle phCredential) {
@@ -123,8 +121,16 @@ SECURITY_STATUS InitializeSecurityContextA(PCredHandle phCredential, PCtxtHandle
                                            PSecBufferDesc pInput, ULONG, PCtxtHandle phNewContext,
                                            PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
                                            PTimeStamp ptsExpiry) {
-  return LegNow<const char*>({Direction::kOutbound, phCredential, phContext, {}, fContextReq, pInput,
-                              phNewContext, pOutput, pfContextAttr, ptsExpiry},
+  return LegNow<const char*>({Direction::kOutbound,
+                              phCredential,
+                              phContext,
+                              {},
+                              fContextReq,
+                              pInput,
+                              phNewContext,
+                              pOutput,
+                              pfContextAttr,
+                              ptsExpiry},
                              pszTargetName);
 }
 
@@ -133,8 +139,16 @@ SECURITY_STATUS InitializeSecurityContextW(PCredHandle phCredential, PCtxtHandle
                                            PSecBufferDesc pInput, ULONG, PCtxtHandle phNewContext,
                                            PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
                                            PTimeStamp ptsExpiry) {
-  return LegNow<const SEC_WCHAR*>({Direction::kOutbound, phCredential, phContext, {}, fContextReq,
-                                   pInput, phNewContext, pOutput, pfContextAttr, ptsExpiry},
+  return LegNow<const SEC_WCHAR*>({Direction::kOutbound,
+                                   phCredential,
+                                   phContext,
+                                   {},
+                                   fContextReq,
+                                   pInput,
+                                   phNewContext,
+                                   pOutput,
+                                   pfContextAttr,
+                                   ptsExpiry},
                                   pszTargetName);
 }
 
@@ -142,8 +156,16 @@ SECURITY_STATUS AcceptSecurityContext(PCredHandle phCredential, PCtxtHandle phCo
                                       PSecBufferDesc pInput, ULONG fContextReq, ULONG,
                                       PCtxtHandle phNewContext, PSecBufferDesc pOutput,
                                       KtlsimUlongOut pfContextAttr, PTimeStamp ptsExpiry) {
-  return LegNow<const char*>({Direction::kInbound, phCredential, phContext, {}, fContextReq, pInput,
-                              phNewContext, pOutput, pfContextAttr, ptsExpiry},
+  return LegNow<const char*>({Direction::kInbound,
+                              phCredential,
+                              phContext,
+                              {},
+                              fContextReq,
+                              pInput,
+                              phNewContext,
+                              pOutput,
+                              pfContextAttr,
+                              ptsExpiry},
                              nullptr);
 }
 
@@ -156,8 +178,8 @@ SECURITY_STATUS DeleteSecurityContext(PCtxtHandle phContext) {
   Executive* executive = Runtime::Instance().ExecutiveIfRunning();
   // Nothing runs: nothing can be in front of the teardown.
   if (executive == nullptr) return CloseContext(phContext) ? SEC_E_OK : SEC_E_INVALID_HANDLE;
-  const SECURITY_STATUS status = RunAndWait(
-      *executive, [&](Request& request) { return PrepareDelete(request, phContext); });
+  const SECURITY_STATUS status =
+      RunAndWait(*executive, [&](Request& request) { return PrepareDelete(request, phContext); });
   // The handle died when the request was prepared; a runtime that stops meanwhile drops it too.
   return status == SEC_E_SHUTDOWN_IN_PROGRESS ? SEC_E_OK : status;
 }

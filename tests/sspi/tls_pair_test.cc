@@ -50,8 +50,7 @@ TEST_P(TlsPairTest, HandshakesAndMovesDataBothWays) {
 }
 
 TEST_P(TlsPairTest, TellsSizesAndNamesOfTheConnection) {
-  server_credential_.SetSuites(
-      "TLS_AES_256_GCM_SHA384:ECDHE-ECDSA-AES256-GCM-SHA384");
+  server_credential_.SetSuites("TLS_AES_256_GCM_SHA384:ECDHE-ECDSA-AES256-GCM-SHA384");
   TestEnd client(false);
   TestEnd server(true);
   client.alpn = AlpnBuffer({"h2", "http/1.1"});
@@ -77,9 +76,8 @@ TEST_P(TlsPairTest, TellsSizesAndNamesOfTheConnection) {
 
   SecPkgContext_ConnectionInfo info{};
   ASSERT_EQ(QueryContextAttributesW(&server.context, SECPKG_ATTR_CONNECTION_INFO, &info), SEC_E_OK);
-  EXPECT_EQ(info.dwProtocol, GetParam().wire == 0x304U
-                                 ? static_cast<DWORD>(SP_PROT_TLS1_3_SERVER)
-                                 : static_cast<DWORD>(SP_PROT_TLS1_2_SERVER));
+  EXPECT_EQ(info.dwProtocol, GetParam().wire == 0x304U ? static_cast<DWORD>(SP_PROT_TLS1_3_SERVER)
+                                                       : static_cast<DWORD>(SP_PROT_TLS1_2_SERVER));
   EXPECT_EQ(info.aiCipher, 0x6610U);
   EXPECT_EQ(info.dwHashStrength, 0U);
 
@@ -234,8 +232,7 @@ TEST(TlsPackageTest, RefusesAnUnknownProtocolListWithoutOverlap) {
   TestEnd server(true);
   client.alpn = AlpnBuffer({"spdy/1"});
   server.alpn = AlpnBuffer({"h2"});
-  EXPECT_FALSE(
-      RunHandshake(client, client_credential.get(), server, server_credential.get()));
+  EXPECT_FALSE(RunHandshake(client, client_credential.get(), server, server_credential.get()));
   EXPECT_EQ(server.status, SEC_E_APPLICATION_PROTOCOL_MISMATCH);
 }
 
@@ -244,8 +241,7 @@ TEST(TlsPackageTest, ChecksTheServersCertificateUnlessToldNotTo) {
   TestCredential client_credential = TestCredential::Client(0, 0);
   TestEnd client(false);
   TestEnd server(true);
-  EXPECT_FALSE(
-      RunHandshake(client, client_credential.get(), server, server_credential.get()));
+  EXPECT_FALSE(RunHandshake(client, client_credential.get(), server, server_credential.get()));
   EXPECT_EQ(client.status, SEC_E_UNTRUSTED_ROOT);
 }
 
@@ -255,8 +251,7 @@ TEST(TlsPackageTest, KeepsContextsAliveWhenTheirCredentialIsFreed) {
   {
     TestCredential server_credential = TestCredential::Server();
     TestCredential client_credential = TestCredential::Client();
-    ASSERT_TRUE(
-        RunHandshake(client, client_credential.get(), server, server_credential.get()));
+    ASSERT_TRUE(RunHandshake(client, client_credential.get(), server, server_credential.get()));
   }
   Append(server.inbox, client.Seal(ToBytes("still here")));
   EXPECT_EQ(ToText(server.Open(nullptr)), "still here");
@@ -271,8 +266,7 @@ TEST(TlsPackageTest, LeavesNothingBehind) {
     TestCredential client_credential = TestCredential::Client();
     TestEnd client(false);
     TestEnd server(true);
-    ASSERT_TRUE(
-        RunHandshake(client, client_credential.get(), server, server_credential.get()));
+    ASSERT_TRUE(RunHandshake(client, client_credential.get(), server, server_credential.get()));
   }
   KtlsimStatistics after{};
   after.cbSize = sizeof(after);

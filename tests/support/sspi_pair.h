@@ -58,8 +58,7 @@ class TestCredential {
     return TestCredential(SECPKG_CRED_INBOUND, disabled, flags, certificate);
   }
   // Accepts any certificate.
-  static TestCredential Client(ULONG disabled = 0,
-                               ULONG flags = SCH_CRED_MANUAL_CRED_VALIDATION) {
+  static TestCredential Client(ULONG disabled = 0, ULONG flags = SCH_CRED_MANUAL_CRED_VALIDATION) {
     return TestCredential(SECPKG_CRED_OUTBOUND, disabled, flags, nullptr);
   }
   TestCredential(TestCredential&& other) noexcept : handle_(other.handle_) {
@@ -150,10 +149,9 @@ struct TestEnd {
       status = AcceptSecurityContext(credential, first ? nullptr : &context, &in_desc, Flags(), 0,
                                      &context, &out_desc, &attributes, nullptr);
     } else {
-      status = InitializeSecurityContextA(credential, first ? nullptr : &context,
-                                          first ? target.data() : nullptr, Flags(), 0,
-                                          SECURITY_NATIVE_DREP, &in_desc, 0, &context, &out_desc,
-                                          &attributes, nullptr);
+      status = InitializeSecurityContextA(
+          credential, first ? nullptr : &context, first ? target.data() : nullptr, Flags(), 0,
+          SECURITY_NATIVE_DREP, &in_desc, 0, &context, &out_desc, &attributes, nullptr);
     }
     if (status == SEC_E_INCOMPLETE_MESSAGE || status == SEC_E_BUFFER_TOO_SMALL) return {};
     const ULONG extra = in[1].BufferType == SECBUFFER_EXTRA ? in[1].cbBuffer : 0;

@@ -22,8 +22,8 @@ extern "C" {
 // Calls `visit` for each I/O processor, in order, on the calling thread. Starts the runtime with
 // defaults if it has not been started.
 //
-// SEC_E_OK; SEC_E_INVALID_PARAMETER (`visit` is null); what KtlsimStart answers when it cannot start;
-// SEC_E_SHUTDOWN_IN_PROGRESS after KtlsimStop. Passive level.
+// SEC_E_OK; SEC_E_INVALID_PARAMETER (`visit` is null); what KtlsimStart answers when it cannot
+// start; SEC_E_SHUTDOWN_IN_PROGRESS after KtlsimStop. Passive level.
 KTLSIM_API SECURITY_STATUS KtlsimForEachProcessor(void (*visit)(void* context,
                                                                 const KtlsimProcessor* processor),
                                                   void* context);

@@ -125,11 +125,11 @@ typedef struct _KtlsimCred_Trust {
 } KtlsimCred_Trust, *PKtlsimCred_Trust;
 
 // ---- Key updates (TLS 1.3, RFC 8446 4.6.3)
-// A token for ApplyControlToken: the next call of InitializeSecurityContext or AcceptSecurityContext
-// without input returns SEC_E_OK and a KeyUpdate record as its token. Send it behind all that was
-// encrypted before and in front of all that is encrypted after. ApplyControlToken answers
-// SEC_E_UNSUPPORTED_FUNCTION in TLS 1.2 and before the handshake is over, SEC_E_INVALID_TOKEN for
-// another value of fRequestPeer.
+// A token for ApplyControlToken: the next call of InitializeSecurityContext or
+// AcceptSecurityContext without input returns SEC_E_OK and a KeyUpdate record as its token. Send it
+// behind all that was encrypted before and in front of all that is encrypted after.
+// ApplyControlToken answers SEC_E_UNSUPPORTED_FUNCTION in TLS 1.2 and before the handshake is over,
+// SEC_E_INVALID_TOKEN for another value of fRequestPeer.
 //
 // Without being asked, such a call returns a KeyUpdate once 2^24 records were encrypted under one
 // AES-GCM key, and SEC_E_INCOMPLETE_MESSAGE before. A caller that sends that much makes one now and

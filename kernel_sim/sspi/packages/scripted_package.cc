@@ -63,9 +63,7 @@ class ScriptedContext final : public PackageContext {
   }
 
   // A seal that a test can check: every byte is inverted.
-  SECURITY_STATUS Encrypt(ULONG, SecBufferDesc& message, ULONG) override {
-    return Invert(message);
-  }
+  SECURITY_STATUS Encrypt(ULONG, SecBufferDesc& message, ULONG) override { return Invert(message); }
   SECURITY_STATUS Decrypt(SecBufferDesc& message, ULONG, ULONG* qop) override {
     *qop = 0;
     return Invert(message);
@@ -106,8 +104,8 @@ SECURITY_STATUS ScriptedPackage::Acquire(const AcquireArguments& arguments,
 
 SECURITY_STATUS ScriptedPackage::CreateContext(PackageCredential& credential,
                                                std::unique_ptr<PackageContext>* context) {
-  context->reset(new (std::nothrow) ScriptedContext(
-      static_cast<ScriptedCredential&>(credential).script()));
+  context->reset(new (std::nothrow)
+                     ScriptedContext(static_cast<ScriptedCredential&>(credential).script()));
   return *context != nullptr ? SEC_E_OK : SEC_E_INSUFFICIENT_MEMORY;
 }
 

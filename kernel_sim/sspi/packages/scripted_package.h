@@ -1,8 +1,8 @@
 // The scripted package: a package for tests, whose legs come from a script.
 //
-// It takes the same paths through handles, strands and async contexts as TLS does and costs nothing,
-// so that schedules can be explored by the hundred thousand. Names: "ktlsim scripted". Register it
-// with Runtime::RegisterPackage.
+// It takes the same paths through handles, strands and async contexts as TLS does and costs
+// nothing, so that schedules can be explored by the hundred thousand. Names: "ktlsim scripted".
+// Register it with Runtime::RegisterPackage.
 #pragma once
 
 #include <sspi.h>
@@ -19,9 +19,9 @@ namespace ktlsim::sspi {
 
 struct ScriptedLeg {
   SECURITY_STATUS status = SEC_E_OK;
-  std::string output;         // the token it makes
+  std::string output;  // the token it makes
   ULONG attributes = 0;
-  std::string expected;       // when not empty: another input is SEC_E_INVALID_TOKEN
+  std::string expected;  // when not empty: another input is SEC_E_INVALID_TOKEN
   // When set: the leg suspends first, and this is called with what resumes it.
   std::function<void(executive::ResumeToken)> on_suspend;
   // When set: called at the start of each run, on the thread that runs the leg.

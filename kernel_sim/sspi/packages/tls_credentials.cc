@@ -47,8 +47,8 @@ SECURITY_STATUS ReadCertificates(DWORD format, DWORD count, PCCERT_CONTEXT* cont
     if (certificate == nullptr) {
       // Of the caller's own making: it can be read, but there is no key to it.
       if (contexts[i]->pbCertEncoded == nullptr) return SEC_E_UNKNOWN_CREDENTIALS;
-      Result<tls::Certificate::Ptr> parsed = tls::Certificate::FromDer(
-          {contexts[i]->pbCertEncoded, contexts[i]->cbCertEncoded});
+      Result<tls::Certificate::Ptr> parsed =
+          tls::Certificate::FromDer({contexts[i]->pbCertEncoded, contexts[i]->cbCertEncoded});
       if (!parsed.ok()) return SEC_E_UNKNOWN_CREDENTIALS;
       certificate = std::move(*parsed);
     }
@@ -64,10 +64,10 @@ void ReadFlags(Direction direction, ULONG flags, TlsCredentialRequest* request) 
   options.role = direction == Direction::kInbound ? tls::Role::kServer : tls::Role::kClient;
   options.resumption = (flags & SCH_CRED_DISABLE_RECONNECTS) == 0;
   // A server asks for certificates only when a call says so; a client checks unless told not to.
-  options.verification = direction == Direction::kOutbound &&
-                                 (flags & SCH_CRED_MANUAL_CRED_VALIDATION) == 0
-                             ? tls::PeerVerification::kRequired
-                             : tls::PeerVerification::kNone;
+  options.verification =
+      direction == Direction::kOutbound && (flags & SCH_CRED_MANUAL_CRED_VALIDATION) == 0
+          ? tls::PeerVerification::kRequired
+          : tls::PeerVerification::kNone;
 }
 
 SECURITY_STATUS ReadSchannelCred(Direction direction, const SCHANNEL_CRED& cred,

@@ -15,7 +15,8 @@ struct TlsCredentialRequest {
 };
 
 // `auth_data`: one of the two structures, told apart by dwVersion; null: a client with defaults.
-// SEC_E_UNKNOWN_CREDENTIALS, SEC_E_NO_CREDENTIALS, SEC_E_ALGORITHM_MISMATCH, SEC_E_INVALID_PARAMETER.
+// SEC_E_UNKNOWN_CREDENTIALS, SEC_E_NO_CREDENTIALS, SEC_E_ALGORITHM_MISMATCH,
+// SEC_E_INVALID_PARAMETER.
 SECURITY_STATUS ReadTlsCredentials(Direction direction, const void* auth_data,
                                    TlsCredentialRequest* request);
 

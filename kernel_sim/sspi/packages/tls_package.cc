@@ -20,8 +20,8 @@
 namespace ktlsim::sspi {
 namespace {
 
-constexpr std::array<std::string_view, 3> kNames = {
-    "Microsoft Unified Security Protocol Provider", "Schannel", "Default TLS SSP"};
+constexpr std::array<std::string_view, 3> kNames = {"Microsoft Unified Security Protocol Provider",
+                                                    "Schannel", "Default TLS SSP"};
 
 std::uint64_t NextCredentialNumber() {
   static std::atomic<std::uint64_t> next{1};

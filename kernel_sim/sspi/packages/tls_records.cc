@@ -91,8 +91,7 @@ SECURITY_STATUS TlsContext::EncryptOne(bool out_of_band, SecBuffer& header, SecB
 
 SECURITY_STATUS TlsContext::Encrypt(ULONG qop, SecBufferDesc& message, ULONG) {
   if (qop != 0 && qop != SECQOP_WRAP_OOB_DATA) return SEC_E_QOP_NOT_SUPPORTED;
-  if (leg_owed_.load(std::memory_order_acquire) ||
-      sealing_ended_.load(std::memory_order_acquire)) {
+  if (leg_owed_.load(std::memory_order_acquire) || sealing_ended_.load(std::memory_order_acquire)) {
     return SEC_E_CONTEXT_EXPIRED;
   }
   // One record per header, data, trailer; several of them are several records.
@@ -104,8 +103,8 @@ SECURITY_STATUS TlsContext::Encrypt(ULONG qop, SecBufferDesc& message, ULONG) {
       continue;
     }
     found = true;
-    const SECURITY_STATUS status = EncryptOne(qop == SECQOP_WRAP_OOB_DATA, buffers[i],
-                                              buffers[i + 1], buffers[i + 2]);
+    const SECURITY_STATUS status =
+        EncryptOne(qop == SECQOP_WRAP_OOB_DATA, buffers[i], buffers[i + 1], buffers[i + 2]);
     if (status != SEC_E_OK) return status;
     i += 2;
   }

@@ -7,6 +7,8 @@
 
 #include <openssl/crypto.h>
 
+#include "tls/aead_engine.h"
+
 namespace ktlsim::command {
 namespace {
 
@@ -32,6 +34,7 @@ Machine DescribeMachine() {
   utsname name{};
   if (uname(&name) == 0) machine.kernel = std::string(name.sysname) + " " + name.release;
   machine.openssl = OpenSSL_version(OPENSSL_VERSION);
+  machine.aead = tls::ChosenAead().report;
   machine.build_type = KTLSIM_BUILD_TYPE;
   machine.sanitizers = KTLSIM_SANITIZERS;
 #ifdef NDEBUG

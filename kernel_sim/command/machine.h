@@ -10,6 +10,7 @@ struct Machine {
   std::string cpu;
   std::string kernel;
   std::string openssl;
+  std::string aead;  // the engine that protects records, and why this one
   std::string build_type;
   std::string sanitizers;
   bool optimized = false;  // figures mean something

@@ -91,7 +91,7 @@ void PrintRunReport(const RunReport& report, std::FILE* out) {
              "count", "rate", "server CPU", "p50", "p90", "p99", "p99.9", "max", "errors");
   for (const RunRow& row : report.rows) PrintRow(row, out);
   const Machine& m = report.machine;
-  fmt::print(out, "\n{} cores ({}), {}, {}\n", m.cores, m.cpu, m.kernel, m.openssl);
+  fmt::print(out, "\n{} cores ({}), {}, {}\n{}\n", m.cores, m.cpu, m.kernel, m.openssl, m.aead);
   fmt::print(out, "{} build{}{}, placement {}, {} server and {} client processors\n", m.build_type,
              m.sanitizers.empty() ? "" : " with sanitizers ", m.sanitizers, report.placement,
              report.server_processors, report.client_processors);
@@ -115,6 +115,7 @@ bool WriteRunJson(const RunReport& report, const std::string& path) {
                                  {"cpu", m.cpu},
                                  {"kernel", m.kernel},
                                  {"openssl", m.openssl},
+                                 {"aead", m.aead},
                                  {"build_type", m.build_type},
                                  {"sanitizers", m.sanitizers},
                                  {"figures_mean_something", m.optimized}}},

@@ -126,7 +126,8 @@ LegResult TlsContext::Leg(const LegArguments& arguments) {
     return Deliver(arguments, input, step);
   }
   if (!control_.empty() || (kept_alert_ && (established_ != nullptr || input.empty()))) {
-    return Deliver(arguments, {}, HandOutControl());
+    // The input is not looked at: all of it is EXTRA.
+    return Deliver(arguments, input, HandOutControl());
   }
   if (input.empty() && KeyUpdateDue()) {
     Step step;

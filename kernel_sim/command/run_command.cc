@@ -35,7 +35,7 @@ constexpr std::uint64_t kBulkBytes = 16 * 1024 * 1024;
 constexpr std::uint64_t kEndLimitNs = 10 * kNsPerSecond;
 
 struct RunOptions {
-  double seconds = 5;
+  double seconds = 4;
   unsigned connections = 64;
   unsigned processors = 0;
   std::string placement = "inline";

@@ -135,6 +135,20 @@ TEST_P(ListenerTest, ClosesWhilePaused) {
   ASSERT_TRUE(Until([&] { return door->closed; }));
 }
 
+// UBSan's check of virtual calls opens a pipe to look at the object, and takes its failure for a
+// broken object: without descriptors every first virtual call is reported. The other builds run
+// these tests.
+#if defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer)
+#define KTLSIM_TEST_HAS_UBSAN 1
+#endif
+#endif
+#ifdef KTLSIM_TEST_HAS_UBSAN
+constexpr bool kVirtualCallsNeedDescriptors = true;
+#else
+constexpr bool kVirtualCallsNeedDescriptors = false;
+#endif
+
 // No descriptor is to be had while it lives. Kept short: sanitizers need descriptors of their own.
 class NoDescriptors {
  public:
@@ -156,6 +170,7 @@ class NoDescriptors {
 // kernel notes the limit when an accept is submitted: here in the first turn.
 TEST_P(ListenerTest, RetriesWhenDescriptorsRunOut) {
   if (!real()) GTEST_SKIP() << "memory_faults_test.cc does this on the in-memory ring";
+  if (kVirtualCallsNeedDescriptors) GTEST_SKIP() << "UBSan's vptr check needs free descriptors";
   Call();
   {
     const NoDescriptors scoped;
@@ -168,6 +183,7 @@ TEST_P(ListenerTest, RetriesWhenDescriptorsRunOut) {
 
 TEST_P(ListenerTest, PausesAndClosesWhileItWaitsToRetry) {
   if (!real()) GTEST_SKIP() << "memory_faults_test.cc does this on the in-memory ring";
+  if (kVirtualCallsNeedDescriptors) GTEST_SKIP() << "UBSan's vptr check needs free descriptors";
   Call();
   {
     const NoDescriptors scoped;

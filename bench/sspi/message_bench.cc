@@ -1,5 +1,6 @@
-// What does the API cost on top of the record layer? EncryptMessage and DecryptMessage by size, on a
-// TLS 1.3 connection in memory, beside the record writer alone on the same machine in the same run.
+// What does the API cost on top of the record layer? EncryptMessage and DecryptMessage by size, on
+// a TLS 1.3 connection in memory, beside the record writer alone on the same machine in the same
+// run.
 
 #include <ktlsim/sspi_ext.h>
 #include <schannel.h>
@@ -105,12 +106,11 @@ void BM_EncryptMessage(benchmark::State& state) {
   const auto bytes = static_cast<ULONG>(state.range(0));
   Bytes record(pair.sizes.cbHeader + bytes + pair.sizes.cbTrailer, 'x');
   for (auto _ : state) {
-    SecBuffer buffers[4] = {
-        {pair.sizes.cbHeader, SECBUFFER_STREAM_HEADER, record.data()},
-        {bytes, SECBUFFER_DATA, record.data() + pair.sizes.cbHeader},
-        {pair.sizes.cbTrailer, SECBUFFER_STREAM_TRAILER,
-         record.data() + pair.sizes.cbHeader + bytes},
-        {0, SECBUFFER_EMPTY, nullptr}};
+    SecBuffer buffers[4] = {{pair.sizes.cbHeader, SECBUFFER_STREAM_HEADER, record.data()},
+                            {bytes, SECBUFFER_DATA, record.data() + pair.sizes.cbHeader},
+                            {pair.sizes.cbTrailer, SECBUFFER_STREAM_TRAILER,
+                             record.data() + pair.sizes.cbHeader + bytes},
+                            {0, SECBUFFER_EMPTY, nullptr}};
     SecBufferDesc message = {SECBUFFER_VERSION, 4, buffers};
     Require(EncryptMessage(&pair.client, 0, &message, 0), "encrypt");
   }

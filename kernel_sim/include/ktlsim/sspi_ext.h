@@ -11,8 +11,7 @@
 extern "C" {
 #endif
 
-// ---- Start and stop
-// --------------------------------------------------------------------------------
+// ---- Start and stop ----------------------------------------------------------------------------
 
 #define KTLSIM_PLACEMENT_INLINE 0  // handshake legs run on the processor that owns the connection
 #define KTLSIM_PLACEMENT_POOL 1    // handshake legs run on separate crypto processors
@@ -46,11 +45,11 @@ KTLSIM_API SECURITY_STATUS KtlsimStop(void);
 // NULL. Valid until the thread's next call of one of them.
 KTLSIM_API const char* KtlsimLastErrorText(void);
 
-// ---- Messages, asynchronously
-// ---------------------------------------------------------------------- The contract of the Async
-// functions in sspi.h, with the outcome and the buffer rules of EncryptMessage and DecryptMessage.
-// The descriptor, its buffers and `pfQOP` belong to the library until the callback. They need a
-// callback. Any level up to dispatch.
+// ---- Messages, asynchronously ------------------------------------------------------------------
+//
+// The contract of the Async functions in sspi.h, with the outcome and the buffer rules of
+// EncryptMessage and DecryptMessage. The descriptor, its buffers and `pfQOP` belong to the library
+// until the callback. They need a callback. Any level up to dispatch.
 
 KTLSIM_API SECURITY_STATUS SspiEncryptMessageAsync(SspiAsyncContext* AsyncContext,
                                                    PCtxtHandle phContext, ULONG fQOP,
@@ -64,8 +63,7 @@ KTLSIM_OUT_API SECURITY_STATUS SspiDecryptMessageAsync(SspiAsyncContext* AsyncCo
 #define KTLSIM_E_CANCELLED ((SECURITY_STATUS)0xA0090001)
 #define KTLSIM_E_QUEUE_TIMEOUT ((SECURITY_STATUS)0xA0090002)
 
-// ---- Notification
-// ----------------------------------------------------------------------------------
+// ---- Notification ------------------------------------------------------------------------------
 
 #define KTLSIM_NOTIFY_POOL 0          // passive level, on a notification thread; the default
 #define KTLSIM_NOTIFY_ON_PROCESSOR 1  // dispatch level, on the submitting processor; must not block
@@ -74,12 +72,12 @@ KTLSIM_OUT_API SECURITY_STATUS SspiDecryptMessageAsync(SspiAsyncContext* AsyncCo
 // SEC_E_OK; SEC_E_INVALID_HANDLE; SEC_E_INVALID_PARAMETER: unknown mode, or a call is in flight.
 KTLSIM_API SECURITY_STATUS KtlsimSetNotifyMode(SspiAsyncContext* AsyncContext, ULONG mode);
 
-// ---- Certificates
-// ---------------------------------------------------------------------------------- Passive level.
-// On success `*out` carries the chain and the private key, and the caller owns one reference; on
-// failure it is NULL. SEC_E_INVALID_PARAMETER: a required pointer is NULL or a value is unknown;
-// SEC_E_UNKNOWN_CREDENTIALS: not readable, not PEM, or certificate and key do not belong together;
-// SEC_E_INSUFFICIENT_MEMORY.
+// ---- Certificates ------------------------------------------------------------------------------
+//
+// Passive level. On success `*out` carries the chain and the private key, and the caller owns one
+// reference; on failure it is NULL. SEC_E_INVALID_PARAMETER: a required pointer is NULL or a value
+// is unknown; SEC_E_UNKNOWN_CREDENTIALS: not readable, not PEM, or certificate and key do not
+// belong together; SEC_E_INSUFFICIENT_MEMORY.
 
 KTLSIM_API SECURITY_STATUS KtlsimLoadCertificate(const char* cert_pem_file,
                                                  const char* key_pem_file, PCCERT_CONTEXT* out);
@@ -99,9 +97,9 @@ KTLSIM_API SECURITY_STATUS KtlsimCreateSelfSignedCertificate(const char* subject
 KTLSIM_API PCCERT_CONTEXT CertDuplicateCertificateContext(PCCERT_CONTEXT pCertContext);
 KTLSIM_API BOOL CertFreeCertificateContext(PCCERT_CONTEXT pCertContext);
 
-// ---- Attributes of a credential
-// -------------------------------------------------------------------- For
-// SetCredentialsAttributes, before the first context is made from the credential.
+// ---- Attributes of a credential ----------------------------------------------------------------
+//
+// For SetCredentialsAttributes, before the first context is made from the credential.
 
 #define KTLSIM_ATTR_TICKETS 0x4B540001        // KtlsimCred_Tickets
 #define KTLSIM_ATTR_CIPHER_SUITES 0x4B540002  // KtlsimCred_CipherSuites
@@ -142,8 +140,7 @@ typedef struct _KtlsimControl_KeyUpdate {
   DWORD fRequestPeer;  // 1: the peer must update its key, too; 0: it need not
 } KtlsimControl_KeyUpdate, *PKtlsimControl_KeyUpdate;
 
-// ---- Statistics
-// ------------------------------------------------------------------------------------
+// ---- Statistics --------------------------------------------------------------------------------
 
 // cAccepted to cCallbacks and cSuspended to cRecordsOpened count since the start, apart from
 // cInFlight; the others say how many there are now. A snapshot is not one instant for all counters.

@@ -47,8 +47,7 @@ typedef struct _SspiAsyncContext SspiAsyncContext;
 // here.)
 typedef void (*SspiAsyncNotifyCallback)(SspiAsyncContext* Handle, PVOID CallbackData);
 
-// ---- The async context
-// -----------------------------------------------------------------------------
+// ---- The async context -------------------------------------------------------------------------
 
 // NULL when memory is short. The caller owns the result and frees it. Idle, no callback.
 KTLSIM_API SspiAsyncContext* SspiCreateAsyncContext(void);
@@ -78,9 +77,10 @@ KTLSIM_API BOOLEAN SspiAsyncContextRequiresNotify(SspiAsyncContext* AsyncContext
 // call's outputs.
 KTLSIM_API SECURITY_STATUS SspiGetAsyncCallStatus(SspiAsyncContext* Handle);
 
-// ---- Operations
-// ------------------------------------------------------------------------------------ All need a
-// callback, except SspiDeleteSecurityContextAsync: without one, SEC_E_INVALID_PARAMETER.
+// ---- Operations --------------------------------------------------------------------------------
+//
+// All need a callback, except SspiDeleteSecurityContextAsync: without one,
+// SEC_E_INVALID_PARAMETER.
 
 // Outcome: as AcquireCredentialsHandle; `*phCredential` and `*ptsExpiry` are untouched on failure.
 KTLSIM_API SECURITY_STATUS SspiAcquireCredentialsHandleAsyncA(

@@ -18,8 +18,7 @@
 extern "C" {
 #endif
 
-// ---- Packages
-// --------------------------------------------------------------------------------------
+// ---- Packages ----------------------------------------------------------------------------------
 
 // A static table; nothing to release. Passive level.
 KTLSIM_API PSecurityFunctionTableA SEC_ENTRY InitSecurityInterfaceA(void);
@@ -42,8 +41,7 @@ KTLSIM_API SECURITY_STATUS SEC_ENTRY QuerySecurityPackageInfoW(KTLSIM_STRING_W p
 // Accepts NULL and anything the functions allocated; SEC_E_OK.
 KTLSIM_API SECURITY_STATUS SEC_ENTRY FreeContextBuffer(void* pvContextBuffer);
 
-// ---- Credentials
-// -----------------------------------------------------------------------------------
+// ---- Credentials -------------------------------------------------------------------------------
 
 // Writes `*phCredential` and `*ptsExpiry` on success only. `fCredentialUse` is SECPKG_CRED_INBOUND
 // for a server or SECPKG_CRED_OUTBOUND for a client; `pAuthData` is an SCH_CREDENTIALS or
@@ -96,8 +94,7 @@ KTLSIM_API SECURITY_STATUS SEC_ENTRY ChangeAccountPasswordW(
     SEC_WCHAR* pszOldPassword, SEC_WCHAR* pszNewPassword, BOOLEAN bImpersonating, ULONG dwReserved,
     PSecBufferDesc pOutput);
 
-// ---- Security contexts
-// -----------------------------------------------------------------------------
+// ---- Security contexts -------------------------------------------------------------------------
 
 // One leg of a handshake. First leg: `phContext` NULL, `phNewContext` receives the handle. Later
 // legs: `phContext` names it, `phNewContext` may be the same variable or NULL. SEC_E_OK,
@@ -160,15 +157,13 @@ KTLSIM_API SECURITY_STATUS SEC_ENTRY DelegateSecurityContext(
     PTimeStamp pExpiry, PSecBuffer pPackageParameters, PSecBufferDesc pOutput)
     KTLSIM_MODE_SYMBOL(DelegateSecurityContext);
 
-// ---- Identity
-// --------------------------------------------------------------------------------------
+// ---- Identity ----------------------------------------------------------------------------------
 
 KTLSIM_API SECURITY_STATUS SEC_ENTRY ImpersonateSecurityContext(PCtxtHandle phContext);
 KTLSIM_API SECURITY_STATUS SEC_ENTRY RevertSecurityContext(PCtxtHandle phContext);
 KTLSIM_API SECURITY_STATUS SEC_ENTRY QuerySecurityContextToken(PCtxtHandle phContext, void** Token);
 
-// ---- Messages (any level: never blocks)
-// ------------------------------------------------------------
+// ---- Messages (any level: never blocks) --------------------------------------------------------
 
 KTLSIM_API SECURITY_STATUS SEC_ENTRY MakeSignature(PCtxtHandle phContext, ULONG fQOP,
                                                    PSecBufferDesc pMessage, ULONG MessageSeqNo);

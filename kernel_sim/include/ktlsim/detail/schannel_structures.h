@@ -10,8 +10,7 @@
 extern "C" {
 #endif
 
-// ---- Credentials
-// -----------------------------------------------------------------------------------
+// ---- Credentials -------------------------------------------------------------------------------
 
 struct _HMAPPER;
 
@@ -111,8 +110,7 @@ typedef enum _eTlsHashAlgorithm {
 } eTlsHashAlgorithm,
     *PeTlsHashAlgorithm;
 
-// ---- Control tokens and extensions
-// -----------------------------------------------------------------
+// ---- Control tokens and extensions -------------------------------------------------------------
 
 typedef struct _SCHANNEL_ALERT_TOKEN {
   DWORD dwTokenType;  // SCHANNEL_ALERT
@@ -145,8 +143,7 @@ typedef struct _SUBSCRIBE_GENERIC_TLS_EXTENSION {
   TLS_EXTENSION_SUBSCRIPTION Subscriptions[ANYSIZE_ARRAY];
 } SUBSCRIBE_GENERIC_TLS_EXTENSION, *PSUBSCRIBE_GENERIC_TLS_EXTENSION;
 
-// ---- Attributes of a context
-// -----------------------------------------------------------------------
+// ---- Attributes of a context -------------------------------------------------------------------
 
 typedef struct _SecPkgContext_RemoteCredentialInfo {
   DWORD cbCertificateChain;
@@ -314,8 +311,7 @@ typedef struct _SecPkgContext_TokenBinding {
   PBYTE KeyParameters;
 } SecPkgContext_TokenBinding, *PSecPkgContext_TokenBinding;
 
-// ---- Attributes of a credential
-// --------------------------------------------------------------------
+// ---- Attributes of a credential ----------------------------------------------------------------
 
 typedef struct _SecPkgCred_SupportedAlgs {
   DWORD cSupportedAlgs;

@@ -10,8 +10,7 @@
 extern "C" {
 #endif
 
-// ---- Handles
-// ---------------------------------------------------------------------------------------
+// ---- Handles -----------------------------------------------------------------------------------
 
 typedef struct _SecHandle {
   ULONG_PTR dwLower;
@@ -40,8 +39,7 @@ static inline BOOL KtlsimIsValidHandle(const SecHandle* handle) {
 typedef void(SEC_ENTRY* SEC_GET_KEY_FN)(void* Arg, void* Principal, ULONG KeyVer, void** Key,
                                         SECURITY_STATUS* Status);
 
-// ---- Buffers
-// ---------------------------------------------------------------------------------------
+// ---- Buffers -----------------------------------------------------------------------------------
 
 typedef struct _SecBuffer {
   ULONG cbBuffer;
@@ -153,8 +151,7 @@ typedef struct _SEC_TRAFFIC_SECRETS {
   UCHAR TrafficSecret[ANYSIZE_ARRAY];
 } SEC_TRAFFIC_SECRETS, *PSEC_TRAFFIC_SECRETS;
 
-// ---- Packages and identities
-// -----------------------------------------------------------------------
+// ---- Packages and identities -------------------------------------------------------------------
 
 typedef struct _SecPkgInfoA {
   ULONG fCapabilities;
@@ -239,8 +236,7 @@ typedef struct _SEC_WINNT_AUTH_IDENTITY_EX2 {
   USHORT PackageListLength;
 } SEC_WINNT_AUTH_IDENTITY_EX2, *PSEC_WINNT_AUTH_IDENTITY_EX2;
 
-// ---- Attributes of a credential
-// --------------------------------------------------------------------
+// ---- Attributes of a credential ----------------------------------------------------------------
 
 typedef struct _SecPkgCredentials_NamesA {
   SEC_CHAR* sUserName;
@@ -259,9 +255,9 @@ typedef enum _SECPKG_CRED_CLASS {
 } SECPKG_CRED_CLASS,
     *PSECPKG_CRED_CLASS;
 
-// ---- Attributes of a security context
-// -------------------------------------------------------------- Strings and arrays in them are
-// allocated by the package: release with FreeContextBuffer.
+// ---- Attributes of a security context ----------------------------------------------------------
+//
+// Strings and arrays in them are allocated by the package: release with FreeContextBuffer.
 
 typedef struct _SecPkgContext_Sizes {
   ULONG cbMaxToken;
@@ -440,8 +436,7 @@ typedef struct _SecPkgContext_NegotiatedTlsExtensions {
 }  // extern "C"
 #endif
 
-// ---- Unsuffixed names
-// ------------------------------------------------------------------------------
+// ---- Unsuffixed names --------------------------------------------------------------------------
 
 #ifdef UNICODE
 #define SecPkgInfo SecPkgInfoW

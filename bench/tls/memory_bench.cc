@@ -69,6 +69,7 @@ void BM_IdleConnection(benchmark::State& state) {
   {
     // The key cache of this thread fills first: its expansions do not belong to the connections.
     std::vector<Ends> both;
+    both.reserve(kConnections);
     for (std::size_t i = 0; i < kConnections; ++i) {
       both.push_back(Connect(*client_endpoint, *server_endpoint));
     }

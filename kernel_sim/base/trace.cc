@@ -27,6 +27,7 @@ thread_local constinit Log log{};
 
 bool PrintsText() {
   static const bool prints = [] {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing here writes the environment
     const char* value = std::getenv("KTLSIM_TRACE");
     return value != nullptr && std::strcmp(value, "text") == 0;
   }();

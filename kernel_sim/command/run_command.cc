@@ -90,8 +90,8 @@ class Testbed {
   const io::Address& http_address() const { return http_address_; }
 
  private:
-  std::string StartServer(transport::ServerPath& path, transport::HandlerFactory factory,
-                          io::Address* bound);
+  std::string StartServer(transport::ServerPath& path, const CredHandle& credential,
+                          transport::HandlerFactory factory, io::Address* bound);
 
   Certificate certificate_;
   std::optional<Credential> server_credential_;
@@ -114,20 +114,21 @@ std::string Testbed::Start(const RunOptions& options) {
   if (!server_credential_) return error;
   http_.respond_bytes = options.respond_bytes;
   error = StartServer(
-      handshake_server_, [this](transport::Connection&) { return &closer_; }, &handshake_address_);
+      handshake_server_, server_credential_->handle(),
+      [this](transport::Connection&) { return &closer_; }, &handshake_address_);
   if (!error.empty()) return error;
   error = StartServer(
-      http_server_, [this](transport::Connection&) { return serve::MakeHttpResponder(http_); },
-      &http_address_);
+      http_server_, server_credential_->handle(),
+      [this](transport::Connection&) { return serve::MakeHttpResponder(http_); }, &http_address_);
   if (!error.empty()) return error;
   const Status status = client_.Start({.role = "client"});
   return status.ok() ? "" : "the client path: " + status.ToString();
 }
 
-std::string Testbed::StartServer(transport::ServerPath& path, transport::HandlerFactory factory,
-                                 io::Address* bound) {
+std::string Testbed::StartServer(transport::ServerPath& path, const CredHandle& credential,
+                                 transport::HandlerFactory factory, io::Address* bound) {
   transport::ServerOptions options;
-  options.tls.credential = server_credential_->handle();
+  options.tls.credential = credential;
   options.role = "server";
   const Result<io::Address> address = path.Start(std::move(options), std::move(factory));
   if (!address.ok()) return "the server path: " + address.status().ToString();

@@ -14,6 +14,7 @@ std::atomic<std::uint64_t> count{0};
 
 bool Aborts() {
   static const bool aborts = [] {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing here writes the environment
     const char* value = std::getenv("KTLSIM_MISUSE");
     return value != nullptr && std::strcmp(value, "abort") == 0;
   }();

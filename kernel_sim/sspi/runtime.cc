@@ -78,6 +78,7 @@ SECURITY_STATUS Runtime::StartLocked(executive::ExecutiveOptions options) {
                                                     : SEC_E_INTERNAL_ERROR;
   }
   // The threads of a forked parent's executive do not exist here: it cannot be destroyed.
+  // NOLINTNEXTLINE(bugprone-unused-return-value): left where it is
   if (state_.load() == State::kForked) static_cast<void>(executive_.release());
   executive_ = std::move(executive);
   state_.store(State::kRunning, std::memory_order_release);

@@ -63,6 +63,7 @@ Connection* ClientPath::Impl::Connect(io::Loop& loop, const io::Address& peer,
 void ClientPath::Impl::Stop() {
   KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
   std::vector<PathShard*> shards;
+  shards.reserve(shards_.size());
   for (const auto& shard : shards_) shards.push_back(shard.get());
   StopShards(shards, drain_ns_);
   MutexLock lock(mutex_);
@@ -81,7 +82,7 @@ TransportStatistics ClientPath::Impl::Statistics() const {
 
 ClientPath::ClientPath() : impl_(std::make_unique<Impl>()) {}
 ClientPath::~ClientPath() { impl_->Stop(); }
-Status ClientPath::Start(ClientPathOptions options) { return impl_->Start(options); }
+Status ClientPath::Start(const ClientPathOptions& options) { return impl_->Start(options); }
 const std::vector<io::Loop*>& ClientPath::loops() const { return impl_->loops(); }
 Connection* ClientPath::Connect(io::Loop& loop, const io::Address& peer, const TlsProfile& profile,
                                 ConnectionHandler& handler) {

@@ -31,7 +31,7 @@ class ClientPath {
 
   // Passive level; starts the library with defaults if nobody has. kContract: no processor has the
   // role.
-  Status Start(ClientPathOptions options);
+  Status Start(const ClientPathOptions& options);
 
   // The loops one can dial from, fixed from Start to Stop. Get onto one with Loop::Post.
   const std::vector<io::Loop*>& loops() const;

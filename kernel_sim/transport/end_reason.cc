@@ -151,7 +151,8 @@ std::string EndReason::ToString() const {
   }
   if (error_number != 0) {
     text += ": ";
-    text += std::strerror(error_number);
+    const char* description = strerrordesc_np(error_number);
+    text += description != nullptr ? description : "unknown error " + std::to_string(error_number);
   }
   return text;
 }

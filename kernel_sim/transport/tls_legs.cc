@@ -112,7 +112,8 @@ void TlsConnection::SubmitLeg(Call call, std::span<std::byte> input) {
     Fail(EndKind::kTooManyLegs, SEC_E_OK);
     return;
   }
-  if (token_ == nullptr && (token_ = shard_.buffers().Take(kTokenBytes)) == nullptr) {
+  if (token_ == nullptr) token_ = shard_.buffers().Take(kTokenBytes);
+  if (token_ == nullptr) {
     RetryIn(kNsPerMs);
     return;
   }

@@ -62,6 +62,7 @@ TEST(WorkQueueTest, LosesNothingBetweenThreads) {
   std::vector<std::vector<Numbered>> items(kProducers);
   for (auto& row : items) row = std::vector<Numbered>(kEach);
   std::vector<std::thread> producers;
+  producers.reserve(kProducers);
   for (int p = 0; p < kProducers; ++p) {
     producers.emplace_back([&, p] {
       for (int i = 0; i < kEach; ++i) {

@@ -58,11 +58,13 @@ TEST_P(StrandOrderTest, FirstInFirstOutWithTwoSubmitters) {
   bool inside = false;
   int run = 0;
   std::vector<std::unique_ptr<Caller>> callers;
+  callers.reserve(kThreads * kCalls);
   for (int i = 0; i < kThreads * kCalls; ++i) {
     callers.push_back(std::make_unique<Caller>(kernel_, NotifyMode::kOnProcessor));
   }
   {
     std::vector<std::jthread> threads;
+    threads.reserve(kThreads);
     for (int t = 0; t < kThreads; ++t) {
       threads.emplace_back([&, t] {
         for (int i = 0; i < kCalls; ++i) {

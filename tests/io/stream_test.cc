@@ -208,7 +208,6 @@ TEST_P(StreamTest, PeerResetWhileSending) {
 }
 
 TEST_P(StreamTest, PeerResetBeforeAnythingBegan) {
-  const std::string text = "x";
   client->stream->Close(CloseMode::kReset);
   ASSERT_TRUE(Until([&] { return client->closed; }));
   server->stream->ResumeReceiving();
@@ -363,7 +362,7 @@ TEST(TwoRingsTest, EchoesBetweenThreads) {
     party.stream->ResumeReceiving();
     std::string expected;
     for (int round = 0; round < 500; ++round) {
-      const std::string text = Pattern(static_cast<std::size_t>(1 + round * 7));
+      const std::string text = Pattern(1 + static_cast<std::size_t>(round) * 7);
       expected += text;
       const int sent = party.sent;
       party.stream->Send(AsBytes(text));

@@ -257,7 +257,8 @@ TlsContext::Step TlsContext::HandOutControl() {
   Step step;
   step.status = SEC_E_OK;
   if (kept_alert_) {
-    QueueAlert(*std::exchange(kept_alert_, std::nullopt));
+    QueueAlert(*kept_alert_);
+    kept_alert_.reset();
     return step;
   }
   const Control control = control_.front();

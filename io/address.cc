@@ -71,21 +71,19 @@ Address Address::Loopback(std::uint16_t port) {
 std::string Address::ToString() const {
   char host[INET6_ADDRSTRLEN] = {};
   if (family() == AF_INET) {
-    const auto& address = reinterpret_cast<const sockaddr_in&>(storage_);
-    inet_ntop(AF_INET, &address.sin_addr, host, sizeof(host));
+    inet_ntop(AF_INET, &storage_.v4.sin_addr, host, sizeof(host));
     return std::string(host) + ":" + std::to_string(port());
   }
   if (family() == AF_INET6) {
-    const auto& address = reinterpret_cast<const sockaddr_in6&>(storage_);
-    inet_ntop(AF_INET6, &address.sin6_addr, host, sizeof(host));
+    inet_ntop(AF_INET6, &storage_.v6.sin6_addr, host, sizeof(host));
     return "[" + std::string(host) + "]:" + std::to_string(port());
   }
   return "none";
 }
 
 std::uint16_t Address::port() const {
-  if (family() == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in&>(storage_).sin_port);
-  if (family() == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6&>(storage_).sin6_port);
+  if (family() == AF_INET) return ntohs(storage_.v4.sin_port);
+  if (family() == AF_INET6) return ntohs(storage_.v6.sin6_port);
   return 0;
 }
 

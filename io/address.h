@@ -1,6 +1,7 @@
 // Address: where a socket listens or connects. IPv4, IPv6 or none.
 #pragma once
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <cstdint>
@@ -14,7 +15,7 @@ namespace ktlsim::io {
 class Address {
  public:
   Address() = default;
-  // Copies `length` bytes, at most sizeof(sockaddr_storage).
+  // Copies `length` bytes, at most those of an IPv6 address.
   Address(const sockaddr* address, socklen_t length);
 
   // "127.0.0.1:443", "[::1]:443", "*:443" (any IPv4); port 0 lets the kernel choose. No name
@@ -24,12 +25,19 @@ class Address {
 
   std::string ToString() const;
   std::uint16_t port() const;
-  int family() const { return storage_.ss_family; }
-  const sockaddr* data() const { return reinterpret_cast<const sockaddr*>(&storage_); }
+  int family() const { return storage_.any.sa_family; }
+  const sockaddr* data() const { return &storage_.any; }
   socklen_t size() const { return length_; }
 
  private:
-  sockaddr_storage storage_{};
+  // Small: every connection keeps its peer's.
+  union Storage {
+    sockaddr_in6 v6;
+    sockaddr_in v4;
+    sockaddr any;
+  };
+
+  Storage storage_{};
   socklen_t length_ = 0;
 };
 

@@ -113,16 +113,24 @@ class BufferLease {
   std::uint16_t id_ = 0;
 };
 
-// Multishot into the loop's provided buffers. When these run dry the loop starts the operation
-// again by itself as soon as buffers come back (counted, RingStatistics); its owner sees nothing.
+// Into the loop's provided buffers; multishot: one start, many completions of a turn. Without,
+// there is one buffer at a time, so that a pause takes effect with the next one at the latest; who
+// passes bytes on to somebody slower wants that. The loop starts the operation again by itself
+// either way. When the buffers run dry it does so as soon as some come back (counted,
+// RingStatistics); its owner sees nothing.
 class ReceiveOperation : public Operation {
  public:
-  ReceiveOperation() : Operation(Kind::kReceive) {}
+  explicit ReceiveOperation(bool multishot = true)
+      : Operation(Kind::kReceive), multishot_(multishot) {}
   virtual ~ReceiveOperation() = default;
+  bool multishot() const { return multishot_; }
   // At least one byte, in the order received. May arrive after Cancel, until OnReceiveEnded.
   virtual void OnReceived(BufferLease bytes) = 0;
   // Final. ok: the peer sent FIN. ECANCELED after Cancel; ECONNRESET and other errno otherwise.
   virtual void OnReceiveEnded(Status reason) = 0;
+
+ private:
+  const bool multishot_;
 };
 
 // Sends all of `bytes`: short sends are continued by the loop.
@@ -180,6 +188,8 @@ class Loop {
   virtual Result<SocketId> Listen(const Address& address, const ListenOptions& options) = 0;
   virtual Result<SocketId> OpenStream(int family) = 0;
   virtual Result<Address> LocalAddress(SocketId socket) = 0;
+  // Of a connected socket; ENOTCONN once the connection is gone.
+  virtual Result<Address> PeerAddress(SocketId socket) = 0;
   // Sends FIN behind what was sent; pending receives end when the peer does likewise.
   virtual void ShutdownSend(SocketId socket) = 0;
   // The socket must have nothing in flight: cancel, wait for the final calls, then close.

@@ -92,6 +92,12 @@ Result<SocketId> MemoryKernel::Register(SocketRef socket) {
 
 Result<Address> MemoryKernel::LocalAddress(SocketId socket) const { return Find(socket)->local; }
 
+Result<Address> MemoryKernel::PeerAddress(SocketId socket) const {
+  const SocketRef peer = Find(socket)->peer.lock();
+  if (peer == nullptr) return IoError(ENOTCONN, "ask for the peer's address");
+  return peer->local;
+}
+
 void MemoryKernel::Close(SocketId id, bool reset) {
   const SocketRef socket = Find(id);
   KTLSIM_ASSERT(socket->receive == nullptr && socket->send == nullptr);

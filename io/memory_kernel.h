@@ -29,6 +29,7 @@ struct MemoryRequest {
   Address peer;                      // connect
   std::span<const std::byte> bytes;  // send: what is still to be sent
   std::size_t sent = 0;              // send: of `bytes`
+  bool multishot = true;             // receive
 };
 
 struct MemorySocket {
@@ -81,6 +82,7 @@ class MemoryKernel {
   Result<SocketId> Listen(const Address& address, const ListenOptions& options);
   Result<SocketId> OpenStream(int family);
   Result<Address> LocalAddress(SocketId socket) const;
+  Result<Address> PeerAddress(SocketId socket) const;
   void ShutdownSend(SocketId socket);
   void Close(SocketId socket, bool reset);
 

@@ -153,6 +153,8 @@ void MemoryRing::Issue(Operation& operation) {
     request->peer = PeerOf(static_cast<ConnectOperation&>(operation));
   } else if (operation.kind() == Operation::Kind::kSend) {
     request->bytes = BytesOf(static_cast<SendOperation&>(operation));
+  } else if (operation.kind() == Operation::Kind::kReceive) {
+    request->multishot = static_cast<ReceiveOperation&>(operation).multishot();
   }
   kernel_.Note("issue", request->number, static_cast<std::uint64_t>(operation.kind()),
                static_cast<std::uint64_t>(request->socket));
@@ -267,6 +269,7 @@ Result<SocketId> MemoryRing::OpenStream(int family) {
 }
 
 Result<Address> MemoryRing::LocalAddress(SocketId socket) { return kernel_.LocalAddress(socket); }
+Result<Address> MemoryRing::PeerAddress(SocketId socket) { return kernel_.PeerAddress(socket); }
 
 void MemoryRing::ShutdownSend(SocketId socket) {
   KTLSIM_ASSERT(IsCurrentThread());

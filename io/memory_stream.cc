@@ -50,7 +50,7 @@ bool MemoryKernel::ReceiveSome(const SocketRef& socket) {
   const auto end = socket->received.begin() + static_cast<std::ptrdiff_t>(length);
   const std::vector<std::byte> bytes(socket->received.begin(), end);
   socket->received.erase(socket->received.begin(), end);
-  const bool more = !random.Chance(faults.spurious_end);
+  const bool more = !random.Chance(faults.spurious_end) && request->multishot;
   if (!more) socket->receive = nullptr;
   request->ring->PostReceived(*request, bytes, more);
   At(now_ns_ + Latency(), [this, sender = socket->peer, length] {

@@ -5,8 +5,8 @@
 
 namespace ktlsim::io {
 
-Stream::Stream(Loop& loop, SocketId socket, StreamHandler& handler)
-    : loop_(loop), handler_(handler), socket_(socket) {
+Stream::Stream(Loop& loop, SocketId socket, StreamHandler& handler, bool multishot)
+    : loop_(loop), handler_(handler), socket_(socket), receive_(*this, multishot) {
   KTLSIM_ASSERT(socket != kNoSocket);
 }
 

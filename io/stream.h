@@ -39,7 +39,8 @@ class Stream {
   };
 
   // Takes over `socket`. `handler` must live until OnClosed.
-  Stream(Loop& loop, SocketId socket, StreamHandler& handler);
+  // Without `multishot` PauseReceiving takes effect with the next buffer at the latest.
+  Stream(Loop& loop, SocketId socket, StreamHandler& handler, bool multishot = true);
   // Only after OnClosed was entered.
   ~Stream();
   Stream(const Stream&) = delete;
@@ -68,7 +69,7 @@ class Stream {
  private:
   class Receive final : public ReceiveOperation {
    public:
-    explicit Receive(Stream& stream) : stream_(stream) {}
+    Receive(Stream& stream, bool multishot) : ReceiveOperation(multishot), stream_(stream) {}
     void OnReceived(BufferLease bytes) override { stream_.Received(std::move(bytes)); }
     void OnReceiveEnded(Status reason) override { stream_.ReceiveEnded(reason); }
 
@@ -102,7 +103,7 @@ class Stream {
   Loop& loop_;
   StreamHandler& handler_;
   SocketId socket_;
-  Receive receive_{*this};
+  Receive receive_;
   Sending send_{*this};
   Farewell farewell_{*this};
   CloseMode close_mode_ = CloseMode::kGraceful;

@@ -40,7 +40,12 @@ bool UringRing::TrySubmit(Operation& operation) {
       break;
     }
     case Operation::Kind::kReceive:
-      io_uring_prep_recv_multishot(sqe, socket, nullptr, 0, 0);
+      if (static_cast<ReceiveOperation&>(operation).multishot()) {
+        io_uring_prep_recv_multishot(sqe, socket, nullptr, 0, 0);
+      } else {
+        // No length: as much as the buffer takes.
+        io_uring_prep_recv(sqe, socket, nullptr, 0, 0);
+      }
       sqe->flags |= IOSQE_BUFFER_SELECT;
       sqe->buf_group = BufferRing::kGroup;
       break;

@@ -34,6 +34,7 @@ class UringRing final : public LoopBackend {
   Result<SocketId> Listen(const Address& address, const ListenOptions& options) override;
   Result<SocketId> OpenStream(int family) override;
   Result<Address> LocalAddress(SocketId socket) override;
+  Result<Address> PeerAddress(SocketId socket) override;
   void ShutdownSend(SocketId socket) override;
   void Close(SocketId socket, bool reset) override;
 

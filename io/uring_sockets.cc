@@ -70,6 +70,15 @@ Result<Address> UringRing::LocalAddress(SocketId socket) {
   return Address(reinterpret_cast<sockaddr*>(&storage), length);
 }
 
+Result<Address> UringRing::PeerAddress(SocketId socket) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof(storage);
+  if (getpeername(socket, reinterpret_cast<sockaddr*>(&storage), &length) != 0) {
+    return IoError(errno, "ask for the peer's address");
+  }
+  return Address(reinterpret_cast<sockaddr*>(&storage), length);
+}
+
 void UringRing::ShutdownSend(SocketId socket) {
   KTLSIM_ASSERT(IsCurrentThread());
   // ENOTCONN: the peer was faster and has reset the connection; receive tells.

@@ -64,7 +64,7 @@ TEST(AddressTest, CopiesNoMoreThanItHolds) {
   std::vector<unsigned char> raw(2 * sizeof(sockaddr_storage), 0);
   const Address address(reinterpret_cast<const sockaddr*>(raw.data()),
                         static_cast<socklen_t>(raw.size()));
-  EXPECT_EQ(address.size(), sizeof(sockaddr_storage));
+  EXPECT_EQ(address.size(), sizeof(sockaddr_in6));
 }
 
 }  // namespace

@@ -10,6 +10,8 @@ void ConnectionHandler::OnPeerClosed(Connection& connection, bool truncated) {
   connection.Close();
 }
 
+void ConnectionHandler::OnDrain(Connection& connection) { connection.Close(); }
+
 std::size_t Connection::Send(std::span<const std::byte> plaintext) {
   std::size_t taken = 0;
   while (taken < plaintext.size()) {

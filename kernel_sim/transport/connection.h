@@ -14,6 +14,7 @@
 #include <span>
 #include <string>
 
+#include "io/address.h"
 #include "io/loop.h"
 #include "kernel_sim/transport/end_reason.h"
 
@@ -25,6 +26,12 @@ class Connection;
 // may be called from each of these, except from OnEnded.
 class ConnectionHandler {
  public:
+  // Server: the peer's first bytes, a ClientHello if all is well, as far as they have come and
+  // before anybody has judged them. May come again with more.
+  virtual void OnFirstBytes(Connection& connection, std::span<const std::byte> bytes) {
+    static_cast<void>(connection);
+    static_cast<void>(bytes);
+  }
   // The handshake is complete; plaintext may flow both ways.
   virtual void OnEstablished(Connection& connection) { static_cast<void>(connection); }
   // At least one byte, in order; valid, and writable, during the call only. May come once more
@@ -35,6 +42,9 @@ class ConnectionHandler {
   // No more plaintext will come. `truncated`: FIN without close_notify, so the end of the data is
   // not authentic. Sending is still possible: the default closes.
   virtual void OnPeerClosed(Connection& connection, bool truncated);
+  // The path is stopping: finish what is under way and close; after the drain limit the connection
+  // is aborted. Established connections only, others end at once. The default closes.
+  virtual void OnDrain(Connection& connection);
   // Exactly once for every connection that got this handler, and last, also when the handshake
   // never succeeded. The handler may delete itself.
   virtual void OnEnded(Connection& connection, const EndReason& reason) = 0;
@@ -90,6 +100,10 @@ class Connection {
   // ---- Questions
 
   virtual bool established() const = 0;
+  // Whom we accepted or dialled; also after the end. Family 0: gone before it could be asked for.
+  virtual const io::Address& peer_address() const = 0;
+  // Our end, while the socket is open.
+  virtual Result<io::Address> LocalAddress() = 0;
   // Asks the library. Established connections only: otherwise all empty. Allocates.
   virtual ConnectionInfo Info() = 0;
   // For QueryContextAttributes; invalid before the first leg has stored one and after the end.

@@ -108,6 +108,42 @@ const StatusWords kStatuses[] = {
 
 #undef KTLSIM_STATUS
 
+struct AlertWords {
+  int description;
+  const char* name;
+};
+
+constexpr AlertWords kAlerts[] = {
+    {0, "close_notify"},
+    {10, "unexpected_message"},
+    {20, "bad_record_mac"},
+    {22, "record_overflow"},
+    {40, "handshake_failure"},
+    {42, "bad_certificate"},
+    {43, "unsupported_certificate"},
+    {44, "certificate_revoked"},
+    {45, "certificate_expired"},
+    {46, "certificate_unknown"},
+    {47, "illegal_parameter"},
+    {48, "unknown_ca"},
+    {49, "access_denied"},
+    {50, "decode_error"},
+    {51, "decrypt_error"},
+    {70, "protocol_version"},
+    {71, "insufficient_security"},
+    {80, "internal_error"},
+    {86, "inappropriate_fallback"},
+    {90, "user_canceled"},
+    {100, "no_renegotiation"},
+    {109, "missing_extension"},
+    {110, "unsupported_extension"},
+    {112, "unrecognized_name"},
+    {113, "bad_certificate_status_response"},
+    {115, "unknown_psk_identity"},
+    {116, "certificate_required"},
+    {120, "no_application_protocol"},
+};
+
 const StatusWords* Find(SECURITY_STATUS status) {
   for (const StatusWords& words : kStatuses) {
     if (words.status == status) return &words;
@@ -133,6 +169,13 @@ const char* FailureClassName(FailureClass failure) {
 const char* StatusName(SECURITY_STATUS status) {
   const StatusWords* words = Find(status);
   return words != nullptr ? words->name : "SECURITY_STATUS";
+}
+
+const char* AlertName(int description) {
+  for (const AlertWords& words : kAlerts) {
+    if (words.description == description) return words.name;
+  }
+  return "alert";
 }
 
 std::string EndReason::ToString() const {

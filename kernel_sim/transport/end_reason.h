@@ -57,11 +57,16 @@ const char* FailureClassName(FailureClass failure);
 // "SEC_E_UNTRUSTED_ROOT"; "SECURITY_STATUS" for codes without a name here. Never null.
 const char* StatusName(SECURITY_STATUS status);
 
+// "handshake_failure" (RFC 8446 6); "alert" for numbers without a name. Never null.
+const char* AlertName(int description);
+
 struct EndReason {
   EndKind kind = EndKind::kCompleted;
   SECURITY_STATUS status = SEC_E_OK;  // the call's outcome, for the two ...Failed kinds
   int error_number = 0;               // errno, for kResetByPeer and kConnectFailed
   bool established = false;           // whether the handshake had been completed
+  std::uint32_t leg = 0;              // in the handshake: which leg it was, from 1
+  int alert = -1;                     // the description of the alert we sent with it; -1: none
 
   bool orderly() const { return kind == EndKind::kCompleted; }
   // One line in plain words. Allocates.

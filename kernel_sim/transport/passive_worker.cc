@@ -1,20 +1,20 @@
 #include "kernel_sim/transport/passive_worker.h"
 
+#include <exception>
 #include <new>
-#include <system_error>
 #include <utility>
 
 namespace ktlsim::transport {
 
 PassiveWorker::~PassiveWorker() {
-  std::thread thread;
+  std::vector<std::thread> threads;
   {
     MutexLock lock(mutex_);
     stopping_ = true;
     changed_.notify_all();
-    thread = std::move(thread_);
+    threads = std::move(threads_);
   }
-  if (thread.joinable()) thread.join();
+  for (std::thread& thread : threads) thread.join();
 }
 
 bool PassiveWorker::Run(WorkItem& item) {
@@ -24,12 +24,14 @@ bool PassiveWorker::Run(WorkItem& item) {
   } catch (const std::bad_alloc&) {
     return false;
   }
-  if (!thread_.joinable()) {
+  if (items_.size() > idle_ && threads_.size() < threads_max_) {
     try {
-      thread_ = std::thread([this] { Main(); });
-    } catch (const std::system_error&) {
-      items_.pop_back();
-      return false;
+      threads_.emplace_back([this] { Main(); });
+    } catch (const std::exception&) {  // no thread, or no memory for its handle
+      if (threads_.empty()) {
+        items_.pop_back();
+        return false;
+      }
     }
   }
   changed_.notify_one();
@@ -41,7 +43,9 @@ void PassiveWorker::Main() {
     WorkItem* item = nullptr;
     {
       MutexLock lock(mutex_);
+      ++idle_;
       while (items_.empty() && !stopping_) changed_.wait(mutex_);
+      --idle_;
       if (items_.empty()) return;
       item = items_.front();
       items_.pop_front();

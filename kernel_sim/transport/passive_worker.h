@@ -1,9 +1,13 @@
-// PassiveWorker: one thread for the few calls that may block (CompleteAuthToken), started by the
-// first of them. TLS never needs it; packages that answer SEC_I_COMPLETE_NEEDED do.
+// PassiveWorker: threads for the few calls that may block: CompleteAuthToken, which TLS never needs
+// but packages that answer SEC_I_COMPLETE_NEEDED do; reads of files that are not in memory.
+//
+// A thread is started when there is work and none is idle, up to `threads_max`; with one, items run
+// in their order.
 #pragma once
 
 #include <deque>
 #include <thread>
+#include <vector>
 
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/base/work_item.h"
@@ -12,7 +16,7 @@ namespace ktlsim::transport {
 
 class PassiveWorker {
  public:
-  PassiveWorker() = default;
+  explicit PassiveWorker(unsigned threads_max = 1) : threads_max_(threads_max) {}
   ~PassiveWorker();
   PassiveWorker(const PassiveWorker&) = delete;
   PassiveWorker& operator=(const PassiveWorker&) = delete;
@@ -24,11 +28,14 @@ class PassiveWorker {
  private:
   void Main();
 
+  const unsigned threads_max_;
+
   Mutex mutex_;
   ConditionVariable changed_;
   std::deque<WorkItem*> items_ KTLSIM_GUARDED_BY(mutex_);
   bool stopping_ KTLSIM_GUARDED_BY(mutex_) = false;
-  std::thread thread_ KTLSIM_GUARDED_BY(mutex_);
+  unsigned idle_ KTLSIM_GUARDED_BY(mutex_) = 0;
+  std::vector<std::thread> threads_ KTLSIM_GUARDED_BY(mutex_);
 };
 
 }  // namespace ktlsim::transport

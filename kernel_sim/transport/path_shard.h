@@ -56,6 +56,11 @@ class PathShard {
   // For connections to tell: a handshake ended, well or not; the library refused a first leg.
   virtual void OnHandshakeOver() {}
   virtual void OnRefusedForOverload() {}
+  // Just before the handler hears of it.
+  virtual void OnConnectionEnded(const Connection& connection, const EndReason& reason) {
+    static_cast<void>(connection);
+    static_cast<void>(reason);
+  }
 
   // Closes every connection, aborts them `drain_ns` later, and counts `latch` down once when the
   // last has ended. After that the loop does not know this shard any more.

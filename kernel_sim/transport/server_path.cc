@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -25,11 +24,19 @@ struct AcceptLimits {
   std::uint32_t handshakes = 0;
 };
 
+// What new connections are made with; the connections share it.
+struct Generation {
+  TlsProfile profile;
+  HandlerFactory factory;
+  AcceptLimits limits;
+};
+using GenerationRef = std::shared_ptr<const Generation>;
+
 class ServerShard final : public PathShard, private io::ListenerHandler {
  public:
-  ServerShard(io::Loop& loop, PassiveWorker& passive, const TlsProfile& profile,
-              const HandlerFactory& factory, AcceptLimits limits)
-      : PathShard(loop, passive), profile_(profile), factory_(factory), limits_(limits) {}
+  ServerShard(io::Loop& loop, PassiveWorker& passive, GenerationRef generation,
+              EndObserver* observer)
+      : PathShard(loop, passive), generation_(std::move(generation)), observer_(observer) {}
 
   // On the loop. The bound address.
   Result<io::Address> Open(const io::Address& address, int backlog) {
@@ -37,6 +44,12 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
     if (!opened.ok()) return opened;
     open_ = true;
     return listener_.LocalAddress();
+  }
+
+  // On the loop.
+  void Replace(GenerationRef generation) {
+    generation_ = std::move(generation);
+    Gate();
   }
 
  private:
@@ -50,12 +63,13 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
   };
 
   void OnAccepted(io::SocketId socket) override {
-    TlsConnection* connection = NewConnection(profile_);
+    TlsConnection* connection = NewConnection(generation_->profile);
     if (connection == nullptr) {
       loop().Close(socket, /*reset=*/true);
       return;
     }
-    ConnectionHandler* handler = factory_(*connection);
+    connection->set_keeps(generation_);
+    ConnectionHandler* handler = generation_->factory(*connection);
     connection->set_handler(handler);
     connection->BeginAccepted(socket);
     if (handler == nullptr) connection->Abort();
@@ -74,6 +88,10 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
     Gate();
   }
 
+  void OnConnectionEnded(const Connection& connection, const EndReason& reason) override {
+    if (observer_ != nullptr) observer_->OnConnectionEnded(connection, reason);
+  }
+
   void OnStopping() override {
     loop().StopTimer(overload_timer_);
     if (open_) listener_.Close();
@@ -83,11 +101,12 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
   // Opens or closes the gate, by what is going on behind it.
   void Gate() {
     if (!open_ || stopping()) return;
+    const AcceptLimits& limits = generation_->limits;
     const std::uint64_t connections = counters().connections.value();
     const std::uint64_t handshakes = counters().handshakes.value();
     const bool hold = overload_timer_.armed() ||
-                      (limits_.connections != 0 && connections >= limits_.connections) ||
-                      (limits_.handshakes != 0 && handshakes >= limits_.handshakes);
+                      (limits.connections != 0 && connections >= limits.connections) ||
+                      (limits.handshakes != 0 && handshakes >= limits.handshakes);
     if (hold == held_) return;
     held_ = hold;
     if (hold) {
@@ -98,9 +117,8 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
     }
   }
 
-  const TlsProfile& profile_;
-  const HandlerFactory& factory_;
-  const AcceptLimits limits_;
+  GenerationRef generation_;
+  EndObserver* const observer_;
   io::Listener listener_{loop(), *this};
   OverloadTimer overload_timer_{*this};
   bool open_ = false;
@@ -112,12 +130,14 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
 class ServerPath::Impl {
  public:
   Result<io::Address> Start(ServerOptions options, HandlerFactory factory);
+  Status Replace(ServerOptions options, HandlerFactory factory);
   void Stop();
   TransportStatistics Statistics() const;
 
  private:
-  std::optional<TlsProfile> profile_;
-  HandlerFactory factory_;
+  static Result<GenerationRef> MakeGeneration(const ServerOptions& options, HandlerFactory factory,
+                                              std::size_t loops);
+
   std::uint64_t drain_ns_ = 0;
   bool started_ = false;
   PassiveWorker passive_;
@@ -130,20 +150,15 @@ class ServerPath::Impl {
 Result<io::Address> ServerPath::Impl::Start(ServerOptions options, HandlerFactory factory) {
   KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
   if (started_) return Status(Category::kContract, 0, "the server path runs already");
-  Result<TlsProfile> profile = TlsProfile::Create(TlsProfile::Side::kServer, options.tls);
-  if (!profile) return profile.status();
   Result<std::vector<io::Loop*>> loops = LoopsOfRole(options.role);
   if (!loops) return loops.status();
+  Result<GenerationRef> generation = MakeGeneration(options, std::move(factory), (*loops).size());
+  if (!generation) return generation.status();
   started_ = true;
-  profile_.emplace(std::move(*profile));
-  factory_ = std::move(factory);
   drain_ns_ = options.drain_ns;
-  const auto count = static_cast<std::uint32_t>((*loops).size());
-  const AcceptLimits limits{.connections = (options.max_connections + count - 1) / count,
-                            .handshakes = options.max_handshakes_per_processor};
   io::Address address = options.address;
   for (io::Loop* loop : *loops) {
-    auto shard = std::make_unique<ServerShard>(*loop, passive_, *profile_, factory_, limits);
+    auto shard = std::make_unique<ServerShard>(*loop, passive_, *generation, options.observer);
     Result<io::Address> bound = address;
     RunOnLoop(*loop, [&] { bound = shard->Open(address, options.backlog); });
     {
@@ -158,6 +173,34 @@ Result<io::Address> ServerPath::Impl::Start(ServerOptions options, HandlerFactor
     address = *bound;
   }
   return address;
+}
+
+Result<GenerationRef> ServerPath::Impl::MakeGeneration(const ServerOptions& options,
+                                                       HandlerFactory factory, std::size_t loops) {
+  Result<TlsProfile> profile = TlsProfile::Create(TlsProfile::Side::kServer, options.tls);
+  if (!profile) return profile.status();
+  const auto count = static_cast<std::uint32_t>(loops);
+  const AcceptLimits limits{.connections = (options.max_connections + count - 1) / count,
+                            .handshakes = options.max_handshakes_per_processor};
+  return GenerationRef(std::make_shared<const Generation>(
+      Generation{std::move(*profile), std::move(factory), limits}));
+}
+
+Status ServerPath::Impl::Replace(ServerOptions options, HandlerFactory factory) {
+  KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
+  std::vector<ServerShard*> shards;
+  {
+    MutexLock lock(mutex_);
+    for (const auto& shard : shards_) shards.push_back(shard.get());
+  }
+  if (shards.empty()) return {Category::kContract, 0, "the server path does not run"};
+  Result<GenerationRef> generation = MakeGeneration(options, std::move(factory), shards.size());
+  if (!generation) return generation.status();
+  drain_ns_ = options.drain_ns;
+  for (ServerShard* shard : shards) {
+    RunOnLoop(shard->loop(), [&] { shard->Replace(*generation); });
+  }
+  return {};
 }
 
 void ServerPath::Impl::Stop() {
@@ -186,6 +229,9 @@ ServerPath::ServerPath() : impl_(std::make_unique<Impl>()) {}
 ServerPath::~ServerPath() { impl_->Stop(); }
 Result<io::Address> ServerPath::Start(ServerOptions options, HandlerFactory factory) {
   return impl_->Start(std::move(options), std::move(factory));
+}
+Status ServerPath::Replace(ServerOptions options, HandlerFactory factory) {
+  return impl_->Replace(std::move(options), std::move(factory));
 }
 void ServerPath::Stop() { impl_->Stop(); }
 TransportStatistics ServerPath::Statistics() const { return impl_->Statistics(); }

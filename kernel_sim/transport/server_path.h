@@ -22,6 +22,15 @@ namespace ktlsim::transport {
 // handler stays its maker's and must live until its OnEnded. Null: the connection is refused.
 using HandlerFactory = std::function<ConnectionHandler*(Connection& connection)>;
 
+// Hears of every connection that was accepted, on its loop's thread at dispatch level.
+class EndObserver {
+ public:
+  virtual void OnConnectionEnded(const Connection& connection, const EndReason& reason) = 0;
+
+ protected:
+  ~EndObserver() = default;
+};
+
 struct ServerOptions {
   TlsOptions tls;
   io::Address address = io::Address::Loopback(0);
@@ -30,6 +39,7 @@ struct ServerOptions {
   std::uint32_t max_handshakes_per_processor = 512;
   std::uint64_t drain_ns = 5 * kNsPerSecond;  // how long Stop waits for orderly ends
   int backlog = 4096;
+  EndObserver* observer = nullptr;  // lives until Stop
 };
 
 class ServerPath {
@@ -44,10 +54,15 @@ class ServerPath {
   // library with defaults if nobody has. On failure nothing is left running.
   Result<io::Address> Start(ServerOptions options, HandlerFactory factory);
 
-  // Stops accepting, closes every connection, aborts those that are still there after the drain
-  // limit, and returns when each has ended and its handler knows. Passive level, not from a
-  // handler. No-op when not started.
-  // Before KtlsimStop: the connections live on its processors.
+  // New connections are made with these from now on; those that are there keep what they have. Not
+  // changed by this: address, role, backlog and observer. What `factory` holds is let go on a loop,
+  // at dispatch level, with the last connection that it made a handler for. Passive level, not at
+  // the same time as Stop. Only when started; on failure nothing has changed.
+  Status Replace(ServerOptions options, HandlerFactory factory);
+
+  // Stops accepting, lets every connection drain (OnDrain), aborts those that are still there after
+  // the drain limit, and returns when each has ended and its handler knows. Passive level, not from
+  // a handler. No-op when not started. Before KtlsimStop: the connections live on its processors.
   void Stop();
 
   // Any thread, any level, also after Stop.

@@ -39,12 +39,16 @@ bool TlsConnection::Register(SspiAsyncContext* leg_async, SspiAsyncContext* seal
 
 void TlsConnection::BeginAccepted(io::SocketId socket) {
   shard_.counters().handshakes.Add();
+  // Now: of a connection that was reset nobody could tell any more.
+  if (const Result<io::Address> peer = loop().PeerAddress(socket)) peer_ = peer.value();
+  socket_id_ = socket;
   socket_.emplace<io::Stream>(loop(), socket, static_cast<io::StreamHandler&>(*this));
   EnterHandshake();
 }
 
 void TlsConnection::BeginConnect(const io::Address& peer) {
   shard_.counters().handshakes.Add();
+  peer_ = peer;
   const Limits& limits = profile_.limits();
   if (limits.handshake_ns != 0) handshake_deadline_ns_ = loop().NowNs() + limits.handshake_ns;
   ArmLegLimit();
@@ -64,6 +68,7 @@ void TlsConnection::OnConnected(Status outcome, io::SocketId socket) {
     FinishIfIdle();
     return;
   }
+  socket_id_ = socket;
   socket_.emplace<io::Stream>(loop(), socket, static_cast<io::StreamHandler&>(*this));
   leg_wanted_ = true;
   EnterHandshake();
@@ -281,9 +286,13 @@ void TlsConnection::Close() {
 }
 
 void TlsConnection::CloseForStop() {
-  if (established_) {
-    Close();
-  } else if (state_ != State::kFailed) {
+  if (state_ == State::kEstablished) {
+    if (discarding_) return;  // it closes already
+    in_handler_ = true;
+    handler_->OnDrain(*this);
+    in_handler_ = false;
+    Pump();
+  } else if (!established_ && state_ != State::kFailed) {
     EndGracefully(EndKind::kStopped);
   }
 }
@@ -293,6 +302,8 @@ void TlsConnection::CloseForStop() {
 void TlsConnection::Fail(EndKind kind, SECURITY_STATUS status) {
   if (state_ == State::kFailed || state_ == State::kDead) return;
   reason_ = {.kind = kind, .status = status, .established = established_};
+  reason_.leg = legs_ + (established_ ? 0 : 1);
+  reason_.alert = AlertToSend();
   shard_.counters().failed_by[static_cast<std::size_t>(ClassifyStatus(status))].Add();
   state_ = State::kFailed;
   HandshakeOver();
@@ -301,6 +312,16 @@ void TlsConnection::Fail(EndKind kind, SECURITY_STATUS status) {
   UpdateReceiving();
   PumpSending();
   EndWhenBothClosed();
+}
+
+int TlsConnection::AlertToSend() const {
+  if (!token_ready_ || output_buffers_[1].cbBuffer != sizeof(alert_)) return -1;
+  return std::to_integer<int>(alert_[1]);
+}
+
+Result<io::Address> TlsConnection::LocalAddress() {
+  if (stream() == nullptr) return IoError(ENOTCONN, "ask for the local address");
+  return loop().LocalAddress(socket_id_);
 }
 
 void TlsConnection::EndWhenBothClosed() {
@@ -320,6 +341,7 @@ void TlsConnection::End(EndReason reason, io::Stream::CloseMode mode) {
   if (state_ != State::kFailed) {
     reason_ = reason;
     reason_.established = established_;
+    reason_.leg = legs_ + (established_ ? 0 : 1);
   }
   state_ = State::kDead;
   HandshakeOver();
@@ -364,6 +386,7 @@ void TlsConnection::FinishIfIdle() {
   ShardCounters& counters = shard_.counters();
   counters.ended.Add();
   counters.ended_by[static_cast<std::size_t>(reason_.kind)].Add();
+  shard_.OnConnectionEnded(*this, reason_);
   if (handler_ != nullptr) handler_->OnEnded(*this, reason_);
   shard_.Retire(*this);
 }

@@ -18,7 +18,9 @@
 #include <sspi.h>
 
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <utility>
 #include <variant>
 
 #include "io/connector.h"
@@ -44,12 +46,14 @@ class TlsConnection final : public Connection,
 
   // Begins. The handler must be set before.
   void set_handler(ConnectionHandler* handler) { handler_ = handler; }
+  // Lives as long as this connection, as whatever holds its profile must.
+  void set_keeps(std::shared_ptr<const void> keeps) { keeps_ = std::move(keeps); }
   void BeginAccepted(io::SocketId socket);
   void BeginConnect(const io::Address& peer);
   // Ends it at once, with RST, whatever is going on.
   void AbortAs(EndKind kind) { End({.kind = kind}, io::Stream::CloseMode::kReset); }
 
-  // Close, or if nothing is established yet an early end.
+  // OnDrain, or if nothing is established yet an early end.
   void CloseForStop();
 
   // Connection.
@@ -62,6 +66,8 @@ class TlsConnection final : public Connection,
   void Close() override;
   void Abort() override { AbortAs(EndKind::kAborted); }
   bool established() const override { return established_; }
+  const io::Address& peer_address() const override { return peer_; }
+  Result<io::Address> LocalAddress() override;
   ConnectionInfo Info() override;
   CtxtHandle security_context() const override { return context_; }
   io::Loop& loop() const override { return shard_.loop(); }
@@ -124,6 +130,8 @@ class TlsConnection final : public Connection,
   void EndGracefully(EndKind kind) { End({.kind = kind}, io::Stream::CloseMode::kGraceful); }
   // Sends the token if there is one, then FIN, then waits a little for the peer's.
   void Fail(EndKind kind, SECURITY_STATUS status);
+  // The description of the alert that goes out with the token; -1: none.
+  int AlertToSend() const;
   void EndWhenBothClosed();
   void DeleteSecurityContext();
   void FinishIfIdle();
@@ -178,7 +186,10 @@ class TlsConnection final : public Connection,
   SspiAsyncContext* const seal_async_;
 
   ConnectionHandler* handler_ = nullptr;
+  std::shared_ptr<const void> keeps_;
+  io::Address peer_;
   std::variant<std::monostate, io::Connector, io::Stream> socket_;
+  io::SocketId socket_id_ = io::kNoSocket;  // of the stream
   CtxtHandle context_;
   EndReason reason_;
   LimitTimer limit_timer_{*this};

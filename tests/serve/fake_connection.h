@@ -32,8 +32,13 @@ class FakeConnection final : public transport::Connection {
   void Abort() override { aborted = true; }
   bool established() const override { return true; }
   transport::ConnectionInfo Info() override { return {}; }
+  const io::Address& peer_address() const override { return peer; }
+  Result<io::Address> LocalAddress() override { return local; }
   CtxtHandle security_context() const override { return {}; }
-  io::Loop& loop() const override { std::abort(); }
+  io::Loop& loop() const override {
+    if (its_loop == nullptr) std::abort();
+    return *its_loop;
+  }
 
   // Hands `text` to `handler` as a record would be.
   void Receive(transport::ConnectionHandler& handler, std::string_view text) {
@@ -49,6 +54,9 @@ class FakeConnection final : public transport::Connection {
 
   std::size_t room = std::size_t{1} << 40;
   std::string sent;
+  io::Address peer;
+  io::Address local;
+  io::Loop* its_loop = nullptr;
   bool paused = false;
   bool closed = false;
   bool aborted = false;

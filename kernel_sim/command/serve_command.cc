@@ -17,6 +17,7 @@
 #include "kernel_sim/command/serve_report.h"
 #include "kernel_sim/command/startup.h"
 #include "kernel_sim/serve/echo.h"
+#include "kernel_sim/serve/file_service.h"
 #include "kernel_sim/serve/http_responder.h"
 #include "kernel_sim/transport/server_path.h"
 
@@ -31,6 +32,7 @@ struct ServeOptions {
   std::string key_type = "ecdsa";
   std::optional<std::uint64_t> respond_bytes;
   bool echo = false;
+  std::string root;
   std::string tls = "1.2-1.3";
   std::vector<std::string> alpn;
   std::optional<unsigned> tickets;
@@ -94,7 +96,12 @@ void AddOptions(CLI::App& app, ServeOptions& o) {
                      "for n bytes, up to 1 GiB")
           ->type_name("N")
           ->check(CLI::Range(std::uint64_t{0}, serve::kBytesPathMax));
-  app.add_flag("--echo", o.echo, "Send every byte back instead")->excludes(respond);
+  CLI::Option* echo =
+      app.add_flag("--echo", o.echo, "Send every byte back instead")->excludes(respond);
+  app.add_option("--root", o.root, "Serve the files below this folder over HTTP instead")
+      ->type_name("DIR")
+      ->excludes(respond)
+      ->excludes(echo);
   app.add_option("--tls", o.tls, "Versions to offer")
       ->check(CLI::IsMember({"1.2", "1.3", "1.2-1.3"}))
       ->capture_default_str();
@@ -158,7 +165,11 @@ transport::ServerOptions PathOptions(const ServeOptions& o, const Credential& cr
   return path;
 }
 
-transport::HandlerFactory Factory(const ServeOptions& o, const serve::HttpOptions& http) {
+transport::HandlerFactory Factory(const ServeOptions& o, const serve::HttpOptions& http,
+                                  serve::Service* files) {
+  if (files != nullptr) {
+    return [files](transport::Connection& connection) { return files->NewHandler(connection); };
+  }
   if (o.echo) return [](transport::Connection&) { return serve::MakeEcho(); };
   return [&http](transport::Connection&) { return serve::MakeHttpResponder(http); };
 }
@@ -190,8 +201,18 @@ int ServeUntilSignal(const ServeOptions& o, const Credential& credential, EndSig
                      ServeReport* report) {
   serve::HttpOptions http;
   http.respond_bytes = o.respond_bytes.value_or(http.respond_bytes);
+  std::unique_ptr<serve::Service> files;
+  if (!o.root.empty()) {
+    Result<std::unique_ptr<serve::Service>> made = serve::MakeFileService(o.root, http);
+    if (!made) {
+      return Fail(fmt::format("--root {}: {}; name a folder that can be read", o.root,
+                              made.status().ToString()));
+    }
+    files = std::move(*made);
+  }
   transport::ServerPath path;
-  const Result<io::Address> bound = path.Start(PathOptions(o, credential), Factory(o, http));
+  const Result<io::Address> bound =
+      path.Start(PathOptions(o, credential), Factory(o, http, files.get()));
   if (!bound.ok()) {
     return Fail(fmt::format("--listen {}: {}; choose an address of this machine and a free port",
                             o.listen, bound.status().ToString()));
@@ -201,6 +222,7 @@ int ServeUntilSignal(const ServeOptions& o, const Credential& credential, EndSig
   std::fflush(stdout);
   signals.Wait();
   path.Stop();
+  if (files != nullptr) files->Stop();
   report->statistics = path.Statistics();
   return kExitOk;
 }
@@ -209,8 +231,8 @@ int Serve(const ServeOptions& o) {
   if (o.self_signed.empty() && o.cert_file.empty()) {
     return Fail("a certificate is missing: give --cert and --key, or --self-signed NAME");
   }
-  if (!o.respond_bytes && !o.echo) {
-    return Fail("say what to answer: --respond-bytes N or --echo");
+  if (!o.respond_bytes && !o.echo && o.root.empty()) {
+    return Fail("say what to answer: --respond-bytes N, --echo or --root DIR");
   }
   EndSignals signals;
   std::string error =

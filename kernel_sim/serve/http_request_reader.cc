@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <utility>
 
 namespace ktlsim::serve {
@@ -13,9 +14,47 @@ char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + '
 
 HttpRequestReader* Self(llhttp_t* parser) { return static_cast<HttpRequestReader*>(parser->data); }
 
+HttpMethod MethodOf(unsigned number) {
+  switch (number) {
+    case HTTP_GET:
+      return HttpMethod::kGet;
+    case HTTP_HEAD:
+      return HttpMethod::kHead;
+    case HTTP_CONNECT:
+      return HttpMethod::kConnect;
+    default:
+      return HttpMethod::kOther;
+  }
+}
+
 }  // namespace
 
-HttpRequestReader::HttpRequestReader(const HttpRequestLimits& limits) : limits_(limits) {
+// The fields that HttpRequestText has.
+struct HttpRequestReader::KeptField {
+  std::string_view name;
+  std::string HttpRequestText::* text;
+};
+
+const HttpRequestReader::KeptField* HttpRequestReader::FindKept(std::string_view name) {
+  static constexpr KeptField kKept[] = {
+      {"if-match", &HttpRequestText::if_match},
+      {"if-modified-since", &HttpRequestText::if_modified_since},
+      {"if-none-match", &HttpRequestText::if_none_match},
+      {"if-range", &HttpRequestText::if_range},
+      {"if-unmodified-since", &HttpRequestText::if_unmodified_since},
+      {"range", &HttpRequestText::range},
+  };
+  for (const KeptField& kept : kKept) {
+    if (kept.name == name) return &kept;
+  }
+  return nullptr;
+}
+
+// An idle connection keeps no long words.
+void HttpRequestText::Clear() { *this = {}; }
+
+HttpRequestReader::HttpRequestReader(const HttpRequestLimits& limits, HttpRequestText* text)
+    : limits_(limits), text_(text) {
   llhttp_init(&parser_, HTTP_REQUEST, &Settings());
   parser_.data = this;
 }
@@ -52,6 +91,7 @@ HttpRequestReader::Outcome HttpRequestReader::Read(std::span<const std::byte> in
 
 void HttpRequestReader::BeginRequest() {
   request_.path_bytes = 0;
+  if (text_ != nullptr) text_->Clear();
   body_bytes_ = 0;
   head_bytes_ = 0;
   hosts_ = 0;
@@ -144,6 +184,7 @@ HttpRequestReader::Outcome HttpRequestReader::OutcomeOf(llhttp_errno_t error) {
 int HttpRequestReader::OnUrl(llhttp_t* parser, const char* at, std::size_t bytes) {
   HttpRequestReader* self = Self(parser);
   HttpRequest& request = self->request_;
+  if (self->text_ != nullptr && self->KeepText(self->text_->target, at, bytes) != 0) return -1;
   for (std::size_t i = 0; i < bytes && !self->path_ended_; ++i) {
     if (at[i] == '?' || at[i] == '#' || request.path_bytes == HttpRequest::kPathMax) {
       self->path_ended_ = true;
@@ -152,6 +193,17 @@ int HttpRequestReader::OnUrl(llhttp_t* parser, const char* at, std::size_t bytes
     }
   }
   return 0;
+}
+
+// The head's limit bounds it. Nothing may be thrown through the parser, which is C.
+int HttpRequestReader::KeepText(std::string& text, const char* at, std::size_t bytes) {
+  try {
+    text.append(at, bytes);
+    return 0;
+  } catch (const std::bad_alloc&) {
+    refusal_ = 503;
+    return -1;
+  }
 }
 
 int HttpRequestReader::OnFieldName(llhttp_t* parser, const char* at, std::size_t bytes) {
@@ -173,13 +225,20 @@ int HttpRequestReader::OnFieldNameEnd(llhttp_t* parser) {
   self->field_ = name == "host" ? Field::kHost : name == "expect" ? Field::kExpect : Field::kOther;
   if (self->field_ == Field::kHost && self->hosts_ < 2) ++self->hosts_;
   self->name_bytes_ = 0;
-  return 0;
+  if (self->text_ == nullptr || self->field_ != Field::kOther) return 0;
+  const KeptField* const kept = FindKept(name);
+  if (kept == nullptr) return 0;
+  self->field_ = Field::kKept;
+  self->kept_ = &(self->text_->*(kept->text));
+  // Several lines are one list (RFC 9110 5.2).
+  return self->kept_->empty() ? 0 : self->KeepText(*self->kept_, ", ", 2);
 }
 
 int HttpRequestReader::OnFieldValue(llhttp_t* parser, const char* at, std::size_t bytes) {
   // RFC 9110 10.1.1 defines one expectation; its first letter is enough to know it.
   HttpRequestReader* self = Self(parser);
   if (self->field_ == Field::kExpect && bytes > 0 && at[0] == '1') self->expects_continue_ = true;
+  if (self->field_ == Field::kKept) return self->KeepText(*self->kept_, at, bytes);
   return 0;
 }
 
@@ -204,8 +263,7 @@ int HttpRequestReader::OnHeadersComplete(llhttp_t* parser) {
     return -1;
   }
   const bool body = (sized && parser->content_length > 0) || (parser->flags & F_CHUNKED) != 0;
-  self->request_.head = parser->method == HTTP_HEAD;
-  self->request_.connect = parser->method == HTTP_CONNECT;
+  self->request_.method = MethodOf(parser->method);
   self->request_.version_1_0 = version_1_0;
   self->in_head_ = false;
   self->continue_due_ = body && self->expects_continue_ && !version_1_0;

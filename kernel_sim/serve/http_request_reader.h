@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include <llhttp.h>
@@ -20,14 +21,28 @@ struct HttpRequestLimits {
   std::uint64_t body_bytes_max = 64 * 1024 * 1024;
 };
 
+// The words of a request that files need, for who wants to keep them.
+struct HttpRequestText {
+  std::string target = {};
+  std::string if_match = {};
+  std::string if_modified_since = {};
+  std::string if_none_match = {};
+  std::string if_range = {};
+  std::string if_unmodified_since = {};
+  std::string range = {};
+
+  void Clear();
+};
+
+enum class HttpMethod : std::uint8_t { kGet, kHead, kConnect, kOther };
+
 // One request as far as this server looks at it.
 struct HttpRequest {
   static constexpr std::size_t kPathMax = 64;
 
   std::string_view path() const { return {path_text, path_bytes}; }
 
-  bool head = false;     // the method is HEAD
-  bool connect = false;  // the method is CONNECT
+  HttpMethod method = HttpMethod::kOther;
   bool version_1_0 = false;
   bool keep_alive = false;  // as version and Connection say together
   std::uint8_t path_bytes = 0;
@@ -43,7 +58,8 @@ class HttpRequestReader {
     kRefused,   // answer refusal() and close; no further call
   };
 
-  explicit HttpRequestReader(const HttpRequestLimits& limits);
+  // `text`, if not null, gets the words of each request; they stay until the next one begins.
+  explicit HttpRequestReader(const HttpRequestLimits& limits, HttpRequestText* text = nullptr);
   HttpRequestReader(const HttpRequestReader&) = delete;
   HttpRequestReader& operator=(const HttpRequestReader&) = delete;
 
@@ -51,11 +67,12 @@ class HttpRequestReader {
   Outcome Read(std::span<const std::byte> input, std::size_t* consumed);
 
   const HttpRequest& request() const { return request_; }
-  // The status code for kRefused: 400, 413, 431, 505.
+  // The status code for kRefused: 400, 413, 431, 503, 505.
   unsigned refusal() const { return refusal_; }
 
  private:
-  enum class Field : std::uint8_t { kOther, kHost, kExpect };
+  enum class Field : std::uint8_t { kOther, kHost, kExpect, kKept };
+  struct KeptField;
 
   static int OnUrl(llhttp_t* parser, const char* at, std::size_t bytes);
   static int OnFieldName(llhttp_t* parser, const char* at, std::size_t bytes);
@@ -66,7 +83,10 @@ class HttpRequestReader {
   static int OnMessageComplete(llhttp_t* parser);
   static const llhttp_settings_t& Settings();
 
+  static const KeptField* FindKept(std::string_view name);
+
   void BeginRequest();
+  int KeepText(std::string& text, const char* at, std::size_t bytes);
   Outcome Refuse(unsigned status);
   Outcome ReadHeadLine(std::span<const std::byte> input, std::size_t* consumed);
   void EndLine();
@@ -75,6 +95,7 @@ class HttpRequestReader {
   Outcome OutcomeOf(llhttp_errno_t error);
 
   const HttpRequestLimits& limits_;
+  HttpRequestText* const text_;
   llhttp_t parser_;
   HttpRequest request_;
   std::uint64_t body_bytes_ = 0;
@@ -82,8 +103,9 @@ class HttpRequestReader {
   std::uint16_t refusal_ = 0;
   std::uint8_t hosts_ = 0;
   std::uint8_t name_bytes_ = 0;
-  char name_[8] = {};  // the beginning of the field's name, in lower case
+  char name_[20] = {};  // the beginning of the field's name, in lower case
   Field field_ = Field::kOther;
+  std::string* kept_ = nullptr;  // where the value goes, for kKept
   bool name_has_blank_ = false;
   bool in_head_ = true;
   bool path_ended_ = false;

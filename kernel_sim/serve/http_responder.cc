@@ -1,19 +1,17 @@
 #include "kernel_sim/serve/http_responder.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cstring>
 #include <ctime>
 #include <new>
-#include <optional>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "kernel_sim/base/assert.h"
+#include "kernel_sim/serve/http_content.h"
 #include "kernel_sim/serve/http_request_reader.h"
 #include "kernel_sim/serve/http_response.h"
+#include "kernel_sim/serve/pattern_content.h"
 
 namespace ktlsim::serve {
 namespace {
@@ -22,63 +20,64 @@ using transport::Connection;
 using transport::EndReason;
 
 constexpr std::string_view kContinueText = "HTTP/1.1 100 Continue\r\n\r\n";
-constexpr std::string_view kBytesPath = "/bytes/";
 // What may wait behind a response: OnPlaintext can come once more after PauseReading.
 constexpr std::size_t kPendingMax = 128 * 1024;
 
-// n of "/bytes/<n>"; empty when it is no number or too large.
-std::optional<std::uint64_t> BytesOfPath(std::string_view path) {
-  const std::string_view digits = path.substr(kBytesPath.size());
-  std::uint64_t bytes = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), bytes);
-  if (digits.empty() || error != std::errc() || end != digits.data() + digits.size()) return {};
-  if (bytes > kBytesPathMax) return {};
-  return bytes;
-}
-
-class HttpResponder final : public transport::ConnectionHandler {
+class HttpResponder final : public transport::ConnectionHandler, private HttpContentWaiter {
  public:
-  explicit HttpResponder(const HttpOptions& options)
-      : options_(options),
-        limits_{options.head_bytes_max, options.request_body_max},
-        reader_(limits_) {}
+  HttpResponder(const HttpOptions& options, HttpContent& content)
+      : limits_{options.head_bytes_max, options.request_body_max},
+        content_(content),
+        reader_(limits_, content.request_text()) {}
 
+  void OnEstablished(Connection& connection) override { connection_ = &connection; }
   void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override;
   void OnWritable(Connection& connection) override;
   void OnPeerClosed(Connection& connection, bool truncated) override;
+  void OnDrain(Connection& connection) override;
   void OnEnded(Connection& connection, const EndReason& reason) override;
 
  private:
+  // Where the response under way is.
+  enum class Stage : std::uint8_t { kNone, kAwaited, kHead, kBody, kBodyAwaited };
+
+  void OnContentReady() override;
   std::size_t Consume(Connection& connection, std::span<const std::byte> bytes);
   void Keep(Connection& connection, std::span<const std::byte> bytes);
   void GoOn(Connection& connection);
   void Answer(const HttpRequest& request);
-  void AnswerRefusal(unsigned status);
-  void BeginResponse(unsigned status, std::uint64_t body_bytes, bool head_only);
+  void AnswerWithout(unsigned status);
+  void BeginHead();
   void Pump(Connection& connection);
   bool PumpText(Connection& connection, std::string_view text, std::size_t* sent);
   bool PumpHead(Connection& connection);
   bool PumpBody(Connection& connection);
+  void EndResponse();
 
-  bool responding() const { return continue_left_ > 0 || head_due_ || body_left_ > 0; }
+  bool responding() const { return continue_left_ > 0 || stage_ != Stage::kNone; }
 
   // Fixed.
-  const HttpOptions& options_;
   const HttpRequestLimits limits_;
+  HttpContent& content_;
 
+  Connection* connection_ = nullptr;
   HttpRequestReader reader_;
   HttpResponse response_;
-  std::uint64_t body_left_ = 0;
+  std::uint64_t body_sent_ = 0;
   std::size_t head_sent_ = 0;
   std::size_t continue_left_ = 0;
   std::vector<std::byte> pending_;  // received, not yet looked at
-  bool head_due_ = false;
+  Stage stage_ = Stage::kNone;
+  bool head_only_ = false;
+  bool by_content_ = false;  // the content made this response
   bool paused_ = false;
   bool peer_closed_ = false;
+  bool draining_ = false;
   bool done_ = false;  // nothing more is read; after the response comes close_notify
 };
 
 void HttpResponder::OnPlaintext(Connection& connection, std::span<std::byte> plaintext) {
+  connection_ = &connection;
   if (done_) return;
   if (!pending_.empty()) {
     Keep(connection, plaintext);
@@ -103,7 +102,8 @@ std::size_t HttpResponder::Consume(Connection& connection, std::span<const std::
         Answer(reader_.request());
         break;
       case HttpRequestReader::Outcome::kRefused:
-        AnswerRefusal(reader_.refusal());
+        continue_left_ = 0;
+        AnswerWithout(reader_.refusal());
         break;
     }
     total += part;
@@ -128,41 +128,46 @@ void HttpResponder::Keep(Connection& connection, std::span<const std::byte> byte
 }
 
 void HttpResponder::Answer(const HttpRequest& request) {
-  response_.close = !request.keep_alive;
-  response_.keep_alive = request.version_1_0 && request.keep_alive;
-  if (request.connect) {
-    response_.close = true;
-    BeginResponse(501, 0, false);
+  if (request.method == HttpMethod::kConnect) {
+    AnswerWithout(501);
     return;
   }
-  std::uint64_t body = options_.respond_bytes;
-  unsigned status = 200;
-  if (request.path().starts_with(kBytesPath)) {
-    const std::optional<std::uint64_t> wanted = BytesOfPath(request.path());
-    status = wanted ? 200 : 404;
-    body = wanted.value_or(0);
+  response_ = {};
+  response_.close = !request.keep_alive;
+  response_.keep_alive = request.version_1_0 && request.keep_alive;
+  head_only_ = request.method == HttpMethod::kHead;
+  by_content_ = true;
+  if (content_.Answer(request, *this, response_) == HttpContent::Outcome::kLater) {
+    stage_ = Stage::kAwaited;
+  } else {
+    BeginHead();
   }
-  BeginResponse(status, body, request.head);
 }
 
-void HttpResponder::AnswerRefusal(unsigned status) {
-  response_.close = true;
-  response_.keep_alive = false;
-  continue_left_ = 0;
-  BeginResponse(status, 0, false);
-}
-
-void HttpResponder::BeginResponse(unsigned status, std::uint64_t body_bytes, bool head_only) {
+// A response of our own: no body, and the last one.
+void HttpResponder::AnswerWithout(unsigned status) {
+  response_ = {};
   response_.status = status;
-  response_.body_bytes = body_bytes;
+  response_.content_type = "text/plain";
+  response_.close = true;
+  head_only_ = false;
+  by_content_ = false;
+  BeginHead();
+}
+
+void HttpResponder::BeginHead() {
+  if (draining_) {
+    response_.close = true;
+    response_.keep_alive = false;
+  }
   response_.date = std::time(nullptr);
-  head_due_ = true;
+  stage_ = Stage::kHead;
   head_sent_ = 0;
-  body_left_ = head_only ? 0 : body_bytes;
+  body_sent_ = 0;
   if (response_.close) done_ = true;
 }
 
-// Writes what there is room for. The rest follows from OnWritable.
+// Writes what there is room for. The rest follows from OnWritable or OnContentReady.
 void HttpResponder::Pump(Connection& connection) {
   if (continue_left_ > 0) {
     std::size_t sent = kContinueText.size() - continue_left_;
@@ -170,9 +175,9 @@ void HttpResponder::Pump(Connection& connection) {
     continue_left_ = kContinueText.size() - sent;
     if (!whole) return;
   }
-  if (head_due_ && !PumpHead(connection)) return;
-  if (body_left_ > 0 && !PumpBody(connection)) return;
-  if (done_) connection.Close();
+  if (stage_ == Stage::kHead && !PumpHead(connection)) return;
+  if (stage_ == Stage::kBody && !PumpBody(connection)) return;
+  if (done_ && stage_ == Stage::kNone) connection.Close();
 }
 
 bool HttpResponder::PumpText(Connection& connection, std::string_view text, std::size_t* sent) {
@@ -185,20 +190,51 @@ bool HttpResponder::PumpHead(Connection& connection) {
   char head[kHttpHeadBytesMax];
   const std::size_t head_bytes = FormatHttpHead(response_, head);
   if (!PumpText(connection, {head, head_bytes}, &head_sent_)) return false;
-  head_due_ = false;
+  stage_ = Stage::kBody;
   return true;
 }
 
 bool HttpResponder::PumpBody(Connection& connection) {
-  while (body_left_ > 0) {
+  const std::uint64_t whole = head_only_ ? 0 : response_.body_bytes;
+  while (body_sent_ < whole) {
     std::span<std::byte> space = connection.SendSpace();
     if (space.empty()) return false;
-    space = space.first(std::min<std::uint64_t>(space.size(), body_left_));
-    FillHttpBody(response_.body_bytes - body_left_, space);
-    connection.CommitSend(space.size());
-    body_left_ -= space.size();
+    space = space.first(std::min<std::uint64_t>(space.size(), whole - body_sent_));
+    std::size_t bytes = 0;
+    switch (content_.Fill(body_sent_, space, *this, &bytes)) {
+      case HttpContent::Outcome::kReady:
+        KTLSIM_ASSERT(bytes > 0);
+        connection.CommitSend(bytes);
+        body_sent_ += bytes;
+        break;
+      case HttpContent::Outcome::kLater:
+        stage_ = Stage::kBodyAwaited;
+        return false;
+      case HttpContent::Outcome::kFailed:
+        // Fewer bytes than were announced: an orderly end would make a lie of it.
+        connection.Abort();
+        return false;
+    }
   }
+  EndResponse();
   return true;
+}
+
+void HttpResponder::EndResponse() {
+  stage_ = Stage::kNone;
+  if (by_content_) content_.EndResponse();
+  if (draining_) done_ = true;
+}
+
+void HttpResponder::OnContentReady() {
+  if (stage_ == Stage::kAwaited) {
+    BeginHead();
+  } else {
+    KTLSIM_ASSERT(stage_ == Stage::kBodyAwaited);
+    stage_ = Stage::kBody;
+  }
+  Pump(*connection_);
+  GoOn(*connection_);
 }
 
 void HttpResponder::OnWritable(Connection& connection) {
@@ -225,16 +261,34 @@ void HttpResponder::OnPeerClosed(Connection& connection, bool truncated) {
   if (truncated || !responding()) connection.Close();
 }
 
+void HttpResponder::OnDrain(Connection& connection) {
+  draining_ = true;
+  if (!responding()) {
+    done_ = true;
+    connection.Close();
+  } else if (stage_ == Stage::kHead && head_sent_ == 0) {
+    BeginHead();  // it can still say that it is the last one
+  }
+}
+
 void HttpResponder::OnEnded(Connection& connection, const EndReason& reason) {
   static_cast<void>(connection);
   static_cast<void>(reason);
+  content_.Release();
   delete this;
 }
 
 }  // namespace
 
+transport::ConnectionHandler* MakeHttpResponder(const HttpOptions& options, HttpContent* content) {
+  if (content == nullptr) return nullptr;
+  auto* responder = new (std::nothrow) HttpResponder(options, *content);
+  if (responder == nullptr) content->Release();
+  return responder;
+}
+
 transport::ConnectionHandler* MakeHttpResponder(const HttpOptions& options) {
-  return new (std::nothrow) HttpResponder(options);
+  return MakeHttpResponder(options, MakePatternContent(options.respond_bytes));
 }
 
 }  // namespace ktlsim::serve

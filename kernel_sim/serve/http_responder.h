@@ -1,10 +1,10 @@
-// HttpResponder: answers HTTP/1.0 and 1.1 on a connection, as a terminator whose backend costs
-// nothing.
+// HttpResponder: HTTP/1.0 and 1.1 on a connection: reads requests, writes responses, keeps or
+// closes. What is answered is an HttpContent's.
 //
-// Every request gets 200 and a body of HttpOptions::respond_bytes; `/bytes/<n>` gets n bytes, up to
-// 1 GiB. Head and body leave in the same turn, so that they are sealed together; a long body
-// follows the room there is (SendSpace, OnWritable), without memory of its own. One response at a
-// time: pipelined requests wait in at most a few records' worth, behind paused reading.
+// Head and body leave in the same turn, so that they are sealed together; a long body follows the
+// room there is (SendSpace, OnWritable). One response at a time: pipelined requests wait in at
+// most a few records' worth, behind paused reading. When the path drains, the response under way is
+// finished and the connection closed behind it.
 #pragma once
 
 #include <cstddef>
@@ -13,6 +13,8 @@
 #include "kernel_sim/transport/connection.h"
 
 namespace ktlsim::serve {
+
+class HttpContent;
 
 inline constexpr std::uint64_t kBytesPathMax = std::uint64_t{1} << 30;
 
@@ -24,6 +26,11 @@ struct HttpOptions {
 
 // For a HandlerFactory. The handler frees itself in OnEnded; `options` must outlive it. Null: no
 // memory.
+//
+// Without a content: as a terminator whose backend costs nothing. Every request gets 200 and a body
+// of HttpOptions::respond_bytes; `/bytes/<n>` gets n bytes, up to 1 GiB.
 transport::ConnectionHandler* MakeHttpResponder(const HttpOptions& options);
+// Takes over `content`, also on failure; null is a failure.
+transport::ConnectionHandler* MakeHttpResponder(const HttpOptions& options, HttpContent* content);
 
 }  // namespace ktlsim::serve

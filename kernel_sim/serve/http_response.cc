@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "kernel_sim/base/assert.h"
+
 namespace ktlsim::serve {
 namespace {
 
@@ -21,26 +23,16 @@ constexpr auto kPattern = [] {
   return pattern;
 }();
 
-// "Sat, 21 Nov 2026 08:00:00 GMT" (RFC 9110 5.6.7); made once per second and thread.
+// Made once per second and thread.
 std::string_view DateText(std::time_t when) {
   struct Cached {
     std::time_t when = -1;
-    std::array<char, 40> text{};
+    std::array<char, kHttpDateBytesMax> text{};
     std::size_t bytes = 0;
   };
   thread_local Cached cached;
   if (cached.when != when) {
-    static constexpr std::array kDays = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    static constexpr std::array kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                           "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    std::tm utc{};
-    gmtime_r(&when, &utc);
-    const auto end = fmt::format_to_n(cached.text.data(), cached.text.size(),
-                                      "{}, {:02} {} {} {:02}:{:02}:{:02} GMT",
-                                      kDays[static_cast<std::size_t>(utc.tm_wday)], utc.tm_mday,
-                                      kMonths[static_cast<std::size_t>(utc.tm_mon)],
-                                      utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
-    cached.bytes = std::min(end.size, cached.text.size());
+    cached.bytes = FormatHttpDate(when, cached.text);
     cached.when = when;
   }
   return {cached.text.data(), cached.bytes};
@@ -52,41 +44,66 @@ std::string_view ConnectionField(const HttpResponse& response) {
   return "";
 }
 
+struct ReasonWords {
+  unsigned status;
+  std::string_view reason;
+};
+
+constexpr ReasonWords kReasons[] = {
+    {200, "OK"},
+    {206, "Partial Content"},
+    {301, "Moved Permanently"},
+    {304, "Not Modified"},
+    {400, "Bad Request"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {412, "Precondition Failed"},
+    {413, "Content Too Large"},
+    {414, "URI Too Long"},
+    {416, "Range Not Satisfiable"},
+    {431, "Request Header Fields Too Large"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {503, "Service Unavailable"},
+    {505, "HTTP Version Not Supported"},
+};
+
 }  // namespace
 
 std::string_view HttpReason(unsigned status) {
-  switch (status) {
-    case 200:
-      return "OK";
-    case 400:
-      return "Bad Request";
-    case 404:
-      return "Not Found";
-    case 413:
-      return "Content Too Large";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 501:
-      return "Not Implemented";
-    case 505:
-      return "HTTP Version Not Supported";
-    default:
-      return "Error";
+  for (const ReasonWords& words : kReasons) {
+    if (words.status == status) return words.reason;
   }
+  return "Error";
+}
+
+std::size_t FormatHttpDate(std::time_t when, std::span<char, kHttpDateBytesMax> out) {
+  static constexpr std::array kDays = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  static constexpr std::array kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  std::tm utc{};
+  gmtime_r(&when, &utc);
+  const auto end = fmt::format_to_n(out.data(), out.size(), "{}, {:02} {} {} {:02}:{:02}:{:02} GMT",
+                                    kDays[static_cast<std::size_t>(utc.tm_wday)], utc.tm_mday,
+                                    kMonths[static_cast<std::size_t>(utc.tm_mon)],
+                                    utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
+  return std::min(end.size, out.size());
 }
 
 std::size_t FormatHttpHead(const HttpResponse& response, std::span<char, kHttpHeadBytesMax> out) {
-  const auto end =
-      fmt::format_to_n(out.data(), out.size(),
-                       "HTTP/1.1 {} {}\r\n"
-                       "Server: ktlsim\r\n"
-                       "Date: {}\r\n"
-                       "Content-Type: text/plain\r\n"
-                       "Content-Length: {}\r\n"
-                       "{}\r\n",
-                       response.status, HttpReason(response.status), DateText(response.date),
-                       response.body_bytes, ConnectionField(response));
-  return std::min(end.size, out.size());
+  KTLSIM_ASSERT(response.fields.size() <= kHttpFieldsBytesMax);
+  char* at = out.data();
+  at = fmt::format_to(at, "HTTP/1.1 {} {}\r\nServer: ktlsim\r\nDate: {}\r\n", response.status,
+                      HttpReason(response.status), DateText(response.date));
+  if (response.status != 304) {
+    if (!response.content_type.empty()) {
+      at = fmt::format_to(at, "Content-Type: {}\r\n", response.content_type);
+    }
+    at = fmt::format_to(at, "Content-Length: {}\r\n", response.body_bytes);
+  }
+  at = fmt::format_to(at, "{}{}\r\n", response.fields, ConnectionField(response));
+  return static_cast<std::size_t>(at - out.data());
 }
 
 void FillHttpBody(std::uint64_t offset, std::span<std::byte> out) {

@@ -20,7 +20,7 @@ struct Seen {
 };
 
 std::string Describe(const HttpRequest& request) {
-  return std::string(request.path()) + (request.head ? " HEAD" : "") +
+  return std::string(request.path()) + (request.method == HttpMethod::kHead ? " HEAD" : "") +
          (request.version_1_0 ? " 1.0" : "") + (request.keep_alive ? "" : " close");
 }
 

@@ -16,6 +16,7 @@ std::string Head(const HttpResponse& response) {
 TEST(HttpResponseTest, HeadIsExact) {
   HttpResponse response;
   response.body_bytes = 5;
+  response.content_type = "text/plain";
   response.date = 784111777;  // the example of RFC 9110 5.6.7
   EXPECT_EQ(Head(response),
             "HTTP/1.1 200 OK\r\nServer: ktlsim\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
@@ -33,7 +34,13 @@ TEST(HttpResponseTest, SaysHowTheConnectionGoesOn) {
 
 TEST(HttpResponseTest, EveryStatusFitsTheHead) {
   for (const unsigned status : {200U, 400U, 404U, 413U, 431U, 501U, 505U, 999U}) {
-    const HttpResponse response{status, ~std::uint64_t{0}, true, false, 253402300799};
+    const std::string fields(kHttpFieldsBytesMax, 'f');
+    const HttpResponse response{.status = status,
+                                .body_bytes = ~std::uint64_t{0},
+                                .close = true,
+                                .date = 253402300799,
+                                .content_type = "application/vnd.a-rather-long-one+json",
+                                .fields = fields};
     const std::string head = Head(response);
     EXPECT_LT(head.size(), kHttpHeadBytesMax);
     EXPECT_TRUE(head.ends_with("\r\n\r\n")) << head;

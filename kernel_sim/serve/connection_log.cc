@@ -1,0 +1,114 @@
+#include "kernel_sim/serve/connection_log.h"
+
+#include <new>
+
+#include <fmt/format.h>
+
+namespace ktlsim::serve {
+namespace {
+
+using transport::EndKind;
+using transport::EndReason;
+
+// Ends that nobody needs to look into, unless somebody is looking: port checks, and our own doing.
+bool IsEveryday(const EndReason& reason) {
+  switch (reason.kind) {
+    case EndKind::kCompleted:
+    case EndKind::kClosedBeforeHandshake:
+    case EndKind::kAborted:
+    case EndKind::kStopped:
+    case EndKind::kConnectFailed:
+      return true;
+    case EndKind::kTruncatedByPeer:
+    case EndKind::kResetByPeer:
+    case EndKind::kIdleTimeout:
+      return reason.established;
+    case EndKind::kClosedInHandshake:
+    case EndKind::kNotTls:
+    case EndKind::kHandshakeFailed:
+    case EndKind::kRecordFailed:
+    case EndKind::kTooManyBytes:
+    case EndKind::kTooManyLegs:
+    case EndKind::kLegTimeout:
+    case EndKind::kHandshakeTimeout:
+    case EndKind::kRefusedForOverload:
+    case EndKind::kNoMemory:
+      return false;
+  }
+  return false;
+}
+
+std::string AlertText(int alert) {
+  if (alert < 0) return "none";
+  return fmt::format("{} ({})", transport::AlertName(alert), alert);
+}
+
+}  // namespace
+
+bool LineRate::Admit(std::uint64_t now_ns, std::uint64_t* left_out) {
+  SpinLockHolder lock(lock_);
+  const std::uint64_t second = now_ns / kNsPerSecond;
+  if (second != second_) {
+    second_ = second;
+    lines_ = 0;
+  }
+  if (lines_ >= lines_max_) {
+    ++left_out_;
+    left_out_in_all_.fetch_add(1, std::memory_order_relaxed);
+    return false;
+  }
+  ++lines_;
+  *left_out = left_out_;
+  left_out_ = 0;
+  return true;
+}
+
+bool ConnectionLog::Admit(LogLevel level) {
+  if (!log_.Wants(level)) return false;
+  std::uint64_t left_out = 0;
+  if (!rate_.Admit(MonotonicClock::Now(), &left_out)) return false;
+  if (left_out != 0) {
+    log_.Write(level, "lines left out", {{"count", std::to_string(left_out)}});
+  }
+  return true;
+}
+
+void ConnectionLog::OnConnectionEnded(const transport::Connection& connection,
+                                      const transport::EndReason& reason) {
+  const LogLevel level = IsEveryday(reason) ? LogLevel::kDebug : LogLevel::kWarning;
+  if (!Admit(level)) return;
+  try {
+    const std::string peer = connection.peer_address().ToString();
+    if (reason.established) {
+      log_.Write(
+          level, reason.orderly() ? "connection ended" : "connection failed",
+          {{"peer", peer}, {"reason", reason.ToString()}, {"alert", AlertText(reason.alert)}});
+    } else {
+      log_.Write(level, "handshake failed",
+                 {{"peer", peer},
+                  {"leg", std::to_string(reason.leg)},
+                  {"reason", reason.ToString()},
+                  {"alert", AlertText(reason.alert)}});
+    }
+  } catch (const std::bad_alloc&) {
+    return;
+  }
+}
+
+void ConnectionLog::OnBackendOut(const io::Address& backend, Status failure) {
+  if (!Admit(LogLevel::kWarning)) return;
+  log_.Write(LogLevel::kWarning, "backend out",
+             {{"backend", backend.ToString()}, {"reason", failure.ToString()}});
+}
+
+void ConnectionLog::OnBackendBack(const io::Address& backend) {
+  if (!Admit(LogLevel::kInfo)) return;
+  log_.Write(LogLevel::kInfo, "backend back", {{"backend", backend.ToString()}});
+}
+
+void ConnectionLog::OnNoBackend(const io::Address& client) {
+  if (!Admit(LogLevel::kWarning)) return;
+  log_.Write(LogLevel::kWarning, "no backend", {{"peer", client.ToString()}});
+}
+
+}  // namespace ktlsim::serve

@@ -1,0 +1,350 @@
+#include "kernel_sim/serve/file_content.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "kernel_sim/base/assert.h"
+#include "kernel_sim/serve/content_types.h"
+#include "kernel_sim/serve/file_path.h"
+#include "kernel_sim/serve/file_service.h"
+#include "kernel_sim/serve/http_conditions.h"
+
+namespace ktlsim::serve {
+namespace {
+
+constexpr const char* kIndexName = "index.html";
+
+unsigned StatusOfError(int error_number) {
+  switch (error_number) {
+    case 0:
+      return 200;
+    case ENOENT:
+    case ENOTDIR:
+    case ENAMETOOLONG:
+    case ENXIO:  // a FIFO or socket nobody serves
+      return 404;
+    case EACCES:
+    case EPERM:
+    case EXDEV:  // would leave the root
+    case ELOOP:
+      return 403;
+    case EAGAIN:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+      return 503;
+    default:
+      return 500;
+  }
+}
+
+class FileContent final : public HttpContent {
+ public:
+  FileContent(FileShare& share, io::Loop& loop) : share_(share), loop_(loop) {}
+
+  HttpRequestText* request_text() override { return &text_; }
+  Outcome Answer(const HttpRequest& request, HttpContentWaiter& waiter,
+                 HttpResponse& response) override;
+  Outcome Fill(std::uint64_t offset, std::span<std::byte> out, HttpContentWaiter& waiter,
+               std::size_t* bytes) override;
+  void EndResponse() override;
+  void Release() override;
+
+ private:
+  enum class Job : std::uint8_t { kNone, kOpen, kRead };
+
+  // On a worker thread at passive level, while the loop's side does not touch what it uses.
+  class Forth final : public WorkItem {
+   public:
+    explicit Forth(FileContent& content)
+        : WorkItem([](WorkItem& item) { static_cast<Forth&>(item).content_.Work(); }),
+          content_(content) {}
+
+   private:
+    FileContent& content_;
+  };
+  class Back final : public WorkItem {
+   public:
+    explicit Back(FileContent& content)
+        : WorkItem([](WorkItem& item) { static_cast<Back&>(item).content_.Returned(); }),
+          content_(content) {}
+
+   private:
+    FileContent& content_;
+  };
+
+  ~FileContent() = default;
+
+  bool StartJob(Job job, HttpContentWaiter& waiter);
+  void Work();
+  void Returned();
+  int OpenTarget(FileTree::Wait wait);
+  int OpenFolder(FileTree::Wait wait);
+  void Describe();
+  void DescribeFile();
+  void DescribeWithoutFile(unsigned status);
+  Outcome FillFromFile(std::uint64_t at, std::span<std::byte> out, HttpContentWaiter& waiter,
+                       std::size_t* bytes);
+  void Delete();
+
+  // Fixed.
+  FileShare& share_;
+  io::Loop& loop_;
+
+  HttpRequestText text_;
+  FilePath target_;
+  OpenFile file_;
+  FileFacts facts_;
+  int open_error_ = 0;
+  unsigned refusal_ = 0;          // a status code that needs no file; else 0
+  std::string fields_;            // of the response
+  std::string body_text_;         // instead of the file
+  std::uint64_t body_begin_ = 0;  // in the file
+  HttpResponse* response_ = nullptr;
+
+  // What a worker fetched.
+  std::unique_ptr<std::byte[]> piece_;
+  std::uint64_t piece_at_ = 0;
+  int piece_bytes_ = 0;  // or a negative errno value
+
+  Job job_ = Job::kNone;
+  HttpContentWaiter* waiter_ = nullptr;  // null while a job runs: the connection is gone
+  Forth forth_{*this};
+  Back back_{*this};
+};
+
+// ---- What may block
+
+bool FileContent::StartJob(Job job, HttpContentWaiter& waiter) {
+  job_ = job;
+  waiter_ = &waiter;
+  if (share_.workers.Run(forth_)) return true;
+  job_ = Job::kNone;
+  return false;
+}
+
+void FileContent::Work() {
+  if (job_ == Job::kOpen) {
+    try {
+      open_error_ = OpenTarget(FileTree::Wait::kMayBlock);
+    } catch (const std::bad_alloc&) {
+      open_error_ = ENOMEM;
+    }
+  } else {
+    piece_bytes_ = ReadBlocking(file_, piece_at_, {piece_.get(), kFileReadBytes});
+  }
+  loop_.Post(back_);
+}
+
+void FileContent::Returned() {
+  const Job job = std::exchange(job_, Job::kNone);
+  HttpContentWaiter* const waiter = std::exchange(waiter_, nullptr);
+  if (waiter == nullptr) {
+    Delete();
+    return;
+  }
+  if (job == Job::kOpen) Describe();
+  waiter->OnContentReady();
+}
+
+// ---- The answer
+
+HttpContent::Outcome FileContent::Answer(const HttpRequest& request, HttpContentWaiter& waiter,
+                                         HttpResponse& response) {
+  response_ = &response;
+  refusal_ = 0;
+  open_error_ = 0;
+  try {
+    if (request.method != HttpMethod::kGet && request.method != HttpMethod::kHead) {
+      refusal_ = 405;
+    } else {
+      target_ = ResolveTarget(text_.target);
+      refusal_ = target_.refusal;
+    }
+    if (refusal_ == 0) open_error_ = OpenTarget(FileTree::Wait::kNever);
+  } catch (const std::bad_alloc&) {
+    refusal_ = 503;
+  }
+  if (refusal_ == 0 && open_error_ == EAGAIN && StartJob(Job::kOpen, waiter)) {
+    return Outcome::kLater;
+  }
+  Describe();
+  return Outcome::kReady;
+}
+
+int FileContent::OpenTarget(FileTree::Wait wait) {
+  if (target_.directory) return OpenFolder(wait);
+  return share_.tree.OpenBelow(target_.path, wait, &file_, &facts_);
+}
+
+int FileContent::OpenFolder(FileTree::Wait wait) {
+  const std::string index = target_.path.empty() ? kIndexName : target_.path + "/" + kIndexName;
+  const int error_number = share_.tree.OpenBelow(index, wait, &file_, &facts_);
+  if (error_number != ENOENT) return error_number;
+  // A folder without an index is there, and not for show; anything else is not there.
+  const int folder_error = share_.tree.OpenBelow(target_.path, wait, &file_, &facts_);
+  if (folder_error != 0) return folder_error;
+  return facts_.directory ? EACCES : ENOTDIR;
+}
+
+void FileContent::Describe() {
+  try {
+    if (refusal_ != 0) {
+      DescribeWithoutFile(refusal_);
+    } else if (open_error_ != 0) {
+      DescribeWithoutFile(StatusOfError(open_error_));
+    } else if (facts_.directory) {
+      DescribeWithoutFile(target_.directory ? 403 : 301);
+    } else if (!facts_.regular) {
+      DescribeWithoutFile(403);
+    } else {
+      DescribeFile();
+    }
+  } catch (const std::bad_alloc&) {
+    fields_.clear();
+    body_text_.clear();
+    file_.Close();
+    response_->status = 503;
+    response_->body_bytes = 0;
+  }
+  response_->fields = fields_;
+}
+
+void FileContent::DescribeFile() {
+  const std::string etag =
+      fmt::format("\"{:x}.{:x}-{:x}\"", static_cast<std::uint64_t>(facts_.modified_s),
+                  facts_.modified_ns, facts_.bytes);
+  const Validators validators{etag, facts_.modified_s};
+  char date[kHttpDateBytesMax];
+  const std::size_t date_bytes = FormatHttpDate(facts_.modified_s, date);
+  const std::string common =
+      fmt::format("Last-Modified: {}\r\nETag: {}\r\nAccept-Ranges: bytes\r\n",
+                  std::string_view(date, date_bytes), etag);
+  const unsigned condition = CheckPreconditions(text_, validators);
+  if (condition == 412) {
+    DescribeWithoutFile(412);
+    return;
+  }
+  fields_ = common;
+  if (condition == 304) {
+    response_->status = 304;
+    response_->body_bytes = 0;
+    file_.Close();
+    return;
+  }
+  const ByteRange range = SelectRange(text_, validators, facts_.bytes);
+  switch (range.kind) {
+    case ByteRange::Kind::kWhole:
+      response_->status = 200;
+      body_begin_ = 0;
+      response_->body_bytes = facts_.bytes;
+      break;
+    case ByteRange::Kind::kPart:
+      response_->status = 206;
+      body_begin_ = range.first;
+      response_->body_bytes = range.bytes;
+      fields_ += fmt::format("Content-Range: bytes {}-{}/{}\r\n", range.first,
+                             range.first + range.bytes - 1, facts_.bytes);
+      break;
+    case ByteRange::Kind::kUnsatisfiable:
+      DescribeWithoutFile(416);
+      fields_ = fmt::format("Content-Range: bytes */{}\r\n", facts_.bytes);
+      return;
+  }
+  response_->content_type = ContentTypeOf(target_.directory ? kIndexName : target_.path);
+}
+
+void FileContent::DescribeWithoutFile(unsigned status) {
+  file_.Close();
+  fields_.clear();
+  if (status == 405) fields_ = "Allow: GET, HEAD\r\n";
+  if (status == 301) {
+    const std::string location = DirectoryLocation(target_.path);
+    if (location.size() > kLocationBytesMax) {
+      status = 414;
+    } else {
+      fields_ = fmt::format("Location: {}\r\n", location);
+    }
+  }
+  body_text_ = fmt::format("{} {}\n", status, HttpReason(status));
+  response_->status = status;
+  response_->content_type = "text/plain; charset=utf-8";
+  response_->body_bytes = body_text_.size();
+}
+
+// ---- The body
+
+HttpContent::Outcome FileContent::Fill(std::uint64_t offset, std::span<std::byte> out,
+                                       HttpContentWaiter& waiter, std::size_t* bytes) {
+  if (file_) return FillFromFile(body_begin_ + offset, out, waiter, bytes);
+  KTLSIM_ASSERT(offset < body_text_.size());
+  *bytes = std::min<std::size_t>(out.size(), body_text_.size() - offset);
+  std::memcpy(out.data(), body_text_.data() + offset, *bytes);
+  return Outcome::kReady;
+}
+
+HttpContent::Outcome FileContent::FillFromFile(std::uint64_t at, std::span<std::byte> out,
+                                               HttpContentWaiter& waiter, std::size_t* bytes) {
+  if (piece_ != nullptr && at >= piece_at_) {
+    // 0 bytes: the file has become shorter than it was.
+    if (at == piece_at_ && piece_bytes_ <= 0) return Outcome::kFailed;
+    const std::uint64_t skip = at - piece_at_;
+    if (piece_bytes_ > 0 && skip < static_cast<std::uint64_t>(piece_bytes_)) {
+      *bytes = std::min<std::size_t>(out.size(), static_cast<std::size_t>(piece_bytes_) - skip);
+      std::memcpy(out.data(), piece_.get() + skip, *bytes);
+      return Outcome::kReady;
+    }
+  }
+  const int read = ReadCached(file_, at, out);
+  if (read > 0) {
+    *bytes = static_cast<std::size_t>(read);
+    return Outcome::kReady;
+  }
+  if (read != -EAGAIN) return Outcome::kFailed;
+  if (piece_ == nullptr) piece_.reset(new (std::nothrow) std::byte[kFileReadBytes]);
+  if (piece_ == nullptr) return Outcome::kFailed;
+  piece_at_ = at;
+  piece_bytes_ = 0;
+  return StartJob(Job::kRead, waiter) ? Outcome::kLater : Outcome::kFailed;
+}
+
+// An idle connection keeps nothing.
+void FileContent::EndResponse() {
+  KTLSIM_ASSERT(job_ == Job::kNone);
+  text_.Clear();
+  target_ = {};
+  fields_ = {};
+  body_text_ = {};
+  file_.Close();
+  piece_.reset();
+  response_ = nullptr;
+}
+
+void FileContent::Release() {
+  waiter_ = nullptr;
+  if (job_ == Job::kNone) Delete();
+}
+
+void FileContent::Delete() {
+  Rundown& contents = share_.contents;
+  delete this;
+  contents.Leave();
+}
+
+}  // namespace
+
+HttpContent* MakeFileContent(FileShare& share, io::Loop& loop) {
+  if (!share.contents.Enter()) return nullptr;
+  auto* content = new (std::nothrow) FileContent(share, loop);
+  if (content == nullptr) share.contents.Leave();
+  return content;
+}
+
+}  // namespace ktlsim::serve

@@ -1,0 +1,29 @@
+// FileContent: answers the requests of one connection with files of a FileTree.
+//
+// Private to serve/.
+#pragma once
+
+#include <cstdint>
+
+#include "io/loop.h"
+#include "kernel_sim/base/rundown.h"
+#include "kernel_sim/serve/file_tree.h"
+#include "kernel_sim/serve/http_content.h"
+#include "kernel_sim/transport/passive_worker.h"
+
+namespace ktlsim::serve {
+
+// What the contents of one service share. `contents` counts them.
+struct FileShare {
+  FileShare(FileTree files, unsigned threads) : tree(std::move(files)), workers(threads) {}
+
+  const FileTree tree;
+  Rundown contents;
+  transport::PassiveWorker workers;
+};
+
+// For a connection on `loop`. `share` must live until Release has been followed by what is being
+// read then: FileShare::contents tells. Null: no memory, or `contents` is closed.
+HttpContent* MakeFileContent(FileShare& share, io::Loop& loop);
+
+}  // namespace ktlsim::serve

@@ -1,0 +1,30 @@
+// From a request target to a path below the root, and back (RFC 3986, RFC 9112 3.2).
+//
+// What comes out never begins with a slash, has no empty, "." or ".." segment and no NUL: the
+// opening (file_tree.h) refuses to leave the root once more, by other means.
+//
+// Private to serve/. Any level; may throw std::bad_alloc.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace ktlsim::serve {
+
+// Longer ones are answered with 414.
+inline constexpr std::size_t kTargetBytesMax = 4096;
+inline constexpr std::size_t kLocationBytesMax = 4096;
+
+struct FilePath {
+  unsigned refusal = 0;    // 0, or the status code to answer: 400, 404, 414
+  std::string path;        // empty: the root itself
+  bool directory = false;  // the target ends with a slash, or is the root
+};
+
+// Takes the path of `target`, which is in origin or absolute form; the query is dropped.
+FilePath ResolveTarget(std::string_view target);
+
+// "/" and `path` with whatever is not plain encoded, and a slash behind it: for Location.
+std::string DirectoryLocation(std::string_view path);
+
+}  // namespace ktlsim::serve

@@ -1,0 +1,118 @@
+#include "kernel_sim/serve/file_tree.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string_view>
+
+namespace ktlsim::serve {
+namespace {
+
+// O_NONBLOCK: a FIFO or a device must not make us wait; only regular files are served.
+constexpr int kOpenFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+// A rename somewhere near makes a resolution that may not leave the root start again.
+constexpr int kRaces = 16;
+
+int OpenBeneath(int root, const char* path, std::uint64_t more) {
+  open_how how{};
+  how.flags = kOpenFlags;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | more;
+  return static_cast<int>(syscall(SYS_openat2, root, path, &how, sizeof(how)));
+}
+
+int Facts(const OpenFile& file, FileFacts* facts) {
+  struct stat status{};
+  if (fstat(file.descriptor(), &status) != 0) return errno;
+  facts->bytes = status.st_size > 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
+  facts->modified_s = status.st_mtim.tv_sec;
+  facts->modified_ns = static_cast<std::uint32_t>(status.st_mtim.tv_nsec);
+  facts->regular = S_ISREG(status.st_mode);
+  facts->directory = S_ISDIR(status.st_mode);
+  return 0;
+}
+
+int Read(const OpenFile& file, std::uint64_t offset, std::span<std::byte> out, int flags) {
+  iovec piece{out.data(), out.size()};
+  for (;;) {
+    const ssize_t bytes = preadv2(file.descriptor(), &piece, 1, static_cast<off_t>(offset), flags);
+    if (bytes >= 0) return static_cast<int>(bytes);
+    if (errno != EINTR) return -errno;
+  }
+}
+
+}  // namespace
+
+void OpenFile::Close() {
+  if (descriptor_ >= 0) close(std::exchange(descriptor_, -1));
+}
+
+Result<FileTree> FileTree::Open(const std::string& root) {
+  OpenFile folder(open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return IoError(errno, "open the folder");
+  FileTree tree(std::move(folder));
+  const int probe = OpenBeneath(tree.root_.descriptor(), ".", 0);
+  if (probe >= 0) {
+    close(probe);
+  } else {
+    // Too old a kernel, or a filter that answers as one.
+    tree.walk_ = true;
+  }
+  return tree;
+}
+
+int FileTree::OpenBelow(const std::string& path, Wait wait, OpenFile* file,
+                        FileFacts* facts) const {
+  if (walk_) {
+    if (wait == Wait::kNever) return EAGAIN;
+    const int error_number = Walk(path, file);
+    return error_number != 0 ? error_number : Facts(*file, facts);
+  }
+  const char* const name = path.empty() ? "." : path.c_str();
+  int descriptor = -1;
+  for (int i = 0; i < (wait == Wait::kNever ? 1 : kRaces); ++i) {
+    descriptor = OpenBeneath(root_.descriptor(), name, wait == Wait::kNever ? RESOLVE_CACHED : 0);
+    if (descriptor >= 0 || errno != EAGAIN) break;
+  }
+  if (descriptor < 0) {
+    // Linux before 5.12 does not know RESOLVE_CACHED.
+    return wait == Wait::kNever && errno == EINVAL ? EAGAIN : errno;
+  }
+  *file = OpenFile(descriptor);
+  return Facts(*file, facts);
+}
+
+int FileTree::Walk(const std::string& path, OpenFile* file) const {
+  OpenFile folder(openat(root_.descriptor(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return errno;
+  std::string_view rest = path;
+  while (!rest.empty()) {
+    const std::size_t slash = rest.find('/');
+    const std::string name(rest.substr(0, slash));
+    const bool last = slash == std::string_view::npos;
+    rest = last ? "" : rest.substr(slash + 1);
+    const int flags = last ? kOpenFlags : O_PATH | O_DIRECTORY | O_CLOEXEC;
+    OpenFile next(openat(folder.descriptor(), name.c_str(), flags | O_NOFOLLOW));
+    // With O_DIRECTORY a link is ENOTDIR; either way it is not followed.
+    if (!next) return errno;
+    folder = std::move(next);
+  }
+  *file = std::move(folder);
+  return 0;
+}
+
+int ReadCached(const OpenFile& file, std::uint64_t offset, std::span<std::byte> out) {
+  const int bytes = Read(file, offset, out, RWF_NOWAIT);
+  // Some file systems cannot tell.
+  return bytes == -EOPNOTSUPP ? -EAGAIN : bytes;
+}
+
+int ReadBlocking(const OpenFile& file, std::uint64_t offset, std::span<std::byte> out) {
+  return Read(file, offset, out, 0);
+}
+
+}  // namespace ktlsim::serve

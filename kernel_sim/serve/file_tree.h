@@ -1,0 +1,79 @@
+// FileTree: opens files below one folder and never above it, whatever the path or a symbolic link
+// in it says.
+//
+// Where the kernel has openat2 (RESOLVE_BENEATH), links that stay below the root are followed.
+// Where it has not, or a filter forbids it, the path is walked name by name and no link is
+// followed.
+//
+// Private to serve/. Any thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <ctime>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "kernel_sim/base/result.h"
+
+namespace ktlsim::serve {
+
+class OpenFile {
+ public:
+  OpenFile() = default;
+  explicit OpenFile(int descriptor) : descriptor_(descriptor) {}
+  OpenFile(OpenFile&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  OpenFile& operator=(OpenFile&& other) noexcept {
+    std::swap(descriptor_, other.descriptor_);
+    return *this;
+  }
+  ~OpenFile() { Close(); }
+
+  void Close();
+  int descriptor() const { return descriptor_; }
+  explicit operator bool() const { return descriptor_ >= 0; }
+
+ private:
+  int descriptor_ = -1;
+};
+
+struct FileFacts {
+  std::uint64_t bytes = 0;
+  std::time_t modified_s = 0;
+  std::uint32_t modified_ns = 0;
+  bool regular = false;
+  bool directory = false;
+};
+
+class FileTree {
+ public:
+  // kIo: not a folder that can be read. Passive level.
+  static Result<FileTree> Open(const std::string& root);
+
+  // kNever: EAGAIN where an answer would need the disk; good at dispatch level.
+  enum class Wait : std::uint8_t { kNever, kMayBlock };
+
+  // `path` as ResolveTarget makes it. 0, or the errno value; EXDEV and ELOOP for what would leave
+  // the root.
+  int OpenBelow(const std::string& path, Wait wait, OpenFile* file, FileFacts* facts) const;
+
+  // Tests: as on a kernel without openat2.
+  void WalkAlways() { walk_ = true; }
+
+ private:
+  explicit FileTree(OpenFile root) : root_(std::move(root)) {}
+
+  int Walk(const std::string& path, OpenFile* file) const;
+
+  OpenFile root_;
+  bool walk_ = false;
+};
+
+// Reads at `offset` what is there, at most `out`. The number of bytes, 0 at the end of the file, or
+// a negative errno value; -EAGAIN where it would need the disk.
+int ReadCached(const OpenFile& file, std::uint64_t offset, std::span<std::byte> out);
+// The same, and waits for the disk.
+int ReadBlocking(const OpenFile& file, std::uint64_t offset, std::span<std::byte> out);
+
+}  // namespace ktlsim::serve

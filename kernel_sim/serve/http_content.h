@@ -1,0 +1,58 @@
+// HttpContent: who answers the requests of one connection. HttpResponder does the protocol, this
+// decides what is said: status, fields, and a body that is made piece by piece, into the very bytes
+// that will be sealed.
+//
+// On the connection's loop at dispatch level, so nothing here may block. What has to wait answers
+// kLater and calls HttpContentWaiter from a later turn, never from inside a call.
+//
+// Private to serve/.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "kernel_sim/serve/http_request_reader.h"
+#include "kernel_sim/serve/http_response.h"
+
+namespace ktlsim::serve {
+
+class HttpContentWaiter {
+ public:
+  // What was awaited is there: the response is filled, or Fill may be called again.
+  virtual void OnContentReady() = 0;
+
+ protected:
+  ~HttpContentWaiter() = default;
+};
+
+class HttpContent {
+ public:
+  enum class Outcome : std::uint8_t {
+    kReady,
+    kLater,   // OnContentReady follows
+    kFailed,  // Fill only: the body cannot be continued; the connection must not end in order
+  };
+
+  // Where the reader puts the request's words. Null: nobody wants more than HttpRequest has.
+  virtual HttpRequestText* request_text() { return nullptr; }
+
+  // Answers `request`: fills status, body length and fields of `response`; keep-alive is the
+  // caller's. Both stay where they are until EndResponse; with kLater the response is filled then.
+  virtual Outcome Answer(const HttpRequest& request, HttpContentWaiter& waiter,
+                         HttpResponse& response) = 0;
+  // Writes the body from `offset` on to the beginning of `out`, which is not empty and not longer
+  // than what is left. kReady: `*bytes` > 0 of them.
+  virtual Outcome Fill(std::uint64_t offset, std::span<std::byte> out, HttpContentWaiter& waiter,
+                       std::size_t* bytes) = 0;
+  // The response is over. Nothing is being awaited.
+  virtual void EndResponse() {}
+
+  // The connection is gone; the waiter will not be called any more. Frees itself, perhaps later.
+  virtual void Release() = 0;
+
+ protected:
+  ~HttpContent() = default;
+};
+
+}  // namespace ktlsim::serve

@@ -1,0 +1,217 @@
+#include "kernel_sim/serve/log.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <ctime>
+#include <exception>
+#include <iterator>
+#include <mutex>
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/async.h>
+#include <spdlog/async_logger.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
+
+namespace ktlsim::serve {
+namespace {
+
+// Lines that wait for the writing thread. More push out the oldest.
+constexpr std::size_t kQueueLines = 8192;
+
+const char* LevelName(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarning:
+      return "warning";
+    case LogLevel::kError:
+      return "error";
+    case LogLevel::kOff:
+      break;
+  }
+  return "off";
+}
+
+// "2026-11-21T10:00:00.123Z"
+std::string TimeText() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+  const std::time_t seconds = ms / 1000;
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  return fmt::format("{}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1,
+                     utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, ms % 1000);
+}
+
+// What a peer chose, such as a name, must not be able to look like a line of ours.
+void AppendQuoted(std::string& out, std::string_view text) {
+  out += '"';
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20 || byte >= 0x7f) {
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(byte));
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+}
+
+bool NeedsQuotes(std::string_view text) {
+  if (text.empty()) return true;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte <= 0x20 || byte >= 0x7f || c == '"' || c == '\\' || c == '=') return true;
+  }
+  return false;
+}
+
+// Whole lines to a descriptor. What fails is counted and forgotten.
+class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit DescriptorSink(int descriptor, bool owned) : descriptor_(descriptor), owned_(owned) {
+    set_pattern("%v");
+  }
+  ~DescriptorSink() override { Close(); }
+
+  void Replace(int descriptor) {
+    const std::lock_guard lock(mutex_);
+    Close();
+    descriptor_ = descriptor;
+    owned_ = true;
+  }
+  std::uint64_t lost() const { return lost_.load(std::memory_order_relaxed); }
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    const char* at = message.payload.data();
+    std::size_t left = message.payload.size();
+    while (left > 0) {
+      const ssize_t written = write(descriptor_, at, left);
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) {
+        lost_.fetch_add(1, std::memory_order_relaxed);
+        return;
+      }
+      at += written;
+      left -= static_cast<std::size_t>(written);
+    }
+  }
+  void flush_() override {}
+
+ private:
+  void Close() const {
+    if (owned_) close(descriptor_);
+  }
+
+  int descriptor_;
+  bool owned_;
+  std::atomic<std::uint64_t> lost_{0};
+};
+
+int OpenFile(const std::string& file) {
+  return open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+}
+
+}  // namespace
+
+class Log::Impl {
+ public:
+  Impl(std::string file, std::shared_ptr<DescriptorSink> sink)
+      : file_(std::move(file)),
+        sink_(std::move(sink)),
+        thread_(std::make_shared<spdlog::details::thread_pool>(kQueueLines, 1)),
+        logger_(std::make_shared<spdlog::async_logger>(
+            "ktlsim", sink_, thread_, spdlog::async_overflow_policy::overrun_oldest)) {
+    logger_->set_level(spdlog::level::trace);
+    logger_->set_error_handler([](const std::string&) {});
+  }
+
+  void Write(const std::string& line) { logger_->log(spdlog::level::info, line); }
+  bool Reopen() {
+    if (file_.empty()) return true;
+    const int descriptor = serve::OpenFile(file_);
+    if (descriptor < 0) return false;
+    sink_->Replace(descriptor);
+    return true;
+  }
+  std::uint64_t lost() const {
+    return sink_->lost() + thread_->overrun_counter() + unmade_.load(std::memory_order_relaxed);
+  }
+  void NoteUnmade() { unmade_.fetch_add(1, std::memory_order_relaxed); }
+
+ private:
+  const std::string file_;
+  const std::shared_ptr<DescriptorSink> sink_;
+  const std::shared_ptr<spdlog::details::thread_pool> thread_;
+  const std::shared_ptr<spdlog::async_logger> logger_;
+  std::atomic<std::uint64_t> unmade_{0};
+};
+
+std::unique_ptr<Log> Log::Open(const LogOptions& options, std::string* error) {
+  int descriptor = STDERR_FILENO;
+  if (!options.file.empty() && (descriptor = serve::OpenFile(options.file)) < 0) {
+    *error = fmt::format("{}: {}", options.file, std::strerror(errno));
+    return nullptr;
+  }
+  auto sink = std::make_shared<DescriptorSink>(descriptor, !options.file.empty());
+  return std::unique_ptr<Log>(
+      new Log(options, std::make_unique<Impl>(options.file, std::move(sink))));
+}
+
+Log::Log(const LogOptions& options, std::unique_ptr<Impl> impl)
+    : level_(options.level), json_(options.json), impl_(std::move(impl)) {}
+
+Log::~Log() = default;
+
+void Log::Write(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
+  if (!Wants(level)) return;
+  try {
+    impl_->Write(FormatLogLine(json_, TimeText(), level, event, fields) + "\n");
+  } catch (const std::exception&) {
+    impl_->NoteUnmade();
+  }
+}
+
+bool Log::Reopen() { return impl_->Reopen(); }
+std::uint64_t Log::lost() const { return impl_->lost(); }
+
+std::string FormatLogLine(bool json, std::string_view time, LogLevel level, std::string_view event,
+                          std::initializer_list<LogField> fields) {
+  std::string line;
+  if (!json) {
+    line = fmt::format("{} {} {}", time, LevelName(level), event);
+    for (const LogField& field : fields) {
+      line += fmt::format(" {}=", field.name);
+      if (NeedsQuotes(field.value)) {
+        AppendQuoted(line, field.value);
+      } else {
+        line += field.value;
+      }
+    }
+    return line;
+  }
+  line = fmt::format("{{\"time\":\"{}\",\"level\":\"{}\",\"event\":", time, LevelName(level));
+  AppendQuoted(line, event);
+  for (const LogField& field : fields) {
+    line += ',';
+    AppendQuoted(line, field.name);
+    line += ':';
+    AppendQuoted(line, field.value);
+  }
+  return line + "}";
+}
+
+}  // namespace ktlsim::serve

@@ -1,0 +1,33 @@
+// The PROXY protocol, version 2: tells a backend who it really talks to, in front of the bytes of
+// the connection (haproxy.org, proxy-protocol.txt, 2.2).
+//
+// Private to serve/. Any level, no state.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "io/address.h"
+
+namespace ktlsim::serve {
+
+struct ProxyFacts {
+  io::Address source;       // the client
+  io::Address destination;  // what it connected to
+  std::string alpn;         // PP2_TYPE_ALPN; empty: none
+  std::string server_name;  // PP2_TYPE_AUTHORITY; empty: none
+  std::string tls_version;  // PP2_SUBTYPE_SSL_VERSION: "TLSv1.3"
+  std::string cipher_name;  // PP2_SUBTYPE_SSL_CIPHER
+};
+
+inline constexpr std::size_t kProxyHeaderBytesMax = 1152;
+
+// Writes the header and answers its length. Addresses of different families, or none: a header that
+// names no address (AF_UNSPEC), with the rest. Texts longer than 255 bytes are left out.
+std::size_t FormatProxyHeader(const ProxyFacts& facts,
+                              std::span<std::byte, kProxyHeaderBytesMax> out);
+
+}  // namespace ktlsim::serve

@@ -1,0 +1,100 @@
+#include "kernel_sim/serve/log.h"
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "kernel_sim/serve/connection_log.h"
+
+namespace ktlsim::serve {
+namespace {
+
+TEST(LogTest, TextAndJsonLines) {
+  EXPECT_EQ(FormatLogLine(false, "T", LogLevel::kWarning, "handshake failed",
+                          {{"peer", "127.0.0.1:5"}, {"reason", "a b"}, {"empty", ""}}),
+            "T warning handshake failed peer=127.0.0.1:5 reason=\"a b\" empty=\"\"");
+  EXPECT_EQ(FormatLogLine(true, "T", LogLevel::kInfo, "e", {{"n", "v"}}),
+            R"({"time":"T","level":"info","event":"e","n":"v"})");
+}
+
+TEST(LogTest, WhatAPeerChoseCannotMakeALine) {
+  for (const bool json : {false, true}) {
+    const std::string line =
+        FormatLogLine(json, "T", LogLevel::kInfo, "e", {{"name", "x\"\n\\\x7f\xff y=z"}});
+    EXPECT_EQ(line.find('\n'), std::string::npos);
+    EXPECT_NE(line.find(R"("x\"\u000a\\\u007f\u00ff y=z")"), std::string::npos) << line;
+  }
+}
+
+class LogFileTest : public testing::Test {
+ protected:
+  ~LogFileTest() override { std::filesystem::remove_all(folder_); }
+
+  static std::string Content(const std::string& path) {
+    std::ifstream file(path);
+    std::ostringstream content;
+    content << file.rdbuf();
+    return content.str();
+  }
+
+  const std::string folder_ = [] {
+    std::string name = std::filesystem::temp_directory_path() / "ktlsim-log-XXXXXX";
+    return std::string(mkdtemp(name.data()));
+  }();
+  std::string error_;
+};
+
+TEST_F(LogFileTest, WritesAppendsAndOpensAgain) {
+  const std::string file = folder_ + "/log";
+  const LogOptions options{.level = LogLevel::kInfo, .file = file};
+  {
+    const auto log = Log::Open(options, &error_);
+    ASSERT_NE(log, nullptr) << error_;
+    log->Write(LogLevel::kDebug, "unwanted");
+    log->Write(LogLevel::kInfo, "one");
+  }
+  const auto log = Log::Open(options, &error_);
+  std::filesystem::rename(file, file + ".1");
+  ASSERT_TRUE(log->Reopen());
+  EXPECT_TRUE(std::filesystem::exists(file));
+  std::filesystem::remove(file);
+  std::filesystem::create_directory(file);
+  EXPECT_FALSE(log->Reopen());
+  EXPECT_EQ(log->lost(), 0U);
+  const std::string first = Content(file + ".1");
+  EXPECT_NE(first.find("info one\n"), std::string::npos);
+  EXPECT_EQ(first.find("unwanted"), std::string::npos);
+}
+
+TEST_F(LogFileTest, AFullDiskCostsLinesOnly) {
+  auto log = Log::Open({.file = "/dev/full"}, &error_);
+  ASSERT_NE(log, nullptr) << error_;
+  for (int i = 0; i < 100; ++i) log->Write(LogLevel::kError, "line");
+  while (log->lost() < 100) std::this_thread::yield();
+  EXPECT_EQ(log->lost(), 100U);
+}
+
+TEST_F(LogFileTest, SaysWhyAFileCannotBeOpened) {
+  EXPECT_EQ(Log::Open({.file = "/no/folder/log"}, &error_), nullptr);
+  EXPECT_EQ(error_, "/no/folder/log: No such file or directory");
+}
+
+TEST(LineRateTest, LetsSoManyThroughASecondAndTellsTheRest) {
+  LineRate rate(3);
+  std::uint64_t left_out = 0;
+  const std::uint64_t second = 7 * kNsPerSecond;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(rate.Admit(second, &left_out));
+  for (int i = 0; i < 5; ++i) EXPECT_FALSE(rate.Admit(second + kNsPerMs, &left_out));
+  EXPECT_EQ(left_out, 0U);
+  EXPECT_TRUE(rate.Admit(second + kNsPerSecond, &left_out));
+  EXPECT_EQ(left_out, 5U);
+  EXPECT_TRUE(rate.Admit(second + kNsPerSecond, &left_out));
+  EXPECT_EQ(left_out, 0U);
+  EXPECT_EQ(rate.left_out_in_all(), 5U);
+}
+
+}  // namespace
+}  // namespace ktlsim::serve

@@ -137,7 +137,7 @@ void MemoryKernel::Accept(const SocketRef& listener) {
     MemoryRequest* request = listener->accepts.front();
     int failure = 0;
     if (random.Chance(faults.accept_failure)) failure = kFailures[random.Below(kFailures.size())];
-    if (failure == 0 && sockets_.size() >= options.sockets_max) failure = EMFILE;
+    if (failure == 0 && sockets_.size() >= sockets_max) failure = EMFILE;
     if (failure != 0) {
       listener->accepts.pop_front();
       if (failure == ECONNABORTED) {

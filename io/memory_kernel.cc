@@ -18,6 +18,7 @@ constexpr SocketId kFirstSocket = 3;
 MemoryKernel::MemoryKernel(const MemoryNetworkOptions& network_options)
     : options(network_options),
       faults(network_options.faults),
+      sockets_max(network_options.sockets_max),
       random(network_options.seed),
       now_ns_(network_options.start_ns) {}
 
@@ -79,7 +80,7 @@ MemoryKernel::SocketRef MemoryKernel::Find(SocketId socket) const {
 
 // The lowest free number, as a kernel does: numbers of closed sockets come back at once.
 Result<SocketId> MemoryKernel::Register(SocketRef socket) {
-  if (sockets_.size() >= options.sockets_max) return IoError(EMFILE, "open a socket");
+  if (sockets_.size() >= sockets_max) return IoError(EMFILE, "open a socket");
   SocketId id = kFirstSocket;
   for (const auto& entry : sockets_) {
     if (entry.first != id) break;

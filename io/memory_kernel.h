@@ -78,6 +78,8 @@ class MemoryKernel {
   // Lets time pass while no ring has anything to do, at most until `until_ns`.
   void WaitUntil(std::uint64_t until_ns);
 
+  std::uint64_t connections_made() const { return connections_made_; }
+
   // System calls.
   Result<SocketId> Listen(const Address& address, const ListenOptions& options);
   Result<SocketId> OpenStream(int family);
@@ -94,6 +96,7 @@ class MemoryKernel {
 
   const MemoryNetworkOptions options;
   MemoryFaults faults;
+  std::size_t sockets_max;
   SeededRandom random;
   std::vector<MemoryRing*> rings;
   MemoryRing* current = nullptr;  // whose thread is running
@@ -101,6 +104,7 @@ class MemoryKernel {
   std::uint64_t requests_made = 0;
   std::uint64_t trace_hash = 0xcbf29ce484222325u;
   std::string trace_text;
+  std::map<std::pair<std::uint64_t, bool>, std::vector<std::byte>> wire;  // as kept
 
  private:
   using Key = std::pair<std::uint64_t, std::uint64_t>;  // due, order of scheduling
@@ -128,6 +132,7 @@ class MemoryKernel {
   bool ReceiveSome(const SocketRef& socket);
   void Send(const SocketRef& socket);
   void Transmit(const SocketRef& socket, std::span<const std::byte> bytes);
+  void KeepWire(const MemorySocket& socket, std::span<const std::byte> bytes);
   void Cut(const SocketRef& socket, bool reset);
   const MemoryCut* CutFor(const MemorySocket& socket) const;
   std::uint64_t ArrivalOf(MemorySocket& sender);

@@ -48,6 +48,8 @@ void MemoryNetwork::SetFaults(const MemoryFaults& faults) { kernel_->faults = fa
 
 const MemoryFaults& MemoryNetwork::faults() const { return kernel_->faults; }
 
+void MemoryNetwork::SetSocketsMax(std::size_t sockets_max) { kernel_->sockets_max = sockets_max; }
+
 void MemoryNetwork::Note(const char* event, std::uint64_t a, std::uint64_t b, std::uint64_t c) {
   kernel_->Note(event, a, b, c);
 }
@@ -55,5 +57,14 @@ void MemoryNetwork::Note(const char* event, std::uint64_t a, std::uint64_t b, st
 std::uint64_t MemoryNetwork::TraceHash() const { return kernel_->trace_hash; }
 
 const std::string& MemoryNetwork::TraceText() const { return kernel_->trace_text; }
+
+const std::vector<std::byte>& MemoryNetwork::Wire(std::uint64_t connection,
+                                                  bool from_client) const {
+  static const std::vector<std::byte> kNothing;
+  const auto found = kernel_->wire.find({connection, from_client});
+  return found != kernel_->wire.end() ? found->second : kNothing;
+}
+
+std::uint64_t MemoryNetwork::connections() const { return kernel_->connections_made(); }
 
 }  // namespace ktlsim::io

@@ -70,6 +70,7 @@ struct MemoryNetworkOptions {
   MemoryFaults faults;
   std::vector<MemoryCut> cuts;
   bool keep_trace = false;  // as text; the hash is always there
+  bool keep_wire = false;   // every byte sent, by connection and direction
 };
 
 class MemoryNetwork final : public Clock {
@@ -95,12 +96,18 @@ class MemoryNetwork final : public Clock {
   // From now on.
   void SetFaults(const MemoryFaults& faults);
   const MemoryFaults& faults() const;
+  // As MemoryNetworkOptions::sockets_max, from now on. Those that are open stay so.
+  void SetSocketsMax(std::size_t sockets_max);
 
   // Adds an event to the trace, in order with the network's own.
   void Note(const char* event, std::uint64_t a = 0, std::uint64_t b = 0, std::uint64_t c = 0);
   std::uint64_t TraceHash() const;
   // One line per event. Empty unless kept.
   const std::string& TraceText() const;
+  // What one end of connection number `connection` (as in MemoryCut) has sent. Empty unless kept.
+  const std::vector<std::byte>& Wire(std::uint64_t connection, bool from_client) const;
+  // How many connections there have been.
+  std::uint64_t connections() const;
 
  private:
   friend Result<std::unique_ptr<MemoryRing>> CreateMemoryRing(MemoryNetwork& network,

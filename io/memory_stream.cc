@@ -97,10 +97,18 @@ const MemoryCut* MemoryKernel::CutFor(const MemorySocket& socket) const {
   return nullptr;
 }
 
+void MemoryKernel::KeepWire(const MemorySocket& socket, std::span<const std::byte> bytes) {
+  std::vector<std::byte>& kept = wire[{socket.connection, socket.is_client}];
+  const std::size_t before = kept.size();
+  kept.resize(before + bytes.size());
+  CopyPoisoned(kept.data() + before, bytes.data(), bytes.size());
+}
+
 void MemoryKernel::Transmit(const SocketRef& socket, std::span<const std::byte> bytes) {
   const MemoryCut* script = CutFor(*socket);
   const bool cuts = script != nullptr && socket->sent_bytes + bytes.size() >= script->offset;
   const auto fate = static_cast<unsigned>(random.Below(1000));
+  if (options.keep_wire) KeepWire(*socket, bytes);
   // Also what vanishes fills the window: nobody will ever read it.
   socket->outstanding += bytes.size();
   if (!socket->cut) {

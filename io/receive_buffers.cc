@@ -1,5 +1,6 @@
 #include "io/receive_buffers.h"
 
+#include <string.h>
 #include <sys/mman.h>
 
 #include <cerrno>
@@ -10,7 +11,7 @@
 namespace ktlsim::io {
 
 ReceiveBuffers::ReceiveBuffers(unsigned count, std::size_t buffer_bytes)
-    : count_(count), buffer_bytes_(buffer_bytes), is_lent_(count) {}
+    : count_(count), buffer_bytes_(buffer_bytes), is_lent_(count), lent_bytes_(count) {}
 
 ReceiveBuffers::~ReceiveBuffers() {
   KTLSIM_ASSERT(lent_ == 0);
@@ -42,6 +43,7 @@ std::span<std::byte> ReceiveBuffers::Lend(std::uint16_t id, std::size_t length) 
   // A kernel that hands out a buffer twice would let two connections share their bytes.
   KTLSIM_ASSERT(!is_lent_[id]);
   is_lent_[id] = true;
+  lent_bytes_[id] = length;
   ++lent_;
   const std::span<std::byte> bytes(BufferAt(id), length);
   Unpoison(bytes);
@@ -52,6 +54,7 @@ void ReceiveBuffers::Return(std::uint16_t id) {
   KTLSIM_ASSERT(id < count_);
   KTLSIM_ASSERT(is_lent_[id]);
   is_lent_[id] = false;
+  explicit_bzero(BufferAt(id), lent_bytes_[id]);
   --lent_;
   ToKernel(id);
 }

@@ -1,7 +1,9 @@
 // ReceiveBuffers: the receive buffers a ring provides to its kernel, and who has each of them.
 //
 // A buffer belongs to the kernel from Provide until the completion that names it, and to the loop's
-// user from Lend until Return. The kernel's buffers are poisoned (poison.h).
+// user from Lend until Return. The kernel's buffers are poisoned (poison.h). What a lent buffer
+// held is wiped when it comes back: records are opened where they lie, so it may be plaintext by
+// then.
 #pragma once
 
 #include <cstddef>
@@ -46,6 +48,7 @@ class ReceiveBuffers {
   const std::size_t buffer_bytes_;
   std::byte* memory_ = nullptr;
   std::vector<bool> is_lent_;
+  std::vector<std::size_t> lent_bytes_;  // by id: how much of it the kernel had filled
   unsigned lent_ = 0;
 };
 

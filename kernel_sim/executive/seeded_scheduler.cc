@@ -29,7 +29,7 @@ void SeededScheduler::CollectChoices(std::vector<Choice>* choices) {
     for (std::size_t i = 0; i < processors.size(); ++i) {
       // A processor whose job waits for something (it stepped us) is not running meanwhile.
       if (processors[i].get() == Processor::Current()) continue;
-      if (processors[i]->HasWork() || !world_.ready || world_.ready(processors[i]->ring())) {
+      if (processors[i]->HasWork() || Ready(processors[i]->ring())) {
         choices->push_back({Choice::Kind::kProcessor, i});
       }
     }
@@ -38,6 +38,9 @@ void SeededScheduler::CollectChoices(std::vector<Choice>* choices) {
   }
   for (std::size_t i = 0; i < actors_.size(); ++i) {
     if (actors_[i].step && !actors_[i].busy) choices->push_back({Choice::Kind::kActor, i});
+  }
+  for (std::size_t i = 0; i < rings_.size(); ++i) {
+    if (Ready(*rings_[i].ring)) choices->push_back({Choice::Kind::kRing, i});
   }
 }
 
@@ -70,6 +73,10 @@ void SeededScheduler::Take(const Choice& choice) {
       if (goes_on) actors_[choice.index].step = std::move(step);
       return;
     }
+    case Choice::Kind::kRing:
+      Note(rings_[choice.index].name, choice.index);
+      rings_[choice.index].ring->Turn(0);
+      return;
   }
 }
 

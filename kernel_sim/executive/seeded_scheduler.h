@@ -1,5 +1,6 @@
 // SeededScheduler: runs on one thread what would otherwise be threads, in an order drawn from a
-// seed: processors, notification threads, and actors that stand for foreign threads.
+// seed: processors, notification threads, actors that stand for foreign threads, and the rings of
+// whoever else is on the network.
 //
 // The same seed gives the same schedule, step by step, as long as the steps themselves are
 // deterministic: rings in memory with virtual time, scripted packages, seeded randomness. The trace
@@ -41,6 +42,9 @@ class SeededScheduler {
   void Attach(Executive& executive) { executive_ = &executive; }
   // `name` is a literal.
   void AddActor(const char* name, Actor actor);
+  // A ring that belongs to no processor, such as a peer's: turned when it is ready. It lives until
+  // the last Step. `name` is a literal.
+  void AddRing(const char* name, io::Ring& ring) { rings_.push_back({name, &ring}); }
   // Called after every step: the place for invariants.
   void SetCheck(std::function<void()> check) { check_ = std::move(check); }
 
@@ -57,7 +61,7 @@ class SeededScheduler {
 
  private:
   struct Choice {
-    enum class Kind : std::uint8_t { kProcessor, kNotification, kActor } kind;
+    enum class Kind : std::uint8_t { kProcessor, kNotification, kActor, kRing } kind;
     std::size_t index;
   };
   struct NamedActor {
@@ -66,6 +70,12 @@ class SeededScheduler {
     bool busy = false;  // in a step that waits: it cannot take another one
   };
 
+  struct NamedRing {
+    const char* name;
+    io::Ring* ring;
+  };
+
+  bool Ready(io::Ring& ring) const { return !world_.ready || world_.ready(ring); }
   void CollectChoices(std::vector<Choice>* choices);
   void Take(const Choice& choice);
   void Note(const char* what, std::size_t index);
@@ -74,6 +84,7 @@ class SeededScheduler {
   const World world_;
   Executive* executive_ = nullptr;
   std::vector<NamedActor> actors_;
+  std::vector<NamedRing> rings_;
   std::function<void()> check_;
   std::uint64_t steps_ = 0;
   std::uint64_t trace_hash_ = 0xcbf29ce484222325;

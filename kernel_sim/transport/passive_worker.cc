@@ -4,6 +4,8 @@
 #include <new>
 #include <utility>
 
+#include "kernel_sim/transport/stepping.h"
+
 namespace ktlsim::transport {
 
 PassiveWorker::~PassiveWorker() {
@@ -18,6 +20,10 @@ PassiveWorker::~PassiveWorker() {
 }
 
 bool PassiveWorker::Run(WorkItem& item) {
+  if (Stepping* stepping = Stepping::Current()) {
+    stepping->RunAtPassive(item);
+    return true;
+  }
   MutexLock lock(mutex_);
   try {
     items_.push_back(&item);

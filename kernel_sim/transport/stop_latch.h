@@ -3,7 +3,9 @@
 
 #include <cstdint>
 
+#include "kernel_sim/base/assert.h"
 #include "kernel_sim/base/mutex.h"
+#include "kernel_sim/transport/stepping.h"
 
 namespace ktlsim::transport {
 
@@ -19,11 +21,20 @@ class StopLatch {
   }
   // Passive level.
   void Wait() {
+    if (Stepping* stepping = Stepping::Current()) {
+      while (!IsZero()) KTLSIM_CHECK(stepping->TakeStep());  // a false here is a deadlock
+      return;
+    }
     MutexLock lock(mutex_);
     while (count_ != 0) zero_.wait(mutex_);
   }
 
  private:
+  bool IsZero() {
+    MutexLock lock(mutex_);
+    return count_ == 0;
+  }
+
   Mutex mutex_;
   ConditionVariable zero_;
   std::uint32_t count_ KTLSIM_GUARDED_BY(mutex_);

@@ -173,11 +173,15 @@ void TlsConnection::OnSent(Status outcome) {
 }
 
 void TlsConnection::SocketFailed(int error_number) {
-  // Whoever has said or heard close_notify has lost nothing.
+  // Whoever has said or heard close_notify has lost nothing, unless the peer broke off before.
   const bool closed = state_ == State::kEstablished && (close_sealed_ || peer_close_notified_);
-  End({.kind = closed ? EndKind::kCompleted : EndKind::kResetByPeer,
-       .error_number = closed ? 0 : error_number},
-      io::Stream::CloseMode::kReset);
+  EndReason reason{.kind = EndKind::kResetByPeer, .error_number = error_number};
+  if (truncated_) {
+    reason = {.kind = EndKind::kTruncatedByPeer};
+  } else if (closed) {
+    reason = {.kind = EndKind::kCompleted};
+  }
+  End(reason, io::Stream::CloseMode::kReset);
 }
 
 // ---- Time limits

@@ -53,6 +53,8 @@ class RingUnderTest : public ::testing::TestWithParam<RingKind> {
                                    .receive_buffer_bytes = options.receive_buffer_bytes};
     return CreateMemoryRing(*network_, memory).value();
   }
+  // Null on the real ring.
+  MemoryNetwork* network() const { return network_.get(); }
 
  private:
   std::unique_ptr<MemoryNetwork> network_;

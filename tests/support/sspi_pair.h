@@ -57,6 +57,9 @@ class TestCredential {
     PCCERT_CONTEXT certificate = LocalhostCertificate(key_type);
     return TestCredential(SECPKG_CRED_INBOUND, disabled, flags, certificate);
   }
+  static TestCredential ServerWith(PCCERT_CONTEXT certificate, ULONG disabled = 0) {
+    return TestCredential(SECPKG_CRED_INBOUND, disabled, 0, certificate);
+  }
   // Accepts any certificate.
   static TestCredential Client(ULONG disabled = 0, ULONG flags = SCH_CRED_MANUAL_CRED_VALIDATION) {
     return TestCredential(SECPKG_CRED_OUTBOUND, disabled, flags, nullptr);

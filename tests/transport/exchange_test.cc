@@ -130,7 +130,7 @@ TEST_F(ExchangeTest, AReaderThatStopsHoldsTheSenderBackAndEndsIdle) {
   options.tls.limits.idle_ns = 300 * kNsPerMs;
   Flood flood(monitor_);
   StartServer(options, [&](Connection&) { return &flood; });
-  RawPeer peer(address_);
+  RawPeer peer = Dial();
   TestEnd client(false);
   while (client.status == SEC_I_CONTINUE_NEEDED) {
     peer.Send(client.Leg(client_credential_->get()));
@@ -250,7 +250,7 @@ TEST_F(ExchangeTest, StopEndsLiveConnections) {
   talk.close_when_done = false;
   ASSERT_NE(Connect(MakeProfile(DefaultClient()), talk), nullptr);
   ASSERT_TRUE(monitor_.Wait([&] { return talk.received == talk.message; }));
-  RawPeer silent(address_);
+  RawPeer silent = Dial();
   server_.Stop();
   EXPECT_EQ(server_.Statistics().connections, 0U);
   ASSERT_TRUE(monitor_.Wait([&] { return talk.ended; }));

@@ -80,7 +80,7 @@ TEST_F(FlowTableTest, ContinueSendsItsTokenAndAnErrorSendsItsTokenToo) {
   StartScripted({Leg(SEC_I_CONTINUE_NEEDED, "one", RecordText('a')),
                  Leg(SEC_I_CONTINUE_NEEDED, "", RecordText('b')),
                  Leg(SEC_E_LOGON_DENIED, "sorry", RecordText('c'))});
-  RawPeer peer(address_);
+  RawPeer peer = Dial();
   Talk(peer, Record('a'), "one");
   peer.Send(Record('b'));
   // The second has no answer to wait for: its leg is known to be over when the third is answered.
@@ -97,7 +97,7 @@ TEST_F(FlowTableTest, ContinueSendsItsTokenAndAnErrorSendsItsTokenToo) {
 
 TEST_F(FlowTableTest, CompleteAndContinueCompletesBeforeItSends) {
   StartScripted({Leg(SEC_I_COMPLETE_AND_CONTINUE, "first"), Leg(SEC_E_INVALID_TOKEN, "end")});
-  RawPeer peer(address_);
+  RawPeer peer = Dial();
   Talk(peer, Record('a'), Inverted("first"));
   Talk(peer, Record('b'), "end");
   peer.Fin();
@@ -109,7 +109,7 @@ TEST_F(FlowTableTest, CompleteNeededCompletesBeforeItSends) {
   // The package has no stream sizes, so that the connection fails once established: behind the
   // token.
   StartScripted({Leg(SEC_I_COMPLETE_NEEDED, "final")});
-  RawPeer peer(address_);
+  RawPeer peer = Dial();
   Talk(peer, Record('a'), Inverted("final"));
   peer.Fin();
   peer.ReceiveToEnd();
@@ -119,7 +119,7 @@ TEST_F(FlowTableTest, CompleteNeededCompletesBeforeItSends) {
 TEST_F(FlowTableTest, ATokenThatDoesNotFitIsFetchedWithALargerBuffer) {
   const std::string large = Pattern(200 * 1000);
   StartScripted({Leg(SEC_I_CONTINUE_NEEDED, large, RecordText('a')), Leg(SEC_E_INVALID_TOKEN)});
-  RawPeer peer(address_);
+  RawPeer peer = Dial();
   Talk(peer, Record('a'), large);
   peer.Send(Record('b'));
   peer.Fin();
@@ -130,7 +130,7 @@ TEST_F(FlowTableTest, ATokenThatDoesNotFitIsFetchedWithALargerBuffer) {
 TEST_F(FlowTableTest, IncompleteKeepsTheBytesAndReadsMore) {
   StartScripted({Leg(SEC_E_INCOMPLETE_MESSAGE, {}, RecordText('a')),
                  Leg(SEC_I_CONTINUE_NEEDED, "ok", RecordText('a'))});
-  RawPeer peer(address_);
+  RawPeer peer = Dial();
   peer.Send(Record('a'));
   const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   while (server_.Statistics().legs < 1 && std::chrono::steady_clock::now() < limit) {
@@ -159,7 +159,7 @@ TEST_F(FlowTableTest, TimeLimitsWinWhileALegIsInFlight) {
   transport::Limits limits;
   limits.leg_ns = 40 * kNsPerMs;
   StartScripted({leg}, limits);
-  RawPeer peer(address_);
+  RawPeer peer = Dial();
   peer.Send(Record('a'));
   ASSERT_TRUE(monitor_.Wait([&] { return suspended; }));
   EXPECT_TRUE(peer.ReceiveToEnd().empty());  // ends although nobody has resumed the leg

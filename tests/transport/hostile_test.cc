@@ -1,5 +1,6 @@
 // Peers that are silent, slow, broken or gone: each ends with its reason, its counter and nothing
-// left behind (TransportTest checks that at the end of every test).
+// left behind (TransportTest checks that at the end of every test). Exact times of the limits:
+// limits_test.cc.
 
 #include <thread>
 
@@ -10,8 +11,41 @@ namespace {
 
 using transport::FailureClass;
 
-class HostileTest : public TransportTest {
+// On real rings; on a seeded machine where everything goes well; and on seeds where bytes come in
+// pieces, completions late and in another order, buffers and queues run out.
+struct Ground {
+  std::uint64_t seed = 0;  // 0: real rings
+  bool faults = false;
+};
+
+std::string NameOf(const testing::TestParamInfo<Ground>& ground) {
+  if (ground.param.seed == 0) return "Real";
+  return (ground.param.faults ? "SeededFaults" : "Seeded") + std::to_string(ground.param.seed);
+}
+
+const auto kGrounds =
+    testing::Values(Ground{}, Ground{.seed = 1}, Ground{.seed = 2, .faults = true},
+                    Ground{.seed = 3, .faults = true});
+
+class GroundTest : public TransportTest, public testing::WithParamInterface<Ground> {
  protected:
+  void StartOnGround(std::uint32_t queue_depth) {
+    if (GetParam().seed == 0) {
+      StartRuntime(queue_depth);
+      return;
+    }
+    SeededMachineOptions options;
+    options.network.seed = GetParam().seed;
+    if (GetParam().faults) options.network.faults = HarmlessFaults();
+    if (queue_depth != 0) options.queue_depth = queue_depth;
+    StartSeeded(options);
+  }
+};
+
+class HostileTest : public GroundTest {
+ protected:
+  void SetUp() override { StartOnGround(0); }
+
   // A client that speaks TLS through the synchronous API over `peer`, for `legs` of its own legs.
   // Answers whether it is established.
   bool Handshake(RawPeer& peer, TestEnd& client, PCredHandle credential, int legs = 100) {
@@ -54,12 +88,12 @@ class HostileTest : public TransportTest {
   }
 };
 
-TEST_F(HostileTest, ASilentClientEndsAtTheLegLimitWhileOthersAreServed) {
+TEST_P(HostileTest, ASilentClientEndsAtTheLegLimitWhileOthersAreServed) {
   ServerOptions options = DefaultServer();
   options.tls.limits.leg_ns = 50 * kNsPerMs;
   StartServer(options);
   StartClient();
-  RawPeer silent(address_);
+  RawPeer silent = Dial();
   ClientTalk talk(monitor_, "");
   Exchange(MakeProfile(DefaultClient()), "served meanwhile", talk);
   EXPECT_TRUE(silent.ReceiveToEnd().empty());
@@ -68,33 +102,30 @@ TEST_F(HostileTest, ASilentClientEndsAtTheLegLimitWhileOthersAreServed) {
   EXPECT_EQ(server_.Statistics().ended_by_kind(EndKind::kCompleted), 1U) << Ends();
 }
 
-TEST_F(HostileTest, SilenceAfterTheFirstLegEndsAtTheLegLimit) {
+TEST_P(HostileTest, SilenceAfterTheFirstLegEndsAtTheLegLimit) {
   ServerOptions options = DefaultServer();
   options.tls.limits.leg_ns = 50 * kNsPerMs;
   StartServer(options);
-  RawPeer peer(address_);
+  RawPeer peer = Dial();
   peer.Send(ClientHello());
   EXPECT_FALSE(peer.ReceiveToEnd().empty());
   ExpectServerEnded(EndKind::kLegTimeout);
 }
 
-TEST_F(HostileTest, AByteAtATimeEndsAtTheHandshakeLimit) {
+TEST_P(HostileTest, AByteAtATimeEndsAtTheHandshakeLimit) {
   ServerOptions options = DefaultServer();
   options.tls.limits.handshake_ns = 80 * kNsPerMs;
   StartServer(options);
-  RawPeer peer(address_);
+  RawPeer peer = Dial();
   const Bytes hello = ClientHello();
-  const auto limit = std::chrono::steady_clock::now() + std::chrono::milliseconds(40);
-  for (std::size_t i = 0; i + 1 < hello.size() && std::chrono::steady_clock::now() < limit; ++i) {
-    peer.Send({hello[i]});
-  }
+  for (std::size_t i = 0; i + 1 < hello.size(); ++i) peer.Send({hello[i]});
   EXPECT_TRUE(peer.ReceiveToEnd().empty());
   ExpectServerEnded(EndKind::kHandshakeTimeout);
 }
 
-TEST_F(HostileTest, AWholeHandshakeAByteAtATimeSucceeds) {
+TEST_P(HostileTest, AWholeHandshakeAByteAtATimeSucceeds) {
   StartServer(DefaultServer());
-  RawPeer peer(address_);
+  RawPeer peer = Dial();
   TestEnd client(false);
   for (const unsigned char byte : client.Leg(client_credential_->get())) peer.Send({byte});
   while (client.status == SEC_I_CONTINUE_NEEDED || client.status == SEC_E_INCOMPLETE_MESSAGE) {
@@ -117,23 +148,23 @@ TEST_F(HostileTest, AWholeHandshakeAByteAtATimeSucceeds) {
   ExpectServerEnded(EndKind::kTruncatedByPeer);
 }
 
-TEST_F(HostileTest, PlainHttpIsNotTls) {
+TEST_P(HostileTest, PlainHttpIsNotTls) {
   StartServer(DefaultServer());
-  RawPeer peer(address_);
+  RawPeer peer = Dial();
   peer.Send(ToBytes("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"));
   peer.Fin();
   peer.ReceiveToEnd();
   ExpectServerEnded(EndKind::kNotTls);
 }
 
-TEST_F(HostileTest, GarbageOfEveryLengthEnds) {
+TEST_P(HostileTest, GarbageOfEveryLengthEnds) {
   ServerOptions options = DefaultServer();
   options.tls.limits.leg_ns = 100 * kNsPerMs;
   StartServer(options);
   std::uint64_t count = 0;
   for (const int fill : {0x00, 0x14, 0x15, 0x16, 0x17, 0x80, 0xff}) {
     for (const std::size_t size : {1U, 4U, 5U, 6U, 100U, 20000U, 70000U}) {
-      RawPeer peer(address_);
+      RawPeer peer = Dial();
       Bytes garbage(size, static_cast<unsigned char>(fill));
       if (fill == 0x16 && size > 2) garbage[1] = 3;
       peer.Send(garbage);
@@ -147,14 +178,14 @@ TEST_F(HostileTest, GarbageOfEveryLengthEnds) {
   EXPECT_EQ(server_.Statistics().ended_by_kind(EndKind::kCompleted), 0U) << Ends();
 }
 
-TEST_F(HostileTest, AFlippedByteInTheClientHelloNeverHurts) {
+TEST_P(HostileTest, AFlippedByteInTheClientHelloNeverHurts) {
   ServerOptions options = DefaultServer();
   options.tls.limits.leg_ns = 20 * kNsPerMs;
   StartServer(options);
   const Bytes hello = ClientHello();
   std::uint64_t count = 0;
   for (std::size_t i = 0; i < hello.size(); i += 3) {
-    RawPeer peer(address_);
+    RawPeer peer = Dial();
     Bytes changed = hello;
     changed[i] = static_cast<unsigned char>(changed[i] ^ 0x41);
     peer.Send(changed);
@@ -166,12 +197,12 @@ TEST_F(HostileTest, AFlippedByteInTheClientHelloNeverHurts) {
   EXPECT_EQ(server_.Statistics().established, 0U);
 }
 
-TEST_F(HostileTest, ATruncatedClientHelloAndFinIsClosedInHandshake) {
+TEST_P(HostileTest, ATruncatedClientHelloAndFinIsClosedInHandshake) {
   StartServer(DefaultServer());
   const Bytes hello = ClientHello();
   std::uint64_t count = 0;
   for (const int size : {1, 4, 5, 6, 50}) {
-    RawPeer peer(address_);
+    RawPeer peer = Dial();
     peer.Send(Bytes(hello.begin(), hello.begin() + size));
     peer.Fin();
     EXPECT_TRUE(peer.ReceiveToEnd().empty());
@@ -180,29 +211,74 @@ TEST_F(HostileTest, ATruncatedClientHelloAndFinIsClosedInHandshake) {
   ExpectServerEnded(EndKind::kClosedInHandshake, count);
 }
 
-TEST_F(HostileTest, FinAtOnceIsClosedBeforeHandshake) {
+TEST_P(HostileTest, AClientHelloCutAtEveryByteEnds) {
   StartServer(DefaultServer());
-  RawPeer peer(address_);
+  const Bytes hello = ClientHello();
+  std::uint64_t count = 0;
+  for (std::size_t size = 1; size < hello.size(); ++size) {
+    RawPeer peer = Dial();
+    peer.Send(Bytes(hello.begin(), hello.begin() + static_cast<std::ptrdiff_t>(size)));
+    if (size % 2 == 0) {
+      peer.Reset();
+    } else {
+      peer.Fin();
+    }
+    ++count;
+  }
+  WaitForEnded(count);
+  const TransportStatistics statistics = server_.Statistics();
+  EXPECT_EQ(statistics.ended_by_kind(EndKind::kResetByPeer) +
+                statistics.ended_by_kind(EndKind::kClosedInHandshake),
+            count)
+      << Ends();
+  EXPECT_GT(statistics.ended_by_kind(EndKind::kClosedInHandshake), 0U) << Ends();
+}
+
+// Longer than any record may be once it is opened, and not longer than one may look before.
+TEST_P(HostileTest, RecordsOfSeventeenKibibytesEnd) {
+  StartServer(DefaultServer());
+  constexpr std::size_t kFragment = 17 * 1024;
+  Bytes record = {0x16, 3, 3, kFragment >> 8, kFragment & 0xff};
+  record.resize(5 + kFragment, 1);
+  RawPeer first = Dial();
+  first.Send(record);
+  first.ReceiveToEnd();
+  first.Close();
+  ExpectServerEnded(EndKind::kHandshakeFailed);
+  RawPeer peer = Dial();
+  TestEnd client(false);
+  ASSERT_TRUE(Established(peer, client));
+  record[0] = 0x17;
+  peer.Send(record);
+  peer.ReceiveToEnd();
+  peer.Close();
+  WaitForEnded(2);
+  EXPECT_EQ(server_.Statistics().ended_by_kind(EndKind::kRecordFailed), 1U) << Ends();
+}
+
+TEST_P(HostileTest, FinAtOnceIsClosedBeforeHandshake) {
+  StartServer(DefaultServer());
+  RawPeer peer = Dial();
   peer.Close();
   ExpectServerEnded(EndKind::kClosedBeforeHandshake);
 }
 
-TEST_F(HostileTest, FinBehindTheClientHelloIsClosedInHandshakeAfterItsLeg) {
+TEST_P(HostileTest, FinBehindTheClientHelloIsClosedInHandshakeAfterItsLeg) {
   StartServer(DefaultServer());
-  RawPeer peer(address_);
+  RawPeer peer = Dial();
   peer.Send(ClientHello());
   peer.Fin();
   EXPECT_FALSE(peer.ReceiveToEnd().empty());
   ExpectServerEnded(EndKind::kClosedInHandshake);
 }
 
-TEST_F(HostileTest, ResetInEveryLegIsToldAsSuch) {
+TEST_P(HostileTest, ResetInEveryLegIsToldAsSuch) {
   TestCredential old = TestCredential::Client(SP_PROT_TLS1_3_CLIENT);
   StartServer(DefaultServer());
   std::uint64_t count = 0;
   for (PCredHandle credential : {client_credential_->get(), old.get()}) {
     for (const int legs : {0, 1, 2}) {
-      RawPeer peer(address_);
+      RawPeer peer = Dial();
       TestEnd client(false);
       Handshake(peer, client, credential, legs);
       if (legs == 1) peer.ReceiveSome();
@@ -216,9 +292,9 @@ TEST_F(HostileTest, ResetInEveryLegIsToldAsSuch) {
   EXPECT_EQ(statistics.ended_by_kind(EndKind::kResetByPeer), count) << Ends();
 }
 
-TEST_F(HostileTest, ADamagedRecordIsAnsweredWithAnAlert) {
+TEST_P(HostileTest, ADamagedRecordIsAnsweredWithAnAlert) {
   StartServer(DefaultServer());
-  RawPeer peer(address_);
+  RawPeer peer = Dial();
   TestEnd client(false);
   ASSERT_TRUE(Established(peer, client));
   ExpectEcho(peer, client, "fine so far");
@@ -233,9 +309,9 @@ TEST_F(HostileTest, ADamagedRecordIsAnsweredWithAnAlert) {
   EXPECT_EQ(server_.Statistics().failed_by_class(FailureClass::kRecordProtection), 1U);
 }
 
-TEST_F(HostileTest, AnOverlongRecordEnds) {
+TEST_P(HostileTest, AnOverlongRecordEnds) {
   StartServer(DefaultServer());
-  RawPeer peer(address_);
+  RawPeer peer = Dial();
   TestEnd client(false);
   ASSERT_TRUE(Established(peer, client));
   peer.Send({0x17, 3, 3, 0xff, 0xff, 1, 2, 3});
@@ -244,9 +320,9 @@ TEST_F(HostileTest, AnOverlongRecordEnds) {
   ExpectServerEnded(EndKind::kRecordFailed);
 }
 
-TEST_F(HostileTest, FinWithoutCloseNotifyIsTruncation) {
+TEST_P(HostileTest, FinWithoutCloseNotifyIsTruncation) {
   StartServer(DefaultServer());
-  RawPeer peer(address_);
+  RawPeer peer = Dial();
   TestEnd client(false);
   ASSERT_TRUE(Established(peer, client));
   ExpectEcho(peer, client, "cut");
@@ -255,9 +331,9 @@ TEST_F(HostileTest, FinWithoutCloseNotifyIsTruncation) {
   ExpectServerEnded(EndKind::kTruncatedByPeer);
 }
 
-TEST_F(HostileTest, ACloseNotifyIsAnsweredInOrder) {
+TEST_P(HostileTest, ACloseNotifyIsAnsweredInOrder) {
   StartServer(DefaultServer());
-  RawPeer peer(address_);
+  RawPeer peer = Dial();
   TestEnd client(false);
   ASSERT_TRUE(Established(peer, client));
   peer.Send(client.Seal({1, 0}, SECQOP_WRAP_OOB_DATA));
@@ -267,11 +343,11 @@ TEST_F(HostileTest, ACloseNotifyIsAnsweredInOrder) {
   ExpectServerEnded(EndKind::kCompleted);
 }
 
-TEST_F(HostileTest, AnIdleConnectionEnds) {
+TEST_P(HostileTest, AnIdleConnectionEnds) {
   ServerOptions options = DefaultServer();
   options.tls.limits.idle_ns = 60 * kNsPerMs;
   StartServer(options);
-  RawPeer peer(address_);
+  RawPeer peer = Dial();
   TestEnd client(false);
   ASSERT_TRUE(Established(peer, client));
   ExpectEcho(peer, client, "then nothing");
@@ -279,11 +355,11 @@ TEST_F(HostileTest, AnIdleConnectionEnds) {
   ExpectServerEnded(EndKind::kIdleTimeout);
 }
 
-TEST_F(HostileTest, AHelloBeyondTheLimitIsTooManyBytes) {
+TEST_P(HostileTest, AHelloBeyondTheLimitIsTooManyBytes) {
   ServerOptions options = DefaultServer();
   options.tls.limits.incomplete_bytes_max = 1000;
   StartServer(options);
-  RawPeer peer(address_);
+  RawPeer peer = Dial();
   Bytes hello = {0x16, 3, 1, 0x20, 0};
   hello.resize(4000, 1);
   peer.Send(hello);
@@ -292,11 +368,11 @@ TEST_F(HostileTest, AHelloBeyondTheLimitIsTooManyBytes) {
   ExpectServerEnded(EndKind::kTooManyBytes);
 }
 
-TEST_F(HostileTest, TooManyLegsEnd) {
+TEST_P(HostileTest, TooManyLegsEnd) {
   ServerOptions options = DefaultServer();
   options.tls.limits.legs_max = 1;
   StartServer(options);
-  RawPeer peer(address_);
+  RawPeer peer = Dial();
   TestEnd client(false);
   Handshake(peer, client, client_credential_->get());
   peer.ReceiveToEnd();
@@ -304,7 +380,7 @@ TEST_F(HostileTest, TooManyLegsEnd) {
   ExpectServerEnded(EndKind::kTooManyLegs);
 }
 
-TEST_F(HostileTest, NoCommonApplicationProtocolIsToldWithItsAlert) {
+TEST_P(HostileTest, NoCommonApplicationProtocolIsToldWithItsAlert) {
   ServerOptions options = DefaultServer();
   options.tls.alpn = {"h2"};
   StartServer(options);
@@ -320,9 +396,9 @@ TEST_F(HostileTest, NoCommonApplicationProtocolIsToldWithItsAlert) {
 }
 
 // Early data of the application, a lot of it and before the server has seen Finished processed.
-TEST_F(HostileTest, DataRightBehindFinishedIsNotLost) {
+TEST_P(HostileTest, DataRightBehindFinishedIsNotLost) {
   StartServer(DefaultServer());
-  RawPeer peer(address_);
+  RawPeer peer = Dial();
   TestEnd client(false);
   peer.Send(client.Leg(client_credential_->get()));
   Bytes last;
@@ -348,12 +424,58 @@ TEST_F(HostileTest, DataRightBehindFinishedIsNotLost) {
   EXPECT_TRUE(received == text);
 }
 
-class OverloadTest : public TransportTest {
+// Each costs us a decryption, or a key, and tells nothing.
+class FloodTest : public HostileTest {
  protected:
-  void SetUp() override { StartRuntime(/*queue_depth=*/1); }
+  // Sends what `make` makes, again and again, and expects that it is not put up with.
+  void ExpectRefused(const std::function<Bytes(TestEnd& client)>& make) {
+    StartServer(DefaultServer());
+    RawPeer peer = Dial();
+    TestEnd client(false);
+    ASSERT_TRUE(Established(peer, client));
+    ExpectEcho(peer, client, "before the flood");
+    Bytes flood;
+    for (int i = 0; i < 300; ++i) Append(flood, make(client));
+    ASSERT_FALSE(flood.empty());
+    peer.Send(flood);
+    peer.ReceiveToEnd();
+    peer.Close();
+    ExpectServerEnded(EndKind::kRecordFailed);
+    EXPECT_EQ(server_.Statistics().plaintext_received, 16U);
+  }
 };
 
-TEST_F(OverloadTest, AFullQueueIsBackPressureAndNobodyEstablishedIsHurt) {
+INSTANTIATE_TEST_SUITE_P(, FloodTest, kGrounds, NameOf);
+
+TEST_P(FloodTest, EmptyRecords) {
+  ExpectRefused([](TestEnd& client) { return client.Seal({}); });
+}
+
+TEST_P(FloodTest, WarningAlerts) {
+  // user_canceled, the one that ends nothing (RFC 8446 6.1).
+  ExpectRefused([](TestEnd& client) { return client.Seal({1, 90}, SECQOP_WRAP_OOB_DATA); });
+}
+
+TEST_P(FloodTest, KeyUpdates) {
+  ExpectRefused([this](TestEnd& client) {
+    KtlsimControl_KeyUpdate update = {KTLSIM_CONTROL_KEY_UPDATE, 1};
+    SecBuffer buffer = {sizeof(update), SECBUFFER_TOKEN, &update};
+    SecBufferDesc desc = {SECBUFFER_VERSION, 1, &buffer};
+    EXPECT_EQ(ApplyControlToken(&client.context, &desc), SEC_E_OK);
+    return client.Leg(client_credential_->get());
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(, HostileTest, kGrounds, NameOf);
+
+class OverloadTest : public GroundTest {
+ protected:
+  void SetUp() override { StartOnGround(/*queue_depth=*/1); }
+};
+
+INSTANTIATE_TEST_SUITE_P(, OverloadTest, kGrounds, NameOf);
+
+TEST_P(OverloadTest, AFullQueueIsBackPressureAndNobodyEstablishedIsHurt) {
   StartServer(DefaultServer());
   StartClient();
   const TlsProfile& profile = MakeProfile(DefaultClient());

@@ -11,7 +11,7 @@ namespace {
 class OpensslPeerTest : public TransportTest {
  protected:
   void Connect(int version) {
-    peer_.emplace(address_);
+    peer_.emplace(Dial());
     context_.reset(SSL_CTX_new(TLS_client_method()));
     SSL_CTX_set_min_proto_version(context_.get(), version);
     SSL_CTX_set_max_proto_version(context_.get(), version);

@@ -1,12 +1,8 @@
-// A server path and peers for it: our own client path, and raw sockets that do what they please.
+// A server path and peers for it: our own client path, and raw sockets that do what they please; on
+// real rings and threads, or on a seeded machine.
 #pragma once
 
 #include <ktlsim/sspi_ext.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <array>
 #include <chrono>
@@ -26,7 +22,10 @@
 #include "kernel_sim/transport/client_path.h"
 #include "kernel_sim/transport/processors.h"
 #include "kernel_sim/transport/server_path.h"
+#include "kernel_sim/transport/stepping.h"
 #include "tests/support/sspi_pair.h"
+#include "tests/transport/raw_peer.h"
+#include "tests/transport/seeded_machine.h"
 
 namespace ktlsim::test {
 
@@ -50,6 +49,21 @@ inline std::string Pattern(std::size_t bytes, unsigned seed = 1) {
   return text;
 }
 
+// Waits until `done`, which any thread may bring about. False: it takes for ever.
+[[nodiscard]] inline bool WaitUntil(const std::function<bool()>& done) {
+  transport::Stepping* const stepping = transport::Stepping::Current();
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!done()) {
+    if (stepping != nullptr) {
+      if (!stepping->TakeStep()) return false;
+    } else {
+      std::this_thread::yield();
+    }
+    if (std::chrono::steady_clock::now() > limit) return false;
+  }
+  return true;
+}
+
 // State that loops change and the test waits for.
 class Monitor {
  public:
@@ -61,6 +75,7 @@ class Monitor {
   }
   template <typename Predicate>
   [[nodiscard]] bool Wait(Predicate predicate) {
+    if (transport::Stepping::Current() != nullptr) return WaitUntil(predicate);
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(30), predicate);
   }
@@ -128,6 +143,7 @@ struct ClientTalk final : ConnectionHandler {
     Continue(connection);
   }
   void OnEnded(Connection&, const EndReason& why) override {
+    EXPECT_FALSE(ended);
     monitor.Update([&] {
       reason = why;
       ended = true;
@@ -145,59 +161,16 @@ struct ClientTalk final : ConnectionHandler {
   bool ended = false;
 };
 
-// A blocking socket, for peers that do not behave.
-class RawPeer {
- public:
-  explicit RawPeer(const io::Address& address)
-      : socket_(::socket(address.family(), SOCK_STREAM, 0)) {
-    timeval limit{.tv_sec = 20, .tv_usec = 0};
-    setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-    const int on = 1;
-    setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    EXPECT_EQ(::connect(socket_, address.data(), address.size()), 0) << std::strerror(errno);
-  }
-  ~RawPeer() { Close(); }
-  RawPeer(const RawPeer&) = delete;
-  RawPeer& operator=(const RawPeer&) = delete;
-
-  void Send(const Bytes& bytes) {
-    std::size_t at = 0;
-    while (at < bytes.size()) {
-      const ssize_t sent = ::send(socket_, bytes.data() + at, bytes.size() - at, MSG_NOSIGNAL);
-      if (sent <= 0) return;
-      at += static_cast<std::size_t>(sent);
-    }
-  }
-  int descriptor() const { return socket_; }
-  // What is there, waiting for the first byte; empty at the end.
-  Bytes ReceiveSome() {
-    Bytes bytes(65536);
-    const ssize_t got = ::recv(socket_, bytes.data(), bytes.size(), 0);
-    bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
-    return bytes;
-  }
-  Bytes ReceiveToEnd() {
-    Bytes all;
-    for (Bytes some = ReceiveSome(); !some.empty(); some = ReceiveSome()) Append(all, some);
-    return all;
-  }
-  void Fin() { ::shutdown(socket_, SHUT_WR); }
-  void Reset() {
-    linger hard{.l_onoff = 1, .l_linger = 0};
-    setsockopt(socket_, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
-    Close();
-  }
-  void Close() {
-    if (socket_ >= 0) ::close(std::exchange(socket_, -1));
-  }
-
- private:
-  int socket_;
-};
-
 class TransportTest : public ::testing::Test {
  protected:
   void SetUp() override { StartRuntime(); }
+
+  // On a seeded machine instead of real rings; the rest of the fixture is used alike.
+  void StartSeeded(const SeededMachineOptions& options) {
+    machine_ = std::make_unique<SeededMachine>(options);
+    server_credential_.emplace(TestCredential::ServerWith(DeterministicCertificate()));
+    client_credential_.emplace(TestCredential::Client());
+  }
 
   void StartRuntime(ULONG queue_depth = 0, ULONG placement = KTLSIM_PLACEMENT_INLINE) {
     KtlsimOptions options{};
@@ -220,6 +193,7 @@ class TransportTest : public ::testing::Test {
     client_credential_.reset();
     ExpectNothingLeft(server_.Statistics());
     ExpectNothingLeft(client_.Statistics());
+    machine_.reset();
     // Deletions are fire and forget: the stop waits for them.
     EXPECT_EQ(KtlsimStop(), SEC_E_OK);
     KtlsimStatistics statistics{};
@@ -274,6 +248,11 @@ class TransportTest : public ::testing::Test {
     return *profiles_.back();
   }
 
+  RawPeer Dial() {
+    if (machine_ != nullptr) return RawPeer(machine_->Dial(address_));
+    return RawPeer(std::make_unique<RealPeerSocket>(address_));
+  }
+
   Connection* Connect(const TlsProfile& profile, ConnectionHandler& handler) {
     Connection* connection = nullptr;
     io::Loop& loop = *client_.loops().front();
@@ -284,11 +263,7 @@ class TransportTest : public ::testing::Test {
 
   // Waits until the server counts `count` ended connections.
   void WaitForEnded(std::uint64_t count) {
-    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-    while (server_.Statistics().ended < count) {
-      ASSERT_LT(std::chrono::steady_clock::now(), limit) << "connections did not end";
-      std::this_thread::yield();
-    }
+    ASSERT_TRUE(WaitUntil([&] { return server_.Statistics().ended >= count; })) << Ends();
   }
   void ExpectServerEnded(EndKind kind, std::uint64_t count = 1) {
     WaitForEnded(count);
@@ -315,6 +290,7 @@ class TransportTest : public ::testing::Test {
   }
 
   Monitor monitor_;
+  std::unique_ptr<SeededMachine> machine_;  // null: real rings
   std::optional<TestCredential> server_credential_;
   std::optional<TestCredential> client_credential_;
   std::vector<std::unique_ptr<TlsProfile>> profiles_;

@@ -1,0 +1,42 @@
+// DeterministicTls: while it lives, everything that TLS draws in this process comes from a seed,
+// and the time of day is the one it is told. Two runs then put the same bytes on the wire.
+//
+// The randomness of OpenSSL goes through its random method: keys, nonces of signatures, session
+// IDs, ticket keys and what they protect. For the time of day this program defines time(), which
+// OpenSSL calls for sessions, tickets and certificates, and we for the age of sessions. Both are
+// the process's: one thread at a time, tests only. The executable must link deterministic_tls.cc.
+//
+// An ECDSA signature needs no more than that: its nonce is derived from the key, the digest and
+// what was drawn. An RSA key does: its blinding outlives a run. Use DeterministicCertificate.
+#pragma once
+
+#include <ktlsim/sspi_ext.h>
+
+#include <cstdint>
+
+#include <openssl/types.h>
+
+#include "kernel_sim/base/clock.h"
+
+namespace ktlsim::test {
+
+class DeterministicTls {
+ public:
+  // `clock` is virtual; it counts from kEpochSeconds.
+  DeterministicTls(std::uint64_t seed, const Clock& clock);
+  ~DeterministicTls();
+  DeterministicTls(const DeterministicTls&) = delete;
+  DeterministicTls& operator=(const DeterministicTls&) = delete;
+
+  // In 2033, where DeterministicCertificate is valid.
+  static constexpr std::int64_t kEpochSeconds = 2'000'000'000;
+
+ private:
+  const RAND_METHOD* const previous_;
+};
+
+// For "localhost", P-256, the same in every process: signatures and lengths repeat. Lives for the
+// whole test program.
+PCCERT_CONTEXT DeterministicCertificate();
+
+}  // namespace ktlsim::test

@@ -1,0 +1,37 @@
+// FramedPackage: a security package for tests that makes tokens and records a transport application
+// can carry, framed like TLS and protected by nothing: it costs nothing, and its legs suspend, and
+// ask for CompleteAuthToken, when the script says so.
+//
+//   client: hello ->   <- server: welcome   client: finished ->     then records both ways
+#pragma once
+
+#include <sspi.h>
+
+#include <functional>
+
+#include "kernel_sim/sspi/packages/package.h"
+
+namespace ktlsim::test {
+
+// The auth data of an acquire call. Alive as long as its credentials and their contexts.
+struct FramedScript {
+  // Drawn once for each leg. Suspends: `suspended` gets what resumes it.
+  std::function<bool()> suspends;
+  std::function<void(executive::ResumeToken token)> suspended;
+  // The leg answers SEC_I_COMPLETE_NEEDED or ..._AND_CONTINUE: its token is wrong until completed.
+  std::function<bool()> needs_completion;
+};
+
+class FramedPackage final : public sspi::Package {
+ public:
+  static constexpr const char* kName = "ktlsim framed";
+  static FramedPackage& Instance();
+
+  std::span<const std::string_view> Names() const override;
+  SECURITY_STATUS Acquire(const sspi::AcquireArguments& arguments,
+                          std::unique_ptr<sspi::PackageCredential>* credential) override;
+  SECURITY_STATUS CreateContext(sspi::PackageCredential& credential,
+                                std::unique_ptr<sspi::PackageContext>* context) override;
+};
+
+}  // namespace ktlsim::test

@@ -148,6 +148,32 @@ TEST_F(PitfallsTest, P8CancellationsRaceAndEndOnce) {
   }
 }
 
+#ifndef KTLSIM_ADDRESS_SANITIZER  // It would report the look at a buffer that is nobody's.
+class WipeTest : public RingUnderTest {};
+KTLSIM_ON_BOTH_RINGS(WipeTest);
+
+// Records are opened where they were received: what comes back may be plaintext by then.
+TEST_P(WipeTest, AReturnedReceiveBufferHoldsNothing) {
+  auto ring = MakeRing({.receive_buffers = 2, .receive_buffer_bytes = 64});
+  const Pair pair = Connect(*ring);
+  const std::string text(64, 'x');
+  Receiver receive;
+  Sender send;
+  receive.hold = true;
+  ring->StartReceive(receive, pair.server);
+  ring->StartSend(send, pair.client, AsBytes(text));
+  ASSERT_TRUE(TurnUntil(*ring, [&] { return send.ended && receive.text == text; }));
+  const std::span<std::byte> lent = receive.held.at(0).bytes();
+  EXPECT_EQ(lent[0], std::byte{'x'});
+  receive.held.clear();
+  for (const std::byte byte : lent) EXPECT_EQ(byte, std::byte{0});
+  ring->Cancel(receive);
+  ASSERT_TRUE(TurnUntil(*ring, [&] { return receive.ended; }));
+  ring->Close(pair.client);
+  ring->Close(pair.server);
+}
+#endif
+
 #ifdef KTLSIM_ADDRESS_SANITIZER
 bool IsPoisoned(std::span<const std::byte> bytes) {
   return __asan_region_is_poisoned(const_cast<std::byte*>(bytes.data()), bytes.size()) != nullptr;

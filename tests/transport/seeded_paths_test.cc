@@ -10,6 +10,7 @@
 
 #include "kernel_sim/sspi/runtime.h"
 #include "tests/support/seeds.h"
+#include "tests/support/sspi_async.h"
 #include "tests/transport/framed_package.h"
 #include "tests/transport/paths_world.h"
 
@@ -57,7 +58,7 @@ std::shared_ptr<PathsCredentials> AcquireFramed(SeededMachine& machine) {
   return std::make_shared<FramedCredentials>(machine);
 }
 
-constexpr std::uint64_t kSeeds = 400;
+constexpr std::uint64_t kSeeds = Repetitions(400);
 constexpr std::uint64_t kParts = 4;
 
 class SeededPathsTest : public testing::TestWithParam<std::uint64_t> {};

@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/seeds.h"
+#include "tests/support/sspi_async.h"
 #include "tests/transport/paths_world.h"
 
 namespace ktlsim::test {
@@ -32,7 +33,7 @@ std::shared_ptr<PathsCredentials> AcquireTls(SeededMachine& machine) {
   return std::make_shared<TlsCredentials>(machine);
 }
 
-constexpr std::uint64_t kSeeds = 320;
+constexpr std::uint64_t kSeeds = Repetitions(320);
 constexpr std::uint64_t kParts = 4;
 
 class SeededTlsTest : public testing::TestWithParam<std::uint64_t> {};

@@ -136,11 +136,11 @@ Executive::Admission Executive::Enter(Request& request, Bound bound) {
   if (bound == Bound::kAlways) {
     processor.AdmitAlways();
   } else if (!processor.Admit(options_.queue_depth)) {
-    refused_.fetch_add(1, std::memory_order_relaxed);
+    refused_.Add();
     calls_.Leave();
     return Admission::kQueueFull;
   }
-  accepted_.fetch_add(1, std::memory_order_relaxed);
+  accepted_.Add();
   request.admitted_at_ = &processor;
   if (request.strand_ == nullptr || request.strand_->Enter(request)) processor.Schedule(request);
   return Admission::kAccepted;
@@ -200,7 +200,7 @@ void Executive::Complete(Request& request) {
   }
   Processor* origin = request.origin_;
   request.admitted_at_->Retire();
-  completed_.fetch_add(1, std::memory_order_relaxed);
+  completed_.Add();
   AsyncContextSlot* slot = request.context_;
   if (slot == nullptr) {
     FinishStrand(strand);
@@ -222,7 +222,7 @@ void Executive::Complete(Request& request) {
   // The request may be reused as soon as its callback has been entered, so the strand is left
   // through the copies.
   if (mode == NotifyMode::kOnProcessor) {
-    (origin != nullptr ? origin : here)->ScheduleNotification(request);
+    (origin != nullptr ? origin : here)->Schedule(request, Request::Phase::kToNotify);
   } else {
     notification_pool_->Enqueue(request);
   }
@@ -272,9 +272,9 @@ void ResumeToken::Resume() {
 
 ExecutiveStatistics Executive::Statistics() const {
   ExecutiveStatistics statistics;
-  statistics.accepted = accepted_.load(std::memory_order_relaxed);
-  statistics.refused = refused_.load(std::memory_order_relaxed);
-  statistics.completed = completed_.load(std::memory_order_relaxed);
+  statistics.accepted = accepted_.Sum();
+  statistics.refused = refused_.Sum();
+  statistics.completed = completed_.Sum();
   statistics.in_flight = calls_.inside();
   if (notification_pool_ != nullptr) {
     statistics.callbacks = notification_pool_->delivered();

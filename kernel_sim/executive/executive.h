@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernel_sim/base/rundown.h"
+#include "kernel_sim/base/striped_counter.h"
 #include "kernel_sim/executive/async_context.h"
 #include "kernel_sim/executive/notification_pool.h"
 #include "kernel_sim/executive/processor.h"
@@ -111,9 +112,9 @@ class Executive {
   Rundown calls_;
   std::atomic<std::uint64_t> next_io_{0};
   std::atomic<std::uint64_t> next_crypto_{0};
-  std::atomic<std::uint64_t> accepted_{0};
-  std::atomic<std::uint64_t> refused_{0};
-  std::atomic<std::uint64_t> completed_{0};
+  StripedCounter accepted_;
+  StripedCounter refused_;
+  StripedCounter completed_;
 };
 
 }  // namespace ktlsim::executive

@@ -144,18 +144,8 @@ void Processor::Accept(Request& request) {
   }
 }
 
-void Processor::Schedule(Request& request) {
-  request.phase_ = Request::Phase::kToLane;
-  request.target_ = this;
-  if (current_processor == this) {
-    Accept(request);
-  } else {
-    ring_->Post(request);
-  }
-}
-
-void Processor::ScheduleNotification(Request& request) {
-  request.phase_ = Request::Phase::kToNotify;
+void Processor::Schedule(Request& request, Request::Phase phase) {
+  request.phase_ = phase;
   request.target_ = this;
   if (current_processor == this) {
     Accept(request);

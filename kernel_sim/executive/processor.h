@@ -60,10 +60,9 @@ class Processor {
   // CPU time of the processor's thread.
   std::uint64_t CpuNs() const;
 
-  // Brings `request` to its lane here. Any thread, any level.
-  void Schedule(Request& request);
-  // Delivers the callback of a published request here, after the current job.
-  void ScheduleNotification(Request& request);
+  // Brings `request` to its lane here or, once it is published (kToNotify), delivers its callback
+  // here after the current job. Any thread, any level.
+  void Schedule(Request& request, Request::Phase phase = Request::Phase::kToLane);
 
   // Admission: how many accepted calls are counted here. Any thread.
   bool Admit(std::uint32_t depth_max);

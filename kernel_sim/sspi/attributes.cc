@@ -7,10 +7,9 @@
 
 #include <new>
 
-#include "kernel_sim/base/level.h"
-#include "kernel_sim/executive/misuse.h"
 #include "kernel_sim/sspi/handles.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
+#include "kernel_sim/sspi/passive_level.h"
 
 namespace ktlsim::sspi {
 namespace {
@@ -50,10 +49,7 @@ SECURITY_STATUS SetCredential(PCredHandle handle, ULONG attribute, void* buffer,
   const auto credential = LookupCredential(handle);
   if (!credential) return SEC_E_INVALID_HANDLE;
   if (buffer == nullptr) return SEC_E_INVALID_PARAMETER;
-  if (CurrentLevel() != Level::kPassive) {
-    executive::ReportMisuse("synchronous call above passive level");
-    return SEC_E_UNSUPPORTED_FUNCTION;
-  }
+  if (!AtPassiveLevel()) return SEC_E_UNSUPPORTED_FUNCTION;
   try {
     return credential->credential().SetAttribute(attribute, buffer, bytes);
   } catch (const std::bad_alloc&) {

@@ -23,9 +23,9 @@ RunResult Finish(Request& request, SECURITY_STATUS status) {
   return RunResult::kCompleted;
 }
 
-// A reference to the same object, as the base class that a request keeps.
-Reference<Object> KeepAlive(const Reference<ContextObject>& context) {
-  return Reference<Object>(Reference<ContextObject>(context).Detach());
+// The reference as the base class that a request keeps.
+Reference<Object> KeepAlive(Reference<ContextObject> context) {
+  return Reference<Object>(context.Detach());
 }
 
 // Runs a call on a processor: running out of memory in it is a status, like everything else.
@@ -36,6 +36,18 @@ RunResult Guarded(Request& request) {
   } catch (const std::bad_alloc&) {
     return Finish(request, SEC_E_INSUFFICIENT_MEMORY);
   }
+}
+
+// Fills `request` with a call that takes its turn on the strand of `context`. The payload,
+// Call{*context, arguments...}, borrows the context: the request keeps it for longer than that.
+template <typename Call, RunResult (*run)(Request&), typename... Arguments>
+SECURITY_STATUS PrepareOnStrand(Request& request, Reference<ContextObject> context,
+                                Arguments... arguments) {
+  if (!context) return SEC_E_INVALID_HANDLE;
+  executive::Strand* strand = &context->strand();
+  request.EmplacePayload<Call>(Call{*context, arguments...});
+  request.Prepare(Lane::kRecord, &Guarded<run>, strand, KeepAlive(std::move(context)));
+  return SEC_E_OK;
 }
 
 RunResult RunAcquire(Request& request) {
@@ -51,7 +63,7 @@ struct LegCall {
     if (owns_handle) CloseContext(&handle);
   }
 
-  Reference<ContextObject> context;
+  ContextObject* context = nullptr;  // kept by the request
   Reference<CredentialObject> credential;
   SecHandle handle{};
   bool owns_handle = false;
@@ -94,12 +106,12 @@ RunResult RunLeg(Request& request) {
   return Finish(request, result.status);
 }
 
-struct ContextCall {
-  Reference<ContextObject> context;
+struct DeleteCall {
+  ContextObject& context;
 };
 
 RunResult RunDelete(Request& request) {
-  request.payload<ContextCall>().context->Teardown();
+  request.payload<DeleteCall>().context.Teardown();
   return Finish(request, SEC_E_OK);
 }
 
@@ -113,7 +125,7 @@ RunResult RunFreeCredentials(Request& request) {
 }
 
 struct RecordCall {
-  Reference<ContextObject> context;
+  ContextObject& context;
   PSecBufferDesc message;
   ULONG sequence;
   ULONG qop;
@@ -122,19 +134,19 @@ struct RecordCall {
 
 RunResult RunEncrypt(Request& request) {
   auto& call = request.payload<RecordCall>();
-  return Finish(request, call.context->Encrypt(call.qop, *call.message, call.sequence));
+  return Finish(request, call.context.Encrypt(call.qop, *call.message, call.sequence));
 }
 
 RunResult RunDecrypt(Request& request) {
   auto& call = request.payload<RecordCall>();
   ULONG qop = 0;
-  const SECURITY_STATUS status = call.context->Decrypt(*call.message, call.sequence, &qop);
+  const SECURITY_STATUS status = call.context.Decrypt(*call.message, call.sequence, &qop);
   if (status >= 0) call.qop_out.Store(qop);
   return Finish(request, status);
 }
 
 struct ControlCall {
-  Reference<ContextObject> context;
+  ContextObject& context;
   PSecBufferDesc token;
   ControlKind kind;
 };
@@ -142,8 +154,8 @@ struct ControlCall {
 RunResult RunControl(Request& request) {
   auto& call = request.payload<ControlCall>();
   const SECURITY_STATUS status = call.kind == ControlKind::kApplyControlToken
-                                     ? call.context->ApplyControlToken(*call.token)
-                                     : call.context->CompleteAuthToken(*call.token);
+                                     ? call.context.ApplyControlToken(*call.token)
+                                     : call.context.CompleteAuthToken(*call.token);
   return Finish(request, status);
 }
 
@@ -203,6 +215,7 @@ SECURITY_STATUS PrepareAcquire(Request& request, AcquireParameters parameters) {
 SECURITY_STATUS PrepareLeg(Request& request, LegParameters parameters) {
   std::unique_ptr<LegCall> call(new (std::nothrow) LegCall());
   if (call == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
+  Reference<ContextObject> context;
   if (parameters.credential != nullptr) {
     call->credential = LookupCredential(parameters.credential);
     if (!call->credential || call->credential->credential().direction() != parameters.direction) {
@@ -213,34 +226,30 @@ SECURITY_STATUS PrepareLeg(Request& request, LegParameters parameters) {
     if (!call->credential) return SEC_E_INVALID_HANDLE;
     if (parameters.new_context == nullptr) return SEC_E_INVALID_PARAMETER;
     const SECURITY_STATUS status =
-        CreateContext(call->credential, parameters.direction, &call->handle, &call->context);
+        CreateContext(call->credential, parameters.direction, &call->handle, &context);
     if (status != SEC_E_OK) return status;
     call->owns_handle = true;
   } else {
     // By value: phNewContext may be the same variable.
     call->handle = *parameters.context;
-    call->context = LookupContext(&call->handle);
-    if (!call->context || call->context->direction() != parameters.direction) {
+    context = LookupContext(&call->handle);
+    if (!context || context->direction() != parameters.direction) {
       return SEC_E_INVALID_HANDLE;
     }
   }
-  executive::Strand* strand = &call->context->strand();
-  Reference<Object> keep_alive = KeepAlive(call->context);
+  call->context = context.get();
   call->parameters = std::move(parameters);
+  executive::Strand* strand = &context->strand();
   request.EmplacePayload<std::unique_ptr<LegCall>>(std::move(call));
-  request.Prepare(Lane::kHandshake, &Guarded<RunLeg>, strand, std::move(keep_alive));
+  request.Prepare(Lane::kHandshake, &Guarded<RunLeg>, strand, KeepAlive(std::move(context)));
   return SEC_E_OK;
 }
 
 SECURITY_STATUS PrepareDelete(Request& request, const SecHandle* context) {
-  Reference<ContextObject> object = CloseContext(context);
-  if (!object) return SEC_E_INVALID_HANDLE;
-  executive::Strand* strand = &object->strand();
-  Reference<Object> keep_alive = KeepAlive(object);
-  request.EmplacePayload<ContextCall>(std::move(object));
-  request.Prepare(Lane::kRecord, &Guarded<RunDelete>, strand, std::move(keep_alive));
-  request.set_ends_object();
-  return SEC_E_OK;
+  const SECURITY_STATUS status =
+      PrepareOnStrand<DeleteCall, RunDelete>(request, CloseContext(context));
+  if (status == SEC_E_OK) request.set_ends_object();
+  return status;
 }
 
 SECURITY_STATUS PrepareFreeCredentials(Request& request, const SecHandle* credential) {
@@ -254,37 +263,20 @@ SECURITY_STATUS PrepareFreeCredentials(Request& request, const SecHandle* creden
 SECURITY_STATUS PrepareEncrypt(Request& request, const SecHandle* context, ULONG qop,
                                PSecBufferDesc message, ULONG sequence) {
   if (message == nullptr) return SEC_E_INVALID_PARAMETER;
-  Reference<ContextObject> object = LookupContext(context);
-  if (!object) return SEC_E_INVALID_HANDLE;
-  executive::Strand* strand = &object->strand();
-  Reference<Object> keep_alive = KeepAlive(object);
-  request.EmplacePayload<RecordCall>(
-      RecordCall{std::move(object), message, sequence, qop, nullptr});
-  request.Prepare(Lane::kRecord, &Guarded<RunEncrypt>, strand, std::move(keep_alive));
-  return SEC_E_OK;
+  return PrepareOnStrand<RecordCall, RunEncrypt>(request, LookupContext(context), message, sequence,
+                                                 qop, KtlsimUlongOut(nullptr));
 }
 
 SECURITY_STATUS PrepareDecrypt(Request& request, const SecHandle* context, PSecBufferDesc message,
                                ULONG sequence, KtlsimUlongOut qop) {
   if (message == nullptr) return SEC_E_INVALID_PARAMETER;
-  Reference<ContextObject> object = LookupContext(context);
-  if (!object) return SEC_E_INVALID_HANDLE;
-  executive::Strand* strand = &object->strand();
-  Reference<Object> keep_alive = KeepAlive(object);
-  request.EmplacePayload<RecordCall>(RecordCall{std::move(object), message, sequence, 0, qop});
-  request.Prepare(Lane::kRecord, &Guarded<RunDecrypt>, strand, std::move(keep_alive));
-  return SEC_E_OK;
+  return PrepareOnStrand<RecordCall, RunDecrypt>(request, LookupContext(context), message, sequence,
+                                                 ULONG{0}, qop);
 }
 
 SECURITY_STATUS PrepareControl(Request& request, const SecHandle* context, ControlKind kind,
                                PSecBufferDesc token) {
-  Reference<ContextObject> object = LookupContext(context);
-  if (!object) return SEC_E_INVALID_HANDLE;
-  executive::Strand* strand = &object->strand();
-  Reference<Object> keep_alive = KeepAlive(object);
-  request.EmplacePayload<ControlCall>(ControlCall{std::move(object), token, kind});
-  request.Prepare(Lane::kRecord, &Guarded<RunControl>, strand, std::move(keep_alive));
-  return SEC_E_OK;
+  return PrepareOnStrand<ControlCall, RunControl>(request, LookupContext(context), token, kind);
 }
 
 }  // namespace ktlsim::sspi

@@ -10,12 +10,12 @@
 #include <new>
 #include <utility>
 
-#include "kernel_sim/base/level.h"
 #include "kernel_sim/executive/executive.h"
 #include "kernel_sim/executive/misuse.h"
 #include "kernel_sim/sspi/calls.h"
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/handles.h"
+#include "kernel_sim/sspi/passive_level.h"
 #include "kernel_sim/sspi/runtime.h"
 #include "kernel_sim/sspi/text.h"
 
@@ -24,12 +24,6 @@ namespace {
 
 using executive::Executive;
 using executive::Request;
-
-bool AtPassiveLevel() {
-  if (CurrentLevel() == Level::kPassive) return true;
-  executive::ReportMisuse("synchronous call above passive level");
-  return false;
-}
 
 template <typename Prepare>
 SECURITY_STATUS RunAndWait(Executive& executive, Prepare prepare) {

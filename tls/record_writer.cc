@@ -65,6 +65,17 @@ SealOutcome RecordWriter::CheckSeal(ContentType type, std::size_t header, std::s
   return SealOutcome::kSealed;
 }
 
+std::uint64_t RecordWriter::records_left() const {
+  if (failed_ || closed_ || !protection_.ready()) return 0;
+  const bool bounded =
+      protection_.is_tls13() && protection_.suite().aead != AeadId::kChaCha20Poly1305;
+  // The update comes before the end, whatever the two limits say.
+  const RecordLimits& limits = protection_.limits();
+  const std::uint64_t end =
+      bounded ? std::max(limits.records_per_key, limits.records_before_update) : UINT64_MAX;
+  return end - std::min(end, protection_.sequence_number());
+}
+
 SealResult RecordWriter::Seal(ContentType type, std::span<std::byte> header,
                               std::span<std::byte> data, std::span<std::byte> trailer) {
   const SealOutcome check = CheckSeal(type, header.size(), data.size(), trailer.size());

@@ -52,6 +52,15 @@ class RecordWriter {
   SealResult Seal(ContentType type, std::span<std::byte> header, std::span<std::byte> data,
                   std::span<std::byte> trailer);
 
+  // Whether `data_bytes` of application data can be sealed as one record in these places.
+  SealOutcome CheckData(std::size_t header_bytes, std::size_t data_bytes,
+                        std::size_t trailer_bytes) const {
+    return CheckSeal(ContentType::kApplicationData, header_bytes, data_bytes, trailer_bytes);
+  }
+  // How many records of application data may still be sealed before the key has to change, or the
+  // connection to end (0 also after a failure).
+  std::uint64_t records_left() const;
+
   // Writes an alert record to `out` (kControlRecordBytesMax is enough); `used` is its length.
   // close_notify and fatal alerts close this writer.
   SealOutcome SealAlert(Alert alert, std::span<std::byte> out, std::size_t& used);

@@ -310,6 +310,7 @@ TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
       break;
     case tls::PostHandshakeResult::Outcome::kFailed:
       QueueAlert(result.alert);
+      opening_ended_ = true;
       step.alert = result.alert;
       step.status = StatusOfRecordFailure(result.alert.description);
       break;

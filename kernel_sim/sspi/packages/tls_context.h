@@ -86,8 +86,13 @@ class TlsContext final : public PackageContext {
   SECURITY_STATUS ApplyKeyUpdate(std::span<const std::byte> token);
 
   // Records. (tls_records.cc)
-  SECURITY_STATUS EncryptOne(bool out_of_band, SecBuffer& header, SecBuffer& data,
-                             SecBuffer& trailer);
+  SECURITY_STATUS EncryptOne(bool out_of_band, std::span<SecBuffer, 3> record);
+  SECURITY_STATUS CheckSeveral(std::span<SecBuffer> buffers) const;
+  SECURITY_STATUS OpenFirst(std::span<SecBuffer> buffers, SecBuffer& data, ULONG* qop,
+                            std::span<std::byte>* rest);
+  SECURITY_STATUS OpenNext(std::span<SecBuffer> buffers, ULONG* qop, std::span<std::byte>* rest);
+  SECURITY_STATUS ReceiveAlert(std::span<SecBuffer> buffers, std::span<std::byte> wire,
+                               const tls::OpenResult& record);
   SECURITY_STATUS FailRecord(tls::Alert alert);
   SECURITY_STATUS Present(std::span<SecBuffer> buffers, std::span<std::byte> wire,
                           const tls::OpenResult& record, ULONG* qop);

@@ -2,6 +2,8 @@
 
 #include <schannel.h>
 
+#include <algorithm>
+
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/sspi/packages/buffers.h"
 #include "kernel_sim/sspi/packages/tls_context.h"
@@ -33,6 +35,35 @@ SECURITY_STATUS StatusOf(tls::SealOutcome outcome) {
       return SEC_E_ENCRYPT_FAILURE;
   }
   return SEC_E_INTERNAL_ERROR;
+}
+
+// The next {STREAM_HEADER, DATA, STREAM_TRAILER} from `from` on; the number of buffers: none.
+std::size_t FindPlaintext(std::span<const SecBuffer> buffers, std::size_t from) {
+  for (std::size_t i = from; i + 2 < buffers.size(); ++i) {
+    if (IsHeader(buffers[i]) && TypeOf(buffers[i + 1]) == SECBUFFER_DATA &&
+        IsTrailer(buffers[i + 2])) {
+      return i;
+    }
+  }
+  return buffers.size();
+}
+
+// How many records DecryptMessage may present: three buffers each, and one for what is left.
+std::size_t TriplesIn(std::span<const SecBuffer> buffers) {
+  std::size_t ours = 0;
+  while (ours < buffers.size() &&
+         (TypeOf(buffers[ours]) == SECBUFFER_EMPTY || TypeOf(buffers[ours]) == SECBUFFER_DATA)) {
+    ++ours;
+  }
+  return ours < 4 ? 1 : (ours - 1) / 3;
+}
+
+// A whole record that, as far as one can see from outside, holds data. TLS 1.3 disguises all as
+// such; in TLS 1.2 alerts and handshake messages are left for a call of their own.
+bool BeginsWithDataRecord(std::span<const std::byte> wire) {
+  return wire.size() >= tls::kRecordHeaderBytes &&
+         wire[0] == static_cast<std::byte>(tls::ContentType::kApplicationData) &&
+         wire.size() >= tls::RecordReader::RecordBytes(wire);
 }
 
 // Four buffers at least, one DATA and three EMPTY among them.
@@ -71,9 +102,10 @@ void SetRest(SecBuffer& buffer, std::span<std::byte> rest) {
 
 }  // namespace
 
-SECURITY_STATUS TlsContext::EncryptOne(bool out_of_band, SecBuffer& header, SecBuffer& data,
-                                       SecBuffer& trailer) {
-  const std::span<std::byte> bytes = BytesOf(&data);
+SECURITY_STATUS TlsContext::EncryptOne(bool out_of_band, std::span<SecBuffer, 3> record) {
+  SecBuffer& header = record[0];
+  SecBuffer& trailer = record[2];
+  const std::span<std::byte> bytes = BytesOf(&record[1]);
   if (out_of_band && bytes.size() != 2) return SEC_E_INVALID_TOKEN;
   const bool ends = out_of_band && (std::to_integer<unsigned>(bytes[0]) == TLS1_ALERT_FATAL ||
                                     std::to_integer<unsigned>(bytes[1]) == 0);
@@ -89,26 +121,39 @@ SECURITY_STATUS TlsContext::EncryptOne(bool out_of_band, SecBuffer& header, SecB
   return SEC_E_OK;
 }
 
+// Before the first of several records: what could refuse a later one refuses all, so that the
+// caller may try again with the same plaintext.
+SECURITY_STATUS TlsContext::CheckSeveral(std::span<SecBuffer> buffers) const {
+  const tls::RecordWriter& writer = established_->tls.writer;
+  std::uint64_t records = 0;
+  for (std::size_t i = FindPlaintext(buffers, 0); i < buffers.size();
+       i = FindPlaintext(buffers, i + 3)) {
+    ++records;
+    const tls::SealOutcome outcome =
+        writer.CheckData(BytesOf(&buffers[i]).size(), BytesOf(&buffers[i + 1]).size(),
+                         BytesOf(&buffers[i + 2]).size());
+    if (outcome != tls::SealOutcome::kSealed) return StatusOf(outcome);
+  }
+  return records <= writer.records_left() ? SEC_E_OK : StatusOf(tls::SealOutcome::kLimitReached);
+}
+
 SECURITY_STATUS TlsContext::Encrypt(ULONG qop, SecBufferDesc& message, ULONG) {
   if (qop != 0 && qop != SECQOP_WRAP_OOB_DATA) return SEC_E_QOP_NOT_SUPPORTED;
   if (leg_owed_.load(std::memory_order_acquire) || sealing_ended_.load(std::memory_order_acquire)) {
     return SEC_E_CONTEXT_EXPIRED;
   }
-  // One record per header, data, trailer; several of them are several records.
+  const bool out_of_band = qop == SECQOP_WRAP_OOB_DATA;
   const std::span<SecBuffer> buffers = BuffersOf(&message);
-  bool found = false;
-  for (std::size_t i = 0; i + 2 < buffers.size(); ++i) {
-    if (!IsHeader(buffers[i]) || TypeOf(buffers[i + 1]) != SECBUFFER_DATA ||
-        !IsTrailer(buffers[i + 2])) {
-      continue;
-    }
-    found = true;
-    const SECURITY_STATUS status =
-        EncryptOne(qop == SECQOP_WRAP_OOB_DATA, buffers[i], buffers[i + 1], buffers[i + 2]);
-    if (status != SEC_E_OK) return status;
-    i += 2;
+  const std::size_t first = FindPlaintext(buffers, 0);
+  if (first == buffers.size()) return SEC_E_INVALID_TOKEN;
+  if (!out_of_band && FindPlaintext(buffers, first + 3) != buffers.size()) {
+    if (const SECURITY_STATUS status = CheckSeveral(buffers); status != SEC_E_OK) return status;
   }
-  return found ? SEC_E_OK : SEC_E_INVALID_TOKEN;
+  for (std::size_t i = first; i < buffers.size(); i = FindPlaintext(buffers, i + 3)) {
+    const SECURITY_STATUS status = EncryptOne(out_of_band, std::span<SecBuffer, 3>(&buffers[i], 3));
+    if (status != SEC_E_OK) return status;
+  }
+  return SEC_E_OK;
 }
 
 SECURITY_STATUS TlsContext::Decrypt(SecBufferDesc& message, ULONG, ULONG* qop) {
@@ -116,39 +161,66 @@ SECURITY_STATUS TlsContext::Decrypt(SecBufferDesc& message, ULONG, ULONG* qop) {
   SecBuffer* data = FindCiphertext(buffers);
   if (data == nullptr) return SEC_E_INVALID_TOKEN;
   if (leg_owed_.load(std::memory_order_acquire)) return SEC_E_CONTEXT_EXPIRED;
-  tls::RecordReader& reader = established_->tls.reader;
-  if (reader.closed() || opening_ended_) return SEC_E_CONTEXT_EXPIRED;
-  const std::span<std::byte> wire = BytesOf(data);
-  if (wire.empty()) return TellMissing(buffers, *data, tls::kRecordHeaderBytes);
-  const tls::OpenResult record = reader.Open(wire);
+  if (opening_ended_) return SEC_E_CONTEXT_EXPIRED;
+  const std::size_t triples = TriplesIn(buffers);
+  std::span<std::byte> rest;
+  SECURITY_STATUS status = OpenFirst(buffers, *data, qop, &rest);
+  for (std::size_t i = 1; status == SEC_E_OK && i < triples && BeginsWithDataRecord(rest); ++i) {
+    status = OpenNext(buffers.subspan(3 * i), qop, &rest);
+  }
+  return status;
+}
+
+SECURITY_STATUS TlsContext::OpenFirst(std::span<SecBuffer> buffers, SecBuffer& data, ULONG* qop,
+                                      std::span<std::byte>* rest) {
+  const std::span<std::byte> wire = BytesOf(&data);
+  if (wire.empty()) return TellMissing(buffers, data, tls::kRecordHeaderBytes);
+  const tls::OpenResult record = established_->tls.reader.Open(wire);
   switch (record.outcome) {
     case tls::OpenResult::Outcome::kNeedMore:
-      return TellMissing(buffers, *data, record.missing);
+      return TellMissing(buffers, data, record.missing);
     case tls::OpenResult::Outcome::kOpened:
     case tls::OpenResult::Outcome::kIgnored:
       break;
-    case tls::OpenResult::Outcome::kAlert: {
-      if (record.alert.description == tls::AlertDescription::kCloseNotify) {
-        SetRest(buffers[3], wire.subspan(record.consumed));
-        return SEC_I_CONTEXT_EXPIRED;
-      }
-      sealing_ended_.store(true, std::memory_order_release);
-      return StatusOfReceivedAlert(record.alert.description);
-    }
+    case tls::OpenResult::Outcome::kAlert:
+      return ReceiveAlert(buffers, wire, record);
     case tls::OpenResult::Outcome::kFailed:
       return FailRecord(record.alert);
   }
-  Runtime::Instance().counters().records_opened.Add();
-  established_->bytes_opened += record.fragment.size();
   tls::PostHandshake& post = *established_->tls.post_handshake;
   if (post.mid_message() && record.type != tls::ContentType::kHandshake) {
     // A handshake message that is cut over records tolerates nothing in between (RFC 8446 5.1).
     return FailRecord(tls::FatalAlert(tls::AlertDescription::kUnexpectedMessage));
   }
-  if (post.waiting_for_ticket()) {
-    static_cast<void>(post.Expired(MonotonicClock::Now(), established_->bytes_opened));
-  }
+  *rest = wire.subspan(record.consumed);
   return Present(buffers, wire, record, qop);
+}
+
+// Behind a record of data. What ends the connection is left for the next call, which the reader
+// answers alike: the plaintext in front of it is not to be lost.
+SECURITY_STATUS TlsContext::OpenNext(std::span<SecBuffer> buffers, ULONG* qop,
+                                     std::span<std::byte>* rest) {
+  const std::span<std::byte> wire = *rest;
+  *rest = {};
+  const tls::OpenResult record = established_->tls.reader.Open(wire);
+  if (record.outcome != tls::OpenResult::Outcome::kOpened &&
+      record.outcome != tls::OpenResult::Outcome::kIgnored) {
+    return SEC_E_OK;
+  }
+  *rest = wire.subspan(record.consumed);
+  return Present(buffers, wire, record, qop);
+}
+
+SECURITY_STATUS TlsContext::ReceiveAlert(std::span<SecBuffer> buffers, std::span<std::byte> wire,
+                                         const tls::OpenResult& record) {
+  opening_ended_ = true;
+  if (record.alert.description == tls::AlertDescription::kCloseNotify) {
+    // Its length from the header: the reader, when it repeats itself, consumes nothing.
+    SetRest(buffers[3], wire.subspan(std::min(wire.size(), tls::RecordReader::RecordBytes(wire))));
+    return SEC_I_CONTEXT_EXPIRED;
+  }
+  sealing_ended_.store(true, std::memory_order_release);
+  return StatusOfReceivedAlert(record.alert.description);
 }
 
 // The connection is over for records; the next leg without input hands the alert out.
@@ -162,6 +234,12 @@ SECURITY_STATUS TlsContext::FailRecord(tls::Alert alert) {
 SECURITY_STATUS TlsContext::Present(std::span<SecBuffer> buffers, std::span<std::byte> wire,
                                     const tls::OpenResult& record, ULONG* qop) {
   *qop = 0;
+  Runtime::Instance().counters().records_opened.Add();
+  established_->bytes_opened += record.fragment.size();
+  tls::PostHandshake& post = *established_->tls.post_handshake;
+  if (post.waiting_for_ticket()) {
+    static_cast<void>(post.Expired(MonotonicClock::Now(), established_->bytes_opened));
+  }
   if (record.outcome == tls::OpenResult::Outcome::kOpened &&
       record.type == tls::ContentType::kHandshake) {
     return PresentHandshake(buffers, wire, record);

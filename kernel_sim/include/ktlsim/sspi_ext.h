@@ -50,6 +50,11 @@ KTLSIM_API const char* KtlsimLastErrorText(void);
 // The contract of the Async functions in sspi.h, with the outcome and the buffer rules of
 // EncryptMessage and DecryptMessage. The descriptor, its buffers and `pfQOP` belong to the library
 // until the callback. They need a callback. Any level up to dispatch.
+//
+// Several records per call, here and in the functions without Async: several {STREAM_HEADER, DATA,
+// STREAM_TRAILER} are several records, all of them sealed or, when one is refused for its size or
+// the key's limit, none; 3n EMPTY buffers beside the DATA let DecryptMessage open up to n records,
+// and what it did not open is EXTRA behind the last.
 
 KTLSIM_API SECURITY_STATUS SspiEncryptMessageAsync(SspiAsyncContext* AsyncContext,
                                                    PCtxtHandle phContext, ULONG fQOP,

@@ -1,5 +1,6 @@
 #include "kernel_sim/transport/memory.h"
 
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -20,6 +21,8 @@ Buffer* Allocate(std::size_t bytes, std::uint32_t size_class) {
 void Free(Buffer* buffer) { ::operator delete(buffer); }
 
 }  // namespace
+
+void Wipe(std::span<std::byte> bytes) { explicit_bzero(bytes.data(), bytes.size()); }
 
 BufferPool::~BufferPool() {
   KTLSIM_ASSERT(in_use() == 0);

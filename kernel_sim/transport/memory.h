@@ -27,6 +27,9 @@ class Counter {
   std::atomic<std::uint64_t> value_{0};
 };
 
+// Overwrites plaintext, in a way the compiler keeps, before others get the memory.
+void Wipe(std::span<std::byte> bytes);
+
 // A block of bytes behind this header.
 struct Buffer {
   Buffer* next = nullptr;

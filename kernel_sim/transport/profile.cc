@@ -36,11 +36,26 @@ Result<std::vector<std::byte>> EncodeAlpn(const std::vector<std::string>& names)
   return buffer;
 }
 
+// Below that a record is mostly header and tag.
+constexpr std::uint32_t kRecordBytesMin = 64;
+constexpr std::uint32_t kRecordBytesMax = 16384;
+
+bool IsRecordSize(std::uint32_t bytes) {
+  return bytes >= kRecordBytesMin && bytes <= kRecordBytesMax;
+}
+
 }  // namespace
 
 Result<TlsProfile> TlsProfile::Create(Side side, TlsOptions options) {
   Result<std::vector<std::byte>> alpn = EncodeAlpn(options.alpn);
   if (!alpn) return alpn.status();
+  const RecordSizing& sizing = options.record_sizing;
+  if (!IsRecordSize(sizing.bytes_max) || !IsRecordSize(sizing.first_bytes_max)) {
+    return Status(Category::kContract, 0, "a record carries 64 to 16384 bytes");
+  }
+  if (options.records_between_key_checks == 0) {
+    return Status(Category::kContract, 0, "a key check needs at least one record in between");
+  }
   if (options.flags == 0) options.flags = side == Side::kServer ? kServerFlags : kClientFlags;
   TlsProfile profile(side, std::move(options));
   profile.alpn_buffer_ = std::move(*alpn);

@@ -24,7 +24,7 @@ TlsConnection::TlsConnection(PathShard& shard, const TlsProfile& profile,
       leg_async_(leg_async),
       seal_async_(seal_async),
       input_(shard.chunks(), shard.buffers()),
-      send_queue_(shard.buffers()) {
+      send_queue_(shard.buffers(), profile.record_sizing()) {
   SecInvalidateHandle(&context_);
   SecInvalidateHandle(&new_context_);
 }
@@ -167,7 +167,7 @@ void TlsConnection::OnSent(Status outcome) {
   if (std::exchange(token_sending_, false)) {
     DropToken();
   } else {
-    send_queue_.Sent(std::exchange(sending_bytes_, 0));
+    send_queue_.Sent(std::exchange(sending_bytes_, 0), loop().NowNs());
   }
   Pump();
 }

@@ -166,6 +166,7 @@ class TlsConnection final : public Connection,
   void Deliver(std::span<std::byte> plaintext);
   void StartPostHandshake();
   void SubmitPostHandshake();
+  void SubmitKeyCheck();
   void PeerClosed(bool truncated);
   bool UsesTls13();
 
@@ -173,7 +174,9 @@ class TlsConnection final : public Connection,
   static void SealCallback(SspiAsyncContext* context, void* self);
   void PumpSending();
   bool SealDue() const;
+  bool TakeRecords();
   void SubmitSeal();
+  void CountSealed();
   void TellWritable();
   void OnSealed(SECURITY_STATUS status);
   void SendSealed();
@@ -216,10 +219,12 @@ class TlsConnection final : public Connection,
   Completion* completion_ = nullptr;
 
   // The seal side.
+  // Records that one EncryptMessage seals; as many of full size as a send buffer holds.
+  static constexpr std::size_t kSealRecordsMax = 4;
   SendQueue send_queue_;
-  SecBuffer seal_buffers_[4];
+  SecBuffer seal_buffers_[3 * kSealRecordsMax + 1];  // the records handed out to be sealed
   SecBufferDesc seal_desc_;
-  SendQueue::Record record_;          // handed out by send_queue_ to be sealed
+  std::uint64_t records_since_key_check_ = 0;
   std::size_t sending_bytes_ = 0;     // of send_queue_, on the socket now
   std::uint32_t renegotiations_ = 0;  // counts holds, to tell why a seal was refused
   std::uint32_t seal_renegotiations_ = 0;
@@ -229,12 +234,14 @@ class TlsConnection final : public Connection,
   EndKind fetch_kind_ = EndKind::kRecordFailed;
   SECURITY_STATUS fetch_status_ = SEC_E_OK;
   bool seal_in_flight_ = false;
-  bool seal_retry_ = false;          // the record handed out must be submitted again
+  bool seal_retry_ = false;          // the records handed out must be submitted again
   bool sealing_alert_ = false;       // it is close_notify
   bool post_handshake_due_ = false;  // a leg for the message at the front, or without input
   bool post_handshake_input_ = false;
-  bool hold_seals_ = false;   // post-handshake work is owed, or nothing may be sealed any more
-  bool token_ready_ = false;  // token_ holds bytes to send
+  bool key_check_due_ = false;  // a leg without input, to hand out a KeyUpdate if one is due
+  bool key_limit_met_ = false;  // the last seal was refused, perhaps for want of a fresh key
+  bool hold_seals_ = false;     // post-handshake work is owed, or nothing may be sealed any more
+  bool token_ready_ = false;    // token_ holds bytes to send
   bool token_sending_ = false;
   bool established_ = false;
   bool any_received_ = false;

@@ -275,7 +275,8 @@ bool TlsConnection::QuerySizes() {
   // What the send buffers are laid out for.
   constexpr ULONG kOverheadMax = 64;
   if (sizes.cbMaximumMessage == 0 || sizes.cbMaximumMessage > 16384 ||
-      sizes.cbHeader > kOverheadMax || sizes.cbTrailer > kOverheadMax) {
+      sizes.cbHeader < SendQueue::kHeaderBytesMin || sizes.cbHeader > kOverheadMax ||
+      sizes.cbTrailer > kOverheadMax) {
     return false;
   }
   send_queue_.Configure({.header = sizes.cbHeader,
@@ -291,6 +292,13 @@ void TlsConnection::OnPostHandshake(SECURITY_STATUS status) {
     return;
   }
   post_handshake_due_ = false;
+  if (status == SEC_E_INCOMPLETE_MESSAGE && input_given_ == 0) {
+    // A key check, and no KeyUpdate was due.
+    DropToken();
+    hold_seals_ = false;
+    Pump();
+    return;
+  }
   TakeToken(status);
   const std::size_t before = input_.size();
   if (status == SEC_E_OK || status == SEC_I_CONTINUE_NEEDED) ConsumeInput();

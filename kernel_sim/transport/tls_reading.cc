@@ -44,16 +44,20 @@ TlsConnection::Ready TlsConnection::FirstRecordReady(std::size_t bytes_max) {
 
 void TlsConnection::PumpReading() {
   if (state_ != State::kEstablished || call_ != Call::kNone || in_handler_) return;
+  // While a token of ours waits to be sent, nothing is read that could ask for another one.
+  if (!token_ready_ && post_handshake_due_) {
+    SubmitPostHandshake();
+    return;
+  }
+  if (!token_ready_ && key_check_due_) {
+    SubmitKeyCheck();
+    return;
+  }
   if ((discarding_ && !post_handshake_due_) || peer_closed_) {
     input_.Clear();
     return;
   }
-  // While a token of ours waits to be sent, nothing is read that could ask for another one.
   if (token_ready_) return;
-  if (post_handshake_due_) {
-    SubmitPostHandshake();
-    return;
-  }
   if (reading_paused_) {
     if (!input_.Detach()) AbortAs(EndKind::kNoMemory);
     return;
@@ -130,11 +134,14 @@ void TlsConnection::OnDecrypted(SECURITY_STATUS status) {
 
 void TlsConnection::Deliver(std::span<std::byte> plaintext) {
   shard_.counters().plaintext_received.Add(plaintext.size());
-  if (discarding_) return;
-  in_handler_ = true;
-  handler_->OnPlaintext(*this, plaintext);
-  in_handler_ = false;
-  send_queue_.ReleaseIfEmpty();
+  if (!discarding_) {
+    in_handler_ = true;
+    handler_->OnPlaintext(*this, plaintext);
+    in_handler_ = false;
+    send_queue_.ReleaseIfEmpty();
+  }
+  // It lies in memory that others get next: a buffer of the pool, or a receive buffer of the loop.
+  Wipe(plaintext);
 }
 
 void TlsConnection::PeerClosed(bool truncated) {
@@ -181,6 +188,23 @@ void TlsConnection::SubmitPostHandshake() {
   if (post_handshake_input_) input = input_.front();
   if (repeat_bytes_ != 0) input = input.first(repeat_bytes_);
   SubmitLeg(Call::kPostHandshake, input);
+}
+
+// So many records were sealed that the key may be due for a change: only a leg can say so, and hand
+// the KeyUpdate out. What is sealed after it must be sent after it.
+void TlsConnection::SubmitKeyCheck() {
+  key_check_due_ = false;
+  records_since_key_check_ = 0;
+  // TLS 1.2 has no way to change keys.
+  if (close_sealed_ || !UsesTls13()) {
+    Pump();
+    return;
+  }
+  hold_seals_ = true;
+  ++renegotiations_;
+  post_handshake_due_ = true;
+  post_handshake_input_ = false;
+  SubmitPostHandshake();
 }
 
 bool TlsConnection::UsesTls13() {

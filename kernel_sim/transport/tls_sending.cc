@@ -11,7 +11,7 @@ namespace ktlsim::transport {
 
 std::span<std::byte> TlsConnection::SendSpace() {
   if (state_ != State::kEstablished || close_wanted_) return {};
-  const std::span<std::byte> space = send_queue_.Space();
+  const std::span<std::byte> space = send_queue_.Space(loop().NowNs());
   if (space.empty()) {
     write_wanted_ = true;
     // Nothing on its way whose end would tell us: memory is short.
@@ -31,6 +31,7 @@ bool TlsConnection::send_idle() const { return send_queue_.idle() && !token_read
 
 bool TlsConnection::SealDue() const {
   if (state_ != State::kEstablished || seal_in_flight_ || hold_seals_ || token_ready_) return false;
+  if (key_check_due_) return false;
   return seal_retry_ || send_queue_.HasUnsealed() || (close_wanted_ && !close_sealed_);
 }
 
@@ -40,27 +41,39 @@ void TlsConnection::PumpSending() {
   if (state_ != State::kDead && !stream()->sending()) SendSealed();
 }
 
-void TlsConnection::SubmitSeal() {
-  if (!seal_retry_) {
-    sealing_alert_ = !send_queue_.HasUnsealed();
-    record_ = sealing_alert_ ? send_queue_.BeginAlert() : send_queue_.BeginSeal();
-    if (record_.start == nullptr) {
-      RetryIn(kNsPerMs);
-      return;
-    }
-  }
+// Describes the next records to be sealed. False: no memory for an alert's; it will be tried again.
+bool TlsConnection::TakeRecords() {
   const SendQueue::Sizes& sizes = send_queue_.sizes();
-  std::byte* const data = record_.start + sizes.header;
+  std::array<SendQueue::Record, kSealRecordsMax> records;
+  std::size_t count = 1;
+  sealing_alert_ = !send_queue_.HasUnsealed();
   if (sealing_alert_) {
+    records[0] = send_queue_.BeginAlert();
+    if (records[0].start == nullptr) {
+      RetryIn(kNsPerMs);
+      return false;
+    }
     // warning, close_notify (RFC 8446 6.1): how a caller without ApplyControlToken closes.
-    data[0] = std::byte{1};
-    data[1] = std::byte{0};
+    records[0].start[sizes.header] = std::byte{1};
+    records[0].start[sizes.header + 1] = std::byte{0};
+  } else {
+    count = send_queue_.BeginSeal(records);
   }
-  seal_buffers_[0] = {sizes.header, SECBUFFER_STREAM_HEADER, record_.start};
-  seal_buffers_[1] = {record_.data_bytes, SECBUFFER_DATA, data};
-  seal_buffers_[2] = {sizes.trailer, SECBUFFER_STREAM_TRAILER, data + record_.data_bytes};
-  seal_buffers_[3] = {0, SECBUFFER_EMPTY, nullptr};
-  seal_desc_ = {SECBUFFER_VERSION, 4, seal_buffers_};
+  SecBuffer* place = seal_buffers_;
+  for (const SendQueue::Record& record : std::span(records).first(count)) {
+    std::byte* const data = record.start + sizes.header;
+    *place++ = {sizes.header, SECBUFFER_STREAM_HEADER, record.start};
+    *place++ = {record.data_bytes, SECBUFFER_DATA, data};
+    *place++ = {sizes.trailer, SECBUFFER_STREAM_TRAILER, data + record.data_bytes};
+  }
+  *place++ = {0, SECBUFFER_EMPTY, nullptr};
+  seal_desc_ = {SECBUFFER_VERSION, static_cast<ULONG>(place - seal_buffers_), seal_buffers_};
+  return true;
+}
+
+void TlsConnection::SubmitSeal() {
+  // A retry finds everything described: a refused EncryptMessage has changed nothing.
+  if (!seal_retry_ && !TakeRecords()) return;
   KTLSIM_CHECK(SspiReinitAsyncContext(seal_async_) == STATUS_SUCCESS);
   const SECURITY_STATUS submitted = SspiEncryptMessageAsync(
       seal_async_, &context_, sealing_alert_ ? SECQOP_WRAP_OOB_DATA : 0, &seal_desc_, 0);
@@ -81,18 +94,16 @@ void TlsConnection::OnSealed(SECURITY_STATUS status) {
     return;
   }
   if (status == SEC_E_OK) {
-    send_queue_.EndSeal(seal_buffers_[0].cbBuffer, seal_buffers_[1].cbBuffer,
-                        seal_buffers_[2].cbBuffer);
-    shard_.counters().records_sealed.Add();
-    if (sealing_alert_) {
-      close_sealed_ = true;
-    } else {
-      shard_.counters().plaintext_sent.Add(record_.data_bytes);
-    }
+    CountSealed();
   } else if (status == SEC_E_CONTEXT_EXPIRED &&
              (hold_seals_ || renegotiations_ != seal_renegotiations_)) {
-    // It met a post-handshake message that was just being read. The same record again, after it.
+    // It met a post-handshake message that was just being read. The same records again, after it.
     seal_retry_ = true;
+  } else if (status == SEC_E_CONTEXT_EXPIRED && state_ == State::kEstablished &&
+             !std::exchange(key_limit_met_, true)) {
+    // Perhaps the key may seal no more: the same records again, under the next one.
+    seal_retry_ = true;
+    key_check_due_ = true;
   } else if (status == SEC_E_INSUFFICIENT_MEMORY) {
     seal_retry_ = true;
     static_cast<void>(RetriesRefused(status));
@@ -101,7 +112,23 @@ void TlsConnection::OnSealed(SECURITY_STATUS status) {
     return;
   }
   if (seal_retry_ && !hold_seals_ && retry_timer_.armed()) return;
+  if (key_check_due_) PumpReading();
   PumpSending();
+}
+
+void TlsConnection::CountSealed() {
+  const std::size_t records = seal_desc_.cBuffers / 3;
+  for (std::size_t i = 0; i < records; ++i) {
+    const SecBuffer* record = seal_buffers_ + 3 * i;
+    send_queue_.EndSeal(record[0].cbBuffer, record[1].cbBuffer, record[2].cbBuffer);
+    if (!sealing_alert_) shard_.counters().plaintext_sent.Add(record[1].cbBuffer);
+  }
+  if (sealing_alert_) close_sealed_ = true;
+  shard_.counters().records_sealed.Add(records);
+  key_limit_met_ = false;
+  records_since_key_check_ += records;
+  // EncryptMessage has no room for a KeyUpdate: the leg functions hand it out, when asked.
+  if (records_since_key_check_ >= profile_.records_between_key_checks()) key_check_due_ = true;
 }
 
 // One send at a time, in the order of sealing: records, then a token that was made behind them,
@@ -133,7 +160,7 @@ bool TlsConnection::ReadyToSendFin() const {
 
 void TlsConnection::TellWritable() {
   if (!write_wanted_ || in_handler_ || state_ != State::kEstablished || close_wanted_) return;
-  if (send_queue_.Space().empty()) return;
+  if (send_queue_.Space(loop().NowNs()).empty()) return;
   write_wanted_ = false;
   in_handler_ = true;
   handler_->OnWritable(*this);

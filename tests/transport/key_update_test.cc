@@ -64,7 +64,7 @@ class TransportKeyUpdateTest : public TransportTest {
 
   void Start(ServerOptions options, std::size_t bytes) {
     StartServer(options, [bytes](Connection&) { return new OneWayHandler(bytes); });
-    peer_.emplace(address_);
+    peer_.emplace(Dial());
     context_.reset(SSL_CTX_new(TLS_client_method()));
     SSL_CTX_set_min_proto_version(context_.get(), TLS1_3_VERSION);
     ASSERT_EQ(SSL_CTX_set_ciphersuites(context_.get(), "TLS_AES_128_GCM_SHA256"), 1);

@@ -49,7 +49,7 @@ class RecordSizingTest : public TransportTest {
     ServerOptions options = DefaultServer();
     options.tls.record_sizing = sizing;
     StartServer(options, [burst_bytes](Connection&) { return new BurstHandler(burst_bytes); });
-    peer_.emplace(address_);
+    peer_.emplace(Dial());
     end_.emplace(false);
     while (end_->status == SEC_I_CONTINUE_NEEDED) {
       peer_->Send(end_->Leg(client_credential_->get()));

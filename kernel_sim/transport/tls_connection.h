@@ -219,8 +219,9 @@ class TlsConnection final : public Connection,
   Completion* completion_ = nullptr;
 
   // The seal side.
-  // Records that one EncryptMessage seals; as many of full size as a send buffer holds.
-  static constexpr std::size_t kSealRecordsMax = 4;
+  // Records that one EncryptMessage seals. One is what every package takes; the TLS package takes
+  // several, which saves the way of a call per record.
+  static constexpr std::size_t kSealRecordsMax = 1;
   SendQueue send_queue_;
   SecBuffer seal_buffers_[3 * kSealRecordsMax + 1];  // the records handed out to be sealed
   SecBufferDesc seal_desc_;

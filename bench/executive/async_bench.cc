@@ -4,6 +4,8 @@
 // BM_ForeignThread: submitted by a foreign thread that spins for its callback, with a processor
 // that is kept awake or left to fall asleep between calls. `mode` 0 is a notification thread, 1 on
 // the processor; `awake` 1 keeps a work item circling on the processor's ring.
+// BM_ProcessorToProcessor: submitted on one processor, run on another, notified back on the first:
+// two hops a call. Its floor is BM_WakeRoundTrip (io/wake_bench.cc), two bare wake-ups.
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -22,9 +24,9 @@ RunResult Nothing(Request&) { return RunResult::kCompleted; }
 
 class Kernel {
  public:
-  Kernel() : executive_(contexts_) {
+  explicit Kernel(unsigned processors = 1) : executive_(contexts_) {
     ExecutiveOptions options;
-    options.processors = 1;
+    options.processors = processors;
     options.ring_factory = [] { return io::CreateUring(io::UringOptions()); };
     running_ = executive_.Start(options).ok();
   }
@@ -33,12 +35,12 @@ class Kernel {
   }
   bool running() const { return running_; }
   AsyncContextTable& contexts() { return contexts_; }
-  io::Ring& ring() { return executive_.processors()[0]->ring(); }
+  io::Ring& ring(std::size_t processor = 0) { return executive_.processors()[processor]->ring(); }
 
-  bool Submit(AsyncHandle handle) {
+  bool Submit(AsyncHandle handle, Strand* strand = nullptr) {
     Request* request = nullptr;
     if (contexts_.BeginSubmit(handle, true, &request) != AsyncResult::kOk) return false;
-    request->Prepare(Lane::kRecord, &Nothing, nullptr, {});
+    request->Prepare(Lane::kRecord, &Nothing, strand, {});
     return executive_.Submit(*request) == Executive::Admission::kAccepted;
   }
 
@@ -71,11 +73,19 @@ struct Chain : WorkItem {
   }
   void Next() {
     kernel.contexts().Reinit(handle);
-    if (!kernel.Submit(handle)) std::abort();
+    if (!kernel.Submit(handle, strand)) std::abort();
+  }
+  // Posts the chain to `processor` and waits for its end.
+  void Run(std::int64_t calls, std::size_t processor = 0) {
+    left = calls;
+    ended.store(0);
+    kernel.ring(processor).Post(*this);
+    ended.wait(0, std::memory_order_acquire);
   }
 
   Kernel& kernel;
   const AsyncHandle handle;
+  Strand* strand = nullptr;
   std::int64_t left = 0;
   std::atomic<int> ended{0};
 };
@@ -87,10 +97,7 @@ void BM_ChainOnProcessor(benchmark::State& state) {
   {
     Chain chain(kernel, state.range(0) == 0 ? NotifyMode::kPool : NotifyMode::kOnProcessor);
     for (auto iteration : state) {
-      chain.left = kCalls;
-      chain.ended.store(0);
-      kernel.ring().Post(chain);
-      chain.ended.wait(0, std::memory_order_acquire);
+      chain.Run(kCalls);
     }
   }
   state.SetItemsProcessed(state.iterations() * kCalls);
@@ -112,6 +119,11 @@ struct Circling : WorkItem {
           }
         }),
         ring(which) {}
+  void Stop() {
+    stop.store(true);
+    while (!ended.load(std::memory_order_acquire)) std::this_thread::yield();
+  }
+
   io::Ring& ring;
   std::atomic<bool> stop{false};
   std::atomic<bool> ended{false};
@@ -144,14 +156,39 @@ void BM_ForeignThread(benchmark::State& state) {
     while (callbacks.load(std::memory_order_acquire) != submitted) {
     }
   }
-  circling.stop.store(true);
-  while (awake && !circling.ended.load(std::memory_order_acquire)) std::this_thread::yield();
+  if (awake) circling.Stop();
   kernel.contexts().Free(handle);
 }
 BENCHMARK(BM_ForeignThread)
     ->ArgNames({"mode", "awake"})
     ->ArgsProduct({{1, 0}, {1, 0}})
     ->UseRealTime();
+
+void BM_ProcessorToProcessor(benchmark::State& state) {
+  constexpr std::int64_t kCalls = 1000;
+  const bool awake = state.range(0) != 0;
+  Kernel kernel(2);
+  if (!kernel.running()) return state.SkipWithError("no ring");
+  Circling circling[] = {Circling(kernel.ring(0)), Circling(kernel.ring(1))};
+  {
+    Strand strand;
+    Chain chain(kernel, NotifyMode::kOnProcessor);
+    chain.strand = &strand;
+    // The first call makes the processor that submits it the strand's home.
+    chain.Run(1, 1);
+    if (awake) {
+      for (std::size_t i = 0; i < 2; ++i) kernel.ring(i).Post(circling[i]);
+    }
+    for (auto iteration : state) chain.Run(kCalls, 0);
+    if (awake) {
+      for (Circling& one : circling) one.Stop();
+    }
+  }
+  state.counters["per_call"] =
+      benchmark::Counter(static_cast<double>(state.iterations() * kCalls),
+                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+BENCHMARK(BM_ProcessorToProcessor)->ArgName("awake")->Arg(1)->Arg(0)->UseRealTime();
 
 }  // namespace
 }  // namespace ktlsim::executive

@@ -1,5 +1,6 @@
-// What does a server's handshake cost, ours against bare libssl? In memory, one thread, server CPU
-// only: the client (an unmodified libssl in both cases) runs outside the timer.
+// What does a handshake cost, ours against bare libssl, on the server's and on the client's side? In
+// memory, one thread, the CPU of that side only: the peer (an unmodified libssl in all cases) runs
+// outside the timer. Clients judge no certificate and want no ticket.
 //
 // Both: ECDSA P-256, X25519, TLS_AES_128_GCM_SHA256 or its TLS 1.2 sister, one ticket. Ours
 // includes what libssl need not do: catching the secrets, making the record layer, freeing the SSL.
@@ -74,22 +75,22 @@ class MemorySsl {
   SSL* ssl_;
 };
 
-// Runs one handshake; `server` is stepped, and made and unmade, under the clock.
-template <typename Server, typename MakeServer>
-double TimeHandshake(SSL_CTX* client_context, MakeServer make, benchmark::State& state) {
-  MemorySsl client(client_context, false);
-  Buffer to_server;
-  Buffer to_client;
-  client.Step(to_client, to_server);
+// Runs one handshake; the side in question is stepped, and made and unmade, under the clock.
+template <typename Side, typename MakeSide>
+double TimeHandshake(bool client, SSL_CTX* peer_context, MakeSide make, benchmark::State& state) {
+  MemorySsl peer(peer_context, client);
+  Buffer to_side;
+  Buffer to_peer;
+  if (!client) peer.Step(to_peer, to_side);
   double seconds = -ThreadSeconds();
   {
-    Server server(make());
+    Side side(make());
     while (true) {
-      server.Step(to_server, to_client);
-      if (server.done()) break;
+      side.Step(to_side, to_peer);
+      if (side.done()) break;
       seconds += ThreadSeconds();
-      client.Step(to_client, to_server);
-      if (to_server.empty()) {
+      peer.Step(to_peer, to_side);
+      if (to_side.empty()) {
         state.SkipWithError("the handshake failed");
         return 1;
       }
@@ -100,9 +101,9 @@ double TimeHandshake(SSL_CTX* client_context, MakeServer make, benchmark::State&
   return seconds;
 }
 
-class OurServer {
+class OurSide {
  public:
-  explicit OurServer(Endpoint* endpoint) : handshake_(Handshake::Create(*endpoint, {})) {}
+  explicit OurSide(Endpoint* endpoint) : handshake_(Handshake::Create(*endpoint, Options())) {}
   void Step(Buffer& in, Buffer& out) {
     const StepResult result = handshake_->Step(in);
     in.clear();
@@ -115,6 +116,12 @@ class OurServer {
   bool done() const { return established_.has_value(); }
 
  private:
+  static HandshakeOptions Options() {
+    HandshakeOptions options;
+    options.verify_peer = false;
+    return options;
+  }
+
   std::unique_ptr<Handshake> handshake_;
   std::optional<Established> established_;
 };
@@ -123,38 +130,78 @@ class LibsslServer : public MemorySsl {
  public:
   explicit LibsslServer(SSL_CTX* context) : MemorySsl(context, true) {}
 };
+class LibsslClient : public MemorySsl {
+ public:
+  explicit LibsslClient(SSL_CTX* context) : MemorySsl(context, false) {}
+};
 
-void BM_ServerHandshake(benchmark::State& state) {
-  const bool ours = state.range(0) != 0;
-  const auto version = state.range(1) == 13 ? Version::kTls13 : Version::kTls12;
-  SSL_CTX* client_context = MakeContext(TLS_client_method(), version);
-  SSL_CTX* server_context = MakeContext(TLS_server_method(), version);
-  SSL_CTX_set_num_tickets(server_context, 1);
-  const unsigned char* at = BenchCertificate()->leaf().data();
-  X509* leaf = d2i_X509(nullptr, &at, static_cast<long>(BenchCertificate()->leaf().size()));
-  SSL_CTX_use_certificate(server_context, leaf);
-  SSL_CTX_use_PrivateKey(server_context, BenchCertificate()->private_key());
-  X509_free(leaf);
+struct Contexts {
+  explicit Contexts(Version version)
+      : client(MakeContext(TLS_client_method(), version)),
+        server(MakeContext(TLS_server_method(), version)) {
+    SSL_CTX_set_num_tickets(server, 1);
+    SSL_CTX_set_session_cache_mode(client, SSL_SESS_CACHE_OFF);
+    const unsigned char* at = BenchCertificate()->leaf().data();
+    X509* leaf = d2i_X509(nullptr, &at, static_cast<long>(BenchCertificate()->leaf().size()));
+    SSL_CTX_use_certificate(server, leaf);
+    SSL_CTX_use_PrivateKey(server, BenchCertificate()->private_key());
+    X509_free(leaf);
+  }
+  ~Contexts() {
+    SSL_CTX_free(client);
+    SSL_CTX_free(server);
+  }
+  Contexts(const Contexts&) = delete;
+  Contexts& operator=(const Contexts&) = delete;
+
+  SSL_CTX* client;
+  SSL_CTX* server;
+};
+
+std::shared_ptr<Endpoint> MakeEndpoint(Role role, Version version) {
   EndpointOptions options;
+  options.role = role;
   options.versions = {version, version};
   options.cipher_suites = SuiteName(version);
-  options.certificates = {BenchCertificate()};
-  const auto endpoint = Endpoint::Create(options).value();
-
-  for ([[maybe_unused]] auto _ : state) {
-    state.SetIterationTime(
-        ours ? TimeHandshake<OurServer>(
-                   client_context, [&] { return endpoint.get(); }, state)
-             : TimeHandshake<LibsslServer>(client_context, [&] { return server_context; }, state));
-  }
-  SSL_CTX_free(client_context);
-  SSL_CTX_free(server_context);
+  if (role == Role::kServer) options.certificates = {BenchCertificate()};
+  return Endpoint::Create(options).value();
 }
-BENCHMARK(BM_ServerHandshake)
-    ->ArgNames({"ours", "tls"})
-    ->ArgsProduct({{0, 1}, {12, 13}})
-    ->UseManualTime()
-    ->Unit(benchmark::kMicrosecond);
+
+void BM_ServerHandshake(benchmark::State& state) {
+  const auto version = state.range(1) == 13 ? Version::kTls13 : Version::kTls12;
+  const Contexts contexts(version);
+  const auto endpoint = MakeEndpoint(Role::kServer, version);
+  for ([[maybe_unused]] auto _ : state) {
+    state.SetIterationTime(state.range(0) != 0
+                               ? TimeHandshake<OurSide>(
+                                     false, contexts.client, [&] { return endpoint.get(); }, state)
+                               : TimeHandshake<LibsslServer>(
+                                     false, contexts.client, [&] { return contexts.server; },
+                                     state));
+  }
+}
+
+void BM_ClientHandshake(benchmark::State& state) {
+  const auto version = state.range(1) == 13 ? Version::kTls13 : Version::kTls12;
+  const Contexts contexts(version);
+  const auto endpoint = MakeEndpoint(Role::kClient, version);
+  for ([[maybe_unused]] auto _ : state) {
+    state.SetIterationTime(state.range(0) != 0
+                               ? TimeHandshake<OurSide>(
+                                     true, contexts.server, [&] { return endpoint.get(); }, state)
+                               : TimeHandshake<LibsslClient>(
+                                     true, contexts.server, [&] { return contexts.client; },
+                                     state));
+  }
+}
+
+#define KTLSIM_ARGS                      \
+  ArgNames({"ours", "tls"})              \
+      ->ArgsProduct({{0, 1}, {12, 13}}) \
+      ->UseManualTime()                  \
+      ->Unit(benchmark::kMicrosecond)
+BENCHMARK(BM_ServerHandshake)->KTLSIM_ARGS;
+BENCHMARK(BM_ClientHandshake)->KTLSIM_ARGS;
 
 }  // namespace
 }  // namespace ktlsim::tls

@@ -40,4 +40,13 @@ void RawIpsecMb::Seal(std::span<std::uint8_t> data) {
        s.aad.size(), s.tag.data(), s.tag.size());
 }
 
+void RawIpsecMb::Open(std::span<std::uint8_t> data) {
+  State& s = *state_;
+  gcm_context_data context;
+  ++s.nonce[11];
+  const auto open = s.key_bytes == 16 ? s.manager->gcm128_dec : s.manager->gcm256_dec;
+  open(&s.key, &context, data.data(), data.data(), data.size(), s.nonce.data(), s.aad.data(),
+       s.aad.size(), s.tag.data(), s.tag.size());
+}
+
 }  // namespace ktlsim::tls

@@ -169,6 +169,23 @@ std::optional<Certificate> CreateSelfSigned(const std::string& name, ULONG key_t
 std::optional<Credential> MakeServerCredential(const Certificate& certificate,
                                                const ServerCredentialOptions& options,
                                                std::string* error) {
+  // The pairs are read in any case, so that a wrong one is found before the policy is.
+  for (const SniCertificate& sni : options.sni) {
+    if (!LoadCertificate(sni.cert_file, sni.key_file, error)) {
+      *error = "--sni " + sni.name + ": " + *error;
+      return {};
+    }
+  }
+  if (!options.sni.empty() || options.strict_sni) {
+    *error =
+        "--sni, --strict-sni: the library cannot choose certificates by name yet; leave them "
+        "out, or use a listener for each name";
+    return {};
+  }
+  if (options.client_auth != ClientAuth::kNone) {
+    *error = "--client-auth: the library cannot ask for clients' certificates yet; leave it out";
+    return {};
+  }
   CredentialMaker maker(SECPKG_CRED_INBOUND, options.versions, 0, certificate.get());
   if (options.tickets) {
     maker.Set("tickets", KTLSIM_ATTR_TICKETS, KtlsimCred_Tickets{*options.tickets});

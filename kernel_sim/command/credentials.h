@@ -6,10 +6,19 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace ktlsim::command {
 
 enum class TlsVersions { k12, k13, k12And13 };
+enum class ClientAuth { kNone, kRequest, kRequire };
+
+// A certificate for clients that ask for `name` (SNI).
+struct SniCertificate {
+  std::string name;
+  std::string cert_file;
+  std::string key_file;
+};
 
 // A reference to a certificate.
 class Certificate {
@@ -47,6 +56,10 @@ struct ServerCredentialOptions {
   TlsVersions versions = TlsVersions::k12And13;
   std::optional<unsigned> tickets;  // none: the library's default
   std::string cipher_suites;        // empty: the library's default
+  std::vector<SniCertificate> sni;  // besides the certificate, which is the default
+  bool strict_sni = false;          // a name that none is for: unrecognized_name
+  ClientAuth client_auth = ClientAuth::kNone;
+  std::string client_ca_file;  // PEM; for client_auth
 };
 
 struct ClientCredentialOptions {

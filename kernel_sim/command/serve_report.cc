@@ -28,14 +28,42 @@ nlohmann::json Failures(const TransportStatistics& statistics) {
   return failures;
 }
 
-}  // namespace
+nlohmann::json Transport(const TransportStatistics& s) {
+  return {{"connections", s.opened},
+          {"ended", s.ended},
+          {"established", s.established},
+          {"handshakes_full", s.established - s.resumed},
+          {"handshakes_resumed", s.resumed},
+          {"ends", Ends(s)},
+          {"failures", Failures(s)},
+          {"legs", s.legs},
+          {"plaintext_received", s.plaintext_received},
+          {"plaintext_sent", s.plaintext_sent},
+          {"records_opened", s.records_opened},
+          {"records_sealed", s.records_sealed},
+          {"submissions_refused", s.submissions_refused},
+          {"accepts_held", s.accepts_held},
+          {"close_waits_expired", s.close_waits_expired},
+          {"left",
+           {{"connections", s.connections},
+            {"handshakes", s.handshakes},
+            {"async_contexts", s.async_contexts},
+            {"security_contexts", s.security_contexts},
+            {"buffers", s.buffers}}}};
+}
 
-void PrintServeReport(const ServeReport& report, std::FILE* out) {
-  const TransportStatistics& s = report.statistics;
-  fmt::print(out, "connections {}, handshakes {} full, {} resumed\n", s.opened,
-             s.established - s.resumed, s.resumed);
-  fmt::print(out, "plaintext {} bytes in, {} bytes out; records {} opened, {} sealed\n",
-             s.plaintext_received, s.plaintext_sent, s.records_opened, s.records_sealed);
+nlohmann::json Sites(const ServeReport& report) {
+  nlohmann::json sites = nlohmann::json::array();
+  for (const SiteReport& site : report.sites) {
+    nlohmann::json json = Transport(site.statistics);
+    json["address"] = site.address;
+    json["mode"] = site.mode;
+    sites.push_back(std::move(json));
+  }
+  return sites;
+}
+
+void PrintEnds(const TransportStatistics& s, std::FILE* out) {
   for (std::size_t i = 0; i < transport::kEndKinds; ++i) {
     if (s.ended_by[i] == 0) continue;
     fmt::print(out, "  {:>10}  {}\n", s.ended_by[i],
@@ -46,45 +74,73 @@ void PrintServeReport(const ServeReport& report, std::FILE* out) {
     fmt::print(out, "  {:>10}  failed: {}\n", s.failed_by[i],
                transport::FailureClassText(static_cast<FailureClass>(i)));
   }
+}
+
+void PrintForward(const serve::ForwardStatistics& f, std::FILE* out) {
+  if (f.forwarded == 0 && f.connect_failures == 0 && f.without_backend == 0) return;
+  fmt::print(out,
+             "forwarded {} connections, {} without a backend; {} attempts to connect failed, {} "
+             "backends reset; at most {} bytes waited in one direction\n",
+             f.forwarded, f.without_backend, f.connect_failures, f.backend_resets, f.buffered_peak);
+}
+
+}  // namespace
+
+void PrintServeReport(const ServeReport& report, std::FILE* out) {
+  const TransportStatistics& s = report.statistics;
+  fmt::print(out, "connections {}, handshakes {} full, {} resumed\n", s.opened,
+             s.established - s.resumed, s.resumed);
+  if (report.sites.size() > 1) {
+    for (const SiteReport& site : report.sites) {
+      fmt::print(out, "  {:>10}  on {} ({})\n", site.statistics.opened, site.address, site.mode);
+    }
+  }
+  fmt::print(out, "plaintext {} bytes in, {} bytes out; records {} opened, {} sealed\n",
+             s.plaintext_received, s.plaintext_sent, s.records_opened, s.records_sealed);
+  PrintEnds(s, out);
+  PrintForward(report.forward, out);
   if (s.submissions_refused != 0 || s.accepts_held != 0) {
     fmt::print(out, "overload: {} submissions refused and tried again, accepting held {} times\n",
                s.submissions_refused, s.accepts_held);
   }
-  if (report.rundown.clean()) {
+  if (report.reloads != 0 || report.reloads_refused != 0) {
+    fmt::print(out, "reloads: {} carried out, {} refused\n", report.reloads,
+               report.reloads_refused);
+  }
+  if (report.log_lines_left_out != 0 || report.log_lines_lost != 0) {
+    fmt::print(out, "log: {} lines left out over the rate, {} could not be written\n",
+               report.log_lines_left_out, report.log_lines_lost);
+  }
+  if (!report.rundown) {
+    fmt::print(out, "{} connections now, {} of them in the handshake\n", s.connections,
+               s.handshakes);
+  } else if (report.rundown->clean()) {
     fmt::print(out, "rundown clean\n");
   } else {
-    fmt::print(out, "rundown NOT clean: {}\n", report.rundown.Leftovers());
+    fmt::print(out, "rundown NOT clean: {}\n", report.rundown->Leftovers());
   }
+  std::fflush(out);
 }
 
 bool WriteServeJson(const ServeReport& report, const std::string& path) {
-  const TransportStatistics& s = report.statistics;
-  nlohmann::json rundown = nlohmann::json::object();
-  for (const auto& [name, left] : report.rundown.counters) rundown[name] = left;
-  const nlohmann::json json = {{"address", report.address},
-                               {"connections", s.opened},
-                               {"ended", s.ended},
-                               {"established", s.established},
-                               {"handshakes_full", s.established - s.resumed},
-                               {"handshakes_resumed", s.resumed},
-                               {"ends", Ends(s)},
-                               {"failures", Failures(s)},
-                               {"legs", s.legs},
-                               {"plaintext_received", s.plaintext_received},
-                               {"plaintext_sent", s.plaintext_sent},
-                               {"records_opened", s.records_opened},
-                               {"records_sealed", s.records_sealed},
-                               {"submissions_refused", s.submissions_refused},
-                               {"accepts_held", s.accepts_held},
-                               {"close_waits_expired", s.close_waits_expired},
-                               {"left",
-                                {{"connections", s.connections},
-                                 {"handshakes", s.handshakes},
-                                 {"async_contexts", s.async_contexts},
-                                 {"security_contexts", s.security_contexts},
-                                 {"buffers", s.buffers}}},
-                               {"rundown", rundown},
-                               {"rundown_clean", report.rundown.clean()}};
+  nlohmann::json json = Transport(report.statistics);
+  if (!report.sites.empty()) json["address"] = report.sites.front().address;
+  json["listeners"] = Sites(report);
+  json["forward"] = {{"forwarded", report.forward.forwarded},
+                     {"connect_failures", report.forward.connect_failures},
+                     {"without_backend", report.forward.without_backend},
+                     {"backend_resets", report.forward.backend_resets},
+                     {"buffered_peak", report.forward.buffered_peak}};
+  json["reloads"] = report.reloads;
+  json["reloads_refused"] = report.reloads_refused;
+  json["log_lines_lost"] = report.log_lines_lost;
+  json["log_lines_left_out"] = report.log_lines_left_out;
+  if (report.rundown) {
+    nlohmann::json rundown = nlohmann::json::object();
+    for (const auto& [name, left] : report.rundown->counters) rundown[name] = left;
+    json["rundown"] = std::move(rundown);
+    json["rundown_clean"] = report.rundown->clean();
+  }
   std::ofstream file(path);
   file << json.dump(2) << '\n';
   file.close();

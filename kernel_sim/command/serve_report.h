@@ -1,18 +1,33 @@
-// What `ktlsim serve` tells at its end.
+// What `ktlsim serve` tells at its end, and when it is asked (SIGUSR1).
 #pragma once
 
+#include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "kernel_sim/command/rundown_check.h"
+#include "kernel_sim/serve/forward_service.h"
 #include "kernel_sim/transport/statistics.h"
 
 namespace ktlsim::command {
 
-struct ServeReport {
+struct SiteReport {
   std::string address;
+  std::string mode;
   transport::TransportStatistics statistics;
-  RundownCheck rundown;
+};
+
+struct ServeReport {
+  std::vector<SiteReport> sites;              // those that are there
+  transport::TransportStatistics statistics;  // of all, also of those that are gone
+  serve::ForwardStatistics forward;           // likewise
+  std::uint64_t reloads = 0;                  // that were carried out
+  std::uint64_t reloads_refused = 0;          // whose configuration was bad
+  std::uint64_t log_lines_lost = 0;           // that could not be written
+  std::uint64_t log_lines_left_out = 0;       // over the rate
+  std::optional<RundownCheck> rundown;        // at the end
 };
 
 void PrintServeReport(const ServeReport& report, std::FILE* out);

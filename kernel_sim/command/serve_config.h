@@ -1,0 +1,63 @@
+// What `ktlsim serve` is to do, however it was said: by options or in a file.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernel_sim/command/credentials.h"
+#include "kernel_sim/serve/forward_service.h"
+#include "kernel_sim/serve/log.h"
+#include "kernel_sim/transport/limits.h"
+
+namespace ktlsim::command {
+
+enum class ServeMode { kNone, kRespond, kEcho, kFiles, kForward };
+
+// One door: its addresses, its TLS, and what is behind it.
+struct ListenerConfig {
+  std::vector<std::string> listen;
+
+  std::string cert_file;
+  std::string key_file;
+  std::string self_signed;
+  std::string key_type = "ecdsa";
+  std::vector<SniCertificate> sni;
+  bool strict_sni = false;
+  ClientAuth client_auth = ClientAuth::kNone;
+  std::string client_ca_file;
+  TlsVersions versions = TlsVersions::k12And13;
+  std::vector<std::string> alpn;
+  std::optional<unsigned> tickets;
+  std::string cipher_suites;
+
+  ServeMode mode = ServeMode::kNone;
+  std::uint64_t respond_bytes = 1024;
+  std::string root;
+  serve::ForwardOptions forward;
+
+  transport::Limits limits;
+  std::uint32_t max_connections = 0;
+  std::uint32_t max_handshakes = 512;
+  int backlog = 4096;
+};
+
+struct ServeConfig {
+  std::vector<ListenerConfig> listeners;
+  unsigned processors = 0;
+  bool pool = false;
+  std::uint64_t drain_ns = 5 * kNsPerSecond;
+  serve::LogOptions log;
+  std::string json;
+};
+
+// What the pieces of one listener have to do with each other. Empty: all is well; else what is
+// wrong and the remedy.
+std::string CheckListener(const ListenerConfig& listener);
+// The same for all.
+std::string CheckConfig(const ServeConfig& config);
+
+const char* ServeModeName(ServeMode mode);
+
+}  // namespace ktlsim::command

@@ -1,0 +1,363 @@
+#include "kernel_sim/command/serve_settings.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <numeric>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "io/address.h"
+#include "kernel_sim/command/durations.h"
+#include "kernel_sim/serve/http_responder.h"
+
+namespace ktlsim::command {
+namespace {
+
+using Form = Setting::Form;
+
+// ---- Values
+
+template <typename Number>
+std::string TakeNumber(const std::string& text, std::uint64_t min, std::uint64_t max,
+                       Number* number) {
+  std::uint64_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stop != end || text.empty() || value < min || value > max) {
+    return fmt::format("\"{}\" is no number from {} to {}", text, min, max);
+  }
+  *number = static_cast<Number>(value);
+  return {};
+}
+
+std::string TakeDuration(const std::string& text, std::uint64_t* ns) {
+  const std::optional<std::uint64_t> parsed = ParseDurationNs(text);
+  if (!parsed) {
+    return fmt::format("\"{}\" is no duration; write one like 500ms or 10s, or 0 for none", text);
+  }
+  *ns = *parsed;
+  return {};
+}
+
+std::string TakeAddress(const std::string& text, const char* example, io::Address* address) {
+  const Result<io::Address> parsed = io::Address::Parse(text);
+  if (!parsed.ok()) {
+    return fmt::format("\"{}\": {}; write ADDRESS:PORT, for example {}", text,
+                       parsed.status().ToString(), example);
+  }
+  *address = parsed.value();
+  return {};
+}
+
+template <typename Value>
+struct Word {
+  const char* word;
+  Value value;
+};
+
+template <typename Value, std::size_t kCount>
+std::string TakeWord(const std::string& text, const std::array<Word<Value>, kCount>& words,
+                     Value* value) {
+  std::string all;
+  for (const Word<Value>& word : words) {
+    if (text == word.word) {
+      *value = word.value;
+      return {};
+    }
+    all += (all.empty() ? "" : ", ") + std::string(word.word);
+  }
+  return fmt::format("\"{}\" is not one of {}", text, all);
+}
+
+std::string TakeText(const std::string& text, std::string* out) {
+  if (text.empty()) return "a text that is not empty is needed";
+  *out = text;
+  return {};
+}
+
+std::string TakeMode(SettingScope& scope, const char* name, ServeMode mode) {
+  for (const char* other : {"respond-bytes", "echo", "root", "upstream"}) {
+    if (std::string_view(other) != name && scope.given.contains(other)) {
+      return fmt::format("{} excludes {}: a listener does one thing, so give one of them", name,
+                         other);
+    }
+  }
+  scope.listener.mode = mode;
+  return {};
+}
+
+// ---- One function per setting that needs more than a line
+
+std::string ApplySni(SettingScope& scope, const std::string& value) {
+  const std::size_t equals = value.find('=');
+  const std::size_t comma = value.find(',', equals == std::string::npos ? 0 : equals);
+  if (equals == std::string::npos || equals == 0 || comma == std::string::npos ||
+      comma == equals + 1 || comma + 1 == value.size()) {
+    return fmt::format("\"{}\": write NAME=CERT,KEY, for example example.org=site.pem,site.key",
+                       value);
+  }
+  scope.listener.sni.push_back({.name = value.substr(0, equals),
+                                .cert_file = value.substr(equals + 1, comma - equals - 1),
+                                .key_file = value.substr(comma + 1)});
+  return {};
+}
+
+std::string ApplyAlpn(SettingScope& scope, const std::string& value) {
+  std::size_t begin = 0;
+  while (begin <= value.size()) {
+    const std::size_t comma = std::min(value.find(',', begin), value.size());
+    const std::string name = value.substr(begin, comma - begin);
+    if (name.empty() || name.size() > 255) {
+      return fmt::format("\"{}\": a protocol's name has 1 to 255 bytes, for example http/1.1",
+                         value);
+    }
+    scope.listener.alpn.push_back(name);
+    begin = comma + 1;
+  }
+  return {};
+}
+
+std::string ApplyUpstream(SettingScope& scope, const std::string& value) {
+  const std::string wrong = TakeMode(scope, "upstream", ServeMode::kForward);
+  if (!wrong.empty()) return wrong;
+  io::Address address;
+  const std::string bad = TakeAddress(value, "127.0.0.1:8080", &address);
+  if (!bad.empty()) return bad;
+  if (scope.listener.forward.backends.size() == serve::kBackendsMax) {
+    return fmt::format("more than {} backends", serve::kBackendsMax);
+  }
+  if (address.port() == 0) return fmt::format("\"{}\": a backend has a port", value);
+  scope.listener.forward.backends.push_back(address);
+  return {};
+}
+
+std::string ApplyListen(SettingScope& scope, const std::string& value) {
+  io::Address address;
+  const std::string bad = TakeAddress(value, "127.0.0.1:8443 or [::1]:0", &address);
+  if (bad.empty()) scope.listener.listen.push_back(value);
+  return bad;
+}
+
+std::string ApplyRespondBytes(SettingScope& scope, const std::string& value) {
+  const std::string wrong = TakeMode(scope, "respond-bytes", ServeMode::kRespond);
+  return !wrong.empty() ? wrong
+                        : TakeNumber(value, 0, serve::kBytesPathMax, &scope.listener.respond_bytes);
+}
+
+std::string ApplyRoot(SettingScope& scope, const std::string& value) {
+  const std::string wrong = TakeMode(scope, "root", ServeMode::kFiles);
+  return !wrong.empty() ? wrong : TakeText(value, &scope.listener.root);
+}
+
+constexpr std::array kTlsWords = {Word<TlsVersions>{"1.2", TlsVersions::k12},
+                                  Word<TlsVersions>{"1.3", TlsVersions::k13},
+                                  Word<TlsVersions>{"1.2-1.3", TlsVersions::k12And13}};
+constexpr std::array kClientAuthWords = {Word<ClientAuth>{"none", ClientAuth::kNone},
+                                         Word<ClientAuth>{"request", ClientAuth::kRequest},
+                                         Word<ClientAuth>{"require", ClientAuth::kRequire}};
+constexpr std::array kBalanceWords = {
+    Word<serve::Balance>{"round-robin", serve::Balance::kRoundRobin},
+    Word<serve::Balance>{"least-connections", serve::Balance::kLeastConnections}};
+constexpr std::array kPlacementWords = {Word<bool>{"inline", false}, Word<bool>{"pool", true}};
+constexpr std::array kLevelWords = {Word<serve::LogLevel>{"debug", serve::LogLevel::kDebug},
+                                    Word<serve::LogLevel>{"info", serve::LogLevel::kInfo},
+                                    Word<serve::LogLevel>{"warning", serve::LogLevel::kWarning},
+                                    Word<serve::LogLevel>{"error", serve::LogLevel::kError},
+                                    Word<serve::LogLevel>{"off", serve::LogLevel::kOff}};
+
+using S = SettingScope&;
+using V = const std::string&;
+
+// In the order of --help.
+constexpr Setting kSettings[] = {
+    {"listen", Form::kList, false, "A:P",
+     "Address and port to listen on, several times for more; port 0 lets the system choose one, "
+     "which is printed",
+     &ApplyListen},
+
+    {"cert", Form::kOne, false, "FILE", "Certificate chain, PEM, leaf first",
+     [](S s, V v) {
+       // What an outer scope said gives way; what this one said is a contradiction.
+       if (!s.given.contains("self-signed")) s.listener.self_signed.clear();
+       return TakeText(v, &s.listener.cert_file);
+     }},
+    {"key", Form::kOne, false, "FILE", "Its private key, PEM, not encrypted",
+     [](S s, V v) { return TakeText(v, &s.listener.key_file); }},
+    {"self-signed", Form::kOne, false, "NAME",
+     "Make a certificate for this DNS name or IP address instead",
+     [](S s, V v) {
+       if (!s.given.contains("cert")) s.listener.cert_file.clear();
+       if (!s.given.contains("key")) s.listener.key_file.clear();
+       return TakeText(v, &s.listener.self_signed);
+     }},
+    {"key-type", Form::kOne, false, "TYPE",
+     "Key of the self-signed certificate: ecdsa, rsa [ecdsa]",
+     [](S s, V v) {
+       constexpr std::array kWords = {Word<const char*>{"ecdsa", "ecdsa"},
+                                      Word<const char*>{"rsa", "rsa"}};
+       const char* type = "";
+       std::string wrong = TakeWord(v, kWords, &type);
+       if (wrong.empty()) s.listener.key_type = type;
+       return wrong;
+     }},
+    {"sni", Form::kList, false, "NAME=CERT,KEY",
+     "Another certificate, for clients that ask for this name (SNI); several times for more",
+     &ApplySni},
+    {"strict-sni", Form::kFlag, false, "",
+     "Refuse a name that no certificate is for, with the alert unrecognized_name",
+     [](S s, V v) {
+       s.listener.strict_sni = v == "true";
+       return std::string();
+     }},
+    {"client-auth", Form::kOne, false, "POLICY",
+     "Certificates of clients: none, request, require [none]",
+     [](S s, V v) { return TakeWord(v, kClientAuthWords, &s.listener.client_auth); }},
+    {"client-ca", Form::kOne, false, "FILE", "What clients' certificates must lead to, PEM",
+     [](S s, V v) { return TakeText(v, &s.listener.client_ca_file); }},
+    {"tls", Form::kOne, false, "VERSIONS", "Versions to offer: 1.2, 1.3, 1.2-1.3 [1.2-1.3]",
+     [](S s, V v) { return TakeWord(v, kTlsWords, &s.listener.versions); }},
+    {"alpn", Form::kList, false, "NAME,...",
+     "Application protocols in order of preference; a client that offers others only is refused",
+     &ApplyAlpn},
+    {"tickets", Form::kOne, false, "N",
+     "TLS 1.3 session tickets per handshake; 0 switches tickets of TLS 1.2 off, too",
+     [](S s, V v) {
+       unsigned tickets = 0;
+       std::string wrong = TakeNumber(v, 0, KTLSIM_TICKETS_MAX, &tickets);
+       if (wrong.empty()) s.listener.tickets = tickets;
+       return wrong;
+     }},
+    {"cipher-suites", Form::kOne, false, "LIST",
+     "OpenSSL's names, with colons between them, in order of preference",
+     [](S s, V v) { return TakeText(v, &s.listener.cipher_suites); }},
+
+    {"respond-bytes", Form::kOne, false, "N",
+     "Answer each HTTP request with a body of N bytes; the path /bytes/<n> asks for n bytes, up to "
+     "1 GiB",
+     &ApplyRespondBytes},
+    {"root", Form::kOne, false, "DIR", "Serve the files below this folder over HTTP", &ApplyRoot},
+    {"upstream", Form::kList, false, "A:P",
+     "Pass the plaintext on to this TCP backend; several times for several, by turns",
+     &ApplyUpstream},
+    {"echo", Form::kFlag, false, "", "Send every byte back",
+     [](S s, V v) { return v == "true" ? TakeMode(s, "echo", ServeMode::kEcho) : std::string(); }},
+
+    {"balance", Form::kOne, false, "HOW",
+     "Which backend is next: round-robin, least-connections [round-robin]",
+     [](S s, V v) { return TakeWord(v, kBalanceWords, &s.listener.forward.balance); }},
+    {"proxy-protocol", Form::kFlag, false, "",
+     "Tell the backend the client's address first (PROXY protocol v2)",
+     [](S s, V v) {
+       s.listener.forward.proxy_protocol = v == "true";
+       return std::string();
+     }},
+    {"connect-timeout", Form::kOne, false, "DURATION", "Longest wait for a backend to accept [5s]",
+     [](S s, V v) { return TakeDuration(v, &s.listener.forward.connect_ns); }},
+    {"upstream-connections", Form::kOne, false, "N",
+     "Connections to one backend at most; 0: no limit [0]",
+     [](S s, V v) {
+       return TakeNumber(v, 0, 1000000, &s.listener.forward.connections_per_backend_max);
+     }},
+
+    {"leg-timeout", Form::kOne, false, "DURATION", "Longest wait for one handshake message [10s]",
+     [](S s, V v) { return TakeDuration(v, &s.listener.limits.leg_ns); }},
+    {"handshake-timeout", Form::kOne, false, "DURATION", "Longest whole handshake [30s]",
+     [](S s, V v) { return TakeDuration(v, &s.listener.limits.handshake_ns); }},
+    {"idle-timeout", Form::kOne, false, "DURATION",
+     "Longest silence on an established connection [2m]",
+     [](S s, V v) { return TakeDuration(v, &s.listener.limits.idle_ns); }},
+    {"close-timeout", Form::kOne, false, "DURATION",
+     "Longest wait for the client's close behind ours [2s]",
+     [](S s, V v) { return TakeDuration(v, &s.listener.limits.close_ns); }},
+    {"max-connections", Form::kOne, false, "N", "More wait in the backlog; 0: no limit [0]",
+     [](S s, V v) { return TakeNumber(v, 0, 100000000, &s.listener.max_connections); }},
+    {"max-handshakes", Form::kOne, false, "N",
+     "Handshakes at once per processor; more wait in the backlog; 0: no limit [512]",
+     [](S s, V v) { return TakeNumber(v, 0, 1000000, &s.listener.max_handshakes); }},
+    {"backlog", Form::kOne, false, "N",
+     "Connections that may wait to be accepted, per processor [4096]",
+     [](S s, V v) { return TakeNumber(v, 1, 1000000, &s.listener.backlog); }},
+
+    {"drain-timeout", Form::kOne, true, "DURATION",
+     "At the end: how long connections may finish what they are at [5s]",
+     [](S s, V v) { return TakeDuration(v, &s.config.drain_ns); }},
+    {"processors", Form::kOne, true, "N", "Processors; 0: one per core [0]",
+     [](S s, V v) { return TakeNumber(v, 0, 1024, &s.config.processors); }},
+    {"placement", Form::kOne, true, "WHERE",
+     "Handshakes on the processor that has the connection (inline), or on others (pool) [inline]",
+     [](S s, V v) { return TakeWord(v, kPlacementWords, &s.config.pool); }},
+    {"log-level", Form::kOne, true, "LEVEL", "debug, info, warning, error, off [info]",
+     [](S s, V v) { return TakeWord(v, kLevelWords, &s.config.log.level); }},
+    {"log-file", Form::kOne, true, "FILE",
+     "Append the log there instead of standard error; opened again on SIGHUP",
+     [](S s, V v) { return TakeText(v, &s.config.log.file); }},
+    {"log-json", Form::kFlag, true, "", "Log a JSON object a line",
+     [](S s, V v) {
+       s.config.log.json = v == "true";
+       return std::string();
+     }},
+    {"json", Form::kOne, true, "FILE", "Write the statistics there at the end and on SIGUSR1",
+     [](S s, V v) { return TakeText(v, &s.config.json); }},
+};
+
+// What a list had before, from an outer scope.
+void ClearList(const Setting& setting, ListenerConfig& listener) {
+  const std::string_view name = setting.name;
+  if (name == "listen") listener.listen.clear();
+  if (name == "sni") listener.sni.clear();
+  if (name == "alpn") listener.alpn.clear();
+  if (name == "upstream") listener.forward.backends.clear();
+}
+
+// Levenshtein's, small.
+std::size_t Distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({row[j] + 1, row[j + 1] + 1, replaced});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+std::span<const Setting> ServeSettings() { return kSettings; }
+
+const Setting* FindSetting(std::string_view name) {
+  for (const Setting& setting : kSettings) {
+    if (setting.name == name) return &setting;
+  }
+  return nullptr;
+}
+
+std::string SimilarSetting(std::string_view name) {
+  const Setting* best = nullptr;
+  std::size_t best_distance = 4;
+  for (const Setting& setting : kSettings) {
+    const std::size_t distance = Distance(name, setting.name);
+    if (distance < best_distance) {
+      best = &setting;
+      best_distance = distance;
+    }
+  }
+  return best != nullptr ? best->name : "";
+}
+
+std::string ApplySetting(const Setting& setting, SettingScope& scope, const std::string& value) {
+  if (setting.form == Form::kList && !scope.given.contains(setting.name)) {
+    ClearList(setting, scope.listener);
+  }
+  std::string wrong = setting.apply(scope, value);
+  if (wrong.empty()) scope.given.insert(setting.name);
+  return wrong;
+}
+
+}  // namespace ktlsim::command

@@ -1,0 +1,205 @@
+#include "kernel_sim/command/site.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "kernel_sim/base/assert.h"
+#include "kernel_sim/serve/echo.h"
+#include "kernel_sim/serve/file_service.h"
+#include "kernel_sim/serve/http_responder.h"
+
+namespace ktlsim::command {
+namespace {
+
+class EchoService final : public serve::Service {
+ public:
+  transport::ConnectionHandler* NewHandler(transport::Connection& connection) override {
+    static_cast<void>(connection);
+    return serve::MakeEcho();
+  }
+};
+
+class RespondService final : public serve::Service {
+ public:
+  explicit RespondService(std::uint64_t bytes) { options_.respond_bytes = bytes; }
+
+  transport::ConnectionHandler* NewHandler(transport::Connection& connection) override {
+    static_cast<void>(connection);
+    return serve::MakeHttpResponder(options_);
+  }
+
+ private:
+  serve::HttpOptions options_;
+};
+
+std::unique_ptr<serve::Service> MakeFiles(const std::string& root, std::string* error) {
+  Result<std::unique_ptr<serve::Service>> files = serve::MakeFileService(root, {});
+  if (files) return std::move(*files);
+  *error =
+      fmt::format("--root {}: {}; name a folder that can be read", root, files.status().ToString());
+  return nullptr;
+}
+
+std::optional<Certificate> CertificateFor(const ListenerConfig& config, std::string* error) {
+  if (!config.self_signed.empty()) {
+    return CreateSelfSigned(config.self_signed,
+                            config.key_type == "rsa" ? KTLSIM_KEY_RSA_2048 : KTLSIM_KEY_ECDSA_P256,
+                            error);
+  }
+  auto certificate = LoadCertificate(config.cert_file, config.key_file, error);
+  if (!certificate) *error = "--cert, --key: " + *error;
+  return certificate;
+}
+
+std::optional<Credential> CredentialFor(const ListenerConfig& config, std::string* error) {
+  const std::optional<Certificate> certificate = CertificateFor(config, error);
+  if (!certificate) return {};
+  return MakeServerCredential(*certificate,
+                              {.versions = config.versions,
+                               .tickets = config.tickets,
+                               .cipher_suites = config.cipher_suites,
+                               .sni = config.sni,
+                               .strict_sni = config.strict_sni,
+                               .client_auth = config.client_auth,
+                               .client_ca_file = config.client_ca_file},
+                              error);
+}
+
+}  // namespace
+
+// ---- Outfit
+
+std::unique_ptr<Outfit> Outfit::Make(const ListenerConfig& config, serve::ConnectionLog& log,
+                                     std::string* error) {
+  std::unique_ptr<Outfit> outfit(new Outfit(config));
+  outfit->credential_ = CredentialFor(config, error);
+  if (!outfit->credential_) return nullptr;
+  switch (config.mode) {
+    case ServeMode::kRespond:
+      outfit->service_ = std::make_unique<RespondService>(config.respond_bytes);
+      break;
+    case ServeMode::kEcho:
+      outfit->service_ = std::make_unique<EchoService>();
+      break;
+    case ServeMode::kFiles:
+      outfit->service_ = MakeFiles(config.root, error);
+      break;
+    case ServeMode::kForward: {
+      serve::ForwardOptions options = config.forward;
+      options.watcher = &log;
+      std::unique_ptr<serve::ForwardService> forward = serve::MakeForwardService(options);
+      outfit->forward_ = forward.get();
+      outfit->service_ = std::move(forward);
+      break;
+    }
+    case ServeMode::kNone:
+      break;
+  }
+  return outfit->service_ != nullptr ? std::move(outfit) : nullptr;
+}
+
+Outfit::~Outfit() {
+  if (service_ != nullptr) service_->Stop();
+}
+
+// ---- Graveyard
+
+std::shared_ptr<Outfit> Graveyard::Lend(std::unique_ptr<Outfit> outfit) {
+  // The grave is dug now: whoever drops the last reference may not be able to.
+  auto grave = std::make_unique<Grave>();
+  Outfit* const lent = outfit.get();
+  grave->outfit = std::move(outfit);
+  Grave* const dug = grave.release();
+  return {lent, [this, dug](Outfit*) {
+            SpinLockHolder lock(lock_);
+            dug->next = graves_;
+            graves_ = dug;
+          }};
+}
+
+void Graveyard::Collect(serve::ForwardStatistics* forward) {
+  Grave* grave = nullptr;
+  {
+    SpinLockHolder lock(lock_);
+    grave = std::exchange(graves_, nullptr);
+  }
+  while (grave != nullptr) {
+    const std::unique_ptr<Grave> taken(grave);
+    grave = taken->next;
+    taken->outfit->service().Stop();
+    if (taken->outfit->forward() != nullptr) *forward += taken->outfit->forward()->Statistics();
+  }
+}
+
+Graveyard::~Graveyard() {
+  SpinLockHolder lock(lock_);
+  KTLSIM_ASSERT(graves_ == nullptr);
+}
+
+// ---- Site
+
+transport::ServerOptions Site::Options(const Outfit& outfit, std::uint64_t drain_ns) const {
+  const ListenerConfig& config = outfit.config();
+  transport::ServerOptions options;
+  options.tls.credential = outfit.credential();
+  options.tls.alpn = config.alpn;
+  options.tls.limits = config.limits;
+  options.address = io::Address::Parse(address_).value();
+  options.max_connections = config.max_connections;
+  options.max_handshakes_per_processor = config.max_handshakes;
+  options.backlog = config.backlog;
+  options.drain_ns = drain_ns;
+  options.observer = &log_;
+  return options;
+}
+
+transport::HandlerFactory Site::Factory(std::shared_ptr<Outfit> outfit) {
+  return [outfit = std::move(outfit)](transport::Connection& connection) {
+    return outfit->service().NewHandler(connection);
+  };
+}
+
+std::string Site::Start(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns) {
+  current_ = graveyard_.Lend(std::move(outfit));
+  mode_ = current_->config().mode;
+  const Result<io::Address> bound = path_.Start(Options(*current_, drain_ns), Factory(current_));
+  if (!bound.ok()) {
+    current_.reset();
+    Collect();
+    return fmt::format("--listen {}: {}; choose an address of this machine and a free port",
+                       address_, bound.status().ToString());
+  }
+  bound_ = bound.value().ToString();
+  return {};
+}
+
+std::string Site::Replace(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns) {
+  std::shared_ptr<Outfit> next = graveyard_.Lend(std::move(outfit));
+  const Status replaced = path_.Replace(Options(*next, drain_ns), Factory(next));
+  if (!replaced.ok()) {
+    next.reset();
+    Collect();
+    return fmt::format("--listen {}: {}", address_, replaced.ToString());
+  }
+  current_ = std::move(next);
+  mode_ = current_->config().mode;
+  Collect();
+  return {};
+}
+
+void Site::Stop() {
+  path_.Stop();
+  current_.reset();
+  Collect();
+}
+
+serve::ForwardStatistics Site::ForwardStatistics() const {
+  serve::ForwardStatistics statistics = past_forward_;
+  if (current_ != nullptr && current_->forward() != nullptr) {
+    statistics += current_->forward()->Statistics();
+  }
+  return statistics;
+}
+
+}  // namespace ktlsim::command

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <system_error>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -81,6 +83,17 @@ nlohmann::json ServeProcess::StopCleanly() {
   for (const auto& [name, left] : statistics["left"].items()) EXPECT_EQ(left, 0) << name;
   EXPECT_EQ(statistics["connections"], statistics["ended"]);
   return statistics;
+}
+
+bool WaitForContent(const std::string& path) {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  std::error_code missing;
+  while (std::chrono::steady_clock::now() < deadline) {
+    const std::uintmax_t bytes = std::filesystem::file_size(path, missing);
+    if (!missing && bytes > 0) return true;
+    std::this_thread::yield();
+  }
+  return false;
 }
 
 std::string Pattern(std::size_t bytes) {

@@ -42,6 +42,10 @@ class ServeProcess {
   // Descriptors that the process has open now.
   std::size_t OpenFiles() const;
   bool Answers();
+  pid_t pid() const { return child_->pid(); }
+  void Signal(int signal) { child_->Signal(signal); }
+  // Reads what it prints until that contains `text`.
+  bool WaitForOutput(const std::string& text) { return child_->WaitForOutput(text); }
 
   // SIGTERM; answers the exit code and what was written as JSON.
   int Stop(nlohmann::json* statistics);
@@ -53,6 +57,9 @@ class ServeProcess {
   std::unique_ptr<ChildProcess> child_;
   int port_ = 0;
 };
+
+// Waits until the file is there and has content. False: the time is up.
+bool WaitForContent(const std::string& path);
 
 // Body of an answer, see kernel_sim/serve/http_response.h.
 std::string Pattern(std::size_t bytes);

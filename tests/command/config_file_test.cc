@@ -1,0 +1,189 @@
+#include "kernel_sim/command/config_file.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace ktlsim::command {
+namespace {
+
+std::string NoOptions(SettingScope&) { return {}; }
+
+std::string Parse(const std::string& text, ServeConfig* config) {
+  return ParseConfig(text, "f.toml", &NoOptions, config);
+}
+
+TEST(ConfigFileTest, TheTopLevelIsTheOneListener) {
+  ServeConfig config;
+  ASSERT_EQ(Parse(R"(
+listen = ["127.0.0.1:1", "[::1]:2"]
+cert = "c"
+key = "k"
+root = "/srv"
+tls = "1.3"
+alpn = ["http/1.1", "x"]
+tickets = 2
+leg-timeout = "500ms"
+idle-timeout = 0
+max-connections = 10
+processors = 3
+placement = "pool"
+drain-timeout = "1m"
+log-level = "warning"
+log-json = true
+)",
+                  &config),
+            "");
+  ASSERT_EQ(config.listeners.size(), 1U);
+  const ListenerConfig& listener = config.listeners[0];
+  EXPECT_EQ(listener.listen, (std::vector<std::string>{"127.0.0.1:1", "[::1]:2"}));
+  EXPECT_EQ(listener.mode, ServeMode::kFiles);
+  EXPECT_EQ(listener.root, "/srv");
+  EXPECT_EQ(listener.versions, TlsVersions::k13);
+  EXPECT_EQ(listener.alpn, (std::vector<std::string>{"http/1.1", "x"}));
+  EXPECT_EQ(listener.tickets, 2U);
+  EXPECT_EQ(listener.limits.leg_ns, 500 * kNsPerMs);
+  EXPECT_EQ(listener.limits.idle_ns, 0U);
+  EXPECT_EQ(listener.max_connections, 10U);
+  EXPECT_EQ(config.processors, 3U);
+  EXPECT_TRUE(config.pool);
+  EXPECT_EQ(config.drain_ns, 60 * kNsPerSecond);
+  EXPECT_EQ(config.log.level, serve::LogLevel::kWarning);
+  EXPECT_TRUE(config.log.json);
+}
+
+TEST(ConfigFileTest, ListenersOverrideTheTop) {
+  ServeConfig config;
+  ASSERT_EQ(Parse(R"(
+self-signed = "top"
+tls = "1.2"
+alpn = "a"
+echo = true
+
+[[listener]]
+listen = "127.0.0.1:1"
+
+[[listener]]
+listen = "127.0.0.1:2"
+cert = "c"
+key = "k"
+upstream = ["127.0.0.1:80", "127.0.0.1:81"]
+balance = "least-connections"
+proxy-protocol = true
+alpn = ["b", "c"]
+)",
+                  &config),
+            "");
+  ASSERT_EQ(config.listeners.size(), 2U);
+  EXPECT_EQ(config.listeners[0].mode, ServeMode::kEcho);
+  EXPECT_EQ(config.listeners[0].self_signed, "top");
+  const ListenerConfig& second = config.listeners[1];
+  EXPECT_EQ(second.mode, ServeMode::kForward);
+  EXPECT_EQ(second.versions, TlsVersions::k12);
+  EXPECT_EQ(second.self_signed, "");
+  EXPECT_EQ(second.cert_file, "c");
+  EXPECT_EQ(second.alpn, (std::vector<std::string>{"b", "c"}));
+  EXPECT_EQ(second.forward.backends.size(), 2U);
+  EXPECT_EQ(second.forward.balance, serve::Balance::kLeastConnections);
+  EXPECT_TRUE(second.forward.proxy_protocol);
+}
+
+TEST(ConfigFileTest, OptionsWinOverTheTopAndLoseToAListener) {
+  const auto options = [](SettingScope& scope) {
+    return ApplySetting(*FindSetting("tls"), scope, "1.3");
+  };
+  ServeConfig config;
+  ASSERT_EQ(ParseConfig(R"(
+self-signed = "a"
+echo = true
+tls = "1.2"
+[[listener]]
+listen = "127.0.0.1:1"
+[[listener]]
+listen = "127.0.0.1:2"
+tls = "1.2-1.3"
+)",
+                        "f", options, &config),
+            "");
+  EXPECT_EQ(config.listeners[0].versions, TlsVersions::k13);
+  EXPECT_EQ(config.listeners[1].versions, TlsVersions::k12And13);
+}
+
+TEST(ConfigFileTest, SniIsWrittenAsTheOption) {
+  ServeConfig config;
+  ASSERT_EQ(Parse("listen = '127.0.0.1:1'\nself-signed = 'a'\necho = true\nstrict-sni = true\n"
+                  "sni = ['a.b=c.pem,k.pem', 'd=e,f']\nclient-auth = 'require'\nclient-ca = 'ca'\n",
+                  &config),
+            "");
+  const ListenerConfig& listener = config.listeners[0];
+  ASSERT_EQ(listener.sni.size(), 2U);
+  EXPECT_EQ(listener.sni[0].name, "a.b");
+  EXPECT_EQ(listener.sni[0].cert_file, "c.pem");
+  EXPECT_EQ(listener.sni[0].key_file, "k.pem");
+  EXPECT_TRUE(listener.strict_sni);
+  EXPECT_EQ(listener.client_auth, ClientAuth::kRequire);
+  EXPECT_EQ(listener.client_ca_file, "ca");
+}
+
+TEST(ConfigFileTest, MistakesNameFileLineKeyAndRemedy) {
+  const std::string good = "listen = '127.0.0.1:1'\nself-signed = 'a'\n";  // two lines
+  struct Mistake {
+    std::string text;
+    std::vector<std::string> told;
+  };
+  const Mistake mistakes[] = {
+      {"listen = \n", {"f.toml:1: not TOML"}},
+      {good + "lissen = 'x'\n", {"f.toml:3: key `lissen`: unknown", "did you mean `listen`"}},
+      {good + "frobnicate = 1\n", {"f.toml:3: key `frobnicate`: unknown", "--help"}},
+      {good + "tls = '1.1'\n", {"f.toml:3: key `tls`", "1.2-1.3"}},
+      {good + "tls = 1.3\n", {"f.toml:3: key `tls`", "a text"}},
+      {good + "tls = ['1.3']\n", {"f.toml:3: key `tls`", "a text"}},
+      {good + "echo = 'yes'\n", {"f.toml:3: key `echo`: write true or false"}},
+      {good + "echo = true\nroot = '/'\n", {"f.toml:4: key `root`", "excludes echo"}},
+      {good + "leg-timeout = '5'\n", {"f.toml:3: key `leg-timeout`", "500ms"}},
+      {good + "tickets = 9\n", {"f.toml:3: key `tickets`", "0 to 8"}},
+      {good + "tickets = -1\n", {"f.toml:3: key `tickets`", "0 to 8"}},
+      {good + "listen = 'a'\n", {"f.toml:3", "not TOML"}},  // twice
+      {"listen = 'nowhere'\n", {"f.toml:1: key `listen`", "127.0.0.1:8443"}},
+      {"listen = [1]\n", {"f.toml:1: key `listen`"}},
+      {"listen = [['a']]\n", {"f.toml:1: key `listen`", "a list of texts"}},
+      {"upstream = 'example.org'\n", {"f.toml:1: key `upstream`", "127.0.0.1:8080"}},
+      {"sni = 'a'\n", {"f.toml:1: key `sni`", "NAME=CERT,KEY"}},
+      {"alpn = ['']\n", {"f.toml:1: key `alpn`"}},
+      {good, {"f.toml: say what to answer"}},
+      {"echo = true\n", {"f.toml: an address is missing"}},
+      {"listen = '127.0.0.1:1'\necho = true\n", {"f.toml: a certificate is missing"}},
+      {"listen = '127.0.0.1:1'\necho = true\ncert = 'c'\n", {"cert and key belong together"}},
+      {good + "echo = true\nclient-auth = 'require'\n", {"client-auth needs client-ca"}},
+      {good + "echo = true\nsni = ['a=b,c', 'a=d,e']\n", {"sni: two certificates for a"}},
+      {"listener = 1\n", {"f.toml:1: key `listener`", "[[listener]]"}},
+      {"[listener]\nlisten = '127.0.0.1:1'\n", {"f.toml:1: key `listener`", "[[listener]]"}},
+      {"[[listener]]\nprocessors = 1\n", {"f.toml:2: key `processors`", "above the first"}},
+      {"[[listener]]\nlisten = '127.0.0.1:1'\n", {"f.toml:1: [[listener]]: a certificate"}},
+      {"self-signed = 'a'\necho = true\n[[listener]]\nlisten = '127.0.0.1:1'\n[[listener]]\n"
+       "listen = '127.0.0.1:1'\n",
+       {"127.0.0.1:1 is there twice"}},
+  };
+  for (const Mistake& mistake : mistakes) {
+    ServeConfig config;
+    const std::string told = Parse(mistake.text, &config);
+    for (const std::string& word : mistake.told) {
+      EXPECT_NE(told.find(word), std::string::npos) << word << " in: " << told;
+    }
+  }
+}
+
+// The table is what both readers rest on.
+TEST(ServeSettingsTest, EveryNameIsThereOnceAndExplained) {
+  std::set<std::string> names;
+  for (const Setting& setting : ServeSettings()) {
+    EXPECT_TRUE(names.insert(setting.name).second) << setting.name;
+    EXPECT_NE(std::string(setting.help), "") << setting.name;
+    EXPECT_EQ(FindSetting(setting.name), &setting);
+    EXPECT_EQ(SimilarSetting(std::string(setting.name) + "x"), setting.name);
+  }
+  EXPECT_EQ(FindSetting("nothing"), nullptr);
+}
+
+}  // namespace
+}  // namespace ktlsim::command

@@ -1,0 +1,204 @@
+// `ktlsim serve --upstream`: nginx and misbehaving backends behind it, curl in front.
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "tests/system/serve_process.h"
+#include "tests/system/tcp_backend.h"
+
+namespace ktlsim::system_tests {
+namespace {
+
+constexpr std::size_t kWaitingMax = 2 * 66 * 1024;  // per direction, serve/forward_service.h
+
+std::vector<std::string> To(const std::vector<std::string>& backends,
+                            std::vector<std::string> more = {}) {
+  std::vector<std::string> arguments = {"--self-signed", "localhost"};
+  for (const std::string& backend : backends) {
+    arguments.insert(arguments.end(), {"--upstream", backend});
+  }
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+Finished Curl(std::vector<std::string> more) {
+  more.insert(more.begin(), {"curl", "-sS", "-k", "--max-time", "60"});
+  return RunProgram(more, "", std::chrono::seconds(70));
+}
+
+// Answers one request without a body.
+void AnswerHello(int socket) {
+  ReadUntil(socket, "\r\n\r\n");
+  WriteAll(socket, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello");
+}
+
+// An nginx in the foreground with `server` as its one server block's content.
+class Nginx {
+ public:
+  explicit Nginx(const std::string& server) {
+    std::filesystem::create_directories(folder_.File("www"));
+    std::ofstream(folder_.File("nginx.conf")) << fmt::format(
+        "daemon off; master_process off; pid {0}; error_log {1};\n"
+        "events {{ }}\n"
+        "http {{ access_log off; client_body_temp_path {2}; proxy_temp_path {2};\n"
+        " fastcgi_temp_path {2}; uwsgi_temp_path {2}; scgi_temp_path {2};\n"
+        " server {{ root {2}; {3} }} }}\n",
+        folder_.File("pid"), folder_.File("error.log"), folder_.File("www"),
+        fmt::format(fmt::runtime(server), port_));
+    process_ = std::make_unique<ChildProcess>(
+        ChildProcess::Arguments{"nginx", "-p", folder_.File(""), "-c", folder_.File("nginx.conf")});
+    // It says nothing when it listens: ask until somebody answers.
+    const Finished curl =
+        RunProgram({"curl", "-s", "--retry", "100", "--retry-delay", "0", "--retry-max-time", "10",
+                    "--retry-connrefused", "--max-time", "10", "-o", "/dev/null",
+                    fmt::format("http://127.0.0.1:{}/", port_)});
+    running_ = curl.code == 0 || curl.code == 52 || curl.code == 56;
+  }
+
+  bool running() const { return running_; }
+  std::string address() const { return fmt::format("127.0.0.1:{}", port_); }
+  std::string File(const std::string& name) const { return folder_.File("www/" + name); }
+
+ private:
+  TemporaryFolder folder_;
+  const int port_ = UnusedPort();
+  std::unique_ptr<ChildProcess> process_;
+  bool running_ = false;
+};
+
+TEST(ServeForwardTest, NginxBehindIt) {
+  if (access("/usr/sbin/nginx", X_OK) != 0) GTEST_SKIP() << "nginx is not installed";
+  Nginx nginx("listen 127.0.0.1:{};");
+  ASSERT_TRUE(nginx.running());
+  const std::string content = Pattern(40 << 20);
+  std::ofstream(nginx.File("large")) << content;
+  ServeProcess server(To({nginx.address()}));
+  ASSERT_TRUE(server.running()) << server.output();
+  TemporaryFolder folder;
+  const Finished curl = Curl({"-o", folder.File("copy"), server.url("/large")});
+  EXPECT_EQ(curl.code, 0) << curl.output;
+  EXPECT_EQ(std::filesystem::file_size(folder.File("copy")), content.size());
+  EXPECT_EQ(RunProgram({"cmp", folder.File("copy"), nginx.File("large")}).code, 0);
+  const Finished kept = Curl({"-o", "/dev/null", "-w", "%{num_connects};", server.url("/large"),
+                              "-o", "/dev/null", server.url("/large")});
+  EXPECT_EQ(kept.output, "1;0;");
+  EXPECT_LE(server.StopCleanly()["forward"]["buffered_peak"].get<std::size_t>(), kWaitingMax);
+}
+
+TEST(ServeForwardTest, NginxUnderstandsTheProxyHeader) {
+  if (access("/usr/sbin/nginx", X_OK) != 0) GTEST_SKIP() << "nginx is not installed";
+  Nginx nginx(
+      "listen 127.0.0.1:{} proxy_protocol; location = /who {{ return 200 "
+      "\"$proxy_protocol_addr $proxy_protocol_server_addr $proxy_protocol_server_port\"; }}");
+  ASSERT_TRUE(nginx.running());
+  ServeProcess server(To({nginx.address()}, {"--proxy-protocol", "--alpn", "http/1.1"}));
+  ASSERT_TRUE(server.running()) << server.output();
+  EXPECT_EQ(Curl({server.url("/who")}).output,
+            "127.0.0.1 127.0.0.1 " + std::to_string(server.port()));
+  server.StopCleanly();
+}
+
+// KTLSIM_UPLOAD_MIB=1024 makes it a gibibyte.
+TEST(ServeForwardTest, PassesALargeUploadOn) {
+  const char* const wanted = std::getenv("KTLSIM_UPLOAD_MIB");
+  const std::size_t bytes = std::size_t{wanted != nullptr ? std::stoul(wanted) : 128} << 20;
+  std::atomic<std::size_t> received{0};
+  TcpBackend backend([&](int socket) {
+    const std::string head = ReadUntil(socket, "\r\n\r\n");
+    received += head.size() - head.find("\r\n\r\n") - 4;
+    std::vector<char> piece(1 << 18);
+    while (received < bytes) {
+      const ssize_t part = recv(socket, piece.data(), piece.size(), 0);
+      if (part <= 0) return;
+      received += static_cast<std::size_t>(part);
+    }
+    WriteAll(socket, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+  });
+  ServeProcess server(To({backend.address()}));
+  ASSERT_TRUE(server.running()) << server.output();
+  TemporaryFolder folder;
+  std::ofstream(folder.File("upload"));
+  std::filesystem::resize_file(folder.File("upload"), bytes);  // sparse
+  const Finished curl = Curl({"-T", folder.File("upload"), "-H", "Expect:", server.url("/")});
+  EXPECT_EQ(curl.output, "ok");
+  EXPECT_EQ(received, bytes);
+  EXPECT_LE(server.StopCleanly()["forward"]["buffered_peak"].get<std::size_t>(), kWaitingMax);
+}
+
+// What the backend can get rid of is bounded by the sockets' buffers and ours, not by its patience.
+TEST(ServeForwardTest, ASlowReaderMakesTheBackendWait) {
+  std::atomic<std::size_t> sent{0};
+  TcpBackend backend([&](int socket) {
+    ReadUntil(socket, "\r\n\r\n");
+    const std::string piece(1 << 16, 'x');
+    WriteAll(socket, "HTTP/1.0 200 OK\r\n\r\n");
+    while (WriteAll(socket, piece)) sent += piece.size();
+  });
+  ServeProcess server(To({backend.address()}));
+  ASSERT_TRUE(server.running()) << server.output();
+  const Finished curl = RunProgram({"curl", "-sS", "-k", "--limit-rate", "100k", "--max-time", "2",
+                                    "-o", "/dev/null", server.url("/")});
+  EXPECT_EQ(curl.code, 28) << curl.output;
+  EXPECT_LT(sent, std::size_t{64} << 20);
+  const nlohmann::json statistics = server.StopCleanly();
+  EXPECT_GT(statistics["forward"]["buffered_peak"].get<std::size_t>(), 0U);
+  EXPECT_LE(statistics["forward"]["buffered_peak"].get<std::size_t>(), kWaitingMax);
+}
+
+TEST(ServeForwardTest, GoesAroundADeadBackend) {
+  TcpBackend backend(&AnswerHello);
+  ServeProcess server(
+      To({fmt::format("127.0.0.1:{}", UnusedPort()), backend.address()}, {"--tickets", "0"}));
+  ASSERT_TRUE(server.running()) << server.output();
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(Curl({server.url("/")}).output, "hello");
+  const nlohmann::json statistics = server.StopCleanly();
+  EXPECT_EQ(statistics["forward"]["forwarded"], 6);
+  EXPECT_EQ(statistics["forward"]["without_backend"], 0);
+  const int failures = statistics["forward"]["connect_failures"].get<int>();
+  EXPECT_GE(failures, 1);
+  EXPECT_LT(failures, 6) << "it is left out for a while";
+  EXPECT_NE(server.output().find("backend out"), std::string::npos);
+}
+
+TEST(ServeForwardTest, WithoutABackendTheClientIsTurnedAwayAndTheServerLives) {
+  const int port = UnusedPort();
+  ServeProcess server(To({fmt::format("127.0.0.1:{}", port)}));
+  ASSERT_TRUE(server.running()) << server.output();
+  EXPECT_NE(Curl({server.url("/")}).code, 0);
+  EXPECT_NE(Curl({server.url("/")}).code, 0);
+  const nlohmann::json statistics = server.StopCleanly();
+  EXPECT_EQ(statistics["forward"]["without_backend"], 2);
+  EXPECT_NE(server.output().find("no backend"), std::string::npos);
+}
+
+TEST(ServeForwardTest, PassesAResetOn) {
+  TcpBackend backend([](int socket) {
+    ReadUntil(socket, "\r\n\r\n");
+    WriteAll(socket, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart");
+    const linger reset{.l_onoff = 1, .l_linger = 0};
+    setsockopt(socket, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    // The other descriptor of it must not keep it open.
+    shutdown(socket, SHUT_RD);
+    sockaddr none{};
+    none.sa_family = AF_UNSPEC;
+    connect(socket, &none, sizeof(none));  // RST at once
+  });
+  ServeProcess server(To({backend.address()}));
+  ASSERT_TRUE(server.running()) << server.output();
+  const Finished curl = Curl({server.url("/")});
+  EXPECT_NE(curl.code, 0) << curl.output;
+  EXPECT_EQ(server.StopCleanly()["forward"]["backend_resets"], 1);
+}
+
+}  // namespace
+}  // namespace ktlsim::system_tests

@@ -1,0 +1,176 @@
+// SIGHUP under traffic, several listeners, and what runs out: descriptors, the log's disk.
+
+#include <arpa/inet.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "tests/system/serve_process.h"
+
+namespace ktlsim::system_tests {
+namespace {
+
+int Dial(int port) {
+  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  if (connect(socket, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) return -1;
+  return socket;
+}
+
+class ServeReloadTest : public testing::Test {
+ protected:
+  std::string cert() const { return folder_.File("cert.pem"); }
+  std::string key() const { return folder_.File("key.pem"); }
+  std::string config() const { return folder_.File("serve.toml"); }
+
+  void MakeCertificate(const std::string& name) {
+    const Finished made = RunProgram({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                                      "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+                                      "/CN=" + name, "-keyout", key(), "-out", cert()});
+    ASSERT_EQ(made.code, 0) << made.output;
+  }
+  // The name in the certificate that a new client is shown.
+  static std::string NameShown(const ServeProcess& server) {
+    const Finished client = RunProgram({"openssl", "s_client", "-connect", server.address()});
+    const std::size_t at = client.output.find("subject=CN = ");
+    if (at == std::string::npos) return client.output;
+    return client.output.substr(at + 13, client.output.find('\n', at) - at - 13);
+  }
+  void WriteConfig(const std::string& text) { std::ofstream(config()) << text; }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(ServeReloadTest, NewConnectionsGetTheNewCertificateAndOldOnesGoOn) {
+  MakeCertificate("first");
+  ServeProcess server({"--cert", cert(), "--key", key(), "--respond-bytes", "1000"});
+  ASSERT_TRUE(server.running()) << server.output();
+  EXPECT_EQ(NameShown(server), "first");
+  ChildProcess download({"curl", "-sSk", "-N", "--limit-rate", "10M", "-o", folder_.File("copy"),
+                         server.url("/bytes/10000000")});
+  ASSERT_TRUE(WaitForContent(folder_.File("copy")));
+
+  MakeCertificate("second");
+  server.Signal(SIGHUP);
+  ASSERT_TRUE(server.WaitForOutput("reloaded")) << server.output();
+  EXPECT_EQ(NameShown(server), "second");
+
+  std::ofstream(cert()) << "no certificate";
+  server.Signal(SIGHUP);
+  ASSERT_TRUE(server.WaitForOutput("reload refused")) << server.output();
+  EXPECT_EQ(NameShown(server), "second");
+  EXPECT_EQ(download.Wait(), 0) << download.output();
+  EXPECT_EQ(std::filesystem::file_size(folder_.File("copy")), 10000000U);
+  const nlohmann::json statistics = server.StopCleanly();
+  EXPECT_EQ(statistics["reloads"], 1);
+  EXPECT_EQ(statistics["reloads_refused"], 1);
+}
+
+TEST_F(ServeReloadTest, NoRequestIsLostWhileItReloads) {
+  MakeCertificate("name");
+  ServeProcess server({"--cert", cert(), "--key", key(), "--respond-bytes", "1000"});
+  ASSERT_TRUE(server.running()) << server.output();
+  // New connections all the time, and all of them answered.
+  ChildProcess curl({"bash", "-c",
+                     fmt::format("for i in $(seq 40); do curl -sSk -o /dev/null {} || exit 9; "
+                                 "echo answered $i; done",
+                                 server.url())});
+  for (int i = 1; i <= 10; ++i) {
+    ASSERT_TRUE(curl.WaitForOutput(fmt::format("answered {}\n", 3 * i))) << curl.output();
+    server.Signal(SIGHUP);
+  }
+  EXPECT_EQ(curl.Wait(), 0) << curl.output();
+  EXPECT_EQ(server.StopCleanly()["connections"], 40);
+}
+
+TEST_F(ServeReloadTest, AFileSaysWhatEachListenerDoes) {
+  WriteConfig(
+      "self-signed = \"localhost\"\n[[listener]]\nlisten = \"127.0.0.1:0\"\n"
+      "respond-bytes = 7\n");
+  ServeProcess server({"--config", config(), "--echo"});  // --listen is the harness's
+  ASSERT_TRUE(server.running()) << server.output();
+  ASSERT_TRUE(server.WaitForOutput("listening on"));
+  // The one of the file comes first.
+  EXPECT_EQ(RunProgram({"curl", "-sSk", server.url()}).output, "abcdefg");
+  WriteConfig(
+      "self-signed = \"localhost\"\n[[listener]]\nlisten = \"127.0.0.1:0\"\n"
+      "respond-bytes = 3\n");
+  server.Signal(SIGHUP);
+  ASSERT_TRUE(server.WaitForOutput("reloaded")) << server.output();
+  EXPECT_EQ(RunProgram({"curl", "-sSk", server.url()}).output, "abc");
+  WriteConfig("self-singed = 1\n");
+  server.Signal(SIGHUP);
+  ASSERT_TRUE(server.WaitForOutput("did you mean")) << server.output();
+  EXPECT_EQ(RunProgram({"curl", "-sSk", server.url()}).output, "abc");
+  server.Signal(SIGUSR1);
+  ASSERT_TRUE(server.WaitForOutput("connections now")) << server.output();
+  EXPECT_EQ(server.StopCleanly()["listeners"].size(), 2U);
+}
+
+TEST_F(ServeReloadTest, RecoversWhenDescriptorsHaveRunOut) {
+  ServeProcess server({"--self-signed", "localhost", "--respond-bytes", "5"});
+  ASSERT_TRUE(server.running()) << server.output();
+  const std::size_t open = server.OpenFiles();
+  const rlimit few{.rlim_cur = open + 10, .rlim_max = open + 10};
+  ASSERT_EQ(prlimit(server.pid(), RLIMIT_NOFILE, &few, nullptr), 0);
+  std::vector<int> sockets;
+  for (int i = 0; i < 40; ++i) sockets.push_back(Dial(server.port()));
+  while (server.OpenFiles() < open + 10) {
+  }
+  for (const int socket : sockets) close(socket);
+  EXPECT_TRUE(server.Answers());
+  server.StopCleanly();
+}
+
+TEST_F(ServeReloadTest, AFullDiskUnderTheLogStopsNothing) {
+  ServeProcess server(
+      {"--self-signed", "localhost", "--respond-bytes", "5", "--log-file", "/dev/full"});
+  ASSERT_TRUE(server.running()) << server.output();
+  const int socket = Dial(server.port());
+  const std::string garbage = "this is no TLS";
+  ASSERT_EQ(send(socket, garbage.data(), garbage.size(), 0), static_cast<ssize_t>(garbage.size()));
+  char byte = 0;
+  while (recv(socket, &byte, 1, 0) > 0) {
+  }
+  close(socket);
+  EXPECT_TRUE(server.Answers());
+  const nlohmann::json statistics = server.StopCleanly();
+  EXPECT_GE(statistics["log_lines_lost"].get<int>(), 2);
+}
+
+TEST_F(ServeReloadTest, TellsWhyAHandshakeFailed) {
+  ServeProcess server({"--self-signed", "localhost", "--respond-bytes", "5", "--tls", "1.3",
+                       "--log-file", folder_.File("log"), "--log-json"});
+  ASSERT_TRUE(server.running()) << server.output();
+  RunProgram({"openssl", "s_client", "-tls1_2", "-connect", server.address()});
+  server.StopCleanly();
+  std::ifstream log(folder_.File("log"));
+  std::string line;
+  bool told = false;
+  while (std::getline(log, line)) {
+    const nlohmann::json entry = nlohmann::json::parse(line, nullptr, false);
+    ASSERT_TRUE(entry.is_object()) << line;
+    if (entry["event"] != "handshake failed") continue;
+    told = true;
+    EXPECT_EQ(entry["leg"], "1");
+    EXPECT_EQ(entry["alert"], "protocol_version (70)") << line;
+    EXPECT_TRUE(entry["peer"].get<std::string>().starts_with("127.0.0.1:")) << line;
+    EXPECT_NE(entry["reason"].get<std::string>().find("no common version"), std::string::npos);
+  }
+  EXPECT_TRUE(told);
+}
+
+}  // namespace
+}  // namespace ktlsim::system_tests

@@ -11,6 +11,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include "tls/openssl_handles.h"
 #include "tls/secret.h"
@@ -96,6 +97,21 @@ std::string OneLine(const X509_NAME* name) {
   return size > 0 ? std::string(text, static_cast<std::size_t>(size)) : std::string();
 }
 
+std::vector<std::string> DnsNames(const X509* certificate) {
+  std::vector<std::string> names;
+  using NamesPtr = std::unique_ptr<GENERAL_NAMES, Deleter<&GENERAL_NAMES_free>>;
+  const NamesPtr found(static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+  for (int i = 0; i < sk_GENERAL_NAME_num(found.get()); ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(found.get(), i);
+    if (name->type != GEN_DNS) continue;
+    std::string text(reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)),
+                     static_cast<std::size_t>(ASN1_STRING_length(name->d.dNSName)));
+    if (text.find('\0') == std::string::npos) names.push_back(std::move(text));
+  }
+  return names;
+}
+
 KeyType TypeOf(const EVP_PKEY* key) {
   if (EVP_PKEY_is_a(key, "RSA") == 1 && EVP_PKEY_get_bits(key) == 2048) return KeyType::kRsa2048;
   char group[32] = {};
@@ -169,6 +185,7 @@ Status Certificate::ReadLeaf() {
   not_after_ = UnixTime(X509_get0_notAfter(leaf.get()));
   subject_ = OneLine(X509_get_subject_name(leaf.get()));
   issuer_ = OneLine(X509_get_issuer_name(leaf.get()));
+  dns_names_ = DnsNames(leaf.get());
   if (X509_digest(leaf.get(), EVP_sha1(), sha1_.data(), nullptr) != 1) {
     return Bad("the certificate cannot be hashed");
   }

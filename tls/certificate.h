@@ -20,6 +20,17 @@ namespace ktlsim::tls {
 
 enum class KeyType : std::uint8_t { kEcdsaP256, kRsa2048, kOther };
 
+// Why a peer's certificate does not pass.
+enum class CertificateFault : std::uint8_t {
+  kNone,
+  kOutOfDate,  // expired, or not valid yet: it or an issuer
+  kUntrusted,  // the chain does not end where we trust
+  kWrongName,
+  kRevoked,
+  kWrongUsage,
+  kOther,
+};
+
 class Certificate {
  public:
   using Ptr = std::shared_ptr<const Certificate>;
@@ -53,6 +64,9 @@ class Certificate {
   // One line each, as "CN = example.org".
   const std::string& subject() const { return subject_; }
   const std::string& issuer() const { return issuer_; }
+  // The dNSName entries of the subject alternative name (RFC 5280 4.2.1.6) as they are written; an
+  // entry with a NUL in it is left out.
+  const std::vector<std::string>& dns_names() const { return dns_names_; }
 
   // PEM of the chain, and of the key unencrypted (empty without one): for tests and for peers.
   Result<std::string> ChainPem() const;
@@ -74,6 +88,7 @@ class Certificate {
   std::array<std::uint8_t, 20> sha1_{};
   std::string subject_;
   std::string issuer_;
+  std::vector<std::string> dns_names_;
 };
 
 }  // namespace ktlsim::tls

@@ -22,16 +22,32 @@
 namespace ktlsim::tls {
 
 enum class PeerVerification : std::uint8_t {
-  kNone,         // client: accept any certificate. server: ask for none
+  kNone,         // client: accept any certificate. server: ask for none, judge none
+  kOnRequest,    // server: ask when the handshake says so, check what comes. client: as kRequired
   kIfPresented,  // server: ask, accept none, check what comes. client: as kRequired
   kRequired,     // a certificate that fails ends the handshake, and so does a missing one
+};
+
+// A name that a server's certificate answers to, in the words of the server's owner.
+struct ServerName {
+  std::string name;               // "www.example.org" or "*.example.org"
+  std::uint32_t certificate = 0;  // its place in EndpointOptions::certificates
 };
 
 struct EndpointOptions {
   Role role = Role::kServer;
   VersionRange versions;
-  // Server: any number, chosen by key type. Client: at most one. Each needs its private key.
+  // Any number, each with its private key. Server: chosen by the name the client asks for, then by
+  // kind of key, of each kind the first; for no name or one not known it is the first and those
+  // that share its first name. Client: the first that suits the server's request.
   std::vector<Certificate::Ptr> certificates;
+  // Server: go before the names that the certificates hold.
+  std::vector<ServerName> server_names;
+  // Server: unrecognized_name for a name that no certificate answers to.
+  bool strict_server_names = false;
+  // Of X25519, P-256, P-384, P-521, X448, ':' between them; their order is the preference. Empty:
+  // X25519, P-256.
+  std::string groups;
   // Names of either kind (types.h), ':' between them; their order is the preference. Empty:
   // AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305.
   std::string cipher_suites;

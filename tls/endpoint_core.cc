@@ -22,7 +22,7 @@ constexpr const char* kDefaultSuites =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
-constexpr const char* kGroups = "X25519:P-256";
+constexpr const char* kDefaultGroups = "X25519:P-256";
 
 Status Contract(const char* what) { return {Category::kContract, 0, what}; }
 Status Crypto(const char* what) {
@@ -33,11 +33,6 @@ Status Crypto(const char* what) {
 void AppendName(std::string& list, const char* name) {
   if (!list.empty()) list.push_back(':');
   list.append(name);
-}
-
-X509Ptr ParseDer(const Certificate::Der& der) {
-  const unsigned char* at = der.data();
-  return X509Ptr(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
 }
 
 // Puts everything that tells one session apart from another into one hash input; lengths in front,
@@ -61,9 +56,6 @@ Status EndpointCore::Init() {
   }
   if (options_.tickets > kTicketsMax) return Contract("that many tickets help nobody");
   const bool client = options_.role == Role::kClient;
-  if (client && options_.certificates.size() > 1) {
-    return Contract("a client has one certificate at most");
-  }
   context_.reset(SSL_CTX_new(client ? TLS_client_method() : TLS_server_method()));
   if (context_ == nullptr) {
     ERR_clear_error();
@@ -75,10 +67,10 @@ Status EndpointCore::Init() {
       context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN);
   SSL_CTX_set_security_level(context, 2);
-  if (SSL_CTX_set1_groups_list(context, kGroups) != 1) return Crypto("OpenSSL lacks our groups");
 
-  for (Status (EndpointCore::*step)() : {&EndpointCore::SetSuites, &EndpointCore::LoadCertificates,
-                                         &EndpointCore::SetTrust, &EndpointCore::SetSessions}) {
+  for (Status (EndpointCore::*step)() :
+       {&EndpointCore::SetSuites, &EndpointCore::SetGroups, &EndpointCore::LoadCertificates,
+        &EndpointCore::SetTrust, &EndpointCore::SetSessions}) {
     const Status status = (this->*step)();
     if (!status.ok()) return status;
   }
@@ -116,28 +108,25 @@ Status EndpointCore::SetSuites() {
   return {};
 }
 
-Status EndpointCore::LoadCertificates() {
-  for (const Certificate::Ptr& certificate : options_.certificates) {
-    if (certificate == nullptr || !certificate->has_private_key()) {
-      return Contract("a certificate without its private key cannot be used");
+// Only what the rest of the module can tell about: OpenSSL knows more.
+Status EndpointCore::SetGroups() {
+  constexpr std::array<std::string_view, 5> kKnown = {"X25519", "P-256", "P-384", "P-521", "X448"};
+  if (options_.groups.empty()) options_.groups = kDefaultGroups;
+  std::string_view rest = options_.groups;
+  while (true) {
+    const std::size_t end = rest.find(':');
+    if (std::ranges::find(kKnown, rest.substr(0, end)) == kKnown.end()) {
+      return Contract("a group of the list is not known");
     }
-    const X509StackPtr chain(sk_X509_new_null());
-    X509Ptr leaf = ParseDer(certificate->chain().front());
-    if (chain == nullptr || leaf == nullptr) return Crypto("the certificate is damaged");
-    for (std::size_t i = 1; i < certificate->chain().size(); ++i) {
-      X509Ptr issuer = ParseDer(certificate->chain()[i]);
-      if (issuer == nullptr) return Crypto("a certificate in the chain is damaged");
-      if (sk_X509_push(chain.get(), issuer.get()) == 0) return ResourceError("no memory");
-      static_cast<void>(issuer.release());
-    }
-    if (SSL_CTX_use_cert_and_key(context_.get(), leaf.get(), certificate->private_key(),
-                                 chain.get(), 1) != 1) {
-      return Crypto("OpenSSL refuses the certificate or its key (too weak?)");
-    }
-    leaves_.push_back(std::move(leaf));
+    if (end == std::string_view::npos) break;
+    rest.remove_prefix(end + 1);
   }
-  return {};
+  return SSL_CTX_set1_groups_list(context_.get(), options_.groups.c_str()) == 1
+             ? Status()
+             : Crypto("OpenSSL refuses the groups");
 }
+
+Status EndpointCore::LoadCertificates() { return certificates_.Load(options_, context_.get()); }
 
 Status EndpointCore::SetTrust() {
   if (options_.verification == PeerVerification::kNone) return {};
@@ -211,10 +200,19 @@ void EndpointCore::ComputeIdentity() {
   }
 }
 
-EndpointCore::IdContext EndpointCore::SessionIdContext(const HandshakeOptions& handshake) const {
+EndpointCore::IdContext EndpointCore::SessionIdContext(const HandshakeOptions& handshake,
+                                                       std::string_view server_name) const {
   IdContext result = identity_;
-  result[0] = static_cast<std::uint8_t>(result[0] ^ (handshake.verify_peer ? 1 : 0) ^
-                                        (handshake.request_client_certificate ? 2 : 0));
+  result[0] = static_cast<std::uint8_t>(
+      result[0] ^ (handshake.verify_peer ? 1 : 0) ^ (handshake.request_client_certificate ? 2 : 0) ^
+      (handshake.require_client_certificate ? 4 : 0) ^ (handshake.check_name ? 8 : 0));
+  if (server_name.empty()) return result;
+  std::vector<std::uint8_t> parts;
+  AppendPart(parts, result);
+  AppendPart(parts, AsBytes(server_name));
+  Secret hash;
+  if (!Digest(HashId::kSha256, parts, hash)) throw std::bad_alloc();
+  std::ranges::copy(std::as_const(hash).span(), result.begin());
   return result;
 }
 
@@ -225,13 +223,6 @@ std::string EndpointCore::SessionKey(const HandshakeOptions& handshake) const {
   key.push_back('\0');
   key.append(handshake.resumption_key);
   return key;
-}
-
-Certificate::Ptr EndpointCore::FindCertificate(const X509* leaf) const {
-  for (std::size_t i = 0; i < leaves_.size(); ++i) {
-    if (leaves_[i].get() == leaf) return options_.certificates[i];
-  }
-  return nullptr;
 }
 
 std::string EndpointCore::ServerSessionKey(std::span<const std::uint8_t> id) const {

@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <openssl/ssl.h>
 
 #include "kernel_sim/base/status.h"
 #include "tls/endpoint.h"
+#include "tls/local_certificates.h"
 #include "tls/openssl_handles.h"
 
 namespace ktlsim::tls {
@@ -32,12 +34,13 @@ class EndpointCore {
 
   using IdContext = std::array<std::uint8_t, 32>;
   static_assert(sizeof(IdContext) <= SSL_MAX_SID_CTX_LENGTH);
-  // Sessions are resumed only where whoever accepts them would have judged the peer alike.
-  IdContext SessionIdContext(const HandshakeOptions& handshake) const;
+  // Sessions are resumed only where whoever accepts them would have judged the peer alike, and by a
+  // server only under the name they were made for (RFC 6066 3).
+  IdContext SessionIdContext(const HandshakeOptions& handshake,
+                             std::string_view server_name = {}) const;
   std::string SessionKey(const HandshakeOptions& handshake) const;
 
-  // The certificate that OpenSSL chose, or nullptr.
-  Certificate::Ptr FindCertificate(const X509* leaf) const;
+  const LocalCertificates& certificates() const { return certificates_; }
 
   // Sessions of a server without tickets (TLS 1.2) are kept by session ID.
   bool keeps_sessions_by_id() const {
@@ -52,6 +55,7 @@ class EndpointCore {
 
  private:
   Status SetSuites();
+  Status SetGroups();
   Status LoadCertificates();
   Status SetTrust();
   Status SetSessions();
@@ -60,7 +64,7 @@ class EndpointCore {
 
   EndpointOptions options_;
   SslCtxPtr context_;
-  std::vector<X509Ptr> leaves_;  // of options_.certificates, in their order
+  LocalCertificates certificates_;
   IdContext identity_{};
   std::shared_ptr<const TicketKeyRing> ring_;
   std::uint64_t ring_generation_ = 0;

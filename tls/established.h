@@ -47,6 +47,7 @@ struct ConnectionFacts {
   // differ from 0. `verify_failure` says the same in words.
   int verify_error = 0;
   const char* verify_failure = "";
+  CertificateFault certificate_fault = CertificateFault::kNone;
 
   std::string alpn;         // empty: none selected
   std::string server_name;  // SNI, sent or received; empty: none

@@ -112,6 +112,34 @@ const char* VerifyErrorText(int verify_error) {
   return words != nullptr ? words : X509_verify_cert_error_string(verify_error);
 }
 
+CertificateFault CertificateFaultOf(int verify_error) {
+  switch (verify_error) {
+    case X509_V_OK:
+      return CertificateFault::kNone;
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      return CertificateFault::kOutOfDate;
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_INVALID_CA:
+    case X509_V_ERR_CERT_UNTRUSTED:
+      return CertificateFault::kUntrusted;
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+      return CertificateFault::kWrongName;
+    case X509_V_ERR_CERT_REVOKED:
+      return CertificateFault::kRevoked;
+    case X509_V_ERR_INVALID_PURPOSE:
+    case X509_V_ERR_CERT_REJECTED:
+      return CertificateFault::kWrongUsage;
+    default:
+      return CertificateFault::kOther;
+  }
+}
+
 const char* ReasonText(int reason) { return Find(kReasons, reason); }
 
 const char* ReceivedAlertText(AlertDescription description) {
@@ -173,11 +201,13 @@ Status DrainFailure(const std::optional<Alert>& received, const std::optional<Al
                     int verify_error) {
   const char* words = nullptr;
   bool memory = false;
+  bool certificate_missing = false;
   // The oldest entry is the closest to the cause; not all of them have words.
   while (const unsigned long error = ERR_get_error()) {
     const int reason = ERR_GET_REASON(error);
     memory = memory || reason == ERR_R_MALLOC_FAILURE;
     if (words != nullptr || ERR_GET_LIB(error) != ERR_LIB_SSL) continue;
+    certificate_missing = reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
     words = reason == SSL_R_CERTIFICATE_VERIFY_FAILED && verify_error != X509_V_OK
                 ? VerifyErrorText(verify_error)
                 : ReasonText(reason);
@@ -187,7 +217,15 @@ Status DrainFailure(const std::optional<Alert>& received, const std::optional<Al
     return {Category::kTls, static_cast<int>(received->description),
             ReceivedAlertText(received->description)};
   }
-  const int code = static_cast<int>(sent ? sent->description : AlertDescription::kInternalError);
+  if (sent && sent->description == AlertDescription::kUnrecognizedName) {
+    return {Category::kTls, static_cast<int>(sent->description),
+            "the client asked for a name that is not served here"};
+  }
+  // TLS 1.2 has only handshake_failure to say so (RFC 5246 7.4.6).
+  const AlertDescription told = certificate_missing ? AlertDescription::kCertificateRequired
+                                : sent              ? sent->description
+                                                    : AlertDescription::kInternalError;
+  const int code = static_cast<int>(told);
   return {Category::kTls, code, words != nullptr ? words : "the handshake failed"};
 }
 

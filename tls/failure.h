@@ -5,17 +5,21 @@
 #include <optional>
 
 #include "kernel_sim/base/status.h"
+#include "tls/certificate.h"
 #include "tls/types.h"
 
 namespace ktlsim::tls {
 
 // The cause of a failure according to this thread's OpenSSL error queue, which is drained.
-// `received`, `sent`: the alerts of the connection, if any; `verify_error`: X509_V_*.
+// `received`, `sent`: the alerts of the connection, if any; `verify_error`: X509_V_*. The code is
+// an alert's: the one received, else the one sent, but certificate_required for a missing
+// certificate in every version.
 Status DrainFailure(const std::optional<Alert>& received, const std::optional<Alert>& sent,
                     int verify_error);
 
 // "the peer's certificate has expired"
 const char* VerifyErrorText(int verify_error);
+CertificateFault CertificateFaultOf(int verify_error);
 // "the peer answered handshake_failure: ..."
 const char* ReceivedAlertText(AlertDescription description);
 // For OpenSSL's SSL_R_* reasons; nullptr for one without words of its own.

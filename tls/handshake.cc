@@ -82,6 +82,13 @@ StepResult Handshake::Step(std::span<const std::byte> input) {
     started_ = true;
     return Advance({});
   }
+  bool progress = false;
+  if (stopped_) {
+    stopped_ = false;
+    result = Advance({});
+    if (result.outcome != StepOutcome::kContinue) return result;
+    progress = true;
+  }
   while (true) {
     const std::span<const std::byte> rest = input.subspan(result.consumed);
     if (!received_record_ && !MayBeRecord(rest)) {
@@ -92,7 +99,6 @@ StepResult Handshake::Step(std::span<const std::byte> input) {
     }
     const NextRecord next = FindRecord(rest);
     if (next.bytes == 0) {
-      const bool progress = result.consumed > 0;
       result.outcome = progress ? StepOutcome::kContinue : StepOutcome::kNeedMore;
       result.missing = progress ? 0 : next.missing;
       return result;
@@ -102,6 +108,7 @@ StepResult Handshake::Step(std::span<const std::byte> input) {
     result = Advance(rest.first(next.bytes));
     result.consumed = consumed;
     if (result.outcome != StepOutcome::kContinue) return result;
+    progress = true;
   }
 }
 
@@ -116,6 +123,11 @@ StepResult Handshake::Advance(std::span<const std::byte> record) {
   if (code == SSL_ERROR_NONE && all_read) {
     established_ = true;
     result.outcome = StepOutcome::kEstablished;
+    return result;
+  }
+  if (code == SSL_ERROR_WANT_X509_LOOKUP && all_read) {
+    stopped_ = true;
+    result.outcome = StepOutcome::kNeedsCertificate;
     return result;
   }
   // A refused header was handed over alone (FindRecord): OpenSSL must not wait for its record.
@@ -133,8 +145,32 @@ StepResult Handshake::Advance(std::span<const std::byte> record) {
     return Failed({Category::kTls, static_cast<int>(AlertDescription::kHandshakeFailure),
                    "we have no certificate for this handshake"});
   }
-  return Failed(DrainFailure(ssl_->received_alert(), ssl_->sent_alert(),
-                             static_cast<int>(SSL_get_verify_result(ssl_->ssl()))));
+  const int verify_error = static_cast<int>(SSL_get_verify_result(ssl_->ssl()));
+  result = Failed(DrainFailure(ssl_->received_alert(), ssl_->sent_alert(), verify_error));
+  const bool ours = result.sent_alert && !result.received_alert && ssl_->options().verify_peer;
+  if (ours) result.certificate_fault = CertificateFaultOf(verify_error);
+  return result;
+}
+
+void Handshake::SupplyCertificates(const Endpoint& endpoint) {
+  ssl_->SupplyCertificates(endpoint.core());
+}
+
+void Handshake::AcceptAnyIssuer() { ssl_->AcceptAnyIssuer(); }
+
+void Handshake::AllowResumption(bool allow) { ssl_->AllowResumption(allow); }
+
+std::vector<std::vector<std::uint8_t>> Handshake::RequestedIssuers() const {
+  std::vector<std::vector<std::uint8_t>> issuers;
+  const STACK_OF(X509_NAME)* names = SSL_get0_peer_CA_list(ssl_->ssl());
+  for (int i = 0; i < sk_X509_NAME_num(names); ++i) {
+    const unsigned char* der = nullptr;
+    std::size_t size = 0;
+    if (X509_NAME_get0_der(sk_X509_NAME_value(names, i), &der, &size) == 1) {
+      issuers.emplace_back(der, der + size);
+    }
+  }
+  return issuers;
 }
 
 StepResult Handshake::Failed(Status failure) {

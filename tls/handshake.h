@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "kernel_sim/base/result.h"
+#include "tls/certificate.h"
 #include "tls/endpoint.h"
 #include "tls/established.h"
 #include "tls/types.h"
@@ -31,15 +32,23 @@ struct HandshakeOptions {
   // False: take part in certificate authentication but leave the judgement to the caller
   // (ConnectionFacts::verify_error).
   bool verify_peer = true;
-  // Server: ask the client for a certificate even if the endpoint does not.
+  // Client: false: the name is sent, and the certificate need not be for it.
+  bool check_name = true;
+  // Client: when the server asks for a certificate and none of the endpoint's suits, stop once with
+  // kNeedsCertificate. False: go on with what there is, whatever issuers the server names.
+  bool stop_for_certificate = false;
+  // Server: ask the client for a certificate even if the endpoint does not; and insist on one.
   bool request_client_certificate = false;
+  bool require_client_certificate = false;
 };
 
 enum class StepOutcome : std::uint8_t {
   kContinue,     // send pending_output(), then more input is needed
   kEstablished,  // send pending_output() (perhaps empty), then TakeOver()
   kNeedMore,     // the first record is cut: nothing consumed, no state changed
-  kFailed,       // send pending_output() (an alert, perhaps), then give up
+  // Client: the server wants a certificate and none suits. SupplyCertificates or not, then Step.
+  kNeedsCertificate,
+  kFailed,  // send pending_output() (an alert, perhaps), then give up
 };
 
 struct StepResult {
@@ -49,6 +58,8 @@ struct StepResult {
   Status failure;           // kFailed
   std::optional<Alert> received_alert;
   std::optional<Alert> sent_alert;
+  // kFailed: we refused the peer's certificate, and this is why.
+  CertificateFault certificate_fault = CertificateFault::kNone;
   // kFailed: what came is no TLS record (garbage, plain HTTP). Nothing was consumed or changed, and
   // Step may be called again with other input.
   bool not_tls = false;
@@ -69,6 +80,19 @@ class Handshake {
   // last handshake record is for the record layer. A client's first Step has empty input.
   // `input` is not modified and not referred to afterwards.
   StepResult Step(std::span<const std::byte> input);
+
+  // After kNeedsCertificate: the certificates of `endpoint` (a client's) are used instead, whatever
+  // issuers the server names. Without it Step goes on without a certificate.
+  void SupplyCertificates(const Endpoint& endpoint);
+  // After kNeedsCertificate: what suits is sent whatever issuers the server names.
+  void AcceptAnyIssuer();
+
+  // The distinguished names, in DER, of the issuers whose certificates the server asks for; empty:
+  // it named none, or has not asked (yet). Client, before TakeOver.
+  std::vector<std::vector<std::uint8_t>> RequestedIssuers() const;
+
+  // The session of this connection is not to be resumed, or may be after all. Before TakeOver.
+  void AllowResumption(bool allow);
 
   // Bytes for the peer; they stay until discarded.
   std::span<const std::byte> pending_output() const;
@@ -91,6 +115,7 @@ class Handshake {
   std::string server_name_;  // once `ssl_` is gone
   Status failure_;
   bool started_ = false;
+  bool stopped_ = false;  // kNeedsCertificate was answered
   bool received_record_ = false;
   bool established_ = false;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <string_view>
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
@@ -44,6 +45,44 @@ int OnAlpnSelect(SSL* ssl, const unsigned char** out, unsigned char* out_bytes,
   return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+// The host name in the ClientHello (RFC 6066 3). Empty: none, or a list that OpenSSL will refuse by
+// itself a moment later, with the alert it deserves.
+std::string_view HostNameIn(SSL* ssl) {
+  constexpr std::size_t kNameAt = 5;  // the list's length (2), the name's type (1) and length (2)
+  const unsigned char* list = nullptr;
+  std::size_t size = 0;
+  if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &list, &size) != 1 ||
+      size <= kNameAt) {
+    return {};
+  }
+  const auto number = [list](std::size_t at) {
+    return std::size_t{list[at]} << 8 | std::size_t{list[at + 1]};
+  };
+  const std::string_view name(reinterpret_cast<const char*>(list) + kNameAt, size - kNameAt);
+  const bool plain = number(0) == size - 2 && list[2] == TLSEXT_NAMETYPE_host_name &&
+                     number(3) == name.size() && name.size() <= TLSEXT_MAXLEN_host_name &&
+                     name.find('\0') == std::string_view::npos;
+  return plain ? name : std::string_view();
+}
+
+// The certificate is chosen here, and not when the name has been parsed: OpenSSL looks a session up
+// in between, and a session of another name must not be found.
+int OnClientHello(SSL* ssl, int* alert, void*) {
+  try {
+    const auto refused = SslConnection::Of(ssl).ChooseIdentity(HostNameIn(ssl));
+    if (!refused) return SSL_CLIENT_HELLO_SUCCESS;
+    *alert = static_cast<int>(*refused);
+  } catch (const std::bad_alloc&) {
+    *alert = SSL_AD_INTERNAL_ERROR;
+  }
+  return SSL_CLIENT_HELLO_ERROR;
+}
+
+// -1: OpenSSL asks again when the handshake goes on.
+int OnCertificateWanted(SSL* ssl, void*) {
+  return SslConnection::Of(ssl).ChooseCertificate() ? 1 : -1;
+}
+
 int OnServerName(SSL* ssl, int*, void*) {
   const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   if (name == nullptr) return SSL_TLSEXT_ERR_NOACK;
@@ -59,6 +98,7 @@ int OnServerName(SSL* ssl, int*, void*) {
 int OnNewSession(SSL* ssl, SSL_SESSION* session) {
   SslConnection& connection = SslConnection::Of(ssl);
   EndpointCore& core = connection.core();
+  if (!connection.resumable()) return 0;
   try {
     if (core.options().role == Role::kServer) {
       core.StoreServerSession(session);
@@ -132,7 +172,9 @@ int OpenTicket(SSL* ssl, const TicketKeyRing& ring, const unsigned char* name, u
 
 int OnTicketKey(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
                 EVP_MAC_CTX* mac, int seal) {
-  const TicketKeyRing& ring = SslConnection::Of(ssl).core().ticket_ring();
+  SslConnection& connection = SslConnection::Of(ssl);
+  if (seal != 0 && !connection.resumable()) return 0;  // an empty ticket (RFC 5077 3.3)
+  const TicketKeyRing& ring = connection.core().ticket_ring();
   return seal != 0 ? SealTicket(ring.current, name, iv, cipher, mac)
                    : OpenTicket(ssl, ring, name, iv, cipher, mac);
 }
@@ -154,7 +196,11 @@ void InstallCallbacks(SSL_CTX* context, const EndpointOptions& options) {
   if (SSL_CTX_get_session_cache_mode(context) != SSL_SESS_CACHE_OFF) {
     SSL_CTX_sess_set_new_cb(context, &OnNewSession);
   }
-  if (options.role == Role::kClient) return;
+  if (options.role == Role::kClient) {
+    SSL_CTX_set_cert_cb(context, &OnCertificateWanted, nullptr);
+    return;
+  }
+  SSL_CTX_set_client_hello_cb(context, &OnClientHello, nullptr);
   SSL_CTX_set_alpn_select_cb(context, &OnAlpnSelect, nullptr);
   SSL_CTX_set_tlsext_servername_callback(context, &OnServerName);
   if (!options.resumption) return;

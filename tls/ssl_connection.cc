@@ -129,8 +129,11 @@ void SslConnection::ConfigureVerification() {
                    options_.verify_peer ? nullptr : &AcceptAnyCertificate);
     return;
   }
-  if (verification == PeerVerification::kNone && !options_.request_client_certificate) return;
-  const bool required = verification == PeerVerification::kRequired;
+  const bool required =
+      verification == PeerVerification::kRequired || options_.require_client_certificate;
+  const bool asked = required || verification == PeerVerification::kIfPresented ||
+                     options_.request_client_certificate;
+  if (!asked) return;
   const bool judge = options_.verify_peer && verification != PeerVerification::kNone;
   SSL_set_verify(ssl_.get(), SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
                  judge ? nullptr : &AcceptAnyCertificate);
@@ -149,9 +152,12 @@ Status SslConnection::ConfigureClient() {
   }
   if (!name.empty()) {
     X509_VERIFY_PARAM* parameters = SSL_get0_param(ssl_.get());
-    if (X509_VERIFY_PARAM_set1_ip_asc(parameters, name.c_str()) != 1) {
+    if (X509_VERIFY_PARAM_set1_ip_asc(parameters, name.c_str()) == 1) {
+      if (!options_.check_name) X509_VERIFY_PARAM_set1_ip(parameters, nullptr, 0);
+    } else {
       if (SSL_set_tlsext_host_name(ssl_.get(), name.c_str()) != 1 ||
-          X509_VERIFY_PARAM_set1_host(parameters, name.data(), name.size()) != 1) {
+          (options_.check_name &&
+           X509_VERIFY_PARAM_set1_host(parameters, name.data(), name.size()) != 1)) {
         return {Category::kContract, 0, "the target name is no host name"};
       }
       X509_VERIFY_PARAM_set_hostflags(parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
@@ -172,6 +178,60 @@ void SslConnection::OfferSession() {
   Wipe(std::span(stored->bytes));
   if (session != nullptr && SSL_SESSION_is_resumable(session.get()) == 1) {
     SSL_set_session(ssl_.get(), session.get());
+  }
+}
+
+std::optional<AlertDescription> SslConnection::ChooseIdentity(std::string_view name) {
+  if (hello_name_) {
+    // After a HelloRetryRequest the client changes nothing of this kind (RFC 8446 4.1.2).
+    if (*hello_name_ == name) return std::nullopt;
+    return AlertDescription::kIllegalParameter;
+  }
+  hello_name_.emplace(name);
+  switch (core_->certificates().ChooseForName(ssl_.get(), name)) {
+    case LocalCertificates::Choice::kMade:
+      break;
+    case LocalCertificates::Choice::kNoSuchName:
+      return AlertDescription::kUnrecognizedName;
+    case LocalCertificates::Choice::kFailed:
+      return AlertDescription::kInternalError;
+  }
+  if (name.empty()) return std::nullopt;
+  const auto context = core_->SessionIdContext(options_, name);
+  if (SSL_set_session_id_context(ssl_.get(), context.data(),
+                                 static_cast<unsigned>(context.size())) != 1) {
+    return AlertDescription::kInternalError;
+  }
+  return std::nullopt;
+}
+
+const LocalCertificates& SslConnection::certificates() const {
+  return (supplied_ != nullptr ? supplied_ : core_)->certificates();
+}
+
+bool SslConnection::ChooseCertificate() {
+  const bool any_issuer = any_issuer_ || !options_.stop_for_certificate;
+  // Stopped once, and told nothing since: without a certificate.
+  const bool none = stopped_for_certificate_ && !any_issuer_;
+  if (!none && certificates().ChooseForRequest(ssl_.get(), any_issuer)) return true;
+  SSL_certs_clear(ssl_.get());
+  if (stopped_for_certificate_ || !options_.stop_for_certificate) return true;
+  stopped_for_certificate_ = true;
+  return false;
+}
+
+void SslConnection::SupplyCertificates(std::shared_ptr<EndpointCore> from) {
+  supplied_ = std::move(from);
+  any_issuer_ = true;
+}
+
+void SslConnection::AllowResumption(bool allow) {
+  resumable_ = allow;
+  const EndpointOptions& options = core_->options();
+  if (role() == Role::kServer) {
+    SSL_set_num_tickets(ssl_.get(), allow && options.resumption ? options.tickets : 0);
+  } else if (!allow && options.resumption) {
+    options.sessions->Remove(session_key_);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <openssl/ssl.h>
@@ -22,6 +23,7 @@
 namespace ktlsim::tls {
 
 class EndpointCore;
+class LocalCertificates;
 
 class SslConnection {
  public:
@@ -60,7 +62,22 @@ class SslConnection {
   void NoteAlert(bool sent, Alert alert);
   void NoteVerifyError(int error);
   void NoteServerName(const char* name) { server_name_ = name; }
+  // Server, for each ClientHello, with the name in it (empty: none). The alert that refuses it, or
+  // nothing. May throw bad_alloc.
+  std::optional<AlertDescription> ChooseIdentity(std::string_view name);
+  // Client, when the server has asked for a certificate. False: none suits, and the handshake is to
+  // stop until it is told how to go on.
+  bool ChooseCertificate();
   void NoteTicketStored() { ticket_stored_ = true; }
+
+  // How to go on after ChooseCertificate has answered false.
+  void SupplyCertificates(std::shared_ptr<EndpointCore> from);
+  void AcceptAnyIssuer() { any_issuer_ = true; }
+  // Where the certificates of this connection come from.
+  const LocalCertificates& certificates() const;
+
+  void AllowResumption(bool allow);
+  bool resumable() const { return resumable_; }
 
   const HandshakeOptions& options() const { return options_; }
   const std::string& session_key() const { return session_key_; }
@@ -103,6 +120,11 @@ class SslConnection {
 
   std::string session_key_;
   std::string server_name_;
+  std::optional<std::string> hello_name_;  // in the first ClientHello
+  std::shared_ptr<EndpointCore> supplied_;
+  bool any_issuer_ = false;
+  bool stopped_for_certificate_ = false;
+  bool resumable_ = true;
   std::optional<Alert> received_alert_;
   std::optional<Alert> sent_alert_;
   int verify_error_ = 0;

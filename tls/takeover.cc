@@ -106,6 +106,7 @@ void ReadVerification(const SslConnection& connection, ConnectionFacts& facts) {
                            ? connection.verify_error()
                            : static_cast<int>(SSL_get_verify_result(connection.ssl()));
   facts.verify_failure = VerifyErrorText(facts.verify_error);
+  facts.certificate_fault = CertificateFaultOf(facts.verify_error);
 }
 
 bool ReadFacts(SslConnection& connection, ConnectionFacts& facts) {
@@ -120,7 +121,7 @@ bool ReadFacts(SslConnection& connection, ConnectionFacts& facts) {
   facts.server_name = connection.server_name();
   ReadSignatures(ssl, facts);
   if (server || facts.local_signature != 0) {
-    facts.local_certificate = connection.core().FindCertificate(SSL_get_certificate(ssl));
+    facts.local_certificate = connection.certificates().Find(SSL_get_certificate(ssl));
   }
   if (!ReadPeerChain(ssl, facts)) return false;
   ReadVerification(connection, facts);

@@ -41,8 +41,9 @@ KTLSIM_API SECURITY_STATUS KtlsimStart(const KtlsimOptions* options);
 // started.
 KTLSIM_API SECURITY_STATUS KtlsimStop(void);
 
-// Why the last KtlsimStart or KtlsimLoadCertificate failed on this thread, in plain words; never
-// NULL. Valid until the thread's next call of one of them.
+// Why the last KtlsimStart, KtlsimLoadCertificate, AcquireCredentialsHandle or
+// SetCredentialsAttributes failed on this thread, in plain words; never NULL. Valid until the
+// thread's next call of one of them.
 KTLSIM_API const char* KtlsimLastErrorText(void);
 
 // ---- Messages, asynchronously ------------------------------------------------------------------
@@ -104,11 +105,16 @@ KTLSIM_API BOOL CertFreeCertificateContext(PCCERT_CONTEXT pCertContext);
 
 // ---- Attributes of a credential ----------------------------------------------------------------
 //
-// For SetCredentialsAttributes, before the first context is made from the credential.
+// For SetCredentialsAttributes, before the first context is made from the credential. Passive
+// level. Everything is copied before the call returns. A call that fails changes nothing; then
+// KtlsimLastErrorText has the reason.
 
 #define KTLSIM_ATTR_TICKETS 0x4B540001        // KtlsimCred_Tickets
 #define KTLSIM_ATTR_CIPHER_SUITES 0x4B540002  // KtlsimCred_CipherSuites
 #define KTLSIM_ATTR_TRUST 0x4B540003          // KtlsimCred_Trust
+#define KTLSIM_ATTR_GROUPS 0x4B540004         // KtlsimCred_Groups
+#define KTLSIM_ATTR_SERVER_NAMES 0x4B540005   // KtlsimCred_ServerNames
+#define KTLSIM_ATTR_CLIENT_AUTH 0x4B540006    // KtlsimCred_ClientAuth
 
 #define KTLSIM_TICKETS_MAX 8
 
@@ -126,6 +132,67 @@ typedef struct _KtlsimCred_CipherSuites {
 typedef struct _KtlsimCred_Trust {
   const char* pszPemFile;
 } KtlsimCred_Trust, *PKtlsimCred_Trust;
+
+// Key exchange groups, either direction, the preferred one first: "X25519:P-256:P-384". Names are
+// X25519, P-256, P-384, P-521 and X448. A client sends its key share for the first. Without the
+// attribute: X25519:P-256. SEC_E_INVALID_PARAMETER: NULL, empty, or a name not known.
+typedef struct _KtlsimCred_Groups {
+  const char* pszGroups;
+} KtlsimCred_Groups, *PKtlsimCred_Groups;
+
+// Which certificate a server presents. Without the attribute: of SCH_CREDENTIALS.paCred those whose
+// subject alternative names hold the name that the client asks for (RFC 6066 3), and a name itself
+// before a wildcard that covers it ("*.example.org": one label more, no less). A client that asks
+// for no name, or for one that no certificate has, gets the default: paCred[0] and those that share
+// its first name. Of several certificates for one name the client's signature algorithms decide:
+// one per kind of key, the first of its kind in paCred, ECDSA before RSA where the client puts it
+// first.
+//
+// The attribute adds names of the caller's choice, which go before those that certificates hold. A
+// name may come twice, with different kinds of key. Names are compared without regard to case; a
+// trailing dot does not count; addresses are not names (RFC 6066 3).
+typedef struct _KtlsimCred_ServerName {
+  const char* pszName;          // "www.example.org" or "*.example.org"
+  PCCERT_CONTEXT pCertificate;  // need not be in paCred; with its key
+} KtlsimCred_ServerName, *PKtlsimCred_ServerName;
+
+#define KTLSIM_SERVER_NAMES_MAX 4096
+
+// A name that nothing answers to ends the handshake: the fatal alert unrecognized_name,
+// SEC_E_TARGET_UNKNOWN. A client that asks for no name gets the default all the same.
+#define KTLSIM_SERVER_NAMES_STRICT 1
+
+// Server only; replaces what an earlier call has set. SEC_E_INVALID_PARAMETER: a client's
+// credential, a malformed name, NULL, unknown flags, more than KTLSIM_SERVER_NAMES_MAX;
+// SEC_E_NO_CREDENTIALS: a certificate without its key; SEC_E_CERT_EXPIRED: one that is not valid
+// now.
+typedef struct _KtlsimCred_ServerNames {
+  ULONG cNames;                         // 0: only the flags
+  const KtlsimCred_ServerName* pNames;  // may be NULL when cNames is 0
+  ULONG fFlags;                         // KTLSIM_SERVER_NAMES_STRICT
+} KtlsimCred_ServerNames, *PKtlsimCred_ServerNames;
+
+#define KTLSIM_CLIENT_AUTH_NONE 0     // clients are not asked, unless a call says so; the default
+#define KTLSIM_CLIENT_AUTH_REQUEST 1  // asked; one that sends no certificate is let in
+#define KTLSIM_CLIENT_AUTH_REQUIRE 2  // asked; one that sends no certificate is refused
+
+// Whether a server asks its clients for certificates. A certificate that comes is judged, whatever
+// the policy: untrusted is the alert unknown_ca and SEC_E_UNTRUSTED_ROOT, expired is
+// certificate_expired and SEC_E_CERT_EXPIRED. A required one that does not come is
+// certificate_required (TLS 1.2: handshake_failure) and SEC_E_NO_CREDENTIALS. With
+// SCH_CRED_MANUAL_CRED_VALIDATION nothing that comes is refused: SECPKG_ATTR_CERT_CHECK_RESULT has
+// the judgement.
+//
+// ASC_REQ_MUTUAL_AUTH requires a certificate under every policy.
+//
+// Server only. SEC_E_INVALID_PARAMETER: a client's credential or an unknown policy;
+// SEC_E_UNKNOWN_CREDENTIALS: the file cannot be read or holds no PEM certificate.
+typedef struct _KtlsimCred_ClientAuth {
+  ULONG Policy;  // KTLSIM_CLIENT_AUTH_*
+  // Who may issue clients' certificates; a client is told their names. NULL: those of
+  // KTLSIM_ATTR_TRUST, else those the system trusts.
+  const char* pszTrustPemFile;
+} KtlsimCred_ClientAuth, *PKtlsimCred_ClientAuth;
 
 // ---- Key updates (TLS 1.3, RFC 8446 4.6.3)
 // A token for ApplyControlToken: the next call of InitializeSecurityContext or

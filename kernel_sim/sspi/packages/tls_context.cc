@@ -154,22 +154,28 @@ LegResult TlsContext::Leg(const LegArguments& arguments) {
 SECURITY_STATUS TlsContext::Begin(const LegArguments& arguments) {
   auto* credential = static_cast<TlsCredential*>(arguments.credential);
   if (credential == nullptr) return SEC_E_INVALID_HANDLE;
-  if (direction_ == Direction::kInbound && !credential->has_certificate()) {
-    return SEC_E_NO_CREDENTIALS;
-  }
+  const std::shared_ptr<tls::Endpoint> endpoint = credential->EndpointHere();
+  const tls::EndpointOptions& shared = endpoint->options();
+  // Such a server can be acquired; its contexts fail.
+  if (direction_ == Direction::kInbound && shared.certificates.empty()) return SEC_E_NO_CREDENTIALS;
   tls::HandshakeOptions options;
   if (const SecBuffer* alpn = FindBuffer(arguments.input, SECBUFFER_APPLICATION_PROTOCOLS)) {
     if (!ReadAlpn(*alpn, &options.alpn_wire)) return SEC_E_INVALID_TOKEN;
   }
+  options.verify_peer = (credential->flags() & SCH_CRED_MANUAL_CRED_VALIDATION) == 0;
   if (direction_ == Direction::kOutbound) {
     options.target_name = arguments.target_name;
     options.resumption_key = credential->resumption_key();
-    options.verify_peer = (credential->flags() & SCH_CRED_MANUAL_CRED_VALIDATION) == 0 &&
-                          (arguments.flags & ISC_REQ_MANUAL_CRED_VALIDATION) == 0;
+    options.check_name = (credential->flags() & SCH_CRED_NO_SERVERNAME_CHECK) == 0;
+    if ((arguments.flags & ISC_REQ_MANUAL_CRED_VALIDATION) != 0) options.verify_peer = false;
   } else {
-    options.request_client_certificate = (arguments.flags & ASC_REQ_MUTUAL_AUTH) != 0;
+    options.require_client_certificate = (arguments.flags & ASC_REQ_MUTUAL_AUTH) != 0;
+    // Without a mapper and without a policy of its own the server judges for itself.
+    if ((credential->flags() & SCH_CRED_NO_SYSTEM_MAPPER) != 0 &&
+        shared.verification == tls::PeerVerification::kOnRequest) {
+      options.verify_peer = false;
+    }
   }
-  const std::shared_ptr<tls::Endpoint> endpoint = credential->EndpointHere();
   handshake_ = tls::Handshake::Create(*endpoint, options);
   return handshake_ != nullptr ? SEC_E_OK : SEC_E_INSUFFICIENT_MEMORY;
 }
@@ -186,6 +192,9 @@ TlsContext::Step TlsContext::RunHandshake(const LegArguments& arguments,
     case tls::StepOutcome::kEstablished:
       step.status = SEC_E_OK;
       step.establishes = true;
+      break;
+    case tls::StepOutcome::kNeedsCertificate:
+      step.status = SEC_I_INCOMPLETE_CREDENTIALS;
       break;
     case tls::StepOutcome::kNeedMore:
       step.status = SEC_E_INCOMPLETE_MESSAGE;

@@ -2,12 +2,14 @@
 
 #include <schannel.h>
 
+#include <ctime>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "kernel_sim/sspi/certificates.h"
+#include "kernel_sim/sspi/runtime.h"
 #include "kernel_sim/sspi/text.h"
 #include "tls/types.h"
 
@@ -42,17 +44,9 @@ SECURITY_STATUS ReadCertificates(DWORD format, DWORD count, PCCERT_CONTEXT* cont
   if (format != SCH_CRED_FORMAT_CERT_CONTEXT) return SEC_E_UNKNOWN_CREDENTIALS;
   if (contexts == nullptr || count > SCH_CRED_MAX_SUPPORTED_CERTS) return SEC_E_UNKNOWN_CREDENTIALS;
   for (DWORD i = 0; i < count; ++i) {
-    if (contexts[i] == nullptr) return SEC_E_UNKNOWN_CREDENTIALS;
-    tls::Certificate::Ptr certificate = CertificateOf(contexts[i]);
-    if (certificate == nullptr) {
-      // Of the caller's own making: it can be read, but there is no key to it.
-      if (contexts[i]->pbCertEncoded == nullptr) return SEC_E_UNKNOWN_CREDENTIALS;
-      Result<tls::Certificate::Ptr> parsed =
-          tls::Certificate::FromDer({contexts[i]->pbCertEncoded, contexts[i]->cbCertEncoded});
-      if (!parsed.ok()) return SEC_E_UNKNOWN_CREDENTIALS;
-      certificate = std::move(*parsed);
-    }
-    if (!certificate->has_private_key()) return SEC_E_NO_CREDENTIALS;
+    tls::Certificate::Ptr certificate;
+    const SECURITY_STATUS status = ReadOwnCertificate(contexts[i], &certificate);
+    if (status != SEC_E_OK) return status;
     options->certificates.push_back(std::move(certificate));
   }
   return SEC_E_OK;
@@ -64,10 +58,11 @@ void ReadFlags(Direction direction, ULONG flags, TlsCredentialRequest* request) 
   options.role = direction == Direction::kInbound ? tls::Role::kServer : tls::Role::kClient;
   options.resumption = (flags & SCH_CRED_DISABLE_RECONNECTS) == 0;
   // A server asks for certificates only when a call says so; a client checks unless told not to.
-  options.verification =
-      direction == Direction::kOutbound && (flags & SCH_CRED_MANUAL_CRED_VALIDATION) == 0
-          ? tls::PeerVerification::kRequired
-          : tls::PeerVerification::kNone;
+  const bool manual_client =
+      direction == Direction::kOutbound && (flags & SCH_CRED_MANUAL_CRED_VALIDATION) != 0;
+  options.verification = direction == Direction::kInbound ? tls::PeerVerification::kOnRequest
+                         : manual_client                  ? tls::PeerVerification::kNone
+                                                          : tls::PeerVerification::kRequired;
 }
 
 SECURITY_STATUS ReadSchannelCred(Direction direction, const SCHANNEL_CRED& cred,
@@ -175,6 +170,28 @@ SECURITY_STATUS ReadSchCredentials(Direction direction, const SCH_CREDENTIALS& c
 }
 
 }  // namespace
+
+SECURITY_STATUS ReadOwnCertificate(PCCERT_CONTEXT context, tls::Certificate::Ptr* certificate) {
+  if (context == nullptr) return SEC_E_UNKNOWN_CREDENTIALS;
+  *certificate = CertificateOf(context);
+  if (*certificate == nullptr) {
+    // Of the caller's own making: it can be read, but there is no key to it.
+    if (context->pbCertEncoded == nullptr) return SEC_E_UNKNOWN_CREDENTIALS;
+    Result<tls::Certificate::Ptr> parsed =
+        tls::Certificate::FromDer({context->pbCertEncoded, context->cbCertEncoded});
+    if (!parsed.ok()) return SEC_E_UNKNOWN_CREDENTIALS;
+    *certificate = std::move(*parsed);
+  }
+  if (!(*certificate)->has_private_key()) return SEC_E_NO_CREDENTIALS;
+  const std::int64_t now = std::time(nullptr);
+  const bool expired = (*certificate)->not_after() < now;
+  if (expired || (*certificate)->not_before() > now) {
+    SetLastErrorText("the certificate for " + (*certificate)->subject() +
+                     (expired ? " has expired" : " is not valid yet"));
+    return SEC_E_CERT_EXPIRED;
+  }
+  return SEC_E_OK;
+}
 
 SECURITY_STATUS ReadTlsCredentials(Direction direction, const void* auth_data,
                                    TlsCredentialRequest* request) {

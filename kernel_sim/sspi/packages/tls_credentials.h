@@ -1,6 +1,7 @@
 // Reading SCHANNEL_CRED and SCH_CREDENTIALS.
 #pragma once
 
+#include <schannel.h>
 #include <sspi.h>
 
 #include "kernel_sim/sspi/packages/package.h"
@@ -15,9 +16,13 @@ struct TlsCredentialRequest {
 };
 
 // `auth_data`: one of the two structures, told apart by dwVersion; null: a client with defaults.
-// SEC_E_UNKNOWN_CREDENTIALS, SEC_E_NO_CREDENTIALS, SEC_E_ALGORITHM_MISMATCH,
+// SEC_E_UNKNOWN_CREDENTIALS, SEC_E_NO_CREDENTIALS, SEC_E_CERT_EXPIRED, SEC_E_ALGORITHM_MISMATCH,
 // SEC_E_INVALID_PARAMETER.
 SECURITY_STATUS ReadTlsCredentials(Direction direction, const void* auth_data,
                                    TlsCredentialRequest* request);
+
+// The certificate and key behind `context`. SEC_E_UNKNOWN_CREDENTIALS: it cannot be read;
+// SEC_E_NO_CREDENTIALS: there is no key to it; SEC_E_CERT_EXPIRED: it is not valid now.
+SECURITY_STATUS ReadOwnCertificate(PCCERT_CONTEXT context, tls::Certificate::Ptr* certificate);
 
 }  // namespace ktlsim::sspi

@@ -3,11 +3,9 @@
 #include <ktlsim/sspi_ext.h>
 #include <schannel.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
-#include <fstream>
-#include <iterator>
-#include <optional>
 #include <utility>
 
 #include "kernel_sim/executive/executive.h"
@@ -29,18 +27,6 @@ std::uint64_t NextCredentialNumber() {
 }
 
 std::atomic<std::uint64_t> session_epoch{0};
-
-// The list of cipher suites is checked by building with it.
-SECURITY_STATUS ReadTrust(const KtlsimCred_Trust& trust, std::string* pem) {
-  if (trust.pszPemFile == nullptr) return SEC_E_INVALID_PARAMETER;
-  std::ifstream file(trust.pszPemFile, std::ios::binary);
-  if (!file) {
-    SetLastErrorText(std::string("cannot read the trust file ") + trust.pszPemFile);
-    return SEC_E_UNKNOWN_CREDENTIALS;
-  }
-  pem->assign(std::istreambuf_iterator<char>(file), {});
-  return SEC_E_OK;
-}
 
 }  // namespace
 
@@ -86,9 +72,9 @@ SECURITY_STATUS TlsCredential::Create(Direction direction, ULONG flags, ULONG pr
                                       tls::EndpointOptions options,
                                       std::unique_ptr<PackageCredential>* credential) {
   std::unique_ptr<TlsCredential> result(new TlsCredential(direction, flags, protocols));
-  result->has_certificate_ = !options.certificates.empty();
-  if (result->has_certificate_) {
-    result->expiry_ = ToTimeStamp(options.certificates.front()->not_after());
+  result->acquired_certificates_ = options.certificates.size();
+  for (const tls::Certificate::Ptr& certificate : options.certificates) {
+    result->expiry_ = std::min(result->expiry_, ToTimeStamp(certificate->not_after()));
   }
   const SECURITY_STATUS status = result->Rebuild(std::move(options));
   if (status == SEC_E_OK) *credential = std::move(result);
@@ -128,43 +114,5 @@ std::shared_ptr<tls::Endpoint> TlsCredential::EndpointHere() {
 }
 
 std::int64_t TlsCredential::expiry() const { return expiry_; }
-
-SECURITY_STATUS TlsCredential::SetAttribute(ULONG attribute, const void* buffer, ULONG bytes) {
-  tls::EndpointOptions options = EndpointHere()->options();
-  switch (attribute) {
-    case KTLSIM_ATTR_TICKETS: {
-      if (bytes < sizeof(KtlsimCred_Tickets) || direction_ != Direction::kInbound) {
-        return SEC_E_INVALID_PARAMETER;
-      }
-      const ULONG tickets = static_cast<const KtlsimCred_Tickets*>(buffer)->cTickets;
-      if (tickets > KTLSIM_TICKETS_MAX) return SEC_E_INVALID_PARAMETER;
-      options.tickets = tickets;
-      break;
-    }
-    case KTLSIM_ATTR_CIPHER_SUITES: {
-      if (bytes < sizeof(KtlsimCred_CipherSuites)) return SEC_E_INVALID_PARAMETER;
-      const char* suites = static_cast<const KtlsimCred_CipherSuites*>(buffer)->pszSuites;
-      if (suites == nullptr) return SEC_E_INVALID_PARAMETER;
-      options.cipher_suites = suites;
-      break;
-    }
-    case KTLSIM_ATTR_TRUST: {
-      if (bytes < sizeof(KtlsimCred_Trust)) return SEC_E_INVALID_PARAMETER;
-      const SECURITY_STATUS status =
-          ReadTrust(*static_cast<const KtlsimCred_Trust*>(buffer), &options.trust_pem);
-      if (status != SEC_E_OK) return status;
-      break;
-    }
-    default:
-      return SEC_E_UNSUPPORTED_FUNCTION;
-  }
-  return Rebuild(std::move(options));
-}
-
-SECURITY_STATUS TlsCredential::QueryAttribute(ULONG attribute, void* buffer) {
-  if (attribute != SECPKG_ATTR_SUPPORTED_PROTOCOLS) return SEC_E_UNSUPPORTED_FUNCTION;
-  static_cast<SecPkgCred_SupportedProtocols*>(buffer)->grbitProtocol = protocols_;
-  return SEC_E_OK;
-}
 
 }  // namespace ktlsim::sspi

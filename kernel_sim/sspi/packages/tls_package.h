@@ -1,6 +1,7 @@
 // The TLS package: Schannel's names, OpenSSL's handshakes, the own record layer.
 #pragma once
 
+#include <ktlsim/sspi_ext.h>
 #include <sspi.h>
 
 #include <cstdint>
@@ -39,8 +40,6 @@ class TlsCredential final : public PackageCredential {
   SECURITY_STATUS QueryAttribute(ULONG attribute, void* buffer) override;
 
   ULONG flags() const { return flags_; }
-  // A server without a certificate can be acquired; its contexts fail.
-  bool has_certificate() const { return has_certificate_; }
   // Names this credential's sessions: different credentials never share any, and none from before
   // the last ForgetSessions can be found.
   std::string resumption_key() const;
@@ -54,12 +53,14 @@ class TlsCredential final : public PackageCredential {
 
   TlsCredential(Direction direction, ULONG flags, ULONG protocols);
   SECURITY_STATUS Rebuild(tls::EndpointOptions options) KTLSIM_EXCLUDES(mutex_);
+  SECURITY_STATUS SetServerNames(const KtlsimCred_ServerNames& names,
+                                 tls::EndpointOptions* options) const;
 
   const Direction direction_;
   const ULONG flags_;
   const ULONG protocols_;
-  const std::uint64_t number_;  // never used twice in a process
-  bool has_certificate_ = false;
+  const std::uint64_t number_;             // never used twice in a process
+  std::size_t acquired_certificates_ = 0;  // the others came with KTLSIM_ATTR_SERVER_NAMES
   std::int64_t expiry_ = kNoExpiry;
 
   SpinLock mutex_;  // a few instructions: handshakes on every processor pass here

@@ -91,12 +91,34 @@ SECURITY_STATUS StatusOfSentAlert(AlertDescription description) {
   }
 }
 
+SECURITY_STATUS StatusOfFault(tls::CertificateFault fault) {
+  switch (fault) {
+    case tls::CertificateFault::kNone:
+      return SEC_E_OK;
+    case tls::CertificateFault::kOutOfDate:
+      return SEC_E_CERT_EXPIRED;
+    case tls::CertificateFault::kUntrusted:
+      return SEC_E_UNTRUSTED_ROOT;
+    case tls::CertificateFault::kWrongName:
+      return SEC_E_WRONG_PRINCIPAL;
+    case tls::CertificateFault::kRevoked:
+      return kCryptRevoked;
+    case tls::CertificateFault::kWrongUsage:
+      return SEC_E_CERT_WRONG_USAGE;
+    case tls::CertificateFault::kOther:
+      break;
+  }
+  return SEC_E_CERT_UNKNOWN;
+}
+
 }  // namespace
 
 SECURITY_STATUS StatusOfHandshakeFailure(const tls::StepResult& result) {
   if (result.not_tls) return SEC_E_INVALID_TOKEN;
   if (result.received_alert) return StatusOfReceivedAlert(result.received_alert->description);
-  if (result.sent_alert) return StatusOfSentAlert(result.sent_alert->description);
+  if (result.certificate_fault != tls::CertificateFault::kNone) {
+    return StatusOfFault(result.certificate_fault);
+  }
   switch (result.failure.category()) {
     case Category::kResource:
       return SEC_E_INSUFFICIENT_MEMORY;

@@ -13,7 +13,8 @@ namespace ktlsim::sspi {
 SECURITY_STATUS StatusOfReceivedAlert(tls::AlertDescription description);
 // A record that could not be opened, by the alert the peer must be sent.
 SECURITY_STATUS StatusOfRecordFailure(tls::AlertDescription description);
-// A handshake that failed: by the alert received, else by the one sent, else by `failure`.
+// A handshake that failed: by the alert received, else by what is wrong with the
+// peer's certificate, else by `failure`.
 SECURITY_STATUS StatusOfHandshakeFailure(const tls::StepResult& result);
 
 }  // namespace ktlsim::sspi

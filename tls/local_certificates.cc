@@ -1,0 +1,149 @@
+#include "tls/local_certificates.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <openssl/err.h>
+
+#include "tls/endpoint.h"
+
+namespace ktlsim::tls {
+namespace {
+
+Status Contract(const char* what) { return {Category::kContract, 0, what}; }
+Status Crypto(const char* what) {
+  ERR_clear_error();
+  return {Category::kCrypto, 0, what};
+}
+
+X509Ptr ParseDer(const Certificate::Der& der) {
+  const unsigned char* at = der.data();
+  return X509Ptr(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
+}
+
+}  // namespace
+
+Status LocalCertificates::Load(const EndpointOptions& options, SSL_CTX* context) {
+  strict_ = options.strict_server_names;
+  // What is not the default is tried on a context of its own: a context presents all it was given.
+  const SslCtxPtr trial(SSL_CTX_new(TLS_method()));
+  if (trial == nullptr) return ResourceError("no memory for an SSL_CTX");
+  SSL_CTX_set_security_level(trial.get(), SSL_CTX_get_security_level(context));
+  const auto use = [](SSL_CTX* in, const Loaded& loaded) {
+    return SSL_CTX_use_cert_and_key(in, loaded.leaf.get(), loaded.certificate->private_key(),
+                                    loaded.issuers.get(), 1) == 1;
+  };
+  for (const Certificate::Ptr& certificate : options.certificates) {
+    Loaded& loaded = loaded_.emplace_back();
+    const Status status = Parse(certificate, &loaded);
+    if (!status.ok()) return status;
+    if (!use(trial.get(), loaded)) {
+      return Crypto("OpenSSL refuses the certificate or its key (too weak?)");
+    }
+  }
+  if (options.role == Role::kClient) return {};
+  const Status status = NameThem(options);
+  if (!status.ok()) return status;
+  ChooseDefault(options);
+  for (const std::uint32_t place : default_) {
+    if (!use(context, loaded_[place])) return ResourceError("no memory for a certificate");
+  }
+  return {};
+}
+
+Status LocalCertificates::Parse(const Certificate::Ptr& certificate, Loaded* loaded) const {
+  if (certificate == nullptr || !certificate->has_private_key()) {
+    return Contract("a certificate without its private key cannot be used");
+  }
+  loaded->certificate = certificate;
+  loaded->leaf = ParseDer(certificate->chain().front());
+  loaded->issuers.reset(sk_X509_new_null());
+  if (loaded->issuers == nullptr || loaded->leaf == nullptr) {
+    return Crypto("the certificate is damaged");
+  }
+  for (std::size_t i = 1; i < certificate->chain().size(); ++i) {
+    X509Ptr issuer = ParseDer(certificate->chain()[i]);
+    if (issuer == nullptr) return Crypto("a certificate in the chain is damaged");
+    if (sk_X509_push(loaded->issuers.get(), issuer.get()) == 0) return ResourceError("no memory");
+    static_cast<void>(issuer.release());
+  }
+  loaded->key_kind = EVP_PKEY_get_base_id(certificate->private_key());
+  return {};
+}
+
+Status LocalCertificates::NameThem(const EndpointOptions& options) {
+  for (const ServerName& name : options.server_names) {
+    if (name.certificate >= loaded_.size()) return Contract("a name for no certificate");
+    if (!names_.Add(name.name, name.certificate, ServerNameTable::Source::kCaller)) {
+      return Contract("a server name is malformed");
+    }
+  }
+  for (std::uint32_t place = 0; place < loaded_.size(); ++place) {
+    // What is no name in a certificate is of no use, and no reason to refuse the certificate.
+    for (const std::string& name : loaded_[place].certificate->dns_names()) {
+      static_cast<void>(names_.Add(name, place, ServerNameTable::Source::kCertificate));
+    }
+  }
+  return {};
+}
+
+void LocalCertificates::ChooseDefault(const EndpointOptions& options) {
+  if (loaded_.empty()) return;
+  const auto& names = options.certificates.front()->dns_names();
+  ServerNameTable::Places places = {0};
+  for (std::uint32_t place = 1; place < loaded_.size() && !names.empty(); ++place) {
+    const auto& others = loaded_[place].certificate->dns_names();
+    if (std::ranges::find(others, names.front()) != others.end()) places.push_back(place);
+  }
+  default_ = OnePerKind(places);
+}
+
+ServerNameTable::Places LocalCertificates::OnePerKind(const ServerNameTable::Places& places) const {
+  ServerNameTable::Places chosen;
+  for (const std::uint32_t place : places) {
+    const int kind = loaded_[place].key_kind;
+    if (std::ranges::none_of(chosen, [&](auto other) { return loaded_[other].key_kind == kind; })) {
+      chosen.push_back(place);
+    }
+  }
+  return chosen;
+}
+
+LocalCertificates::Choice LocalCertificates::ChooseForName(SSL* ssl,
+                                                           std::string_view server_name) const {
+  if (server_name.empty()) return Choice::kMade;
+  const ServerNameTable::Places* places = names_.Find(server_name);
+  if (places == nullptr) return strict_ ? Choice::kNoSuchName : Choice::kMade;
+  const ServerNameTable::Places chosen = OnePerKind(*places);
+  if (chosen == default_) return Choice::kMade;
+  SSL_certs_clear(ssl);
+  for (const std::uint32_t place : chosen) {
+    const Loaded& loaded = loaded_[place];
+    if (SSL_use_cert_and_key(ssl, loaded.leaf.get(), loaded.certificate->private_key(),
+                             loaded.issuers.get(), 1) != 1) {
+      return Choice::kFailed;
+    }
+  }
+  return Choice::kMade;
+}
+
+bool LocalCertificates::ChooseForRequest(SSL* ssl, bool any_issuer) const {
+  for (const Loaded& loaded : loaded_) {
+    EVP_PKEY* key = loaded.certificate->private_key();
+    const int fit = SSL_check_chain(ssl, loaded.leaf.get(), key, loaded.issuers.get());
+    ERR_clear_error();
+    const bool issuer_fits = any_issuer || (fit & CERT_PKEY_ISSUER_NAME) != 0;
+    if ((fit & CERT_PKEY_VALID) == 0 || !issuer_fits) continue;
+    SSL_certs_clear(ssl);
+    return SSL_use_cert_and_key(ssl, loaded.leaf.get(), key, loaded.issuers.get(), 1) == 1;
+  }
+  return false;
+}
+
+Certificate::Ptr LocalCertificates::Find(const X509* leaf) const {
+  const auto found =
+      std::ranges::find_if(loaded_, [leaf](const Loaded& one) { return one.leaf.get() == leaf; });
+  return found != loaded_.end() ? found->certificate : nullptr;
+}
+
+}  // namespace ktlsim::tls

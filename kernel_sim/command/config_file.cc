@@ -3,9 +3,9 @@
 #include <toml++/toml.h>
 
 #include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <sstream>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -178,7 +178,7 @@ std::string LoadConfig(const std::string& path,
   text << file.rdbuf();
   if (!file) {
     return fmt::format("--config {}: {}; name a file that can be read", path,
-                       std::strerror(errno != 0 ? errno : EIO));
+                       std::generic_category().message(errno != 0 ? errno : EIO));
   }
   return ParseConfig(text.str(), path, options, config);
 }

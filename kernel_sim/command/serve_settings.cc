@@ -120,10 +120,10 @@ std::string ApplyAlpn(SettingScope& scope, const std::string& value) {
 }
 
 std::string ApplyUpstream(SettingScope& scope, const std::string& value) {
-  const std::string wrong = TakeMode(scope, "upstream", ServeMode::kForward);
+  std::string wrong = TakeMode(scope, "upstream", ServeMode::kForward);
   if (!wrong.empty()) return wrong;
   io::Address address;
-  const std::string bad = TakeAddress(value, "127.0.0.1:8080", &address);
+  std::string bad = TakeAddress(value, "127.0.0.1:8080", &address);
   if (!bad.empty()) return bad;
   if (scope.listener.forward.backends.size() == serve::kBackendsMax) {
     return fmt::format("more than {} backends", serve::kBackendsMax);
@@ -135,19 +135,19 @@ std::string ApplyUpstream(SettingScope& scope, const std::string& value) {
 
 std::string ApplyListen(SettingScope& scope, const std::string& value) {
   io::Address address;
-  const std::string bad = TakeAddress(value, "127.0.0.1:8443 or [::1]:0", &address);
+  std::string bad = TakeAddress(value, "127.0.0.1:8443 or [::1]:0", &address);
   if (bad.empty()) scope.listener.listen.push_back(value);
   return bad;
 }
 
 std::string ApplyRespondBytes(SettingScope& scope, const std::string& value) {
-  const std::string wrong = TakeMode(scope, "respond-bytes", ServeMode::kRespond);
+  std::string wrong = TakeMode(scope, "respond-bytes", ServeMode::kRespond);
   return !wrong.empty() ? wrong
                         : TakeNumber(value, 0, serve::kBytesPathMax, &scope.listener.respond_bytes);
 }
 
 std::string ApplyRoot(SettingScope& scope, const std::string& value) {
-  const std::string wrong = TakeMode(scope, "root", ServeMode::kFiles);
+  std::string wrong = TakeMode(scope, "root", ServeMode::kFiles);
   return !wrong.empty() ? wrong : TakeText(value, &scope.listener.root);
 }
 

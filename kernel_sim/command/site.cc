@@ -73,8 +73,9 @@ std::optional<Credential> CredentialFor(const ListenerConfig& config, std::strin
 std::unique_ptr<Outfit> Outfit::Make(const ListenerConfig& config, serve::ConnectionLog& log,
                                      std::string* error) {
   std::unique_ptr<Outfit> outfit(new Outfit(config));
-  outfit->credential_ = CredentialFor(config, error);
-  if (!outfit->credential_) return nullptr;
+  std::optional<Credential> credential = CredentialFor(config, error);
+  if (!credential) return nullptr;
+  outfit->credential_ = std::move(*credential);
   switch (config.mode) {
     case ServeMode::kRespond:
       outfit->service_ = std::make_unique<RespondService>(config.respond_bytes);

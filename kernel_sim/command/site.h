@@ -31,7 +31,7 @@ class Outfit {
 
   const ListenerConfig& config() const { return config_; }
   serve::Service& service() { return *service_; }
-  const CredHandle& credential() const { return credential_->handle(); }
+  const CredHandle& credential() const { return credential_.handle(); }
   // Null: it forwards nothing.
   const serve::ForwardService* forward() const { return forward_; }
 
@@ -39,7 +39,7 @@ class Outfit {
   explicit Outfit(ListenerConfig config) : config_(std::move(config)) {}
 
   const ListenerConfig config_;
-  std::optional<Credential> credential_;
+  Credential credential_;
   std::unique_ptr<serve::Service> service_;
   const serve::ForwardService* forward_ = nullptr;
 };

@@ -6,11 +6,11 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <ctime>
 #include <exception>
 #include <iterator>
 #include <mutex>
+#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -161,12 +161,13 @@ class Log::Impl {
 };
 
 std::unique_ptr<Log> Log::Open(const LogOptions& options, std::string* error) {
-  int descriptor = STDERR_FILENO;
-  if (!options.file.empty() && (descriptor = serve::OpenFile(options.file)) < 0) {
-    *error = fmt::format("{}: {}", options.file, std::strerror(errno));
+  const bool owned = !options.file.empty();
+  const int descriptor = owned ? serve::OpenFile(options.file) : STDERR_FILENO;
+  if (descriptor < 0) {
+    *error = options.file + ": " + std::generic_category().message(errno);
     return nullptr;
   }
-  auto sink = std::make_shared<DescriptorSink>(descriptor, !options.file.empty());
+  auto sink = std::make_shared<DescriptorSink>(descriptor, owned);
   return std::unique_ptr<Log>(
       new Log(options, std::make_unique<Impl>(options.file, std::move(sink))));
 }

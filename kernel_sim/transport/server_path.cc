@@ -130,7 +130,7 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
 class ServerPath::Impl {
  public:
   Result<io::Address> Start(ServerOptions options, HandlerFactory factory);
-  Status Replace(ServerOptions options, HandlerFactory factory);
+  Status Replace(const ServerOptions& options, HandlerFactory factory);
   void Stop();
   TransportStatistics Statistics() const;
 
@@ -186,7 +186,7 @@ Result<GenerationRef> ServerPath::Impl::MakeGeneration(const ServerOptions& opti
       Generation{std::move(*profile), std::move(factory), limits}));
 }
 
-Status ServerPath::Impl::Replace(ServerOptions options, HandlerFactory factory) {
+Status ServerPath::Impl::Replace(const ServerOptions& options, HandlerFactory factory) {
   KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
   std::vector<ServerShard*> shards;
   {
@@ -230,8 +230,8 @@ ServerPath::~ServerPath() { impl_->Stop(); }
 Result<io::Address> ServerPath::Start(ServerOptions options, HandlerFactory factory) {
   return impl_->Start(std::move(options), std::move(factory));
 }
-Status ServerPath::Replace(ServerOptions options, HandlerFactory factory) {
-  return impl_->Replace(std::move(options), std::move(factory));
+Status ServerPath::Replace(const ServerOptions& options, HandlerFactory factory) {
+  return impl_->Replace(options, std::move(factory));
 }
 void ServerPath::Stop() { impl_->Stop(); }
 TransportStatistics ServerPath::Statistics() const { return impl_->Statistics(); }

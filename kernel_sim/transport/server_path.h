@@ -58,7 +58,7 @@ class ServerPath {
   // changed by this: address, role, backlog and observer. What `factory` holds is let go on a loop,
   // at dispatch level, with the last connection that it made a handler for. Passive level, not at
   // the same time as Stop. Only when started; on failure nothing has changed.
-  Status Replace(ServerOptions options, HandlerFactory factory);
+  Status Replace(const ServerOptions& options, HandlerFactory factory);
 
   // Stops accepting, lets every connection drain (OnDrain), aborts those that are still there after
   // the drain limit, and returns when each has ended and its handler knows. Passive level, not from

@@ -139,7 +139,10 @@ class CredentialMaker {
 
  private:
   void Note(const char* what, SECURITY_STATUS status) {
-    if (status != SEC_E_OK) error_ = Failure(what, status);
+    if (status == SEC_E_OK) return;
+    error_ = Failure(what, status);
+    const std::string why = KtlsimLastErrorText();
+    if (!why.empty()) error_ += ": " + why;
   }
 
   Credential credential_;
@@ -169,26 +172,32 @@ std::optional<Certificate> CreateSelfSigned(const std::string& name, ULONG key_t
 std::optional<Credential> MakeServerCredential(const Certificate& certificate,
                                                const ServerCredentialOptions& options,
                                                std::string* error) {
-  // The pairs are read in any case, so that a wrong one is found before the policy is.
+  std::vector<Certificate> certificates;
+  std::vector<KtlsimCred_ServerName> names;
   for (const SniCertificate& sni : options.sni) {
-    if (!LoadCertificate(sni.cert_file, sni.key_file, error)) {
+    std::optional<Certificate> named = LoadCertificate(sni.cert_file, sni.key_file, error);
+    if (!named) {
       *error = "--sni " + sni.name + ": " + *error;
       return {};
     }
-  }
-  if (!options.sni.empty() || options.strict_sni) {
-    *error =
-        "--sni, --strict-sni: the library cannot choose certificates by name yet; leave them "
-        "out, or use a listener for each name";
-    return {};
-  }
-  if (options.client_auth != ClientAuth::kNone) {
-    *error = "--client-auth: the library cannot ask for clients' certificates yet; leave it out";
-    return {};
+    names.push_back({sni.name.c_str(), named->get()});
+    certificates.push_back(std::move(*named));
   }
   CredentialMaker maker(SECPKG_CRED_INBOUND, options.versions, 0, certificate.get());
   if (options.tickets) {
     maker.Set("tickets", KTLSIM_ATTR_TICKETS, KtlsimCred_Tickets{*options.tickets});
+  }
+  if (!names.empty() || options.strict_sni) {
+    maker.Set("--sni, --strict-sni", KTLSIM_ATTR_SERVER_NAMES,
+              KtlsimCred_ServerNames{static_cast<ULONG>(names.size()), names.data(),
+                                     options.strict_sni ? ULONG{KTLSIM_SERVER_NAMES_STRICT} : 0});
+  }
+  if (options.client_auth != ClientAuth::kNone) {
+    maker.Set("--client-auth, --client-ca", KTLSIM_ATTR_CLIENT_AUTH,
+              KtlsimCred_ClientAuth{options.client_auth == ClientAuth::kRequire
+                                        ? ULONG{KTLSIM_CLIENT_AUTH_REQUIRE}
+                                        : ULONG{KTLSIM_CLIENT_AUTH_REQUEST},
+                                    options.client_ca_file.c_str()});
   }
   maker.SetSuites(options.cipher_suites);
   return maker.Take(error);

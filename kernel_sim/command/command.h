@@ -18,5 +18,6 @@ inline constexpr int kExitUsage = 2;   // it could not start as asked
 // code.
 std::function<int()> AddRunCommand(CLI::App& app);
 std::function<int()> AddServeCommand(CLI::App& app);
+std::function<int()> AddLoadCommand(CLI::App& app);
 
 }  // namespace ktlsim::command

@@ -125,6 +125,10 @@ class CredentialMaker {
     Note(what, SetCredentialsAttributesA(&credential_.handle_, number, &value, sizeof(Attribute)));
   }
 
+  void SetTrust(const std::string& path) {
+    Set("the trusted certificates", KTLSIM_ATTR_TRUST, KtlsimCred_Trust{path.c_str()});
+  }
+
   void SetSuites(const std::string& suites) {
     if (suites.empty()) return;
     Set("--cipher-suites: `openssl ciphers -s` lists the names", KTLSIM_ATTR_CIPHER_SUITES,
@@ -205,16 +209,20 @@ std::optional<Credential> MakeServerCredential(const Certificate& certificate,
 
 std::optional<Credential> MakeClientCredential(const ClientCredentialOptions& options,
                                                std::string* error) {
-  DWORD flags = SCH_CRED_NO_DEFAULT_CREDS | SCH_CRED_AUTO_CRED_VALIDATION;
+  DWORD flags = SCH_CRED_NO_DEFAULT_CREDS |
+                (options.verify ? SCH_CRED_AUTO_CRED_VALIDATION : SCH_CRED_MANUAL_CRED_VALIDATION);
   if (!options.resumption) flags |= SCH_CRED_DISABLE_RECONNECTS;
-  const MemoryFile trust(options.trust_pem);
-  if (!trust.ok()) {
-    *error = "no memory file for the trusted certificate";
-    return {};
+  CredentialMaker maker(SECPKG_CRED_OUTBOUND, options.versions, flags, options.certificate);
+  if (!options.trust_pem.empty()) {
+    const MemoryFile trust(options.trust_pem);
+    if (!trust.ok()) {
+      *error = "no memory file for the trusted certificate";
+      return {};
+    }
+    maker.SetTrust(trust.path());
+  } else if (!options.trust_file.empty()) {
+    maker.SetTrust(options.trust_file);
   }
-  CredentialMaker maker(SECPKG_CRED_OUTBOUND, options.versions, flags, nullptr);
-  const std::string path = trust.path();
-  maker.Set("trust", KTLSIM_ATTR_TRUST, KtlsimCred_Trust{path.c_str()});
   maker.SetSuites(options.cipher_suites);
   return maker.Take(error);
 }

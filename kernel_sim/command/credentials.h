@@ -66,7 +66,11 @@ struct ClientCredentialOptions {
   TlsVersions versions = TlsVersions::k12And13;
   bool resumption = true;
   std::string cipher_suites;
-  std::string trust_pem;  // what the server's certificate must lead to
+  std::string groups;                    // colon-separated; empty: the library's default
+  bool verify = true;                    // the server's certificate
+  std::string trust_pem;                 // what it must lead to
+  std::string trust_file;                // the same, in a file; both empty: the system's store
+  PCCERT_CONTEXT certificate = nullptr;  // the client's own
 };
 
 // Passive level. `*error` says in words what failed, and then nothing is answered.

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "kernel_sim/base/clock.h"
 #include "kernel_sim/command/load_handlers.h"
 
 namespace ktlsim::command {
@@ -13,6 +14,12 @@ constexpr std::size_t kErrorTextsMax = 5;
 
 }  // namespace
 
+std::uint64_t LoadPlan::interval_ns() const {
+  if (rate <= 0) return 0;
+  return static_cast<std::uint64_t>(static_cast<double>(slots) / rate *
+                                    static_cast<double>(kNsPerSecond));
+}
+
 LoadPhase::LoadPhase(transport::ClientPath& path, LoadPlan plan)
     : path_(path), plan_(std::move(plan)) {
   const std::vector<io::Loop*>& loops = path_.loops();
@@ -20,38 +27,62 @@ LoadPhase::LoadPhase(transport::ClientPath& path, LoadPlan plan)
   for (unsigned i = 0; i < plan_.slots; ++i) {
     const std::size_t at = i % loops.size();
     const transport::TlsProfile& profile = *plan_.profiles[i % plan_.profiles.size()];
-    slots_.push_back(MakeLoadSlot(*this, *loops[at], profile, *tallies_[at]));
+    slots_.push_back(MakeLoadSlot(*this, {*loops[at], profile, *tallies_[at], i}));
   }
 }
 
 LoadPhase::~LoadPhase() = default;
 
 void LoadPhase::Start() {
-  {
-    MutexLock lock(mutex_);
-    live_slots_ = slots_.size();
-  }
-  for (const auto& slot : slots_) slot->PostDial();
+  started_ns_ = MonotonicClock::Now();
+  live_.store(slots_.size(), std::memory_order_relaxed);
+  AddHolds();
+  for (const auto& slot : slots_) slot->PostStart();
 }
 
 void LoadPhase::BeginMeasuring() { stage_.store(Stage::kMeasuring, std::memory_order_release); }
 
-void LoadPhase::EndMeasuring() { stage_.store(Stage::kMeasured, std::memory_order_release); }
+void LoadPhase::EndMeasuring() {
+  ended_ns_ = MonotonicClock::Now();
+  stage_.store(Stage::kMeasured, std::memory_order_release);
+}
 
 void LoadPhase::End(std::uint64_t limit_ns) {
   stage_.store(Stage::kEnding, std::memory_order_release);
-  const auto all_retired = [this]() KTLSIM_NO_THREAD_SAFETY { return live_slots_ == 0; };
-  std::size_t stuck = 0;
+  AddHolds();
+  for (const auto& slot : slots_) slot->PostEnd();
+  const auto all_released = [this]() KTLSIM_NO_THREAD_SAFETY { return holds_ == 0; };
   {
     MutexLock lock(mutex_);
-    retired_.wait_for(mutex_, std::chrono::nanoseconds(limit_ns), all_retired);
-    stuck = live_slots_;
+    if (released_.wait_for(mutex_, std::chrono::nanoseconds(limit_ns), all_released)) return;
   }
-  if (stuck == 0) return;
-  CountError(std::to_string(stuck) + " connections did not come to their end and were aborted");
+  CountError(std::to_string(live_slots()) +
+             " connections did not come to their end and were aborted");
+  AddHolds();
   for (const auto& slot : slots_) slot->PostAbort();
   MutexLock lock(mutex_);
-  retired_.wait(mutex_, all_retired);
+  released_.wait(mutex_, all_released);
+}
+
+void LoadPhase::AddHolds() {
+  MutexLock lock(mutex_);
+  holds_ += slots_.size();
+}
+
+void LoadPhase::DropHold() {
+  MutexLock lock(mutex_);
+  if (--holds_ == 0) released_.notify_all();
+}
+
+void LoadPhase::Negotiated(transport::ConnectionInfo info) {
+  MutexLock lock(mutex_);
+  if (negotiated_known_.exchange(true, std::memory_order_relaxed)) return;
+  negotiated_ = std::move(info);
+}
+
+transport::ConnectionInfo LoadPhase::negotiated() const {
+  MutexLock lock(mutex_);
+  return negotiated_;
 }
 
 std::uint64_t LoadPhase::operations() const {
@@ -83,12 +114,6 @@ void LoadPhase::CountError(const std::string& text) {
   const bool known =
       std::find(error_texts_.begin(), error_texts_.end(), text) != error_texts_.end();
   if (!known && error_texts_.size() < kErrorTextsMax) error_texts_.push_back(text);
-}
-
-void LoadPhase::SlotRetired() {
-  MutexLock lock(mutex_);
-  --live_slots_;
-  if (live_slots_ == 0) retired_.notify_all();
 }
 
 }  // namespace ktlsim::command

@@ -3,12 +3,12 @@
 #include <schannel.h>
 #include <sspi.h>
 
-#include <algorithm>
-#include <charconv>
-#include <cstring>
-#include <string_view>
+#include <span>
+#include <string>
+#include <utility>
 
 #include "kernel_sim/base/clock.h"
+#include "kernel_sim/command/http_response_reader.h"
 #include "kernel_sim/serve/http_response.h"
 
 namespace ktlsim::command {
@@ -19,6 +19,7 @@ using transport::EndReason;
 
 // A slot whose every attempt fails stops, or it would keep a core busy with nothing.
 constexpr unsigned kFailuresInARowMax = 20;
+constexpr std::uint64_t kTicketWaitNs = kNsPerSecond;
 
 bool IsResumed(Connection& connection) {
   CtxtHandle context = connection.security_context();
@@ -31,66 +32,110 @@ class HandshakeSlot final : public LoadSlot {
  public:
   using LoadSlot::LoadSlot;
 
-  void OnEstablished(Connection& connection) override {
+  void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override {
+    static_cast<void>(plaintext);
+    if (phase().plan().server_closes) {
+      Fail(connection, "plaintext where only a handshake was asked for");
+    }
+  }
+
+  // Something came after the handshake: a ticket, if anything.
+  void OnPostHandshake(Connection& connection) override {
+    if (waiting_for_ticket_) Close(connection);
+  }
+
+  void OnPeerClosed(Connection& connection, bool truncated) override {
+    if (truncated && phase().plan().server_closes) {
+      return Fail(connection, "the server ended without close_notify");
+    }
+    Close(connection);
+  }
+
+ private:
+  void Operate() override {
+    waiting_for_ticket_ = false;
+    Dial();
+  }
+
+  void Established(Connection& connection) override {
     const bool resumption = phase().plan().kind == LoadKind::kResumedHandshake;
     const bool resumed = IsResumed(connection);
     // The slot's first connection has nothing to resume yet. A later one that misses goes on, so
     // that it brings a new session for the next.
     if (resumption && !resumed && !first_) phase().CountError("the session was not resumed");
     if (!resumption && resumed) phase().CountError("a full handshake was resumed");
-    if (resumed == resumption) RecordOperation(dialled_ns());
     first_ = false;
-    ExpectEnd();
+    if (resumed == resumption) RecordOperation();
+    Succeeded(/*kept=*/false);
+    if (phase().plan().server_closes) return;
+    // TLS 1.2 has its session by now, TLS 1.3 waits for a ticket.
+    constexpr std::uint16_t kTls13 = 0x0304;
+    if (!resumption || connection.Info().version < kTls13) return Close(connection);
+    waiting_for_ticket_ = true;
+    WaitAtMost(kTicketWaitNs);
   }
 
-  void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override {
-    static_cast<void>(plaintext);
-    Fail(connection, "plaintext where only a handshake was asked for");
+  void TimedOut() override {
+    phase().CountError("the server sent no ticket within a second");
+    if (connection() != nullptr) Close(*connection());
   }
 
-  // By now the tickets have come in, too.
-  void OnPeerClosed(Connection& connection, bool truncated) override {
-    if (truncated) return Fail(connection, "the server ended without close_notify");
+  void Close(Connection& connection) {
+    waiting_for_ticket_ = false;
+    StopWaiting();
     connection.Close();
   }
 
- private:
-  void OnDialled() override {}
-
   bool first_ = true;
+  bool waiting_for_ticket_ = false;
 };
 
-// Sends the plan's request, checks the whole answer, and begins anew.
+// Sends the plan's request, reads the whole answer, and begins anew.
 class ExchangeSlot final : public LoadSlot {
  public:
-  using LoadSlot::LoadSlot;
-
-  void OnEstablished(Connection& connection) override { SendRequest(connection); }
+  ExchangeSlot(LoadPhase& phase, const Place& place)
+      : LoadSlot(phase, place),
+        reader_(phase.plan().check_body ? &serve::CheckHttpBody : HttpResponseReader::BodyCheck()) {
+  }
 
   void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override {
     RecordBytes(plaintext.size());
-    std::span<const std::byte> rest = plaintext;
-    if (!in_body_) {
-      if (!TakeHead(&rest)) return Fail(connection, "the answer's head is not as expected");
-      if (!in_body_) return;
+    if (!operating()) return Fail(connection, "the server sent something that nobody asked for");
+    switch (reader_.Read(plaintext)) {
+      case HttpResponseReader::Outcome::kNeedMore:
+        return;
+      case HttpResponseReader::Outcome::kComplete:
+        return Finish(connection);
+      case HttpResponseReader::Outcome::kMalformed:
+        return Fail(connection, "the answer is not as expected");
     }
-    if (rest.size() > body_bytes_ - body_got_ || !serve::CheckHttpBody(body_got_, rest)) {
-      return Fail(connection, "the answer's body is not as expected");
-    }
-    body_got_ += rest.size();
-    if (body_got_ == body_bytes_) Finish(connection);
   }
 
   void OnWritable(Connection& connection) override { SendRest(connection); }
 
- private:
-  void OnDialled() override {
-    head_got_ = 0;
-    in_body_ = false;
+  void OnPeerClosed(Connection& connection, bool truncated) override {
+    if (operating() && connection.established()) {
+      if (truncated || reader_.Finish() != HttpResponseReader::Outcome::kComplete) {
+        return Fail(connection, "the server closed before its answer was complete");
+      }
+      Finish(connection);
+    }
+    // Between two requests a server may close when it likes.
+    ExpectEnd();
+    connection.Close();
   }
 
+ private:
+  void Operate() override {
+    if (connection() != nullptr) return SendRequest(*connection());
+    Dial();
+  }
+
+  void Established(Connection& connection) override { SendRequest(connection); }
+
   void SendRequest(Connection& connection) {
-    started_ns_ = MonotonicClock::Now();
+    CountFromNow();
+    reader_.Reset();
     sent_ = 0;
     SendRest(connection);
   }
@@ -98,110 +143,157 @@ class ExchangeSlot final : public LoadSlot {
   void SendRest(Connection& connection) {
     const std::string& request = phase().plan().request;
     const auto bytes = std::as_bytes(std::span(request.data(), request.size()));
-    if (sent_ < bytes.size()) sent_ += connection.Send(bytes.subspan(sent_));
-  }
-
-  // Collects the head. False: it is wrong. `*rest` becomes what is behind it.
-  bool TakeHead(std::span<const std::byte>* rest) {
-    const std::size_t before = head_got_;
-    const std::size_t part = std::min(rest->size(), sizeof(head_) - head_got_);
-    std::memcpy(head_ + head_got_, rest->data(), part);
-    head_got_ += part;
-    const std::string_view head(head_, head_got_);
-    const std::size_t end = head.find("\r\n\r\n");
-    if (end == std::string_view::npos) {
-      *rest = {};
-      return head_got_ < sizeof(head_);
-    }
-    *rest = rest->subspan(end + 4 - before);
-    in_body_ = true;
-    body_got_ = 0;
-    return head.starts_with("HTTP/1.1 200 ") && ReadLength(head.substr(0, end));
-  }
-
-  bool ReadLength(std::string_view head) {
-    constexpr std::string_view kField = "\r\nContent-Length: ";
-    const std::size_t at = head.find(kField);
-    if (at == std::string_view::npos) return false;
-    const char* const digits = head.data() + at + kField.size();
-    return std::from_chars(digits, head.data() + head.size(), body_bytes_).ec == std::errc();
+    if (operating() && sent_ < bytes.size()) sent_ += connection.Send(bytes.subspan(sent_));
   }
 
   void Finish(Connection& connection) {
-    RecordOperation(started_ns_);
-    head_got_ = 0;
-    in_body_ = false;
-    if (phase().ending()) {
-      ExpectEnd();
-      connection.Close();
-    } else {
-      SendRequest(connection);
-    }
+    const bool well = reader_.status() >= 200 && reader_.status() < 400;
+    if (well) RecordOperation();
+    if (!well) phase().CountError("answered " + std::to_string(reader_.status()));
+    const bool kept = reader_.keep_alive();
+    Succeeded(kept);
+    if (!kept) connection.Close();
   }
 
-  std::uint64_t started_ns_ = 0;
+  HttpResponseReader reader_;
   std::size_t sent_ = 0;
-  std::uint64_t body_bytes_ = 0;
-  std::uint64_t body_got_ = 0;
-  std::size_t head_got_ = 0;
-  bool in_body_ = false;
-  char head_[512];
 };
 
 }  // namespace
 
-LoadSlot::LoadSlot(LoadPhase& phase, io::Loop& loop, const transport::TlsProfile& profile,
-                   LoadTally& tally)
+LoadSlot::LoadSlot(LoadPhase& phase, const Place& place)
     : phase_(phase),
-      loop_(loop),
-      profile_(profile),
-      tally_(tally),
-      dial_item_(this, [](WorkItem& item) { static_cast<Item&>(item).slot->Dial(); }),
+      place_(place),
+      interval_ns_(phase.plan().interval_ns()),
+      start_item_(this, [](WorkItem& item) { static_cast<Item&>(item).slot->Start(); }),
+      next_item_(this, [](WorkItem& item) { static_cast<Item&>(item).slot->BeginNext(); }),
+      end_item_(this, [](WorkItem& item) { static_cast<Item&>(item).slot->EndSoon(); }),
       abort_item_(this, [](WorkItem& item) {
-        LoadSlot* slot = static_cast<Item&>(item).slot;
+        LoadSlot* const slot = static_cast<Item&>(item).slot;
         if (slot->connection_ != nullptr) slot->connection_->Abort();
+        slot->phase_.DropHold();
       }) {}
 
-void LoadSlot::PostDial() { loop_.Post(dial_item_); }
-void LoadSlot::PostAbort() { loop_.Post(abort_item_); }
+void LoadSlot::PostStart() { place_.loop.Post(start_item_); }
+void LoadSlot::PostEnd() { place_.loop.Post(end_item_); }
+void LoadSlot::PostAbort() { place_.loop.Post(abort_item_); }
+
+void LoadSlot::Start() {
+  next_ns_ = phase_.started_ns() + interval_ns_ * place_.number / phase_.plan().slots;
+  BeginNext();
+}
+
+void LoadSlot::EndSoon() {
+  if (!operating_ && timer_.armed()) {
+    place_.loop.StopTimer(timer_);
+    BeginNext();
+  }
+  phase_.DropHold();
+}
+
+void LoadSlot::BeginNext() {
+  if (phase_.ending()) return WindUp();
+  // The last connection is still closing: OnEnded goes on.
+  if (connection_ != nullptr && end_expected_) return;
+  const std::uint64_t now = MonotonicClock::Now();
+  if (interval_ns_ != 0 && next_ns_ > now) {
+    place_.loop.StartTimer(timer_, next_ns_);
+    return;
+  }
+  begun_ns_ = interval_ns_ != 0 ? next_ns_ : now;
+  next_ns_ += interval_ns_;
+  operating_ = true;
+  Operate();
+}
+
+void LoadSlot::CountFromNow() {
+  if (interval_ns_ == 0) begun_ns_ = MonotonicClock::Now();
+}
+
+void LoadSlot::OnTimer() {
+  if (std::exchange(limited_, false)) {
+    TimedOut();
+  } else {
+    BeginNext();
+  }
+}
+
+void LoadSlot::WaitAtMost(std::uint64_t ns) {
+  limited_ = true;
+  place_.loop.StartTimer(timer_, MonotonicClock::Now() + ns);
+}
+
+void LoadSlot::StopWaiting() {
+  if (std::exchange(limited_, false)) place_.loop.StopTimer(timer_);
+}
 
 void LoadSlot::Dial() {
-  if (phase_.ending()) return Retire();
   end_expected_ = false;
-  OnDialled();
-  dialled_ns_ = MonotonicClock::Now();
-  connection_ = phase_.path().Connect(loop_, phase_.plan().peer, profile_, *this);
+  connection_ = phase_.path().Connect(place_.loop, phase_.plan().peer, place_.profile, *this);
   if (connection_ != nullptr) return;
   phase_.CountError("a connection could not be opened: no memory");
+  operating_ = false;
   Retire();
+}
+
+void LoadSlot::OnEstablished(Connection& connection) {
+  if (!phase_.negotiated_known()) phase_.Negotiated(connection.Info());
+  Established(connection);
 }
 
 void LoadSlot::OnEnded(Connection& connection, const EndReason& reason) {
   static_cast<void>(connection);
   connection_ = nullptr;
-  if (end_expected_ && reason.orderly()) {
+  StopWaiting();
+  const bool idle = timer_.armed();  // the next operation's time has not come
+  if (end_expected_ && (reason.orderly() || !phase_.plan().server_closes)) {
     failures_in_a_row_ = 0;
-  } else {
+  } else if (!idle) {
     ++failures_in_a_row_;
     // What Fail gave up is counted already.
     const bool known = reason.kind == transport::EndKind::kAborted;
     if (!known) phase_.CountError(reason.ToString());
   }
-  if (phase_.ending() || failures_in_a_row_ >= kFailuresInARowMax) return Retire();
-  loop_.Post(dial_item_);
+  if (idle) return;
+  operating_ = false;
+  if (failures_in_a_row_ >= kFailuresInARowMax) return Retire();
+  if (phase_.ending()) return WindUp();
+  place_.loop.Post(next_item_);
 }
 
-// The phase may be destroyed as soon as its last slot has retired.
-void LoadSlot::Retire() { phase_.SlotRetired(); }
+void LoadSlot::WindUp() {
+  if (connection_ == nullptr) return Retire();
+  ExpectEnd();
+  connection_->Close();
+}
 
-void LoadSlot::RecordOperation(std::uint64_t started_ns) {
+void LoadSlot::Retire() {
+  if (retired_) return;
+  retired_ = true;
+  if (interval_ns_ != 0 && next_ns_ < phase_.ended_ns()) {
+    phase_.CountNotBegun((phase_.ended_ns() - next_ns_) / interval_ns_ + 1);
+  }
+  phase_.SlotRetired();
+  phase_.DropHold();
+}
+
+void LoadSlot::RecordOperation() {
   if (!phase_.measuring()) return;
-  tally_.operations.fetch_add(1, std::memory_order_relaxed);
-  tally_.latency.Record(MonotonicClock::Now() - started_ns);
+  place_.tally.operations.fetch_add(1, std::memory_order_relaxed);
+  place_.tally.latency.Record(MonotonicClock::Now() - begun_ns_);
+}
+
+void LoadSlot::Succeeded(bool kept) {
+  operating_ = false;
+  if (kept) {
+    BeginNext();
+  } else {
+    ExpectEnd();
+  }
 }
 
 void LoadSlot::RecordBytes(std::size_t bytes) {
-  if (phase_.measuring()) tally_.bytes.fetch_add(bytes, std::memory_order_relaxed);
+  if (phase_.measuring()) place_.tally.bytes.fetch_add(bytes, std::memory_order_relaxed);
 }
 
 void LoadSlot::Fail(Connection& connection, const std::string& text) {
@@ -209,12 +301,11 @@ void LoadSlot::Fail(Connection& connection, const std::string& text) {
   connection.Abort();
 }
 
-std::unique_ptr<LoadSlot> MakeLoadSlot(LoadPhase& phase, io::Loop& loop,
-                                       const transport::TlsProfile& profile, LoadTally& tally) {
+std::unique_ptr<LoadSlot> MakeLoadSlot(LoadPhase& phase, const LoadSlot::Place& place) {
   if (phase.plan().kind == LoadKind::kExchange) {
-    return std::make_unique<ExchangeSlot>(phase, loop, profile, tally);
+    return std::make_unique<ExchangeSlot>(phase, place);
   }
-  return std::make_unique<HandshakeSlot>(phase, loop, profile, tally);
+  return std::make_unique<HandshakeSlot>(phase, place);
 }
 
 void CloseWhenEstablished::OnPlaintext(Connection& connection, std::span<std::byte> plaintext) {

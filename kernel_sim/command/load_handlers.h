@@ -13,59 +13,97 @@
 
 namespace ktlsim::command {
 
-// One connection at a time, on `loop`. Its phase outlives it.
+// One connection at a time, on `loop`; all of it on the loop's thread, but for the Post functions.
+// Its phase outlives it.
 class LoadSlot : public transport::ConnectionHandler {
  public:
-  LoadSlot(LoadPhase& phase, io::Loop& loop, const transport::TlsProfile& profile,
-           LoadTally& tally);
+  struct Place {
+    io::Loop& loop;
+    const transport::TlsProfile& profile;
+    LoadTally& tally;
+    unsigned number;  // among the phase's slots: where its timetable begins
+  };
+
+  LoadSlot(LoadPhase& phase, const Place& place);
   virtual ~LoadSlot() = default;
   LoadSlot(const LoadSlot&) = delete;
   LoadSlot& operator=(const LoadSlot&) = delete;
 
-  // Any thread; each once, and PostDial first.
-  void PostDial();
+  // Any thread; each once and in this order. The phase has a hold for each of them.
+  void PostStart();
+  void PostEnd();
   void PostAbort();
 
+  void OnEstablished(transport::Connection& connection) final;
   void OnEnded(transport::Connection& connection, const transport::EndReason& reason) final;
 
  protected:
-  virtual void OnDialled() = 0;
+  // An operation begins: on connection(), or on one that Dial makes.
+  virtual void Operate() = 0;
+  virtual void Established(transport::Connection& connection) = 0;
+  // OnTimer of the operation, after WaitAtMost.
+  virtual void TimedOut() {}
 
   LoadPhase& phase() { return phase_; }
   transport::Connection* connection() { return connection_; }
-  std::uint64_t dialled_ns() const { return dialled_ns_; }
-  void RecordOperation(std::uint64_t started_ns);
+  // When the operation begins to count.
+  std::uint64_t operation_begun_ns() const { return begun_ns_; }
+  // Closed loop: the operation counts from here on only.
+  void CountFromNow();
+
+  void Dial();
+  void WaitAtMost(std::uint64_t ns);
+  void StopWaiting();
   void RecordBytes(std::size_t bytes);
+  // The operation has ended well. With `kept`, the next one can be begun on this connection now;
+  // else when the connection has ended, which is right from here on.
+  void Succeeded(bool kept);
+  void RecordOperation();
   // Counts an error and gives the connection up.
   void Fail(transport::Connection& connection, const std::string& text);
   // From here on it is right for the connection to end.
   void ExpectEnd() { end_expected_ = true; }
+  bool operating() const { return operating_; }
 
  private:
   struct Item : WorkItem {
     Item(LoadSlot* owner, Routine routine) : WorkItem(routine), slot(owner) {}
     LoadSlot* slot;
   };
+  struct SlotTimer final : io::Timer {
+    explicit SlotTimer(LoadSlot* owner) : slot(owner) {}
+    void OnTimer() override { slot->OnTimer(); }
+    LoadSlot* slot;
+  };
 
-  void Dial();
+  void Start();
+  void EndSoon();
+  void BeginNext();
+  void OnTimer();
+  void WindUp();
   void Retire();
 
   // Fixed.
   LoadPhase& phase_;
-  io::Loop& loop_;
-  const transport::TlsProfile& profile_;
-  LoadTally& tally_;
+  const Place place_;
+  const std::uint64_t interval_ns_;  // 0: closed loop
 
-  Item dial_item_;
+  Item start_item_;
+  Item next_item_;
+  Item end_item_;
   Item abort_item_;
+  SlotTimer timer_{this};
   transport::Connection* connection_ = nullptr;
-  std::uint64_t dialled_ns_ = 0;
+  std::uint64_t next_ns_ = 0;   // open loop: when the next operation should begin
+  std::uint64_t begun_ns_ = 0;  // of the current one
   unsigned failures_in_a_row_ = 0;
+  bool operating_ = false;
   bool end_expected_ = false;
+  bool limited_ = false;  // the timer is WaitAtMost's, not the timetable's
+  bool retired_ = false;
 };
 
-std::unique_ptr<LoadSlot> MakeLoadSlot(LoadPhase& phase, io::Loop& loop,
-                                       const transport::TlsProfile& profile, LoadTally& tally);
+std::unique_ptr<LoadSlot> MakeLoadSlot(LoadPhase& phase, const LoadSlot::Place& place);
 
 // The server's side of a handshake phase: closes what has been established. It has no state, so one
 // serves every connection.

@@ -19,12 +19,14 @@ int Run(int argc, char** argv) {
   app.footer("`ktlsim COMMAND --help` explains the options of a command.");
   const std::function<int()> run = ktlsim::command::AddRunCommand(app);
   const std::function<int()> serve = ktlsim::command::AddServeCommand(app);
+  const std::function<int()> load = ktlsim::command::AddLoadCommand(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? ktlsim::command::kExitOk : ktlsim::command::kExitUsage;
   }
-  return app.got_subcommand("run") ? run() : serve();
+  if (app.got_subcommand("run")) return run();
+  return app.got_subcommand("serve") ? serve() : load();
 }
 
 }  // namespace

@@ -21,6 +21,7 @@
 #include "kernel_sim/command/driver.h"
 #include "kernel_sim/command/load_handlers.h"
 #include "kernel_sim/command/machine.h"
+#include "kernel_sim/command/progress.h"
 #include "kernel_sim/command/run_report.h"
 #include "kernel_sim/command/startup.h"
 #include "kernel_sim/serve/http_responder.h"
@@ -46,26 +47,6 @@ struct RunOptions {
   // A core can only make so many handshakes at once; more in flight is only more waiting.
   unsigned handshakes_in_flight() const { return std::max(1U, connections / 4); }
   unsigned bulk_connections() const { return std::max(1U, connections / 16); }
-};
-
-// One line that is written over on a terminal; a line per phase elsewhere.
-class Progress {
- public:
-  Progress() : terminal_(isatty(STDERR_FILENO) != 0) {}
-
-  void Begin(const std::string& operation, double seconds) {
-    if (!terminal_) fmt::print(stderr, "{}, {:.3g} s ...\n", operation, seconds);
-  }
-  void Update(const std::string& operation, std::uint64_t done, double left_s) {
-    if (terminal_)
-      fmt::print(stderr, "\r\033[K{}: {} done, {:.0f} s left", operation, done, left_s);
-  }
-  void End() {
-    if (terminal_) fmt::print(stderr, "\r\033[K");
-  }
-
- private:
-  const bool terminal_;
 };
 
 // The two server paths, the client path and what they use. Made in order, ended in reverse.
@@ -168,7 +149,7 @@ class Runner {
   std::vector<PhaseSpec> Specs() const;
   std::string Prepare(const PhaseSpec& spec, Phase* phase);
   std::string AddProfile(const PhaseSpec& spec, Phase* phase);
-  RunRow Measure(const PhaseSpec& spec, LoadPhase& load);
+  ResultRow Measure(const PhaseSpec& spec, LoadPhase& load);
   void Watch(const PhaseSpec& spec, const LoadPhase& load, double seconds);
 
   const RunOptions& options_;
@@ -216,6 +197,8 @@ std::string Runner::AddProfile(const PhaseSpec& spec, Phase* phase) {
 std::string Runner::Prepare(const PhaseSpec& spec, Phase* phase) {
   LoadPlan plan;
   plan.kind = spec.kind;
+  plan.server_closes = true;
+  plan.check_body = true;
   const bool exchange = spec.kind == LoadKind::kExchange;
   plan.peer = exchange ? testbed_.http_address() : testbed_.handshake_address();
   plan.slots = !exchange   ? options_.handshakes_in_flight()
@@ -243,7 +226,7 @@ void Runner::Watch(const PhaseSpec& spec, const LoadPhase& load, double seconds)
   }
 }
 
-RunRow Runner::Measure(const PhaseSpec& spec, LoadPhase& load) {
+ResultRow Runner::Measure(const PhaseSpec& spec, LoadPhase& load) {
   progress_.Begin(spec.operation, options_.seconds);
   load.Start();
   Watch(spec, load, std::min(0.5, options_.seconds / 5));
@@ -252,9 +235,9 @@ RunRow Runner::Measure(const PhaseSpec& spec, LoadPhase& load) {
   load.BeginMeasuring();
   Watch(spec, load, options_.seconds);
   load.EndMeasuring();
-  RunRow row;
+  ResultRow row;
   row.seconds = static_cast<double>(MonotonicClock::Now() - begin) / 1e9;
-  row.server_cpu_ns = KtlsimProcessorCpuNs("server") - cpu_before;
+  row.cpu_ns = KtlsimProcessorCpuNs("server") - cpu_before;
   load.End(kEndLimitNs);
   progress_.End();
   row.operation = spec.operation;

@@ -34,6 +34,9 @@ class ConnectionHandler {
   }
   // The handshake is complete; plaintext may flow both ways.
   virtual void OnEstablished(Connection& connection) { static_cast<void>(connection); }
+  // A message came that belongs to TLS itself: a ticket (the session can be resumed now) or a key
+  // update.
+  virtual void OnPostHandshake(Connection& connection) { static_cast<void>(connection); }
   // At least one byte, in order; valid, and writable, during the call only. May come once more
   // after PauseReading when called from elsewhere.
   virtual void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) = 0;

@@ -309,6 +309,9 @@ void TlsConnection::OnPostHandshake(SECURITY_STATUS status) {
   }
   hold_seals_ = false;
   if (token_ready_ && send_queue_.AppendSealed({token_->bytes(), token_bytes_})) DropToken();
+  in_handler_ = true;
+  handler_->OnPostHandshake(*this);
+  in_handler_ = false;
   Pump();
 }
 

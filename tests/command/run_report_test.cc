@@ -23,25 +23,25 @@ RunReport Report() {
   RunReport report;
   report.machine.build_type = "Release";
   report.machine.optimized = true;
-  RunRow row;
+  ResultRow row;
   row.operation = "op";
   row.operations = 2000;
   row.bytes = 4'000'000'000;
   row.seconds = 2;
-  row.server_cpu_ns = 100'000'000;
+  row.cpu_ns = 100'000'000;
   report.rows.push_back(row);
   return report;
 }
 
 TEST(RunReportTest, DividesRight) {
   const RunReport report = Report();
-  const RunRow& row = report.rows.front();
+  const ResultRow& row = report.rows.front();
   EXPECT_DOUBLE_EQ(row.rate(), 1000);
   EXPECT_DOUBLE_EQ(row.megabytes_per_second(), 2000);
   EXPECT_DOUBLE_EQ(row.cpu_ns_per_operation(), 50'000);
   EXPECT_DOUBLE_EQ(row.cpu_seconds_per_gigabyte(), 0.025);
-  EXPECT_DOUBLE_EQ(RunRow().rate(), 0);
-  EXPECT_DOUBLE_EQ(RunRow().cpu_ns_per_operation(), 0);
+  EXPECT_DOUBLE_EQ(ResultRow().rate(), 0);
+  EXPECT_DOUBLE_EQ(ResultRow().cpu_ns_per_operation(), 0);
 }
 
 TEST(RunReportTest, TellsBulkPerByte) {

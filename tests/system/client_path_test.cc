@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/system/child_process.h"
+#include "tests/system/openssl_server.h"
 #include "tests/system/serve_process.h"
 #include "tests/system/test_client.h"
 
@@ -20,36 +21,6 @@ namespace {
 using command::TlsVersions;
 
 const std::string kRequest = "GET / HTTP/1.0\r\n\r\n";
-
-// `openssl s_server -www` with a certificate for localhost.
-class OpensslServer {
- public:
-  explicit OpensslServer(const std::vector<std::string>& arguments) {
-    const Finished made = RunProgram({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                                      "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost",
-                                      "-addext", "subjectAltName=DNS:localhost", "-days", "2",
-                                      "-keyout", folder_.File("key.pem"), "-out", certificate()});
-    EXPECT_EQ(made.code, 0) << made.output;
-    ChildProcess::Arguments all = {"openssl", "s_server",    "-accept", "127.0.0.1:0",
-                                   "-cert",   certificate(), "-key",    folder_.File("key.pem"),
-                                   "-www"};
-    all.insert(all.end(), arguments.begin(), arguments.end());
-    child_ = std::make_unique<ChildProcess>(all);
-    const std::string start = "ACCEPT 127.0.0.1:";
-    if (!child_->WaitForOutput(start) || !child_->WaitForOutput("\n")) return;
-    const std::string& output = child_->output();
-    port_ = std::atoi(output.c_str() + output.find(start) + start.size());
-  }
-
-  std::string certificate() const { return folder_.File("certificate.pem"); }
-  bool running() const { return port_ != 0; }
-  io::Address address() const { return io::Address::Loopback(static_cast<std::uint16_t>(port_)); }
-
- private:
-  TemporaryFolder folder_;
-  std::unique_ptr<ChildProcess> child_;
-  int port_ = 0;
-};
 
 struct Case {
   const char* option;

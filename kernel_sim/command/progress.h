@@ -1,0 +1,21 @@
+// Progress: tells on standard error how far a phase is: one line that is written over on a
+// terminal, a line per phase elsewhere.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace ktlsim::command {
+
+class Progress {
+ public:
+  Progress();
+  void Begin(const std::string& operation, double seconds);
+  void Update(const std::string& operation, std::uint64_t done, double left_s);
+  void End();
+
+ private:
+  const bool terminal_;
+};
+
+}  // namespace ktlsim::command

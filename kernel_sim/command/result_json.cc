@@ -1,0 +1,48 @@
+#include "kernel_sim/command/result_json.h"
+
+#include <fstream>
+
+#include <nlohmann/json.hpp>
+
+namespace ktlsim::command {
+
+nlohmann::json MachineJson(const Machine& machine) {
+  return {{"cores", machine.cores},
+          {"cpu", machine.cpu},
+          {"kernel", machine.kernel},
+          {"openssl", machine.openssl},
+          {"aead", machine.aead},
+          {"build_type", machine.build_type},
+          {"sanitizers", machine.sanitizers},
+          {"figures_mean_something", machine.optimized}};
+}
+
+nlohmann::json ResultJson(const ResultRow& row, const std::string& cpu_side) {
+  const LatencyHistogram& l = row.latency;
+  return {{"operation", row.operation},
+          {"count", row.operations},
+          {"bytes", row.bytes},
+          {"seconds", row.seconds},
+          {"rate_per_s", row.rate()},
+          {"mb_per_s", row.megabytes_per_second()},
+          {cpu_side + "_cpu_ns", row.cpu_ns},
+          {cpu_side + "_cpu_ns_per_operation", row.cpu_ns_per_operation()},
+          {cpu_side + "_cpu_s_per_gb", row.cpu_seconds_per_gigabyte()},
+          {"latency_ns",
+           {{"p50", l.Percentile(0.5)},
+            {"p90", l.Percentile(0.9)},
+            {"p99", l.Percentile(0.99)},
+            {"p999", l.Percentile(0.999)},
+            {"max", l.max()}}},
+          {"errors", row.errors},
+          {"error_texts", row.error_texts}};
+}
+
+bool WriteJsonFile(const nlohmann::json& json, const std::string& path) {
+  std::ofstream file(path);
+  file << json.dump(2) << '\n';
+  file.close();
+  return !file.fail();
+}
+
+}  // namespace ktlsim::command

@@ -1,0 +1,19 @@
+// What the commands' JSON files have in common.
+#pragma once
+
+#include <string>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "kernel_sim/command/machine.h"
+#include "kernel_sim/command/result_table.h"
+
+namespace ktlsim::command {
+
+nlohmann::json MachineJson(const Machine& machine);
+// `cpu_side` as in PrintResultTable.
+nlohmann::json ResultJson(const ResultRow& row, const std::string& cpu_side);
+// False: the file cannot be written.
+bool WriteJsonFile(const nlohmann::json& json, const std::string& path);
+
+}  // namespace ktlsim::command

@@ -1,0 +1,54 @@
+#include "kernel_sim/command/result_table.h"
+
+#include <fmt/format.h>
+
+#include "kernel_sim/command/durations.h"
+
+namespace ktlsim::command {
+namespace {
+
+double Ratio(double part, double whole) { return whole > 0 ? part / whole : 0; }
+
+std::string RateText(const ResultRow& row) {
+  if (row.bulk) return fmt::format("{:.0f} MB/s", row.megabytes_per_second());
+  return fmt::format("{:.0f} /s", row.rate());
+}
+
+std::string CpuText(const ResultRow& row) {
+  if (row.bulk) return fmt::format("{:.3f} s/GB", row.cpu_seconds_per_gigabyte());
+  return FormatDuration(static_cast<std::uint64_t>(row.cpu_ns_per_operation()));
+}
+
+void PrintRow(const ResultRow& row, std::FILE* out) {
+  const LatencyHistogram& l = row.latency;
+  fmt::print(out, "{:<24}{:>9}{:>12}{:>13}{:>10}{:>10}{:>10}{:>10}{:>10}{:>8}\n", row.operation,
+             row.operations, RateText(row), CpuText(row), FormatDuration(l.Percentile(0.5)),
+             FormatDuration(l.Percentile(0.9)), FormatDuration(l.Percentile(0.99)),
+             FormatDuration(l.Percentile(0.999)), FormatDuration(l.max()), row.errors);
+  for (const std::string& text : row.error_texts) fmt::print(out, "    error: {}\n", text);
+}
+
+}  // namespace
+
+double ResultRow::rate() const { return Ratio(static_cast<double>(operations), seconds); }
+
+double ResultRow::megabytes_per_second() const {
+  return Ratio(static_cast<double>(bytes) / 1e6, seconds);
+}
+
+double ResultRow::cpu_ns_per_operation() const {
+  return Ratio(static_cast<double>(cpu_ns), static_cast<double>(operations));
+}
+
+double ResultRow::cpu_seconds_per_gigabyte() const {
+  return Ratio(static_cast<double>(cpu_ns) / 1e9, static_cast<double>(bytes) / 1e9);
+}
+
+void PrintResultTable(const std::vector<ResultRow>& rows, const std::string& cpu_side,
+                      std::FILE* out) {
+  fmt::print(out, "\n{:<24}{:>9}{:>12}{:>13}{:>10}{:>10}{:>10}{:>10}{:>10}{:>8}\n", "operation",
+             "count", "rate", cpu_side + " CPU", "p50", "p90", "p99", "p99.9", "max", "errors");
+  for (const ResultRow& row : rows) PrintRow(row, out);
+}
+
+}  // namespace ktlsim::command

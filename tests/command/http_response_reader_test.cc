@@ -1,0 +1,97 @@
+#include "kernel_sim/command/http_response_reader.h"
+
+#include <string>
+#include <string_view>
+
+#include <gtest/gtest.h>
+
+namespace ktlsim::command {
+namespace {
+
+using Outcome = HttpResponseReader::Outcome;
+
+std::span<const std::byte> Bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
+
+constexpr std::string_view kAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+
+TEST(HttpResponseReaderTest, AnAnswerMayBeCutAnywhere) {
+  for (std::size_t cut = 1; cut < kAnswer.size(); ++cut) {
+    HttpResponseReader reader;
+    ASSERT_EQ(reader.Read(Bytes(kAnswer.substr(0, cut))), Outcome::kNeedMore) << cut;
+    ASSERT_EQ(reader.Read(Bytes(kAnswer.substr(cut))), Outcome::kComplete) << cut;
+    EXPECT_EQ(reader.status(), 200U);
+    EXPECT_EQ(reader.body_bytes(), 5U);
+    EXPECT_TRUE(reader.keep_alive());
+  }
+}
+
+TEST(HttpResponseReaderTest, ReadsOneAfterTheOther) {
+  HttpResponseReader reader;
+  for (int i = 0; i < 3; ++i) {
+    reader.Reset();
+    EXPECT_EQ(reader.Read(Bytes(kAnswer)), Outcome::kComplete);
+    EXPECT_EQ(reader.body_bytes(), 5U);
+  }
+}
+
+TEST(HttpResponseReaderTest, ReadsChunks) {
+  HttpResponseReader reader;
+  EXPECT_EQ(reader.Read(Bytes("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")),
+            Outcome::kNeedMore);
+  EXPECT_EQ(reader.Read(Bytes("0\r\n\r\n")), Outcome::kComplete);
+  EXPECT_EQ(reader.body_bytes(), 3U);
+}
+
+TEST(HttpResponseReaderTest, TheEndOfTheConnectionEndsABodyWithoutLength) {
+  HttpResponseReader reader;
+  EXPECT_EQ(reader.Read(Bytes("HTTP/1.0 200 ok\r\n\r\nas long as it lasts")), Outcome::kNeedMore);
+  EXPECT_EQ(reader.Finish(), Outcome::kComplete);
+  EXPECT_FALSE(reader.keep_alive());
+  EXPECT_EQ(reader.body_bytes(), 19U);
+}
+
+TEST(HttpResponseReaderTest, TheEndOfTheConnectionCutsABodyWithLength) {
+  HttpResponseReader reader;
+  EXPECT_EQ(reader.Read(Bytes(kAnswer.substr(0, kAnswer.size() - 1))), Outcome::kNeedMore);
+  EXPECT_EQ(reader.Finish(), Outcome::kMalformed);
+  HttpResponseReader silent;
+  EXPECT_EQ(silent.Finish(), Outcome::kMalformed);
+}
+
+TEST(HttpResponseReaderTest, AnAnnouncementIsNotTheAnswer) {
+  HttpResponseReader reader;
+  EXPECT_EQ(reader.Read(Bytes("HTTP/1.1 100 Continue\r\n\r\n")), Outcome::kNeedMore);
+  EXPECT_EQ(reader.Read(Bytes("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n")), Outcome::kComplete);
+  EXPECT_EQ(reader.status(), 404U);
+}
+
+TEST(HttpResponseReaderTest, ClosingIsTold) {
+  HttpResponseReader reader;
+  EXPECT_EQ(reader.Read(Bytes("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")),
+            Outcome::kComplete);
+  EXPECT_FALSE(reader.keep_alive());
+}
+
+TEST(HttpResponseReaderTest, RefusesWhatIsNotOneAnswer) {
+  for (const std::string text :
+       {std::string(kAnswer) + "x", std::string("SSH-2.0-x\r\n"), std::string("\r\nHTTP/2 200\r\n"),
+        std::string("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n")}) {
+    HttpResponseReader reader;
+    EXPECT_EQ(reader.Read(Bytes(text)), Outcome::kMalformed) << text;
+  }
+}
+
+TEST(HttpResponseReaderTest, TheBodysCheckSeesOffsetsAndMayRefuse) {
+  std::uint64_t seen = 0;
+  HttpResponseReader reader([&](std::uint64_t offset, std::span<const std::byte> bytes) {
+    EXPECT_EQ(offset, seen);
+    seen += bytes.size();
+    return offset + bytes.size() <= 4;
+  });
+  EXPECT_EQ(reader.Read(Bytes(kAnswer.substr(0, kAnswer.size() - 1))), Outcome::kNeedMore);
+  EXPECT_EQ(reader.Read(Bytes("o")), Outcome::kMalformed);
+  EXPECT_EQ(seen, 5U);
+}
+
+}  // namespace
+}  // namespace ktlsim::command

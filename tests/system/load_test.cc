@@ -1,0 +1,147 @@
+// `ktlsim load` against our own server and `openssl s_server`: what it says is what happened.
+
+#include <chrono>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "tests/system/openssl_server.h"
+#include "tests/system/serve_process.h"
+
+namespace ktlsim::system_tests {
+namespace {
+
+struct LoadResult {
+  int code = -1;
+  std::string output;
+  nlohmann::json json;
+
+  const nlohmann::json& row() const { return json["operations"][0]; }
+};
+
+LoadResult Load(const std::string& peer, const std::vector<std::string>& arguments) {
+  const TemporaryFolder folder;
+  ChildProcess::Arguments all = {
+      KTLSIM_COMMAND, "load",      "--connect", peer,     "--warm-up",
+      "0.1",          "--seconds", "0.5",       "--json", folder.File("load.json")};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  const Finished run = RunProgram(all, "", std::chrono::seconds(60));
+  LoadResult result{run.code, run.output, {}};
+  std::ifstream file(folder.File("load.json"));
+  result.json = nlohmann::json::parse(file, nullptr, false);
+  return result;
+}
+
+void ExpectSound(const LoadResult& result) {
+  ASSERT_EQ(result.code, 0) << result.output;
+  ASSERT_TRUE(result.json.is_object()) << result.output;
+  EXPECT_EQ(result.json["errors"], 0);
+  EXPECT_TRUE(result.json["rundown_clean"].get<bool>());
+  EXPECT_GT(result.row()["count"], 0);
+  EXPECT_LE(result.row()["latency_ns"]["p50"], result.row()["latency_ns"]["p99"]);
+  EXPECT_LE(result.row()["latency_ns"]["p99"], result.row()["latency_ns"]["max"]);
+}
+
+class LoadTest : public ::testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(server_.running()) << server_.output(); }
+
+  std::vector<std::string> Trusting(std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--ca", server_.ExportCertificate()});
+    return arguments;
+  }
+
+  ServeProcess server_{{"--self-signed", "localhost", "--respond-bytes", "100"}};
+};
+
+TEST_F(LoadTest, RequestsAreThoseThatTheServerAnswered) {
+  const LoadResult result = Load(server_.address(), Trusting({"--connections", "4"}));
+  ExpectSound(result);
+  EXPECT_EQ(result.json["version"], "TLS 1.3");
+  const nlohmann::json statistics = server_.StopCleanly();
+  // The warm-up's and the last ones are not in the result; one connection fetched the certificate.
+  EXPECT_EQ(statistics["transport"]["established"], 5) << statistics;
+  EXPECT_GT(result.row()["bytes"], 100 * result.row()["count"].get<long>());
+}
+
+TEST_F(LoadTest, HandshakesFullAndResumed) {
+  for (const char* version : {"1.2", "1.3"}) {
+    ExpectSound(Load(server_.address(),
+                     Trusting({"--mode", "handshake", "--tls", version, "--connections", "2"})));
+    ExpectSound(Load(server_.address(), Trusting({"--mode", "handshake", "--resume", "--tls",
+                                                  version, "--connections", "2"})));
+  }
+  const nlohmann::json statistics = server_.StopCleanly();
+  EXPECT_GT(statistics["transport"]["resumed"], 4) << statistics;
+}
+
+TEST_F(LoadTest, OpenLoopKeepsItsTimetable) {
+  const LoadResult result =
+      Load(server_.address(), Trusting({"--connections", "4", "--rate", "200", "--seconds", "1"}));
+  ExpectSound(result);
+  // As many as were due, whatever the machine does meanwhile: late ones are late, not left out.
+  const long done = result.row()["count"].get<long>() + result.json["not_begun"].get<long>();
+  EXPECT_NEAR(static_cast<double>(done), 200, 20);
+}
+
+TEST_F(LoadTest, OpenLoopBeyondWhatTheServerCanTellsOfIt) {
+  const LoadResult result = Load(
+      server_.address(), Trusting({"--connections", "1", "--rate", "2000000", "--seconds", "0.3"}));
+  ASSERT_EQ(result.code, 0) << result.output;
+  EXPECT_GT(result.json["not_begun"], 0);
+  EXPECT_NE(result.output.find("cannot keep this rate"), std::string::npos) << result.output;
+  // An operation counts from its intended time, so the backlog is in the latency.
+  EXPECT_GT(result.row()["latency_ns"]["p99"], 10'000'000);
+}
+
+TEST_F(LoadTest, BulkCountsBytes) {
+  const LoadResult result =
+      Load(server_.address(),
+           Trusting({"--mode", "bulk", "--path", "/bytes/3000000", "--connections", "2"}));
+  ExpectSound(result);
+  EXPECT_GT(result.row()["bytes"], 3'000'000);
+}
+
+TEST_F(LoadTest, AnUntrustedServerIsAnError) {
+  const LoadResult result = Load(server_.address(), {"--connections", "1"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_NE(result.output.find("SEC_E_UNTRUSTED_ROOT"), std::string::npos) << result.output;
+  ExpectSound(Load(server_.address(), {"--connections", "1", "--insecure"}));
+}
+
+TEST_F(LoadTest, AWrongAnswerIsAnError) {
+  const LoadResult result = Load(
+      server_.address(), Trusting({"--path", "/bytes/999999999999999999", "--connections", "1"}));
+  EXPECT_EQ(result.code, 1);
+  EXPECT_NE(result.output.find("answered 4"), std::string::npos) << result.output;
+}
+
+TEST(LoadUsageTest, NobodyListensAndBadOptions) {
+  const LoadResult refused = Load("127.0.0.1:1", {"--connections", "2", "--seconds", "30"});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.output.find("Connection refused"), std::string::npos) << refused.output;
+  EXPECT_EQ(Load("nonsense", {}).code, 2);
+  EXPECT_EQ(Load("localhost:1", {"--cert", "/dev/null"}).code, 2);
+  EXPECT_EQ(Load("localhost:1", {"--path", "no slash"}).code, 2);
+}
+
+TEST(LoadOpensslTest, TalksToAnotherServer) {
+  OpensslServer server({});
+  ASSERT_TRUE(server.running());
+  const std::string peer = server.address().ToString();
+  for (const std::vector<std::string>& mode :
+       {std::vector<std::string>{"--mode", "request"},
+        {"--mode", "handshake"},
+        {"--mode", "handshake", "--resume"},
+        {"--mode", "handshake", "--resume", "--tls", "1.2"}}) {
+    std::vector<std::string> arguments = {"--connections", "1", "--ca", server.certificate()};
+    arguments.insert(arguments.end(), mode.begin(), mode.end());
+    ExpectSound(Load(peer, arguments));
+  }
+}
+
+}  // namespace
+}  // namespace ktlsim::system_tests

@@ -73,7 +73,7 @@ TEST(HttpResponseReaderTest, ClosingIsTold) {
 }
 
 TEST(HttpResponseReaderTest, RefusesWhatIsNotOneAnswer) {
-  for (const std::string text :
+  for (const std::string& text :
        {std::string(kAnswer) + "x", std::string("SSH-2.0-x\r\n"), std::string("\r\nHTTP/2 200\r\n"),
         std::string("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n")}) {
     HttpResponseReader reader;

@@ -223,6 +223,9 @@ std::optional<Credential> MakeClientCredential(const ClientCredentialOptions& op
   } else if (!options.trust_file.empty()) {
     maker.SetTrust(options.trust_file);
   }
+  if (!options.groups.empty()) {
+    maker.Set("--groups", KTLSIM_ATTR_GROUPS, KtlsimCred_Groups{options.groups.c_str()});
+  }
   maker.SetSuites(options.cipher_suites);
   return maker.Take(error);
 }

@@ -160,19 +160,6 @@ void Handshake::AcceptAnyIssuer() { ssl_->AcceptAnyIssuer(); }
 
 void Handshake::AllowResumption(bool allow) { ssl_->AllowResumption(allow); }
 
-std::vector<std::vector<std::uint8_t>> Handshake::RequestedIssuers() const {
-  std::vector<std::vector<std::uint8_t>> issuers;
-  const STACK_OF(X509_NAME)* names = SSL_get0_peer_CA_list(ssl_->ssl());
-  for (int i = 0; i < sk_X509_NAME_num(names); ++i) {
-    const unsigned char* der = nullptr;
-    std::size_t size = 0;
-    if (X509_NAME_get0_der(sk_X509_NAME_value(names, i), &der, &size) == 1) {
-      issuers.emplace_back(der, der + size);
-    }
-  }
-  return issuers;
-}
-
 StepResult Handshake::Failed(Status failure) {
   ERR_clear_error();
   failure_ = failure;

@@ -87,10 +87,6 @@ class Handshake {
   // After kNeedsCertificate: what suits is sent whatever issuers the server names.
   void AcceptAnyIssuer();
 
-  // The distinguished names, in DER, of the issuers whose certificates the server asks for; empty:
-  // it named none, or has not asked (yet). Client, before TakeOver.
-  std::vector<std::vector<std::uint8_t>> RequestedIssuers() const;
-
   // The session of this connection is not to be resumed, or may be after all. Before TakeOver.
   void AllowResumption(bool allow);
 

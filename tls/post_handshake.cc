@@ -83,6 +83,17 @@ void PostHandshake::DropSsl() {
   sealer_.reset();
 }
 
+void PostHandshake::KeepSessionPlace(std::shared_ptr<SessionStore> store, std::string key) {
+  session_ = std::make_unique<SessionPlace>(SessionPlace{std::move(store), std::move(key)});
+}
+
+bool PostHandshake::ForgetSession() {
+  if (session_ == nullptr) return false;
+  session_->store->Remove(session_->key);
+  DropSsl();
+  return true;
+}
+
 bool PostHandshake::Expired(std::uint64_t now_ns, std::uint64_t bytes_opened) {
   if (ssl_ == nullptr) return true;
   if (first_seen_ns_ == 0) first_seen_ns_ = std::max<std::uint64_t>(now_ns, 1);

@@ -12,10 +12,12 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "kernel_sim/base/status.h"
 #include "tls/record_reader.h"
+#include "tls/session_store.h"
 #include "tls/types.h"
 
 namespace ktlsim::tls {
@@ -56,6 +58,12 @@ class PostHandshake {
   // `fragment`: what the reader opened with type kHandshake. Changes `reader`'s key on KeyUpdate.
   PostHandshakeResult Consume(std::span<const std::byte> fragment, RecordReader& reader);
 
+  // Client: where the session of this connection is stored, for ForgetSession.
+  void KeepSessionPlace(std::shared_ptr<SessionStore> store, std::string key);
+  // Client: the session is not to be resumed; a ticket that still comes is not kept. False: a
+  // server, whose tickets are with the client, or nothing can be resumed.
+  bool ForgetSession();
+
   // A message is cut: application data and alerts other than fatal ones must not come between.
   bool mid_message() const { return !partial_.empty(); }
 
@@ -77,6 +85,11 @@ class PostHandshake {
   const Version version_;
   std::unique_ptr<SslConnection> ssl_;
   std::unique_ptr<struct TicketSealer> sealer_;
+  struct SessionPlace {
+    std::shared_ptr<SessionStore> store;
+    std::string key;
+  };
+  std::unique_ptr<SessionPlace> session_;  // a pointer: most connections are a server's
   std::vector<std::byte> partial_;
   std::uint64_t first_seen_ns_ = 0;
 };

@@ -186,7 +186,7 @@ bool TakeTls12Secrets(SslConnection& connection, ConnectionFacts& facts, Directi
 bool WaitsForTicket(const SslConnection& connection, const ConnectionFacts& facts) {
   // In TLS 1.2 the ticket came with the handshake.
   return facts.role == Role::kClient && facts.version == Version::kTls13 &&
-         connection.core().options().resumption;
+         connection.core().options().resumption && connection.resumable();
 }
 
 }  // namespace
@@ -207,6 +207,9 @@ Result<Established> TakeOverConnection(std::unique_ptr<SslConnection> connection
                          : TakeTls12Secrets(*connection, facts, directions);
   if (!taken) return TakeOverFailed();
 
+  const bool forgettable = facts.role == Role::kClient && options.resumption;
+  const std::shared_ptr<SessionStore> store = options.sessions;
+  std::string session_key = forgettable ? connection->session_key() : std::string();
   ProtectionState ticket_protection;
   if (WaitsForTicket(*connection, facts)) {
     SSL_free_buffers(connection->ssl());
@@ -223,6 +226,7 @@ Result<Established> TakeOverConnection(std::unique_ptr<SslConnection> connection
   }
   result.post_handshake = std::make_unique<PostHandshake>(
       facts.role, facts.version, std::move(connection), std::move(ticket_protection));
+  if (forgettable) result.post_handshake->KeepSessionPlace(store, std::move(session_key));
   ERR_clear_error();
   return result;
 }

@@ -5,11 +5,15 @@
 #include <schannel.h>
 #include <sspi.h>
 
+#include <algorithm>
 #include <new>
+#include <string>
 
+#include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/handles.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
 #include "kernel_sim/sspi/passive_level.h"
+#include "kernel_sim/sspi/text.h"
 
 namespace ktlsim::sspi {
 namespace {
@@ -27,6 +31,14 @@ ULONG BytesOf(ULONG attribute) {
       return sizeof(SecPkgContext_ApplicationProtocol);
     case SECPKG_ATTR_SESSION_INFO:
       return sizeof(SecPkgContext_SessionInfo);
+    case SECPKG_ATTR_REMOTE_CERT_CONTEXT:
+    case SECPKG_ATTR_LOCAL_CERT_CONTEXT:
+      return sizeof(PCCERT_CONTEXT);
+    case SECPKG_ATTR_REMOTE_CERTIFICATES:
+      return sizeof(SecPkgContext_Certificates);
+    case SECPKG_ATTR_CERT_CHECK_RESULT:
+    case SECPKG_ATTR_CERT_CHECK_RESULT_INPROC:
+      return sizeof(SecPkgContext_CertificateValidationResult);
     default:
       return 0;
   }
@@ -57,11 +69,66 @@ SECURITY_STATUS SetCredential(PCredHandle handle, ULONG attribute, void* buffer,
   }
 }
 
+ULONG CredentialBytesOf(ULONG attribute) {
+  switch (attribute) {
+    case SECPKG_CRED_ATTR_NAMES:
+      return sizeof(SecPkgCredentials_NamesA);
+    case SECPKG_ATTR_SUPPORTED_ALGS:
+      return sizeof(SecPkgCred_SupportedAlgs);
+    case SECPKG_ATTR_CIPHER_STRENGTHS:
+      return sizeof(SecPkgCred_CipherStrengths);
+    case SECPKG_ATTR_SUPPORTED_PROTOCOLS:
+      return sizeof(SecPkgCred_SupportedProtocols);
+    default:
+      return 0;
+  }
+}
+
+// A copy for FreeContextBuffer, of `Char`s; a certificate's names are told in ASCII.
+template <typename Char>
+SECURITY_STATUS StoreName(PackageCredential& credential, void* buffer) {
+  std::string name;
+  const SECURITY_STATUS status = credential.Name(&name);
+  if (status != SEC_E_OK) return status;
+  auto* copy = static_cast<Char*>(AllocateContextBuffer((name.size() + 1) * sizeof(Char)));
+  if (copy == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
+  std::ranges::transform(name, copy, [](char c) { return static_cast<Char>(c); });
+  copy[name.size()] = 0;
+  *static_cast<Char**>(buffer) = copy;  // the structure's one member
+  return SEC_E_OK;
+}
+static_assert(sizeof(SecPkgCredentials_NamesA) == sizeof(char*));
+static_assert(sizeof(SecPkgCredentials_NamesW) == sizeof(SEC_WCHAR*));
+
+template <typename Char>
 SECURITY_STATUS QueryCredential(PCredHandle handle, ULONG attribute, void* buffer) {
   const auto credential = LookupCredential(handle);
   if (!credential) return SEC_E_INVALID_HANDLE;
   if (buffer == nullptr) return SEC_E_INTERNAL_ERROR;
-  return credential->credential().QueryAttribute(attribute, buffer);
+  PackageCredential& asked = credential->credential();
+  try {
+    if (attribute == SECPKG_CRED_ATTR_NAMES) return StoreName<Char>(asked, buffer);
+    return asked.QueryAttribute(attribute, buffer);
+  } catch (const std::bad_alloc&) {
+    return SEC_E_INSUFFICIENT_MEMORY;
+  }
+}
+
+template <typename Char>
+SECURITY_STATUS QueryCredentialEx(PCredHandle handle, ULONG attribute, void* buffer, ULONG bytes) {
+  if (bytes < CredentialBytesOf(attribute) && LookupCredential(handle)) {
+    return SEC_E_BUFFER_TOO_SMALL;
+  }
+  return QueryCredential<Char>(handle, attribute, buffer);
+}
+
+BOOL EmptyCache(const auto* target_name) {
+  try {
+    TlsCredential::ForgetSessions(ToUtf8(target_name));
+    return TRUE;
+  } catch (const std::bad_alloc&) {
+    return FALSE;
+  }
 }
 
 }  // namespace
@@ -95,34 +162,22 @@ SECURITY_STATUS SetCredentialsAttributesW(PCredHandle phCredential, ULONG ulAttr
 }
 SECURITY_STATUS QueryCredentialsAttributesA(PCredHandle phCredential, ULONG ulAttribute,
                                             void* pBuffer) {
-  return QueryCredential(phCredential, ulAttribute, pBuffer);
+  return QueryCredential<char>(phCredential, ulAttribute, pBuffer);
 }
 SECURITY_STATUS QueryCredentialsAttributesW(PCredHandle phCredential, ULONG ulAttribute,
                                             void* pBuffer) {
-  return QueryCredential(phCredential, ulAttribute, pBuffer);
+  return QueryCredential<SEC_WCHAR>(phCredential, ulAttribute, pBuffer);
 }
 SECURITY_STATUS QueryCredentialsAttributesExA(PCredHandle phCredential, ULONG ulAttribute,
                                               void* pBuffer, ULONG cbBuffer) {
-  if (ulAttribute == SECPKG_ATTR_SUPPORTED_PROTOCOLS &&
-      cbBuffer < sizeof(SecPkgCred_SupportedProtocols)) {
-    return SEC_E_BUFFER_TOO_SMALL;
-  }
-  return QueryCredential(phCredential, ulAttribute, pBuffer);
+  return QueryCredentialEx<char>(phCredential, ulAttribute, pBuffer, cbBuffer);
 }
 SECURITY_STATUS QueryCredentialsAttributesExW(PCredHandle phCredential, ULONG ulAttribute,
                                               void* pBuffer, ULONG cbBuffer) {
-  return QueryCredentialsAttributesExA(phCredential, ulAttribute, pBuffer, cbBuffer);
+  return QueryCredentialEx<SEC_WCHAR>(phCredential, ulAttribute, pBuffer, cbBuffer);
 }
 
-// The sessions of one target cannot be told apart from the others': all are forgotten, which is
-// more than was asked for and never less.
-BOOL SslEmptyCacheA(LPSTR, DWORD) {
-  TlsCredential::ForgetSessions();
-  return TRUE;
-}
-BOOL SslEmptyCacheW(LPWSTR, DWORD) {
-  TlsCredential::ForgetSessions();
-  return TRUE;
-}
+BOOL SslEmptyCacheA(LPSTR pszTargetName, DWORD) { return EmptyCache(pszTargetName); }
+BOOL SslEmptyCacheW(LPWSTR pszTargetName, DWORD) { return EmptyCache(pszTargetName); }
 
 }  // extern "C"

@@ -40,17 +40,7 @@ SECURITY_STATUS Publish(Result<tls::Certificate::Ptr> certificate, const std::st
     SetLastErrorText("there is no private key in PEM to the certificate");
     return SEC_E_UNKNOWN_CREDENTIALS;
   }
-  auto owned = std::make_unique<OwnedContext>();
-  owned->certificate = std::move(*certificate);
-  const auto leaf = owned->certificate->leaf();
-  owned->context.dwCertEncodingType = X509_ASN_ENCODING;
-  // The structure has no const; the bytes are shared and nobody may write them.
-  owned->context.pbCertEncoded = const_cast<BYTE*>(leaf.data());
-  owned->context.cbCertEncoded = static_cast<DWORD>(leaf.size());
-  Registry& registry = TheRegistry();
-  MutexLock lock(registry.mutex);
-  registry.live.emplace(&owned->context, owned.get());
-  *out = &owned.release()->context;
+  *out = PublishCertificate(std::move(*certificate));
   return SEC_E_OK;
 }
 
@@ -73,6 +63,20 @@ SECURITY_STATUS MakeContext(bool valid, PCCERT_CONTEXT* out, Make make) {
 }
 
 }  // namespace
+
+PCCERT_CONTEXT PublishCertificate(tls::Certificate::Ptr certificate) {
+  auto owned = std::make_unique<OwnedContext>();
+  owned->certificate = std::move(certificate);
+  const auto leaf = owned->certificate->leaf();
+  owned->context.dwCertEncodingType = X509_ASN_ENCODING;
+  // The structure has no const; the bytes are shared and nobody may write them.
+  owned->context.pbCertEncoded = const_cast<BYTE*>(leaf.data());
+  owned->context.cbCertEncoded = static_cast<DWORD>(leaf.size());
+  Registry& registry = TheRegistry();
+  MutexLock lock(registry.mutex);
+  registry.live.emplace(&owned->context, owned.get());
+  return &owned.release()->context;
+}
 
 tls::Certificate::Ptr CertificateOf(PCCERT_CONTEXT context) {
   Registry& registry = TheRegistry();

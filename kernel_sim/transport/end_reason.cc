@@ -61,11 +61,10 @@ constexpr std::array<ClassWords, kFailureClasses> kClasses = {{
 struct StatusWords {
   SECURITY_STATUS status;
   FailureClass failure;
-  const char* name;
 };
 
 #define KTLSIM_STATUS(code, failure) \
-  StatusWords { code, FailureClass::failure, #code }
+  StatusWords { code, FailureClass::failure }
 
 // In practice everything that Initialize/AcceptSecurityContext and DecryptMessage answer.
 const StatusWords kStatuses[] = {
@@ -166,18 +165,6 @@ const char* FailureClassText(FailureClass failure) {
 const char* FailureClassName(FailureClass failure) {
   return kClasses[static_cast<std::size_t>(failure)].name;
 }
-const char* StatusName(SECURITY_STATUS status) {
-  const StatusWords* words = Find(status);
-  return words != nullptr ? words->name : "SECURITY_STATUS";
-}
-
-const char* AlertName(int description) {
-  for (const AlertWords& words : kAlerts) {
-    if (words.description == description) return words.name;
-  }
-  return "alert";
-}
-
 std::string EndReason::ToString() const {
   std::string text = EndKindText(kind);
   if (kind == EndKind::kHandshakeFailed || kind == EndKind::kRecordFailed) {

@@ -135,7 +135,8 @@ typedef struct _KtlsimCred_Trust {
 
 // Key exchange groups, either direction, the preferred one first: "X25519:P-256:P-384". Names are
 // X25519, P-256, P-384, P-521 and X448. A client sends its key share for the first. Without the
-// attribute: X25519:P-256. SEC_E_INVALID_PARAMETER: NULL, empty, or a name not known.
+// attribute: X25519:P-256. In TLS 1.2 the list holds for the curve of an ECDSA certificate, too
+// (RFC 8422 5.1.1). SEC_E_INVALID_PARAMETER: NULL, empty, or a name not known.
 typedef struct _KtlsimCred_Groups {
   const char* pszGroups;
 } KtlsimCred_Groups, *PKtlsimCred_Groups;

@@ -5,6 +5,7 @@ namespace ktlsim::sspi {
 SECURITY_STATUS PackageCredential::SetAttribute(ULONG, const void*, ULONG) {
   return SEC_E_UNSUPPORTED_FUNCTION;
 }
+SECURITY_STATUS PackageCredential::Name(std::string*) { return SEC_E_UNSUPPORTED_FUNCTION; }
 SECURITY_STATUS PackageCredential::QueryAttribute(ULONG, void*) {
   return SEC_E_UNSUPPORTED_FUNCTION;
 }

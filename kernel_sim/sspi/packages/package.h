@@ -36,6 +36,8 @@ class PackageCredential {
   // Passive level.
   virtual SECURITY_STATUS SetAttribute(ULONG attribute, const void* buffer, ULONG bytes);
   virtual SECURITY_STATUS QueryAttribute(ULONG attribute, void* buffer);
+  // Whom the credential stands for, in UTF-8; SEC_E_NO_CREDENTIALS: nobody.
+  virtual SECURITY_STATUS Name(std::string* name);
 };
 
 struct LegArguments {

@@ -4,8 +4,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <string_view>
+#include <utility>
 
+#include "kernel_sim/sspi/certificates.h"
+#include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/packages/tls_context.h"
 #include "kernel_sim/sspi/text.h"
 
@@ -23,6 +27,9 @@ constexpr ALG_ID kAlgEcdhEphemeral = 0xae06;
 
 constexpr std::uint16_t kGroupX25519 = 29;
 constexpr std::uint16_t kGroupP256 = 23;
+constexpr std::uint16_t kGroupP384 = 24;
+constexpr std::uint16_t kGroupP521 = 25;
+constexpr std::uint16_t kGroupX448 = 30;
 
 DWORD GroupBits(std::uint16_t group) {
   switch (group) {
@@ -30,6 +37,12 @@ DWORD GroupBits(std::uint16_t group) {
       return 255;
     case kGroupP256:
       return 256;
+    case kGroupP384:
+      return 384;
+    case kGroupP521:
+      return 521;
+    case kGroupX448:
+      return 448;
     default:
       return 0;
   }
@@ -111,6 +124,98 @@ void Fill(const ConnectionFacts& facts, SecPkgContext_SessionInfo* info) {
   std::memcpy(info->rgbSessionId, facts.session_id.data(), facts.session_id_bytes);
 }
 
+SECURITY_STATUS RemoteCertificate(const ConnectionFacts& facts, PCCERT_CONTEXT* out) {
+  if (facts.peer_chain == nullptr) return SEC_E_NO_CREDENTIALS;
+  Result<tls::Certificate::Ptr> certificate = tls::Certificate::FromDerChain(facts.peer_chain->der);
+  if (!certificate.ok()) {
+    return certificate.status().category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
+                                                                  : SEC_E_CERT_UNKNOWN;
+  }
+  *out = PublishCertificate(std::move(*certificate));
+  return SEC_E_OK;
+}
+
+SECURITY_STATUS LocalCertificate(const ConnectionFacts& facts, PCCERT_CONTEXT* out) {
+  if (facts.local_certificate == nullptr) return SEC_E_NO_CREDENTIALS;
+  *out = PublishCertificate(facts.local_certificate);
+  return SEC_E_OK;
+}
+
+// The whole chain, leaf first, each certificate behind its length.
+SECURITY_STATUS Fill(const ConnectionFacts& facts, SecPkgContext_Certificates* info) {
+  if (facts.peer_chain == nullptr) return SEC_E_NO_CREDENTIALS;
+  std::size_t bytes = 0;
+  for (const auto& der : facts.peer_chain->der) bytes += sizeof(DWORD) + der.size();
+  auto* at = static_cast<BYTE*>(AllocateContextBuffer(bytes));
+  if (at == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
+  info->cCertificates = static_cast<DWORD>(facts.peer_chain->der.size());
+  info->cbCertificateChain = static_cast<DWORD>(bytes);
+  info->pbCertificateChain = at;
+  for (const auto& der : facts.peer_chain->der) {
+    const auto size = static_cast<DWORD>(der.size());
+    std::memcpy(at, &size, sizeof(size));
+    std::memcpy(at + sizeof(size), der.data(), der.size());
+    at += sizeof(size) + der.size();
+  }
+  return SEC_E_OK;
+}
+
+// wincrypt's CERT_TRUST_* bits.
+constexpr DWORD kNotTimeValid = 0x1;
+constexpr DWORD kIsRevoked = 0x4;
+constexpr DWORD kNotValidForUsage = 0x10;
+constexpr DWORD kUntrustedRoot = 0x20;
+
+SECURITY_STATUS Fill(const ConnectionFacts& facts,
+                     SecPkgContext_CertificateValidationResult* info) {
+  if (facts.peer_chain == nullptr) return SEC_E_NO_CREDENTIALS;
+  if (!facts.peer_judged) return SEC_E_UNSUPPORTED_FUNCTION;
+  switch (facts.certificate_fault) {
+    case tls::CertificateFault::kNone:
+      *info = {0, 0};
+      break;
+    case tls::CertificateFault::kOutOfDate:
+      *info = {kNotTimeValid, CERT_E_EXPIRED};
+      break;
+    case tls::CertificateFault::kUntrusted:
+      *info = {kUntrustedRoot, CERT_E_UNTRUSTEDROOT};
+      break;
+    case tls::CertificateFault::kWrongName:
+      *info = {0, CERT_E_CN_NO_MATCH};
+      break;
+    case tls::CertificateFault::kRevoked:
+      *info = {kIsRevoked, CRYPT_E_REVOKED};
+      break;
+    case tls::CertificateFault::kWrongUsage:
+      *info = {kNotValidForUsage, CERT_E_WRONG_USAGE};
+      break;
+    case tls::CertificateFault::kOther:
+      *info = {0, CERT_E_CHAINING};
+      break;
+  }
+  return SEC_E_OK;
+}
+
+SECURITY_STATUS QueryCertificates(const ConnectionFacts& facts, ULONG attribute, void* buffer) {
+  try {
+    switch (attribute) {
+      case SECPKG_ATTR_REMOTE_CERT_CONTEXT:
+        return RemoteCertificate(facts, static_cast<PCCERT_CONTEXT*>(buffer));
+      case SECPKG_ATTR_LOCAL_CERT_CONTEXT:
+        return LocalCertificate(facts, static_cast<PCCERT_CONTEXT*>(buffer));
+      case SECPKG_ATTR_REMOTE_CERTIFICATES:
+        return Fill(facts, static_cast<SecPkgContext_Certificates*>(buffer));
+      case SECPKG_ATTR_CERT_CHECK_RESULT:
+      case SECPKG_ATTR_CERT_CHECK_RESULT_INPROC:
+        return Fill(facts, static_cast<SecPkgContext_CertificateValidationResult*>(buffer));
+      default:
+        return SEC_E_UNSUPPORTED_FUNCTION;
+    }
+  } catch (const std::bad_alloc&) {
+    return SEC_E_INSUFFICIENT_MEMORY;
+  }
+}
+
 }  // namespace
 
 SECURITY_STATUS TlsContext::Query(ULONG attribute, void* buffer) {
@@ -138,7 +243,7 @@ SECURITY_STATUS TlsContext::Query(ULONG attribute, void* buffer) {
       Fill(facts, static_cast<SecPkgContext_SessionInfo*>(buffer));
       return SEC_E_OK;
     default:
-      return SEC_E_UNSUPPORTED_FUNCTION;
+      return QueryCertificates(facts, attribute, buffer);
   }
 }
 

@@ -148,7 +148,40 @@ LegResult TlsContext::Leg(const LegArguments& arguments) {
   if (handshake_ == nullptr) {
     if (const SECURITY_STATUS status = Begin(arguments); status != SEC_E_OK) return Refused(status);
   }
-  return Deliver(arguments, input, RunHandshake(arguments, input));
+  if (stopped_ != nullptr) return GoOnWithCredential(arguments, input);
+  const Step step = RunHandshake(arguments, input);
+  return step.status == SEC_I_INCOMPLETE_CREDENTIALS
+             ? StopForCredential(arguments, input, step.consumed)
+             : Deliver(arguments, input, step);
+}
+
+LegResult TlsContext::StopForCredential(const LegArguments& arguments, std::span<std::byte> input,
+                                        std::size_t consumed) {
+  stopped_.reset(new (std::nothrow)
+                     StoppedLeg{consumed, input.size(), HashOf(input), own_credential_});
+  if (stopped_ == nullptr) {
+    handshake_failed_ = true;
+    return Refused(SEC_E_INSUFFICIENT_MEMORY);
+  }
+  if (SecBuffer* token = FindBuffer(arguments.output, SECBUFFER_TOKEN)) token->cbBuffer = 0;
+  return Refused(SEC_I_INCOMPLETE_CREDENTIALS);
+}
+
+LegResult TlsContext::GoOnWithCredential(const LegArguments& arguments,
+                                         std::span<std::byte> input) {
+  if (stopped_->input_bytes != input.size() || stopped_->input_hash != HashOf(input)) {
+    return Refused(SEC_E_INVALID_TOKEN);
+  }
+  const std::unique_ptr<StoppedLeg> stopped = std::move(stopped_);
+  if (arguments.credential != nullptr && arguments.credential != stopped->credential) {
+    auto* credential = static_cast<TlsCredential*>(arguments.credential);
+    handshake_->SupplyCertificates(*credential->EndpointHere());
+  } else if ((arguments.flags & ISC_REQ_USE_SUPPLIED_CREDS) != 0) {
+    handshake_->AcceptAnyIssuer();
+  }
+  Step step = RunHandshake(arguments, input.subspan(stopped->consumed));
+  step.consumed += stopped->consumed;
+  return Deliver(arguments, input, step);
 }
 
 SECURITY_STATUS TlsContext::Begin(const LegArguments& arguments) {
@@ -165,7 +198,9 @@ SECURITY_STATUS TlsContext::Begin(const LegArguments& arguments) {
   options.verify_peer = (credential->flags() & SCH_CRED_MANUAL_CRED_VALIDATION) == 0;
   if (direction_ == Direction::kOutbound) {
     options.target_name = arguments.target_name;
-    options.resumption_key = credential->resumption_key();
+    own_credential_ = credential;
+    options.stop_for_certificate = (arguments.flags & ISC_REQ_USE_SUPPLIED_CREDS) == 0;
+    options.resumption_key = credential->resumption_key(arguments.target_name);
     options.check_name = (credential->flags() & SCH_CRED_NO_SERVERNAME_CHECK) == 0;
     if ((arguments.flags & ISC_REQ_MANUAL_CRED_VALIDATION) != 0) options.verify_peer = false;
   } else {
@@ -454,6 +489,7 @@ SECURITY_STATUS TlsContext::ApplyControlToken(SecBufferDesc& input) {
     return SEC_E_OK;
   }
   if (type == KTLSIM_CONTROL_KEY_UPDATE) return ApplyKeyUpdate(token);
+  if (type == SCHANNEL_SESSION) return ApplySession(token);
   SCHANNEL_ALERT_TOKEN alert{};
   if (type != SCHANNEL_ALERT || token.size() < sizeof(alert)) return SEC_E_UNSUPPORTED_FUNCTION;
   std::memcpy(&alert, token.data(), sizeof(alert));
@@ -462,6 +498,22 @@ SECURITY_STATUS TlsContext::ApplyControlToken(SecBufferDesc& input) {
   }
   control_.push_back({tls::Alert{static_cast<tls::AlertLevel>(alert.dwAlertType),
                                  static_cast<tls::AlertDescription>(alert.dwAlertNumber & 0xff)}});
+  return SEC_E_OK;
+}
+
+SECURITY_STATUS TlsContext::ApplySession(std::span<const std::byte> token) {
+  SCHANNEL_SESSION_TOKEN session{};
+  if (token.size() < sizeof(session)) return SEC_E_INVALID_TOKEN;
+  std::memcpy(&session, token.data(), sizeof(session));
+  const bool allow = session.dwFlags == SSL_SESSION_ENABLE_RECONNECTS;
+  if (!allow && session.dwFlags != SSL_SESSION_DISABLE_RECONNECTS) return SEC_E_INVALID_TOKEN;
+  if (handshake_ != nullptr) {
+    handshake_->AllowResumption(allow);
+  } else if (established_ != nullptr && !allow &&
+             !established_->tls.post_handshake->ForgetSession() &&
+             direction_ == Direction::kInbound) {
+    return SEC_E_UNSUPPORTED_FUNCTION;  // the tickets are with the client
+  }
   return SEC_E_OK;
 }
 

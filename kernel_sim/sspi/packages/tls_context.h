@@ -46,6 +46,14 @@ class TlsContext final : public PackageContext {
     std::size_t input_bytes = 0;
     std::uint64_t input_hash = 0;
   };
+  // SEC_I_INCOMPLETE_CREDENTIALS was answered: what OpenSSL has taken of the input, which comes
+  // once more, and the credential that had nothing to send.
+  struct StoppedLeg {
+    std::size_t consumed = 0;
+    std::size_t input_bytes = 0;
+    std::uint64_t input_hash = 0;
+    const PackageCredential* credential = nullptr;
+  };
   // What ApplyControlToken has asked for: an alert, or a KeyUpdate.
   struct Control {
     std::optional<tls::Alert> alert;
@@ -71,6 +79,10 @@ class TlsContext final : public PackageContext {
   SECURITY_STATUS CheckBuffers(const LegArguments& arguments) const;
   SECURITY_STATUS Begin(const LegArguments& arguments);
   Step RunHandshake(const LegArguments& arguments, std::span<std::byte> input);
+  LegResult StopForCredential(const LegArguments& arguments, std::span<std::byte> input,
+                              std::size_t consumed);
+  LegResult GoOnWithCredential(const LegArguments& arguments, std::span<std::byte> input);
+  SECURITY_STATUS ApplySession(std::span<const std::byte> token);
   Step RunPostHandshake(std::span<std::byte> input);
   Step TakeOwedMessage(std::span<std::byte> input);
   Step HandOutControl();
@@ -105,6 +117,8 @@ class TlsContext final : public PackageContext {
   std::unique_ptr<tls::Handshake> handshake_;
   std::vector<std::byte> output_;  // made after the handshake, not yet handed out
   std::optional<WaitingStep> waiting_;
+  const PackageCredential* own_credential_ = nullptr;  // only compared; a client's
+  std::unique_ptr<StoppedLeg> stopped_;
   bool handshake_failed_ = false;
 
   // Once established: `tls.writer` under the seal claim, the rest under the open claim, all of it

@@ -7,8 +7,11 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
+#include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/packages/tls_credentials.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
 #include "kernel_sim/sspi/runtime.h"
@@ -24,7 +27,10 @@ SECURITY_STATUS ReadTrust(const char* path, std::string* pem) {
     return SEC_E_UNKNOWN_CREDENTIALS;
   }
   pem->assign(std::istreambuf_iterator<char>(file), {});
-  return SEC_E_OK;
+  // Nothing would mean: what the system trusts.
+  if (!pem->empty()) return SEC_E_OK;
+  SetLastErrorText(std::string("the trust file is empty: ") + path);
+  return SEC_E_UNKNOWN_CREDENTIALS;
 }
 
 SECURITY_STATUS SetTickets(const KtlsimCred_Tickets& tickets, tls::EndpointOptions* options) {
@@ -77,6 +83,48 @@ template <typename Value, typename Set>
 SECURITY_STATUS With(const void* buffer, ULONG bytes, tls::EndpointOptions* options, Set set) {
   if (bytes < sizeof(Value)) return SEC_E_INVALID_PARAMETER;
   return set(*static_cast<const Value*>(buffer), options);
+}
+
+struct Ciphers {
+  DWORD bits_min = 256;
+  DWORD bits_max = 0;
+  std::vector<ALG_ID> algorithms;
+};
+
+void AddOnce(ALG_ID algorithm, std::vector<ALG_ID>* algorithms) {
+  if (std::ranges::find(*algorithms, algorithm) == algorithms->end()) {
+    algorithms->push_back(algorithm);
+  }
+}
+
+// ChaCha20 has no number in wincrypt.
+Ciphers CiphersOf(const tls::EndpointOptions& options) {
+  Ciphers result;
+  std::string_view rest = options.cipher_suites;
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find(':'), rest.size());
+    const tls::SuiteInfo* suite = tls::FindSuite(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (suite == nullptr) continue;
+    const DWORD bits = suite->key_bytes * 8U;
+    result.bits_min = std::min(result.bits_min, bits);
+    result.bits_max = std::max(result.bits_max, bits);
+    if (suite->aead != tls::AeadId::kChaCha20Poly1305) {
+      AddOnce(bits == 128 ? CALG_AES_128 : CALG_AES_256, &result.algorithms);
+    }
+    AddOnce(suite->hash == tls::HashId::kSha256 ? CALG_SHA_256 : CALG_SHA_384, &result.algorithms);
+  }
+  AddOnce(CALG_ECDHE, &result.algorithms);
+  return result;
+}
+
+SECURITY_STATUS Fill(const std::vector<ALG_ID>& algorithms, SecPkgCred_SupportedAlgs* out) {
+  const std::size_t bytes = algorithms.size() * sizeof(ALG_ID);
+  auto* copy = static_cast<ALG_ID*>(AllocateContextBuffer(bytes));
+  if (copy == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
+  std::ranges::copy(algorithms, copy);
+  *out = {static_cast<DWORD>(algorithms.size()), copy};
+  return SEC_E_OK;
 }
 
 }  // namespace
@@ -143,10 +191,28 @@ SECURITY_STATUS TlsCredential::SetAttribute(ULONG attribute, const void* buffer,
   return list && status == SEC_E_UNKNOWN_CREDENTIALS ? SEC_E_INVALID_PARAMETER : status;
 }
 
-SECURITY_STATUS TlsCredential::QueryAttribute(ULONG attribute, void* buffer) {
-  if (attribute != SECPKG_ATTR_SUPPORTED_PROTOCOLS) return SEC_E_UNSUPPORTED_FUNCTION;
-  static_cast<SecPkgCred_SupportedProtocols*>(buffer)->grbitProtocol = protocols_;
+SECURITY_STATUS TlsCredential::Name(std::string* name) {
+  const std::shared_ptr<tls::Endpoint> endpoint = EndpointHere();
+  if (endpoint->options().certificates.empty()) return SEC_E_NO_CREDENTIALS;
+  *name = endpoint->options().certificates.front()->subject();
   return SEC_E_OK;
+}
+
+SECURITY_STATUS TlsCredential::QueryAttribute(ULONG attribute, void* buffer) {
+  const std::shared_ptr<tls::Endpoint> endpoint = EndpointHere();
+  const Ciphers ciphers = CiphersOf(endpoint->options());
+  switch (attribute) {
+    case SECPKG_ATTR_SUPPORTED_PROTOCOLS:
+      static_cast<SecPkgCred_SupportedProtocols*>(buffer)->grbitProtocol = protocols_;
+      return SEC_E_OK;
+    case SECPKG_ATTR_CIPHER_STRENGTHS:
+      *static_cast<SecPkgCred_CipherStrengths*>(buffer) = {ciphers.bits_min, ciphers.bits_max};
+      return SEC_E_OK;
+    case SECPKG_ATTR_SUPPORTED_ALGS:
+      return Fill(ciphers.algorithms, static_cast<SecPkgCred_SupportedAlgs*>(buffer));
+    default:
+      return SEC_E_UNSUPPORTED_FUNCTION;
+  }
 }
 
 }  // namespace ktlsim::sspi

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <string>
+#include <unordered_map>
 #include <utility>
 
 #include "kernel_sim/executive/executive.h"
@@ -26,7 +28,53 @@ std::uint64_t NextCredentialNumber() {
   return next.fetch_add(1);
 }
 
-std::atomic<std::uint64_t> session_epoch{0};
+// Sessions carry the epoch of their target in their name: what is forgotten is found no more.
+class SessionEpochs {
+ public:
+  void ForgetAll() {
+    MutexLock lock(mutex_);
+    ++all_;
+    of_target_.clear();
+    some_.store(false, std::memory_order_release);
+  }
+  void Forget(std::string_view target) {
+    MutexLock lock(mutex_);
+    // Nobody has so many targets; more are forgotten then, and never fewer.
+    if (of_target_.size() == kTargetsMax) {
+      ++all_;
+      of_target_.clear();
+    }
+    of_target_[Key(target)] = ++newest_;
+    some_.store(true, std::memory_order_release);
+  }
+  std::string Name(std::string_view target) {
+    if (!some_.load(std::memory_order_acquire)) return std::to_string(all_.load()) + ".0";
+    MutexLock lock(mutex_);
+    const auto found = of_target_.find(Key(target));
+    const std::uint64_t own = found != of_target_.end() ? found->second : 0;
+    return std::to_string(all_.load()) + "." + std::to_string(own);
+  }
+
+ private:
+  static constexpr std::size_t kTargetsMax = 65536;
+  // Host names are compared without regard to case.
+  static std::string Key(std::string_view target) {
+    std::string key(target);
+    for (char& c : key) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+    return key;
+  }
+
+  std::atomic<std::uint64_t> all_{0};
+  std::atomic<bool> some_{false};  // release after `of_target_`, acquire without the lock
+  Mutex mutex_;
+  std::uint64_t newest_ KTLSIM_GUARDED_BY(mutex_) = 0;
+  std::unordered_map<std::string, std::uint64_t> of_target_ KTLSIM_GUARDED_BY(mutex_);
+};
+
+SessionEpochs& Epochs() {
+  static auto* const epochs = new SessionEpochs();
+  return *epochs;
+}
 
 }  // namespace
 
@@ -62,11 +110,17 @@ TlsCredential::TlsCredential(Direction direction, ULONG flags, ULONG protocols)
       protocols_(protocols),
       number_(NextCredentialNumber()) {}
 
-std::string TlsCredential::resumption_key() const {
-  return std::to_string(number_) + "/" + std::to_string(session_epoch.load()) + "/";
+std::string TlsCredential::resumption_key(std::string_view target_name) const {
+  return std::to_string(number_) + "/" + Epochs().Name(target_name) + "/";
 }
 
-void TlsCredential::ForgetSessions() { session_epoch.fetch_add(1); }
+void TlsCredential::ForgetSessions(std::string_view target_name) {
+  if (target_name.empty()) {
+    Epochs().ForgetAll();
+  } else {
+    Epochs().Forget(target_name);
+  }
+}
 
 SECURITY_STATUS TlsCredential::Create(Direction direction, ULONG flags, ULONG protocols,
                                       tls::EndpointOptions options,

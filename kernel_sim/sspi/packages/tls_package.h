@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernel_sim/base/mutex.h"
@@ -38,13 +39,15 @@ class TlsCredential final : public PackageCredential {
   std::int64_t expiry() const override;
   SECURITY_STATUS SetAttribute(ULONG attribute, const void* buffer, ULONG bytes) override;
   SECURITY_STATUS QueryAttribute(ULONG attribute, void* buffer) override;
+  SECURITY_STATUS Name(std::string* name) override;
 
   ULONG flags() const { return flags_; }
   // Names this credential's sessions: different credentials never share any, and none from before
   // the last ForgetSessions can be found.
-  std::string resumption_key() const;
-  // SslEmptyCache: no client session of any credential is used again. Any thread.
-  static void ForgetSessions();
+  std::string resumption_key(std::string_view target_name) const;
+  // SslEmptyCache: no client session of any credential for `target_name` is used again; empty: none
+  // for any target. Any thread. May throw bad_alloc.
+  static void ForgetSessions(std::string_view target_name);
   // The endpoint of the calling processor. Null: out of memory.
   std::shared_ptr<tls::Endpoint> EndpointHere();
 

@@ -165,6 +165,14 @@ const char* FailureClassText(FailureClass failure) {
 const char* FailureClassName(FailureClass failure) {
   return kClasses[static_cast<std::size_t>(failure)].name;
 }
+
+const char* AlertName(int description) {
+  for (const AlertWords& words : kAlerts) {
+    if (words.description == description) return words.name;
+  }
+  return "alert";
+}
+
 std::string EndReason::ToString() const {
   std::string text = EndKindText(kind);
   if (kind == EndKind::kHandshakeFailed || kind == EndKind::kRecordFailed) {

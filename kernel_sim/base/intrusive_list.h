@@ -46,6 +46,20 @@ class IntrusiveQueue {
     return element;
   }
 
+  // Takes `element` out, wherever it is. False: it is not here. Looks at all in front of it.
+  bool Remove(T& element) {
+    T* before = nullptr;
+    for (T* at = head_; at != nullptr; before = at, at = at->*next) {
+      if (at != &element) continue;
+      (before != nullptr ? before->*next : head_) = element.*next;
+      if (tail_ == &element) tail_ = before;
+      element.*next = nullptr;
+      --size_;
+      return true;
+    }
+    return false;
+  }
+
  private:
   T* head_ = nullptr;
   T* tail_ = nullptr;

@@ -19,9 +19,23 @@ constexpr unsigned kGenerationShift = 32;
 constexpr std::uint64_t kLow = 0xffffffff;
 
 AsyncState StateOf(std::uint64_t word) { return static_cast<AsyncState>(word & kStateMask); }
-std::uint64_t Bits(AsyncState state) { return static_cast<std::uint64_t>(state); }
-std::uint64_t WithState(std::uint64_t word, AsyncState state) {
-  return (word & ~kStateMask) | Bits(state);
+static_assert(kAsyncStates <= kStateMask + 1);
+// The word after a legal `event`.
+std::uint64_t After(std::uint64_t word, AsyncEvent event) {
+  AsyncState to{};
+  KTLSIM_CHECK(Next(StateOf(word), event, &to));
+  return (word & ~kStateMask) | static_cast<std::uint64_t>(to);
+}
+// Moves `word` by `event`, which must stay legal meanwhile; others may change flags. The new word.
+std::uint64_t Move(std::atomic<std::uint64_t>& word, AsyncEvent event) {
+  std::uint64_t before = word.load(std::memory_order_relaxed);
+  std::uint64_t after = 0;
+  do {
+    after = After(before, event);
+    // Release: what the mover wrote is there for who sees the state. Acquire: the other way round.
+  } while (!word.compare_exchange_weak(before, after, std::memory_order_acq_rel,
+                                       std::memory_order_relaxed));
+  return after;
 }
 bool SameGeneration(std::uint64_t word, AsyncHandle handle) {
   return word >> kGenerationShift == handle >> kGenerationShift;
@@ -92,10 +106,12 @@ AsyncHandle AsyncContextTable::Create() {
   slot->callback.store(nullptr, std::memory_order_relaxed);
   slot->data.store(nullptr, std::memory_order_relaxed);
   slot->mode = NotifyMode::kPool;
+  slot->wait_limit_ns = kDefaultWaitLimit;
   slot->status.store(0, std::memory_order_relaxed);
   const std::uint64_t generation =
       (slot->word.load(std::memory_order_relaxed) >> kGenerationShift) + 1;
-  const std::uint64_t word = (generation << kGenerationShift) | Bits(AsyncState::kIdle);
+  static_assert(static_cast<int>(AsyncState::kFreed) == 0);
+  const std::uint64_t word = After(generation << kGenerationShift, AsyncEvent::kCreate);
   slot->word.store(word, std::memory_order_release);
   live_.fetch_add(1, std::memory_order_relaxed);
   const AsyncHandle handle = HandleOf(*slot, word);
@@ -134,9 +150,8 @@ void AsyncContextTable::Free(AsyncHandle handle) {
       word = slot->word.load(std::memory_order_acquire);
       continue;
     }
-    const bool in_flight =
-        StateOf(word) == AsyncState::kInFlight || StateOf(word) == AsyncState::kPublished;
-    const std::uint64_t next = in_flight ? word | kOrphaned : WithState(word, AsyncState::kFreed);
+    const bool in_flight = InFlight(StateOf(word));
+    const std::uint64_t next = in_flight ? word | kOrphaned : After(word, AsyncEvent::kFree);
     // Read before the exchange: afterwards the slot is the runtime's.
     const bool notified = slot->callback.load(std::memory_order_relaxed) != nullptr;
     if (slot->word.compare_exchange_weak(word, next, std::memory_order_acq_rel,
@@ -157,9 +172,7 @@ AsyncResult AsyncContextTable::Configure(AsyncHandle handle, Change change) {
   std::uint64_t word = slot->word.load(std::memory_order_acquire);
   for (;;) {
     if (!Alive(word, handle)) return AsyncResult::kInvalidHandle;
-    if (StateOf(word) == AsyncState::kInFlight || StateOf(word) == AsyncState::kPublished) {
-      return AsyncResult::kInUse;
-    }
+    if (InFlight(StateOf(word))) return AsyncResult::kInUse;
     if ((word & kConfiguring) != 0) {
       word = slot->word.load(std::memory_order_acquire);
       continue;
@@ -176,7 +189,7 @@ AsyncResult AsyncContextTable::Configure(AsyncHandle handle, Change change) {
 
 AsyncResult AsyncContextTable::Reinit(AsyncHandle handle) {
   return Configure(handle, [](AsyncContextSlot&, std::uint64_t word) {
-    return WithState(word & ~kHasStatus, AsyncState::kIdle);
+    return After(word & ~kHasStatus, AsyncEvent::kReinit);
   });
 }
 
@@ -192,6 +205,13 @@ AsyncResult AsyncContextTable::SetCallback(AsyncHandle handle, NotifyCallback ca
 AsyncResult AsyncContextTable::SetMode(AsyncHandle handle, NotifyMode mode) {
   return Configure(handle, [=](AsyncContextSlot& slot, std::uint64_t word) {
     slot.mode = mode;
+    return word;
+  });
+}
+
+AsyncResult AsyncContextTable::SetWaitLimit(AsyncHandle handle, std::uint64_t limit_ns) {
+  return Configure(handle, [=](AsyncContextSlot& slot, std::uint64_t word) {
+    slot.wait_limit_ns = limit_ns;
     return word;
   });
 }
@@ -212,7 +232,12 @@ AsyncResult AsyncContextTable::GetStatus(AsyncHandle handle, std::int32_t* statu
   switch (StateOf(word)) {
     case AsyncState::kIdle:
       return AsyncResult::kNeverSubmitted;
-    case AsyncState::kInFlight:
+    case AsyncState::kClaimed:
+    case AsyncState::kQueued:
+    case AsyncState::kRunning:
+    case AsyncState::kRecalled:
+    case AsyncState::kParked:
+    case AsyncState::kCancelled:
       return AsyncResult::kInUse;
     case AsyncState::kFreed:
       if ((word & kHasStatus) == 0) return AsyncResult::kInvalidHandle;
@@ -240,7 +265,7 @@ AsyncResult AsyncContextTable::BeginSubmit(AsyncHandle handle, bool callback_req
       word = slot->word.load(std::memory_order_acquire);
       continue;
     }
-    if (slot->word.compare_exchange_weak(word, WithState(word, AsyncState::kInFlight),
+    if (slot->word.compare_exchange_weak(word, After(word, AsyncEvent::kClaim),
                                          std::memory_order_acq_rel, std::memory_order_acquire)) {
       break;
     }
@@ -262,25 +287,76 @@ void AsyncContextTable::AbandonSubmit(Request& request) {
   std::uint64_t word = slot.word.load(std::memory_order_acquire);
   std::uint64_t next = 0;
   do {
-    next = (word & kOrphaned) != 0 ? WithState(word & ~kOrphaned, AsyncState::kFreed)
-                                   : WithState(word, AsyncState::kIdle);
+    next = After(word, AsyncEvent::kAbandon);
+    if ((word & kOrphaned) != 0) next = After(next & ~kOrphaned, AsyncEvent::kFree);
   } while (!slot.word.compare_exchange_weak(word, next, std::memory_order_acq_rel,
                                             std::memory_order_acquire));
   if (StateOf(next) == AsyncState::kFreed) Retire(slot);
 }
 
+void AsyncContextTable::Accept(AsyncContextSlot& slot, bool recallable) {
+  Move(slot.word, recallable ? AsyncEvent::kEnqueue : AsyncEvent::kCommit);
+}
+
+Turn AsyncContextTable::Start(AsyncContextSlot& slot) {
+  std::uint64_t word = slot.word.load(std::memory_order_acquire);
+  for (;;) {
+    if (StateOf(word) == AsyncState::kRunning) return Turn::kRun;  // committed when accepted
+    if (StateOf(word) == AsyncState::kCancelled) return Turn::kComplete;
+    const std::uint64_t after = After(word, AsyncEvent::kStart);
+    if (slot.word.compare_exchange_weak(word, after, std::memory_order_acq_rel,
+                                        std::memory_order_acquire)) {
+      return StateOf(after) == AsyncState::kRunning ? Turn::kRun : Turn::kLeave;
+    }
+  }
+}
+
+AsyncResult AsyncContextTable::Recall(AsyncHandle handle, Request** request) {
+  AsyncContextSlot* slot = SlotOf(handle);
+  if (slot == nullptr) return AsyncResult::kInvalidHandle;
+  std::uint64_t word = slot->word.load(std::memory_order_acquire);
+  for (;;) {
+    if (!Alive(word, handle)) return AsyncResult::kInvalidHandle;
+    const AsyncState state = StateOf(word);
+    if (!InFlight(state) || state == AsyncState::kClaimed) {
+      return state == AsyncState::kDone ? AsyncResult::kTooLate : AsyncResult::kNeverSubmitted;
+    }
+    if (!Legal(state, AsyncEvent::kRecall)) return AsyncResult::kTooLate;
+    if (slot->word.compare_exchange_weak(word, After(word, AsyncEvent::kRecall),
+                                         std::memory_order_acq_rel, std::memory_order_acquire)) {
+      break;
+    }
+  }
+  *request = slot->request;
+  return AsyncResult::kOk;
+}
+
+bool AsyncContextTable::Recall(AsyncContextSlot& slot) {
+  std::uint64_t word = slot.word.load(std::memory_order_acquire);
+  do {
+    if (!Legal(StateOf(word), AsyncEvent::kRecall)) return false;
+  } while (!slot.word.compare_exchange_weak(word, After(word, AsyncEvent::kRecall),
+                                            std::memory_order_acq_rel, std::memory_order_acquire));
+  return true;
+}
+
+bool AsyncContextTable::LetGo(AsyncContextSlot& slot) {
+  std::uint64_t word = slot.word.load(std::memory_order_acquire);
+  while (!slot.word.compare_exchange_weak(word, After(word, AsyncEvent::kLetGo),
+                                          std::memory_order_acq_rel, std::memory_order_acquire)) {
+  }
+  return StateOf(word) == AsyncState::kParked;
+}
+
 bool AsyncContextTable::Publish(AsyncContextSlot& slot, std::int32_t status) {
   const bool notifies = slot.callback.load(std::memory_order_relaxed) != nullptr;
-  const AsyncState target = notifies ? AsyncState::kPublished : AsyncState::kDone;
+  const AsyncEvent event = notifies ? AsyncEvent::kPublish : AsyncEvent::kPublishSilently;
   slot.status.store(status, std::memory_order_relaxed);
   std::uint64_t word = slot.word.load(std::memory_order_relaxed);
   std::uint64_t next = 0;
   do {
-    KTLSIM_ASSERT(StateOf(word) == AsyncState::kInFlight);
-    next = WithState(word, target) | kHasStatus;
-    if (!notifies && (word & kOrphaned) != 0) {
-      next = WithState(word & ~kOrphaned, AsyncState::kFreed) | kHasStatus;
-    }
+    next = After(word, event) | kHasStatus;
+    if (!notifies && (word & kOrphaned) != 0) next = After(next & ~kOrphaned, AsyncEvent::kFree);
   } while (!slot.word.compare_exchange_weak(word, next, std::memory_order_acq_rel,
                                             std::memory_order_relaxed));
   Trace("async_publish", HandleOf(slot, next), static_cast<std::uint32_t>(status));
@@ -292,11 +368,7 @@ AsyncContextTable::Notification AsyncContextTable::EnterCallback(AsyncContextSlo
   Notification notification;
   notification.callback = slot.callback.load(std::memory_order_relaxed);
   notification.data = slot.data.load(std::memory_order_relaxed);
-  std::uint64_t word = slot.word.load(std::memory_order_relaxed);
-  do {
-    KTLSIM_ASSERT(StateOf(word) == AsyncState::kPublished);
-  } while (!slot.word.compare_exchange_weak(word, WithState(word, AsyncState::kDone),
-                                            std::memory_order_acq_rel, std::memory_order_relaxed));
+  const std::uint64_t word = Move(slot.word, AsyncEvent::kEnterCallback);
   // From here on `slot` belongs to the caller, unless it was freed in flight.
   notification.handle = HandleOf(slot, word);
   if ((word & kOrphaned) != 0) notification.orphan = &slot;
@@ -309,7 +381,7 @@ void AsyncContextTable::FinishCallback(const Notification& notification) {
   if (slot == nullptr) return;
   // Nobody else changes an orphaned context that is done.
   const std::uint64_t word = slot->word.load(std::memory_order_relaxed);
-  slot->word.store(WithState(word & ~kOrphaned, AsyncState::kFreed), std::memory_order_release);
+  slot->word.store(After(word & ~kOrphaned, AsyncEvent::kFree), std::memory_order_release);
   Retire(*slot);
 }
 

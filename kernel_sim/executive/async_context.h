@@ -1,11 +1,7 @@
 // AsyncContextTable: the async contexts behind `SspiAsyncContext*`, and their life cycle.
 //
-//             Create            BeginSubmit               Publish            EnterCallback
-//     (none) --------> kIdle ----------------> kInFlight --------> kPublished -------------> kDone
-//                        ^ ^---- AbandonSubmit ----'                                          |
-//                        '---------------------------------- Reinit --------------------------'
-//     Free: kIdle, kDone -> kFreed. In between: orphaned, freed once its callback has returned.
-//     Without a callback Publish goes straight to kDone.
+// States and moves: async_state.h. What is freed in flight is orphaned, and freed by the runtime
+// once its callback has returned.
 //
 // A handle is an index and a generation, never an address. A freed slot keeps its final status
 // readable until it is handed out again, and that happens only after 65,536 other frees and one
@@ -18,6 +14,7 @@
 
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/mutex.h"
+#include "kernel_sim/executive/async_state.h"
 #include "kernel_sim/executive/request.h"
 
 struct _SspiAsyncContext;  // never defined: a handle that looks like a pointer
@@ -32,8 +29,6 @@ enum class NotifyMode : std::uint8_t {
   kOnProcessor,  // dispatch level, the submitting processor, after the current job
 };
 
-enum class AsyncState : std::uint8_t { kFreed, kIdle, kInFlight, kPublished, kDone };
-
 enum class AsyncResult : std::uint8_t {
   kOk,
   kInvalidHandle,     // null, stale, freed, made up
@@ -41,14 +36,27 @@ enum class AsyncResult : std::uint8_t {
   kNotReinitialised,  // done, and not reinitialised for the next call
   kNoCallback,        // the operation needs one
   kNeverSubmitted,    // there is no status
+  kTooLate,           // it runs, is suspended, has ended, or is cancelled already
 };
 
+// Whose turn has come: what its processor is to do.
+enum class Turn : std::uint8_t {
+  kRun,
+  kComplete,  // cancelled: its status is there already
+  kLeave,     // somebody is recalling it and will schedule it again
+};
+
+// A call's own limit on waiting (Request::wait_limit_ns).
+inline constexpr std::uint64_t kDefaultWaitLimit = 0;
+inline constexpr std::uint64_t kNoWaitLimit = ~std::uint64_t{0};
+
 // One async context. Its fields are written only by who holds the state for it: the caller in
-// kIdle and kDone (under the configure bit), the runtime in kInFlight and kPublished.
+// kIdle and kDone (under the configure bit), the runtime in flight.
 struct alignas(64) AsyncContextSlot {
   std::atomic<std::uint64_t> word{0};  // generation (32) | flags | AsyncState
   std::atomic<std::int32_t> status{0};
   NotifyMode mode = NotifyMode::kPool;
+  std::uint64_t wait_limit_ns = kDefaultWaitLimit;
   // Atomic because a misusing caller may free on one thread while it registers on another.
   std::atomic<NotifyCallback> callback{nullptr};
   std::atomic<void*> data{nullptr};
@@ -76,6 +84,8 @@ class AsyncContextTable {
   AsyncResult Reinit(AsyncHandle handle);
   AsyncResult SetCallback(AsyncHandle handle, NotifyCallback callback, void* data);
   AsyncResult SetMode(AsyncHandle handle, NotifyMode mode);
+  // How long its next calls may wait in a queue.
+  AsyncResult SetWaitLimit(AsyncHandle handle, std::uint64_t limit_ns);
   bool RequiresNotify(AsyncHandle handle);
   // kOk: the call has ended with *status, also after Free, until the slot is handed out again.
   // kInUse: still pending. kInvalidHandle also for a context that was freed without a final status.
@@ -85,6 +95,19 @@ class AsyncContextTable {
   // caller's to fill. Either it is submitted to the executive or AbandonSubmit puts all back.
   AsyncResult BeginSubmit(AsyncHandle handle, bool callback_required, Request** request);
   void AbandonSubmit(Request& request);
+
+  // The call was accepted; `recallable`: until its turn comes it can be recalled.
+  void Accept(AsyncContextSlot& slot, bool recallable);
+  // Its turn has come, for the first time.
+  Turn Start(AsyncContextSlot& slot);
+  // Takes a queued call back. kOk: its request stays as it is, and whose turn it is does not
+  // complete it, until LetGo. kTooLate, kInvalidHandle, kNeverSubmitted (nothing is in flight).
+  AsyncResult Recall(AsyncHandle handle, Request** request);
+  // The same for who knows that the call cannot end meanwhile.
+  bool Recall(AsyncContextSlot& slot);
+  // Ends a recall: the call will complete without having run. True: its turn came meanwhile and was
+  // left to the caller.
+  bool LetGo(AsyncContextSlot& slot);
 
   // What is needed to notify; copied before the context is given up.
   struct Notification {

@@ -44,7 +44,7 @@ Status Executive::Start(const ExecutiveOptions& options) {
       contexts_,
       NotificationPool::Options{.threads_max = options.notify_threads_max,
                                 .stepped = options.step != nullptr},
-      &Executive::CallbackEnded, this);
+      NotificationPool::Owner{&Executive::AboutToNotify, &Executive::CallbackEnded, this});
   Status status = notification_pool_->Start() ? Status() : ResourceError("notification threads");
   for (unsigned i = 0; status.ok() && i < io_processors_ + crypto; ++i) {
     std::string role = "io";
@@ -85,6 +85,7 @@ void Executive::Stop() {
     notification_pool_->Stop();
   }
   for (auto& processor : processors_) processor->Stop();
+  AddProcessors(ended_);
   processors_.clear();
   calls_.Close();
 }
@@ -134,14 +135,19 @@ Executive::Admission Executive::Enter(Request& request, Bound bound) {
   if (!calls_.Enter()) return Admission::kStopping;
   Processor& processor = Route(request);
   if (bound == Bound::kAlways) {
-    processor.AdmitAlways();
-  } else if (!processor.Admit(options_.queue_depth)) {
-    refused_.Add();
+    processor.AdmitAlways(request.lane_);
+  } else if (!processor.Admit(request.lane_, options_.queue_depth)) {
     calls_.Leave();
     return Admission::kQueueFull;
   }
   accepted_.Add();
   request.admitted_at_ = &processor;
+  BeginMeasuring(request);
+  if (request.context_ != nullptr) {
+    const bool recallable = bound == Bound::kBounded;
+    contexts_.Accept(*request.context_, recallable);
+    if (recallable) SetWaitLimit(request);
+  }
   if (request.strand_ == nullptr || request.strand_->Enter(request)) processor.Schedule(request);
   return Admission::kAccepted;
 }
@@ -149,6 +155,79 @@ Executive::Admission Executive::Enter(Request& request, Bound bound) {
 Executive::Admission Executive::Submit(Request& request, Bound bound) {
   KTLSIM_ASSERT(request.context_ != nullptr);
   return Enter(request, bound);
+}
+
+std::uint64_t Executive::NowNs() const {
+  return options_.clock != nullptr ? options_.clock->NowNs() : MonotonicClock::Now();
+}
+
+void Executive::BeginMeasuring(Request& request) const {
+  thread_local std::uint32_t submitted = 0;
+  if ((++submitted & options_.sample_mask) != 0) return;
+  request.measured_ns_ = NowNs();
+}
+
+void Executive::Measure(Request& request, TimeHistogram& histogram) const {
+  if (request.measured_ns_ == 0) return;
+  const std::uint64_t now = NowNs();
+  histogram.Add(now - request.measured_ns_);
+  request.measured_ns_ = now;
+}
+
+void Executive::SetWaitLimit(Request& request) const {
+  std::uint64_t limit = request.context_->wait_limit_ns;
+  if (limit == kDefaultWaitLimit) limit = options_.wait_limit_ns;
+  if (limit == 0 || limit == kNoWaitLimit) return;
+  request.deadline_ns_ = NowNs() + limit;
+  request.admitted_at_->wait_limits().Add(request);
+}
+
+bool Executive::RecallExpired(void* self, Request& request) {
+  return static_cast<Executive*>(self)->contexts_.Recall(*request.context_);
+}
+
+void Executive::EndExpired(void* self, Request& request) {
+  static_cast<Executive*>(self)->EndRecall(request, kQueueTimeoutStatus);
+}
+
+// The request is ours until LetGo: nobody completes it.
+void Executive::EndRecall(Request& request, std::int32_t status) {
+  request.status_ = status;
+  Strand* const strand = request.strand_;
+  // Behind a call that is suspended for ever it would wait for ever.
+  const bool taken_out = strand != nullptr && strand->Remove(request);
+  if (taken_out) request.strand_ = nullptr;
+  Processor* const home = taken_out ? HomeOf(*strand) : nullptr;
+  const bool turn_came = contexts_.LetGo(*request.context_);
+  if (home != nullptr) {
+    home->Schedule(request);
+  } else if (turn_came) {
+    request.target_->Schedule(request);
+  }
+}
+
+// In front of a first run. False: the call is not to run; it has been completed, or will be by who
+// recalls it.
+bool Executive::TakeTurn(Request& request) {
+  if (request.deadline_ns_ != 0) {
+    request.admitted_at_->wait_limits().Remove(request);
+    // The timer may be late; the limit is not.
+    if (NowNs() >= request.deadline_ns_ && contexts_.Recall(*request.context_)) {
+      request.status_ = kQueueTimeoutStatus;
+      contexts_.LetGo(*request.context_);
+    }
+  }
+  switch (contexts_.Start(*request.context_)) {
+    case Turn::kRun:
+      return true;
+    case Turn::kComplete:
+      Measure(request, request.target_->counters(request.lane_).queued_ns);
+      Complete(request);
+      return false;
+    case Turn::kLeave:
+      return false;
+  }
+  return false;
 }
 
 bool Executive::SubmitAndWait(Request& request) {
@@ -166,12 +245,17 @@ bool Executive::SubmitAndWait(Request& request) {
 }
 
 void Executive::Execute(Request& request) {
+  if (!request.resumed_) {
+    if (request.context_ != nullptr && !TakeTurn(request)) return;
+    Measure(request, request.target_->counters(request.lane_).queued_ns);
+  }
   const std::uint64_t generation = request.suspension_.load(std::memory_order_relaxed) >> 8;
   request.suspension_.store(generation << 8, std::memory_order_relaxed);
   const RunResult result = request.run_(request);
   if (result == RunResult::kCompleted) {
     // Tokens that were handed out and not used are void.
     request.suspension_.store((generation + 1) << 8, std::memory_order_relaxed);
+    Measure(request, request.target_->counters(request.lane_).served_ns);
     Complete(request);
     return;
   }
@@ -189,6 +273,14 @@ void Executive::Execute(Request& request) {
   }
 }
 
+// On the thread of the processor that ran it.
+void Executive::CountEnd(const Request& request) {
+  LaneCounters& counters = request.target_->counters(request.lane_);
+  CountOne(counters.completed);
+  if (request.status_ == kCancelledStatus) CountOne(counters.cancelled);
+  if (request.status_ == kQueueTimeoutStatus) CountOne(counters.timed_out);
+}
+
 void Executive::Complete(Request& request) {
   // Outputs are written. First everything that is not the caller's memory is given back.
   request.DestroyPayload();
@@ -199,8 +291,8 @@ void Executive::Complete(Request& request) {
     keep_alive.Reset();
   }
   Processor* origin = request.origin_;
-  request.admitted_at_->Retire();
-  completed_.Add();
+  CountEnd(request);
+  request.admitted_at_->Retire(request.lane_);
   AsyncContextSlot* slot = request.context_;
   if (slot == nullptr) {
     FinishStrand(strand);
@@ -236,10 +328,16 @@ void Executive::FinishStrand(Strand* strand) {
 }
 
 void Executive::DeliverOnProcessor(Request& request) {
+  AboutToNotify(this, request);
   const AsyncContextTable::Notification notification = contexts_.EnterCallback(*request.context_);
   notification.Invoke();
   contexts_.FinishCallback(notification);
   calls_.Leave();
+}
+
+void Executive::AboutToNotify(void* self, Request& request) {
+  static_cast<Executive*>(self)->Measure(request,
+                                         request.target_->counters(request.lane_).notified_ns);
 }
 
 void Executive::CallbackEnded(void* self) { static_cast<Executive*>(self)->calls_.Leave(); }
@@ -270,21 +368,29 @@ void ResumeToken::Resume() {
   request.target_->Schedule(request);
 }
 
-ExecutiveStatistics Executive::Statistics() const {
-  ExecutiveStatistics statistics;
-  statistics.accepted = accepted_.Sum();
-  statistics.refused = refused_.Sum();
-  statistics.completed = completed_.Sum();
-  statistics.in_flight = calls_.inside();
-  if (notification_pool_ != nullptr) {
-    statistics.callbacks = notification_pool_->delivered();
-    statistics.notify_threads = notification_pool_->threads();
-    statistics.notify_threads_peak = notification_pool_->threads_peak();
-  }
+void Executive::AddProcessors(ExecutiveStatistics& statistics) const {
   for (const auto& processor : processors_) {
     const ProcessorStatistics one = processor->Statistics();
     statistics.callbacks += one.callbacks;
     statistics.suspended += one.suspended;
+    for (const LaneStatistics& lane : one.lanes) {
+      statistics.refused += lane.refused;
+      statistics.completed += lane.completed;
+      statistics.cancelled += lane.cancelled;
+      statistics.timed_out += lane.timed_out;
+    }
+  }
+}
+
+ExecutiveStatistics Executive::Statistics() const {
+  ExecutiveStatistics statistics = ended_;
+  statistics.accepted = accepted_.Sum();
+  statistics.in_flight = calls_.inside();
+  AddProcessors(statistics);
+  if (notification_pool_ != nullptr) {
+    statistics.callbacks += notification_pool_->delivered();
+    statistics.notify_threads = notification_pool_->threads();
+    statistics.notify_threads_peak = notification_pool_->threads_peak();
   }
   return statistics;
 }

@@ -30,6 +30,11 @@ struct ExecutiveOptions {
   unsigned crypto_processors = 0;    // kPool only; 0: as many as processors
   std::uint32_t queue_depth = 4096;  // accepted and unfinished calls per processor
   unsigned notify_threads_max = 256;
+  // How long a call may wait in a queue, unless its async context says otherwise; 0: for ever.
+  std::uint64_t wait_limit_ns = 0;
+  // Times are taken of those calls whose number has none of these bits; 0: of all.
+  std::uint32_t sample_mask = 63;
+  const Clock* clock = nullptr;  // that of the rings; null: the monotonic one
   bool pin = false;
   std::vector<std::string> roles;  // processor i gets roles[i mod size]; empty: "io"
   RingFactory ring_factory;
@@ -42,7 +47,9 @@ struct ExecutiveOptions {
 struct ExecutiveStatistics {
   std::uint64_t accepted = 0;
   std::uint64_t refused = 0;
-  std::uint64_t completed = 0;
+  std::uint64_t completed = 0;  // the next two included
+  std::uint64_t cancelled = 0;
+  std::uint64_t timed_out = 0;
   std::uint64_t in_flight = 0;
   std::uint64_t callbacks = 0;
   std::uint64_t suspended = 0;
@@ -71,6 +78,9 @@ class Executive {
   // Runs a prepared request of TakeRequest for a synchronous caller and waits for its end. Passive
   // level; the caller gives the request back. False: stopping, the request did not run.
   bool SubmitAndWait(Request& request);
+  // Ends what AsyncContextTable::Recall began: the call will complete with `status`, having run
+  // nothing and written nothing. Any level, never blocks.
+  void EndRecall(Request& request, std::int32_t status = kCancelledStatus);
   // From Run: the context's handshake is over; under kPool its work moves to who submitted.
   void MoveHome(Request& request);
 
@@ -85,6 +95,15 @@ class Executive {
   friend class Processor;
   friend class ResumeToken;
 
+  static bool RecallExpired(void* self, Request& request);
+  static void EndExpired(void* self, Request& request);
+  bool TakeTurn(Request& request);
+  void SetWaitLimit(Request& request) const;
+  void BeginMeasuring(Request& request) const;
+  void Measure(Request& request, TimeHistogram& histogram) const;
+  static void CountEnd(const Request& request);
+  void AddProcessors(ExecutiveStatistics& statistics) const;
+  std::uint64_t NowNs() const;
   void Execute(Request& request);
   void Complete(Request& request);
   void DeliverOnProcessor(Request& request);
@@ -95,6 +114,7 @@ class Executive {
   // Null: none, or of an earlier start.
   Processor* HomeOf(const Strand& strand) const;
   void SetHome(Strand& strand, const Processor& processor) const;
+  static void AboutToNotify(void* self, Request& request);
   static void CallbackEnded(void* self);
   template <typename Condition>
   void StepUntil(Condition condition);
@@ -113,8 +133,9 @@ class Executive {
   std::atomic<std::uint64_t> next_io_{0};
   std::atomic<std::uint64_t> next_crypto_{0};
   StripedCounter accepted_;
-  StripedCounter refused_;
-  StripedCounter completed_;
+
+  // What the processors of earlier starts had counted. Written by Stop only.
+  ExecutiveStatistics ended_;
 };
 
 }  // namespace ktlsim::executive

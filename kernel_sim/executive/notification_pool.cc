@@ -22,9 +22,9 @@ NotificationPool::Options Clamped(NotificationPool::Options options) {
 
 }  // namespace
 
-NotificationPool::NotificationPool(AsyncContextTable& contexts, const Options& options, Ended ended,
-                                   void* context)
-    : contexts_(contexts), options_(Clamped(options)), ended_(ended), ended_context_(context) {}
+NotificationPool::NotificationPool(AsyncContextTable& contexts, const Options& options,
+                                   const Owner& owner)
+    : contexts_(contexts), options_(Clamped(options)), owner_(owner) {}
 
 NotificationPool::~NotificationPool() {
   MutexLock lock(mutex_);
@@ -132,6 +132,7 @@ std::size_t NotificationPool::waiting() {
 }
 
 void NotificationPool::Deliver(Request& request) {
+  owner_.about_to(owner_.context, request);
   const AsyncContextTable::Notification notification = contexts_.EnterCallback(*request.context_);
   // The context, and `request` with it, may now be reused by its owner.
   const bool outer = std::exchange(in_callback, true);
@@ -139,7 +140,7 @@ void NotificationPool::Deliver(Request& request) {
   in_callback = outer;
   contexts_.FinishCallback(notification);
   delivered_.fetch_add(1, std::memory_order_relaxed);
-  ended_(ended_context_);
+  owner_.ended(owner_.context);
 }
 
 bool NotificationPool::NeedsThread() const {

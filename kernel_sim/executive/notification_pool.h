@@ -23,10 +23,15 @@ class NotificationPool {
     // No threads: a scheduler calls DeliverOne instead.
     bool stepped = false;
   };
-  // `ended(context)` is called after each callback has returned.
-  using Ended = void (*)(void* context);
+  // Who is told: `about_to(context, request)` in front of each callback, `ended(context)` once it
+  // has returned.
+  struct Owner {
+    void (*about_to)(void* context, Request& request);
+    void (*ended)(void* context);
+    void* context;
+  };
 
-  NotificationPool(AsyncContextTable& contexts, const Options& options, Ended ended, void* context);
+  NotificationPool(AsyncContextTable& contexts, const Options& options, const Owner& owner);
   ~NotificationPool();
 
   // Passive level. False: no thread could be started.
@@ -59,8 +64,7 @@ class NotificationPool {
 
   AsyncContextTable& contexts_;
   const Options options_;
-  const Ended ended_;
-  void* const ended_context_;
+  const Owner owner_;
 
   Mutex mutex_;
   ConditionVariable work_;     // threads wait: something queued, or stopping

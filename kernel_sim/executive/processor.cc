@@ -15,17 +15,16 @@ namespace {
 
 thread_local Processor* current_processor = nullptr;
 
-// Written by one thread only: a plain add, visible to readers.
-void Count(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) {
-  counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
-}
-
 }  // namespace
 
 Processor* Processor::Current() { return current_processor; }
 
 Processor::Processor(Executive& executive, unsigned index, std::string role, int pinned_cpu)
-    : executive_(executive), index_(index), role_(std::move(role)), pinned_cpu_(pinned_cpu) {}
+    : executive_(executive),
+      index_(index),
+      role_(std::move(role)),
+      pinned_cpu_(pinned_cpu),
+      wait_limits_(&Executive::RecallExpired, &Executive::EndExpired, &executive) {}
 
 Processor::~Processor() { KTLSIM_ASSERT(!thread_.joinable()); }
 
@@ -50,6 +49,7 @@ Status Processor::StartStepped(const RingFactory& factory) {
   Result<std::unique_ptr<io::Ring>> ring = factory();
   if (!ring.ok()) return ring.status();
   ring_ = std::move(*ring);
+  wait_limits_.Attach(*ring_);
   return {};
 }
 
@@ -63,6 +63,7 @@ void Processor::Step() {
 void Processor::Stop() {
   if (!thread_.joinable()) {
     KTLSIM_ASSERT(!HasWork());
+    if (ring_ != nullptr) wait_limits_.Detach();
     ring_.reset();
     return;
   }
@@ -95,6 +96,7 @@ void Processor::Main(const RingFactory& factory) {
     return;
   }
   ring_ = std::move(*ring);
+  wait_limits_.Attach(*ring_);
   started_.store(1);
   started_.notify_one();
   while (!stopping_) {
@@ -102,6 +104,7 @@ void Processor::Main(const RingFactory& factory) {
     RunLanes(kRecordBudget);
   }
   KTLSIM_ASSERT(!HasWork());
+  wait_limits_.Detach();
   ring_.reset();
   current_processor = nullptr;
 }
@@ -118,12 +121,10 @@ void Processor::RunLanes(int record_budget) {
   for (int budget = record_budget; budget > 0; --budget) {
     Request* request = records.PopFront();
     if (request == nullptr) break;
-    Count(records_run_);
     executive_.Execute(*request);
     DeliverNotifications();
   }
   if (Request* request = handshakes.PopFront()) {
-    Count(handshakes_run_);
     executive_.Execute(*request);
     DeliverNotifications();
   }
@@ -131,7 +132,7 @@ void Processor::RunLanes(int record_budget) {
 
 void Processor::DeliverNotifications() {
   while (Request* request = notifications_.PopFront()) {
-    Count(callbacks_);
+    CountOne(callbacks_);
     executive_.DeliverOnProcessor(*request);
   }
 }
@@ -159,17 +160,23 @@ void Request::Arrive(WorkItem& item) {
   request.target_->Accept(request);
 }
 
-bool Processor::Admit(std::uint32_t depth_max) {
-  if (depth_.fetch_add(1, std::memory_order_relaxed) < depth_max) return true;
-  depth_.fetch_sub(1, std::memory_order_relaxed);
+bool Processor::Admit(Lane lane, std::uint32_t depth_max) {
+  if (Total(depth_.fetch_add(OneIn(lane), std::memory_order_relaxed)) < depth_max) return true;
+  Retire(lane);
+  counters(lane).refused.fetch_add(1, std::memory_order_relaxed);
   return false;
 }
 
 ProcessorStatistics Processor::Statistics() const {
-  return {.records_run = records_run_.load(std::memory_order_relaxed),
-          .handshakes_run = handshakes_run_.load(std::memory_order_relaxed),
-          .suspended = suspended_.load(std::memory_order_relaxed),
-          .callbacks = callbacks_.load(std::memory_order_relaxed)};
+  ProcessorStatistics statistics;
+  const std::uint64_t depth = depth_.load(std::memory_order_relaxed);
+  for (std::size_t lane = 0; lane < kLanes; ++lane) {
+    statistics.lanes[lane] = counters_[lane].Read();
+    statistics.lanes[lane].depth = static_cast<std::uint32_t>(depth >> (32 * lane));
+  }
+  statistics.suspended = suspended_.load(std::memory_order_relaxed);
+  statistics.callbacks = callbacks_.load(std::memory_order_relaxed);
+  return statistics;
 }
 
 std::uint64_t Processor::CpuNs() const {

@@ -15,7 +15,9 @@
 #include <thread>
 
 #include "io/ring.h"
+#include "kernel_sim/executive/call_statistics.h"
 #include "kernel_sim/executive/request.h"
+#include "kernel_sim/executive/wait_limits.h"
 
 namespace ktlsim::executive {
 
@@ -23,11 +25,12 @@ class Executive;
 
 using RingFactory = std::function<Result<std::unique_ptr<io::Ring>>()>;
 
+inline constexpr std::size_t kLanes = 2;
+
 struct ProcessorStatistics {
-  std::uint64_t records_run = 0;
-  std::uint64_t handshakes_run = 0;
-  std::uint64_t suspended = 0;  // right now
-  std::uint64_t callbacks = 0;  // delivered on this processor
+  LaneStatistics lanes[kLanes];  // by Lane
+  std::uint64_t suspended = 0;   // right now
+  std::uint64_t callbacks = 0;   // delivered on this processor
 };
 
 class Processor {
@@ -64,11 +67,16 @@ class Processor {
   // here after the current job. Any thread, any level.
   void Schedule(Request& request, Request::Phase phase = Request::Phase::kToLane);
 
-  // Admission: how many accepted calls are counted here. Any thread.
-  bool Admit(std::uint32_t depth_max);
-  void AdmitAlways() { depth_.fetch_add(1, std::memory_order_relaxed); }
-  void Retire() { depth_.fetch_sub(1, std::memory_order_relaxed); }
-  std::uint32_t depth() const { return depth_.load(std::memory_order_relaxed); }
+  // Admission: how many accepted calls are counted here, in both lanes. Any thread. A refusal is
+  // counted.
+  bool Admit(Lane lane, std::uint32_t depth_max);
+  void AdmitAlways(Lane lane) { depth_.fetch_add(OneIn(lane), std::memory_order_relaxed); }
+  void Retire(Lane lane) { depth_.fetch_sub(OneIn(lane), std::memory_order_relaxed); }
+  std::uint32_t depth() const { return Total(depth_.load(std::memory_order_relaxed)); }
+
+  LaneCounters& counters(Lane lane) { return counters_[static_cast<std::size_t>(lane)]; }
+  // Of the calls that are counted here.
+  WaitLimits& wait_limits() { return wait_limits_; }
 
  private:
   friend class Request;
@@ -81,6 +89,13 @@ class Processor {
   void RunLanes(int record_budget);
   void DeliverNotifications();
   void Accept(Request& request);  // on this thread: to lane or to notification
+  // Two counts in one word: records below, handshakes above.
+  static constexpr std::uint64_t OneIn(Lane lane) {
+    return lane == Lane::kRecord ? 1 : std::uint64_t{1} << 32;
+  }
+  static constexpr std::uint32_t Total(std::uint64_t depth) {
+    return static_cast<std::uint32_t>(depth) + static_cast<std::uint32_t>(depth >> 32);
+  }
 
   // Fixed after construction.
   Executive& executive_;
@@ -89,7 +104,7 @@ class Processor {
   const int pinned_cpu_;
 
   // Owned by the processor's thread.
-  Request::Queue lanes_[2];
+  Request::Queue lanes_[kLanes];
   Request::Queue notifications_;
   bool stopping_ = false;
 
@@ -98,10 +113,10 @@ class Processor {
   std::thread thread_;
   std::atomic<int> started_{0};  // 0 not yet, 1 yes, 2 failed
   Status start_failure_;
-  std::atomic<std::uint32_t> depth_{0};
+  std::atomic<std::uint64_t> depth_{0};
   clockid_t cpu_clock_{};
-  std::atomic<std::uint64_t> records_run_{0};
-  std::atomic<std::uint64_t> handshakes_run_{0};
+  LaneCounters counters_[kLanes];
+  WaitLimits wait_limits_;
   std::atomic<std::uint64_t> suspended_{0};
   std::atomic<std::uint64_t> callbacks_{0};
 };

@@ -24,9 +24,14 @@ namespace ktlsim::executive {
 
 class Processor;
 class Strand;
+class WaitLimits;
 struct AsyncContextSlot;
 
 enum class Lane : std::uint8_t { kRecord, kHandshake };
+
+// Outcomes of calls that were accepted and never ran (KTLSIM_E_CANCELLED, KTLSIM_E_QUEUE_TIMEOUT).
+inline constexpr auto kCancelledStatus = static_cast<std::int32_t>(0xA0090001);
+inline constexpr auto kQueueTimeoutStatus = static_cast<std::int32_t>(0xA0090002);
 
 enum class RunResult : std::uint8_t {
   kCompleted,  // outputs are written, status() is the outcome
@@ -50,6 +55,8 @@ class Request final : public WorkItem {
     resumed_ = false;
     ends_object_ = false;
     status_ = 0;
+    measured_ns_ = 0;
+    deadline_ns_ = 0;
   }
   // This call ends what it was prepared with: that is gone before the status says so.
   void set_ends_object() { ends_object_ = true; }
@@ -95,6 +102,7 @@ class Request final : public WorkItem {
   friend class Processor;
   friend class Strand;
   friend class ResumeToken;
+  friend class WaitLimits;
 
   static constexpr std::size_t kPayloadBytes = 192;
 
@@ -114,6 +122,11 @@ class Request final : public WorkItem {
   Processor* target_ = nullptr;          // whose thread runs or notifies it
   AsyncContextSlot* context_ = nullptr;  // null: a synchronous caller waits on done_
   std::uint64_t enqueued_ns_ = 0;        // in the notification queue
+  std::uint64_t measured_ns_ = 0;        // the last thing that was timed; 0: not in the sample
+  std::uint64_t deadline_ns_ = 0;        // to have been started by; 0: none
+  Request* earlier_deadline_ = nullptr;  // under the lock of admitted_at_'s WaitLimits
+  Request* later_deadline_ = nullptr;
+  bool limited_ = false;
   std::atomic<std::uint32_t> done_{0};
   // Generation (upper 56 bits) and Suspension (lower 8): one word, so that a token cannot confuse
   // this request with the next user of its memory.
@@ -121,7 +134,6 @@ class Request final : public WorkItem {
   std::int32_t status_ = 0;
   Lane lane_ = Lane::kRecord;
   Phase phase_ = Phase::kToLane;
-  bool bounded_ = true;
   bool resumed_ = false;
   bool ends_object_ = false;
   alignas(std::max_align_t) std::byte payload_[kPayloadBytes];

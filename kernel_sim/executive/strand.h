@@ -33,6 +33,12 @@ class Strand {
     return next;
   }
 
+  // Takes a request that waits out of the order. False: it does not wait here, or not yet.
+  [[nodiscard]] bool Remove(Request& request) KTLSIM_EXCLUDES(lock_) {
+    SpinLockHolder lock(lock_);
+    return waiting_.Remove(request);
+  }
+
   // Where its requests run: set at the first submission, moved at most once after that (when a
   // handshake that ran on a crypto processor has ended), by the running request. A home holds for
   // one start of the executive: a context that outlives a stop is given a new one.

@@ -9,6 +9,7 @@
 #include <new>
 #include <utility>
 
+#include "kernel_sim/base/clock.h"
 #include "kernel_sim/executive/async_context.h"
 #include "kernel_sim/executive/executive.h"
 #include "kernel_sim/executive/misuse.h"
@@ -23,6 +24,9 @@ using executive::AsyncHandle;
 using executive::AsyncResult;
 using executive::Executive;
 using executive::Request;
+
+static_assert(executive::kCancelledStatus == KTLSIM_E_CANCELLED);
+static_assert(executive::kQueueTimeoutStatus == KTLSIM_E_QUEUE_TIMEOUT);
 
 AsyncHandle HandleOf(SspiAsyncContext* context) { return reinterpret_cast<AsyncHandle>(context); }
 executive::AsyncContextTable& Contexts() { return Runtime::Instance().async_contexts(); }
@@ -45,8 +49,10 @@ SECURITY_STATUS ToStatus(AsyncResult result) {
       executive::ReportMisuse("operation needs a callback");
       return SEC_E_INVALID_PARAMETER;
     case AsyncResult::kNeverSubmitted:
-      executive::ReportMisuse("status of an async context that was never submitted");
+      executive::ReportMisuse("nothing was submitted with this async context");
       return SEC_E_INVALID_PARAMETER;
+    case AsyncResult::kTooLate:
+      return KTLSIM_E_TOO_LATE;  // no misuse: who cancels cannot know
   }
   return SEC_E_INTERNAL_ERROR;
 }
@@ -130,6 +136,7 @@ NTSTATUS SspiReinitAsyncContext(SspiAsyncContext* Handle) {
     case AsyncResult::kNotReinitialised:
     case AsyncResult::kNoCallback:
     case AsyncResult::kNeverSubmitted:
+    case AsyncResult::kTooLate:
       break;
   }
   executive::ReportMisuse("reinit of a null or stale async context");
@@ -159,6 +166,21 @@ SECURITY_STATUS KtlsimSetNotifyMode(SspiAsyncContext* Context, ULONG Mode) {
   const auto mode = Mode == KTLSIM_NOTIFY_POOL ? executive::NotifyMode::kPool
                                                : executive::NotifyMode::kOnProcessor;
   return ToStatus(Contexts().SetMode(HandleOf(Context), mode));
+}
+
+SECURITY_STATUS KtlsimSetQueueWaitLimit(SspiAsyncContext* AsyncContext, ULONG milliseconds) {
+  std::uint64_t limit_ns = milliseconds * kNsPerMs;
+  if (milliseconds == 0) limit_ns = executive::kDefaultWaitLimit;
+  if (milliseconds == KTLSIM_NO_WAIT_LIMIT) limit_ns = executive::kNoWaitLimit;
+  return ToStatus(Contexts().SetWaitLimit(HandleOf(AsyncContext), limit_ns));
+}
+
+SECURITY_STATUS KtlsimCancelAsyncCall(SspiAsyncContext* AsyncContext) {
+  Request* request = nullptr;
+  const AsyncResult result = Contexts().Recall(HandleOf(AsyncContext), &request);
+  // A recalled call is in flight until the recall has ended: its executive cannot go away.
+  if (result == AsyncResult::kOk) Runtime::Instance().ExecutiveInFlight().EndRecall(*request);
+  return ToStatus(result);
 }
 
 SECURITY_STATUS SspiAcquireCredentialsHandleAsyncA(SspiAsyncContext* AsyncContext,

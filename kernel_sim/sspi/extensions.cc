@@ -3,6 +3,7 @@
 #include <ktlsim/processor.h>
 #include <ktlsim/sspi_ext.h>
 
+#include <algorithm>
 #include <new>
 #include <sstream>
 #include <string>
@@ -33,7 +34,8 @@ SECURITY_STATUS Translate(const KtlsimOptions& from, executive::ExecutiveOptions
   if (from.Placement != KTLSIM_PLACEMENT_INLINE && from.Placement != KTLSIM_PLACEMENT_POOL) {
     return Refuse("KtlsimOptions.Placement is neither KTLSIM_PLACEMENT_INLINE nor _POOL");
   }
-  if ((from.fFlags & ~static_cast<ULONG>(KTLSIM_PIN_PROCESSORS)) != 0) {
+  constexpr ULONG kFlags = KTLSIM_PIN_PROCESSORS | KTLSIM_TIME_EVERY_CALL;
+  if ((from.fFlags & ~kFlags) != 0) {
     return Refuse("KtlsimOptions.fFlags has unknown bits");
   }
   if (from.NotifyThreadsMax > kNotifyThreadsMaxMax) {
@@ -49,6 +51,8 @@ SECURITY_STATUS Translate(const KtlsimOptions& from, executive::ExecutiveOptions
   if (from.QueueDepth != 0) to->queue_depth = from.QueueDepth;
   if (from.NotifyThreadsMax != 0) to->notify_threads_max = from.NotifyThreadsMax;
   to->pin = (from.fFlags & KTLSIM_PIN_PROCESSORS) != 0;
+  if ((from.fFlags & KTLSIM_TIME_EVERY_CALL) != 0) to->sample_mask = 0;
+  to->wait_limit_ns = from.QueueWaitLimitMs * kNsPerMs;
   if (from.pszProcessorRoles != nullptr) {
     std::istringstream roles(from.pszProcessorRoles);
     for (std::string role; std::getline(roles, role, ',');) to->roles.push_back(role);
@@ -57,6 +61,27 @@ SECURITY_STATUS Translate(const KtlsimOptions& from, executive::ExecutiveOptions
   if (from.cReceiveBuffers != 0) ring.receive_buffers = from.cReceiveBuffers;
   to->ring_factory = [ring] { return io::CreateUring(ring); };
   return SEC_E_OK;
+}
+
+static_assert(KTLSIM_LANES == executive::kLanes);
+static_assert(KTLSIM_LANE_RECORD == static_cast<int>(executive::Lane::kRecord));
+static_assert(KTLSIM_HISTOGRAM_BUCKETS == executive::TimeHistogram::kBuckets);
+
+KtlsimHistogram ToPublic(const executive::TimeHistogram::Counts& counts) {
+  KtlsimHistogram histogram{};
+  std::copy(counts.begin(), counts.end(), histogram.cCalls);
+  return histogram;
+}
+
+KtlsimLaneStatistics ToPublic(const executive::LaneStatistics& lane) {
+  return {.cDepth = lane.depth,
+          .cRefused = lane.refused,
+          .cCompleted = lane.completed,
+          .cCancelled = lane.cancelled,
+          .cQueueTimeouts = lane.timed_out,
+          .Queued = ToPublic(lane.queued_ns),
+          .Served = ToPublic(lane.served_ns),
+          .Notified = ToPublic(lane.notified_ns)};
 }
 
 }  // namespace
@@ -91,6 +116,8 @@ SECURITY_STATUS KtlsimQueryStatistics(KtlsimStatistics* stats) {
     stats->cAccepted = core.accepted;
     stats->cRefused = core.refused;
     stats->cCompleted = core.completed;
+    stats->cCancelled = core.cancelled;
+    stats->cQueueTimeouts = core.timed_out;
     stats->cInFlight = core.in_flight;
     stats->cCallbacks = core.callbacks;
     stats->cNotifyThreads = core.notify_threads;
@@ -108,6 +135,25 @@ SECURITY_STATUS KtlsimQueryStatistics(KtlsimStatistics* stats) {
   stats->cResumed = counters.resumed.Sum();
   stats->cRecordsSealed = counters.records_sealed.Sum();
   stats->cRecordsOpened = counters.records_opened.Sum();
+  return SEC_E_OK;
+}
+
+SECURITY_STATUS KtlsimQueryProcessorStatistics(ULONG index, KtlsimProcessorStatistics* stats) {
+  executive::Executive* executive = Runtime::Instance().ExecutiveIfRunning();
+  if (stats == nullptr || stats->cbSize != sizeof(KtlsimProcessorStatistics) ||
+      executive == nullptr || index >= executive->processors().size()) {
+    return SEC_E_INVALID_PARAMETER;
+  }
+  const executive::Processor& processor = *executive->processors()[index];
+  const executive::ProcessorStatistics core = processor.Statistics();
+  *stats = KtlsimProcessorStatistics();
+  stats->cbSize = sizeof(KtlsimProcessorStatistics);
+  processor.role().copy(stats->szRole, sizeof(stats->szRole) - 1);
+  stats->cSuspended = core.suspended;
+  stats->cCallbacks = core.callbacks;
+  for (std::size_t lane = 0; lane < executive::kLanes; ++lane) {
+    stats->Lanes[lane] = ToPublic(core.lanes[lane]);
+  }
   return SEC_E_OK;
 }
 

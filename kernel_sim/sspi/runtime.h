@@ -34,6 +34,9 @@ class Runtime {
     return state_.load(std::memory_order_acquire) == State::kRunning ? executive_.get() : nullptr;
   }
 
+  // For who holds a call in flight: it keeps the executive from ending.
+  executive::Executive& ExecutiveInFlight() { return *executive_; }
+
   // SEC_E_INVALID_PARAMETER when it runs already.
   SECURITY_STATUS Start(const executive::ExecutiveOptions& options);
   SECURITY_STATUS Stop();

@@ -28,6 +28,7 @@ class AsyncContextTableTest : public testing::Test {
   AsyncContextSlot& BeginSubmit(AsyncHandle handle) {
     Request* request = nullptr;
     EXPECT_EQ(table_.BeginSubmit(handle, false, &request), AsyncResult::kOk);
+    table_.Accept(SlotOf(*request), false);
     return SlotOf(*request);
   }
   void Deliver(AsyncContextSlot& slot) {
@@ -429,6 +430,7 @@ TEST_F(AsyncContextTableTest, OneOfManySubmissionsAndFreesWins) {
         Request* request = nullptr;
         if (table_.BeginSubmit(handle, false, &request) == AsyncResult::kOk) {
           submitted.fetch_add(1);
+          table_.Accept(SlotOf(*request), false);
           EXPECT_FALSE(table_.Publish(SlotOf(*request), 16));
         }
         table_.SetCallback(handle, nullptr, nullptr);

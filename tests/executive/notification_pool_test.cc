@@ -29,6 +29,7 @@ class NotificationPoolTest : public testing::Test {
               AsyncResult::kOk);
     Request* request = nullptr;
     EXPECT_EQ(contexts_.BeginSubmit(handle, true, &request), AsyncResult::kOk);
+    contexts_.Accept(SlotOf(*request), false);
     EXPECT_TRUE(contexts_.Publish(SlotOf(*request), 0));
     return *request;
   }
@@ -36,7 +37,10 @@ class NotificationPoolTest : public testing::Test {
     for (const AsyncHandle handle : handles_) contexts_.Free(handle);
     EXPECT_EQ(contexts_.live(), 0U);
   }
-  static void CountEnd(void* context) { static_cast<Counter*>(context)->Add(); }
+  NotificationPool::Owner CountingOwner() {
+    return {[](void*, Request&) {}, [](void* context) { static_cast<Counter*>(context)->Add(); },
+            &ended_};
+  }
 
   MonotonicClock clock_;
   AsyncContextTable contexts_{clock_};
@@ -46,7 +50,7 @@ class NotificationPoolTest : public testing::Test {
 };
 
 TEST_F(NotificationPoolTest, StartsWithItsMinimumAndEndsEmpty) {
-  NotificationPool pool(contexts_, {.threads_min = 3}, &CountEnd, &ended_);
+  NotificationPool pool(contexts_, {.threads_min = 3}, CountingOwner());
   ASSERT_TRUE(pool.Start());
   EXPECT_EQ(pool.threads(), 3U);
   pool.Stop();
@@ -55,7 +59,7 @@ TEST_F(NotificationPoolTest, StartsWithItsMinimumAndEndsEmpty) {
 }
 
 TEST_F(NotificationPoolTest, DeliversOnceAtPassiveLevelAndThenSaysSo) {
-  NotificationPool pool(contexts_, {}, &CountEnd, &ended_);
+  NotificationPool pool(contexts_, {}, CountingOwner());
   ASSERT_TRUE(pool.Start());
   std::atomic<std::uint32_t> delivered{0};
   EXPECT_FALSE(NotificationPool::InCallback());
@@ -74,7 +78,7 @@ TEST_F(NotificationPoolTest, DeliversOnceAtPassiveLevelAndThenSaysSo) {
 }
 
 TEST_F(NotificationPoolTest, StopDeliversWhatIsQueued) {
-  NotificationPool pool(contexts_, {.threads_min = 1, .threads_max = 1}, &CountEnd, &ended_);
+  NotificationPool pool(contexts_, {.threads_min = 1, .threads_max = 1}, CountingOwner());
   ASSERT_TRUE(pool.Start());
   Gate release;
   pool.Enqueue(Publish([&] { release.Pass(); }));
@@ -86,7 +90,7 @@ TEST_F(NotificationPoolTest, StopDeliversWhatIsQueued) {
 
 TEST_F(NotificationPoolTest, GrowsForBlockedCallbacksAndShrinksWhenIdle) {
   NotificationPool pool(contexts_, {.threads_min = 1, .threads_max = 8, .idle_ns = kNsPerMs},
-                        &CountEnd, &ended_);
+                        CountingOwner());
   ASSERT_TRUE(pool.Start());
   Gate release;
   Counter entered;
@@ -121,7 +125,7 @@ TEST_F(NotificationPoolTest, GrowsForBlockedCallbacksAndShrinksWhenIdle) {
 TEST_F(NotificationPoolTest, LosesNothingWhileThreadsEnd) {
   NotificationPool pool(contexts_,
                         {.threads_min = 1, .threads_max = 6, .patience_ns = 1, .idle_ns = 1},
-                        &CountEnd, &ended_);
+                        CountingOwner());
   ASSERT_TRUE(pool.Start());
   for (std::uint32_t i = 1; i <= 3000; ++i) {
     pool.Enqueue(Publish([] {}));
@@ -133,7 +137,7 @@ TEST_F(NotificationPoolTest, LosesNothingWhileThreadsEnd) {
 }
 
 TEST_F(NotificationPoolTest, StartsAgainAfterStop) {
-  NotificationPool pool(contexts_, {}, &CountEnd, &ended_);
+  NotificationPool pool(contexts_, {}, CountingOwner());
   for (std::uint32_t round = 1; round <= 3; ++round) {
     ASSERT_TRUE(pool.Start());
     pool.Enqueue(Publish([] {}));

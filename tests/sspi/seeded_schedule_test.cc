@@ -250,6 +250,8 @@ class SeededScheduleTest : public testing::Test {
  protected:
   // A runtime of another test in this program would be in the way.
   void SetUp() override { EXPECT_EQ(KtlsimStop(), SEC_E_OK); }
+  // What is stopped stays stopped: the next test in this program wants one.
+  void TearDown() override { EXPECT_EQ(KtlsimStart(nullptr), SEC_E_OK); }
 };
 
 TEST_F(SeededScheduleTest, KeepsTheContractOnEverySchedule) {

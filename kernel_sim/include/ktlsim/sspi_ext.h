@@ -16,7 +16,8 @@ extern "C" {
 #define KTLSIM_PLACEMENT_INLINE 0  // handshake legs run on the processor that owns the connection
 #define KTLSIM_PLACEMENT_POOL 1    // handshake legs run on separate crypto processors
 
-#define KTLSIM_PIN_PROCESSORS 1  // fFlags: bind each processor to a core
+#define KTLSIM_PIN_PROCESSORS 1   // fFlags: bind each processor to a core
+#define KTLSIM_TIME_EVERY_CALL 2  // fFlags: the histograms count every call, not one in 64
 
 typedef struct _KtlsimOptions {
   ULONG cbSize;                   // sizeof(KtlsimOptions)
@@ -25,9 +26,10 @@ typedef struct _KtlsimOptions {
   ULONG cCryptoProcessors;        // pool only; 0: as many as processors
   ULONG QueueDepth;               // calls per processor; 0: 4096
   ULONG NotifyThreadsMax;         // 0: 256
-  ULONG fFlags;                   // KTLSIM_PIN_PROCESSORS
+  ULONG fFlags;                   // KTLSIM_PIN_PROCESSORS | KTLSIM_TIME_EVERY_CALL
   ULONG cReceiveBuffers;          // provided buffers per processor; 0: default
   const char* pszProcessorRoles;  // comma list of names, processor i has role i mod n; NULL: none
+  ULONG QueueWaitLimitMs;         // how long a call may wait in a queue; 0: for ever
 } KtlsimOptions, *PKtlsimOptions;
 
 // Starts with `options`, or with the defaults for NULL; keeps nothing of the caller's. Passive
@@ -68,6 +70,8 @@ KTLSIM_OUT_API SECURITY_STATUS SspiDecryptMessageAsync(SspiAsyncContext* AsyncCo
 // Outcomes of our own; the customer bit keeps them apart from every code of Microsoft's.
 #define KTLSIM_E_CANCELLED ((SECURITY_STATUS)0xA0090001)
 #define KTLSIM_E_QUEUE_TIMEOUT ((SECURITY_STATUS)0xA0090002)
+// KtlsimCancelAsyncCall's own answer; never an outcome.
+#define KTLSIM_E_TOO_LATE ((SECURITY_STATUS)0xA0090003)
 
 // ---- Notification ------------------------------------------------------------------------------
 
@@ -77,6 +81,34 @@ KTLSIM_OUT_API SECURITY_STATUS SspiDecryptMessageAsync(SspiAsyncContext* AsyncCo
 // Applies to the next submissions with this async context. Any level up to dispatch.
 // SEC_E_OK; SEC_E_INVALID_HANDLE; SEC_E_INVALID_PARAMETER: unknown mode, or a call is in flight.
 KTLSIM_API SECURITY_STATUS KtlsimSetNotifyMode(SspiAsyncContext* AsyncContext, ULONG mode);
+
+// ---- Calls that wait too long, and calls that are no longer wanted ------------------------------
+//
+// A call is queued from its acceptance to its first run: behind others in the lane of its
+// processor, or behind the call in front on the same security context. While it is queued it can
+// end without having run, by a limit on waiting or by cancellation. Then its outcome is
+// KTLSIM_E_QUEUE_TIMEOUT or KTLSIM_E_CANCELLED; its callback comes once, like every other; nothing
+// of the caller's was written: buffers, descriptors, handles and attributes are as they were at
+// submission, and the security context has not taken part, so the same call can be made again. A
+// first leg leaves no security context behind.
+//
+// A call that has begun to run completes with its own outcome, also when it is suspended and waits
+// for something. SspiDeleteSecurityContextAsync and SspiFreeCredentialsHandleAsync are beyond
+// recall from their submission: their handle is dead already.
+
+// For the next submissions with this async context: how long they may wait. 0: as long as
+// KtlsimOptions says; KTLSIM_NO_WAIT_LIMIT: for ever. Any level up to dispatch. SEC_E_OK;
+// SEC_E_INVALID_HANDLE; SEC_E_INVALID_PARAMETER: a call is in flight.
+#define KTLSIM_NO_WAIT_LIMIT 0xFFFFFFFF
+KTLSIM_API SECURITY_STATUS KtlsimSetQueueWaitLimit(SspiAsyncContext* AsyncContext,
+                                                   ULONG milliseconds);
+
+// Cancels the call in flight with this async context. Any thread, any level up to dispatch, never
+// blocks; the callback does not run inside.
+// SEC_E_OK: the call was queued and ends as KTLSIM_E_CANCELLED. KTLSIM_E_TOO_LATE: it runs, is
+// suspended, is a teardown, was cancelled already, or has ended; nothing changes.
+// SEC_E_INVALID_PARAMETER: nothing was submitted since creation or reinit. SEC_E_INVALID_HANDLE.
+KTLSIM_API SECURITY_STATUS KtlsimCancelAsyncCall(SspiAsyncContext* AsyncContext);
 
 // ---- Certificates ------------------------------------------------------------------------------
 //
@@ -237,10 +269,51 @@ typedef struct _KtlsimStatistics {
   ULONGLONG cResumed;
   ULONGLONG cRecordsSealed;
   ULONGLONG cRecordsOpened;
+  ULONGLONG cCancelled;      // of cCompleted: KTLSIM_E_CANCELLED
+  ULONGLONG cQueueTimeouts;  // of cCompleted: KTLSIM_E_QUEUE_TIMEOUT
 } KtlsimStatistics, *PKtlsimStatistics;
 
 // SEC_E_OK; SEC_E_INVALID_PARAMETER for NULL or a wrong cbSize. Any level.
 KTLSIM_API SECURITY_STATUS KtlsimQueryStatistics(KtlsimStatistics* stats);
+
+#define KTLSIM_LANE_RECORD 0     // messages and teardown; runs first
+#define KTLSIM_LANE_HANDSHAKE 1  // acquiring, and legs of handshakes
+#define KTLSIM_LANES 2
+#define KTLSIM_HISTOGRAM_BUCKETS 40
+
+// cCalls[i] counts times from 2^i to 2^(i+1)-1 ns; [0] also zero, the last all above. A sample of
+// one call in 64, because a look at the clock costs a tenth of the shortest call; all with
+// KTLSIM_TIME_EVERY_CALL.
+typedef struct _KtlsimHistogram {
+  ULONGLONG cCalls[KTLSIM_HISTOGRAM_BUCKETS];
+} KtlsimHistogram, *PKtlsimHistogram;
+
+typedef struct _KtlsimLaneStatistics {
+  ULONGLONG cDepth;    // accepted and not completed, right now
+  ULONGLONG cRefused;  // because the queue was full
+  ULONGLONG cCompleted;
+  ULONGLONG cCancelled;
+  ULONGLONG cQueueTimeouts;
+  KtlsimHistogram Queued;    // from acceptance to the first run
+  KtlsimHistogram Served;    // from there to the final status, suspensions included
+  KtlsimHistogram Notified;  // from there to the callback's entry
+} KtlsimLaneStatistics, *PKtlsimLaneStatistics;
+
+typedef struct _KtlsimProcessorStatistics {
+  ULONG cbSize;  // sizeof(KtlsimProcessorStatistics), set by the caller
+  ULONG Reserved;
+  char szRole[32];
+  ULONGLONG cSuspended;  // right now
+  ULONGLONG cCallbacks;  // delivered on the processor
+  KtlsimLaneStatistics Lanes[KTLSIM_LANES];
+} KtlsimProcessorStatistics, *PKtlsimProcessorStatistics;
+
+// One processor, counted since the start. A call is counted where it was queued as depth and
+// refusal, and where it ran otherwise. SEC_E_OK; SEC_E_INVALID_PARAMETER: NULL, a wrong cbSize, or
+// no such processor (they are numbered from 0, those of the crypto pool last; none when stopped).
+// Any level.
+KTLSIM_API SECURITY_STATUS KtlsimQueryProcessorStatistics(ULONG processor,
+                                                          KtlsimProcessorStatistics* stats);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,24 +33,36 @@ int InputFile(const std::string& input) {
 }  // namespace
 
 ChildProcess::ChildProcess(const Arguments& arguments, const std::string& input) {
+  Start(arguments, InputFile(input));
+}
+
+ChildProcess::ChildProcess(const Arguments& arguments, Interactive) {
+  // A socket rather than a pipe: writing to a program that has gone raises no signal.
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return;
+  keyboard_ = ends[0];
+  Start(arguments, ends[1]);
+}
+
+void ChildProcess::Start(const Arguments& arguments, int input) {
   std::vector<char*> argv;
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   int pipes[2];
-  if (pipe2(pipes, O_CLOEXEC) != 0) return;
-  const int input_file = InputFile(input);
-  pid_ = fork();
-  if (pid_ == 0) {
-    // Only async-signal-safe calls from here.
-    dup2(input_file, STDIN_FILENO);
-    dup2(pipes[1], STDOUT_FILENO);
-    dup2(pipes[1], STDERR_FILENO);
-    execvp(argv[0], argv.data());
-    _exit(127);
+  if (pipe2(pipes, O_CLOEXEC) == 0) {
+    pid_ = fork();
+    if (pid_ == 0) {
+      // Only async-signal-safe calls from here.
+      dup2(input, STDIN_FILENO);
+      dup2(pipes[1], STDOUT_FILENO);
+      dup2(pipes[1], STDERR_FILENO);
+      execvp(argv[0], argv.data());
+      _exit(127);
+    }
+    close(pipes[1]);
+    output_pipe_ = pipes[0];
   }
-  close(input_file);
-  close(pipes[1]);
-  output_pipe_ = pipes[0];
+  close(input);
 }
 
 ChildProcess::~ChildProcess() {
@@ -58,6 +71,12 @@ ChildProcess::~ChildProcess() {
     waitpid(pid_, nullptr, 0);
   }
   if (output_pipe_ >= 0) close(output_pipe_);
+  if (keyboard_ >= 0) close(keyboard_);
+}
+
+bool ChildProcess::Type(const std::string& text) {
+  return send(keyboard_, text.data(), text.size(), MSG_NOSIGNAL) ==
+         static_cast<ssize_t>(text.size());
 }
 
 ChildProcess::Read ChildProcess::ReadSome(Clock::time_point deadline) {
@@ -84,6 +103,7 @@ void ChildProcess::Signal(int signal) {
 
 int ChildProcess::Wait(std::chrono::milliseconds limit) {
   if (pid_ <= 0) return -1000;
+  if (keyboard_ >= 0) close(std::exchange(keyboard_, -1));
   const auto deadline = Clock::now() + limit;
   Read outcome = Read::kSome;
   while (outcome == Read::kSome) outcome = ReadSome(deadline);

@@ -17,6 +17,9 @@ class ChildProcess {
 
   // Looks the program up in PATH. `input` becomes its standard input.
   explicit ChildProcess(const Arguments& arguments, const std::string& input = "");
+  // With a standard input that stays open until Wait, for Type.
+  struct Interactive {};
+  ChildProcess(const Arguments& arguments, Interactive);
   // Kills what still runs.
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
@@ -24,6 +27,8 @@ class ChildProcess {
 
   // Reads output until it contains `text`. False: it ended, or the time is up.
   bool WaitForOutput(const std::string& text, std::chrono::milliseconds limit = kPatience);
+  // Writes to the standard input of an interactive program; false when that has gone.
+  bool Type(const std::string& text);
   void Signal(int signal);
   // Reads the rest and answers the exit code, -signal when one ended it; a program that does not
   // end in time is killed and counts as -1000.
@@ -36,8 +41,11 @@ class ChildProcess {
  private:
   enum class Read { kSome, kEnd, kTimeout };
   Read ReadSome(std::chrono::steady_clock::time_point deadline);
+  // Takes the descriptor that becomes the standard input.
+  void Start(const Arguments& arguments, int input);
 
   pid_t pid_ = -1;
+  int keyboard_ = -1;
   int output_pipe_ = -1;
   std::string output_;
 };

@@ -157,6 +157,48 @@ TEST(OpensslClientTest, ReconnectsFiveTimesWithTheSameTls12Session) {
   EXPECT_EQ(server.StopCleanly()["handshakes_resumed"], 5);
 }
 
+// s_client dials again before it has read the first tickets, so in TLS 1.3 it has none to offer.
+TEST(OpensslClientTest, ReconnectsInTls13) {
+  ServeProcess server({"--self-signed", "localhost", "--respond-bytes", "1"});
+  ASSERT_TRUE(server.running()) << server.output();
+  const Finished client =
+      RunProgram({"openssl", "s_client", "-connect", server.address(), "-tls1_3", "-reconnect"});
+  EXPECT_EQ(Count(client.output, "New, TLSv1.3"), 6U) << client.output;
+  const nlohmann::json statistics = server.StopCleanly();
+  EXPECT_EQ(statistics["established"], 6);
+  EXPECT_EQ(statistics["handshakes_full"], 6);
+}
+
+// `K` asks for the server's new key, too; `k` changes the client's alone. Data flows after each.
+TEST(OpensslClientTest, KeyUpdatesOfBothKindsBetweenData) {
+  ServeProcess server({"--self-signed", "localhost", "--echo"});
+  ASSERT_TRUE(server.running()) << server.output();
+  ChildProcess client({"openssl", "s_client", "-connect", server.address(), "-tls1_3", "-msg"},
+                      ChildProcess::Interactive{});
+  const auto echoes = [&](const std::string& line) {
+    return client.Type(line + "\n") && client.WaitForOutput("\n" + line + "\n");
+  };
+  ASSERT_TRUE(client.WaitForOutput("NewSessionTicket")) << client.output();
+  ASSERT_TRUE(echoes("before")) << client.output();
+  for (int round = 0; round < 5; ++round) {
+    ASSERT_TRUE(client.Type("K\n"));
+    ASSERT_TRUE(client.WaitForOutput("<<< TLS 1.3, Handshake [length 0005], KeyUpdate"));
+    ASSERT_TRUE(echoes("both-" + std::to_string(round))) << client.output();
+    ASSERT_TRUE(client.Type("k\n"));
+    ASSERT_TRUE(client.WaitForOutput("KEYUPDATE"));
+    ASSERT_TRUE(echoes("mine-" + std::to_string(round))) << client.output();
+  }
+  ASSERT_TRUE(client.Type("Q\n"));
+  EXPECT_EQ(client.Wait(), 0) << client.output();
+  EXPECT_EQ(Count(client.output(), ">>> TLS 1.3, Handshake [length 0005], KeyUpdate"), 10U);
+  EXPECT_EQ(Count(client.output(), "<<< TLS 1.3, Handshake [length 0005], KeyUpdate"), 5U);
+  const nlohmann::json statistics = server.StopCleanly();
+  EXPECT_EQ(statistics["plaintext_received"], 7 + 10 * 7);
+  EXPECT_EQ(statistics["plaintext_sent"], 7 + 10 * 7);
+  EXPECT_EQ(statistics["ends"]["completed"], 1);
+  EXPECT_EQ(statistics["ends"]["record_failed"], 0);
+}
+
 TEST(OpensslClientTest, EchoSendsEveryByteBack) {
   ServeProcess server({"--self-signed", "localhost", "--echo"});
   ASSERT_TRUE(server.running()) << server.output();

@@ -1,0 +1,39 @@
+#include "tests/system/load_process.h"
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "tests/system/child_process.h"
+#include "tests/system/serve_process.h"
+
+namespace ktlsim::system_tests {
+
+LoadResult Load(const std::string& peer, const std::vector<std::string>& arguments) {
+  const TemporaryFolder folder;
+  ChildProcess::Arguments all = {KTLSIM_COMMAND, "load", "--connect", peer,
+                                 "--warm-up",    "0.1",  "--json",    folder.File("load.json")};
+  all.insert(all.end(), arguments.begin(), arguments.end());
+  if (std::find(all.begin(), all.end(), "--seconds") == all.end()) {
+    all.insert(all.end(), {"--seconds", "0.5"});
+  }
+  const Finished run = RunProgram(all, "", std::chrono::seconds(60));
+  LoadResult result{run.code, run.output, {}};
+  std::ifstream file(folder.File("load.json"));
+  result.json = nlohmann::json::parse(file, nullptr, false);
+  return result;
+}
+
+void ExpectSound(const LoadResult& result) {
+  ASSERT_EQ(result.code, 0) << result.output;
+  ASSERT_TRUE(result.json.is_object()) << result.output;
+  EXPECT_EQ(result.json["errors"], 0);
+  EXPECT_TRUE(result.json["rundown_clean"].get<bool>());
+  EXPECT_GT(result.row()["count"], 0);
+  EXPECT_LE(result.row()["latency_ns"]["p50"], result.row()["latency_ns"]["p99"]);
+  EXPECT_LE(result.row()["latency_ns"]["p99"], result.row()["latency_ns"]["max"]);
+}
+
+}  // namespace ktlsim::system_tests

@@ -74,6 +74,15 @@ ChildProcess::~ChildProcess() {
   if (keyboard_ >= 0) close(keyboard_);
 }
 
+bool ChildProcess::WaitForNext(const std::string& text, std::chrono::milliseconds limit) {
+  const auto deadline = Clock::now() + limit;
+  while (output_.find(text, found_) == std::string::npos) {
+    if (ReadSome(deadline) != Read::kSome) return false;
+  }
+  found_ = output_.find(text, found_) + text.size();
+  return true;
+}
+
 bool ChildProcess::Type(const std::string& text) {
   return send(keyboard_, text.data(), text.size(), MSG_NOSIGNAL) ==
          static_cast<ssize_t>(text.size());

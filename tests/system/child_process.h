@@ -27,6 +27,8 @@ class ChildProcess {
 
   // Reads output until it contains `text`. False: it ended, or the time is up.
   bool WaitForOutput(const std::string& text, std::chrono::milliseconds limit = kPatience);
+  // The same, behind what the last WaitForNext has found.
+  bool WaitForNext(const std::string& text, std::chrono::milliseconds limit = kPatience);
   // Writes to the standard input of an interactive program; false when that has gone.
   bool Type(const std::string& text);
   void Signal(int signal);
@@ -48,6 +50,7 @@ class ChildProcess {
   int keyboard_ = -1;
   int output_pipe_ = -1;
   std::string output_;
+  std::size_t found_ = 0;  // the end of what WaitForNext has found
 };
 
 struct Finished {

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Goal: what `cmake --install` puts down is enough for a stranger's program, wherever it lies.
 # Method: install, move the tree, look at the exported names, then build and run a C and a C++
-# program with pkg-config alone and with find_package. Called by CTest:
+# program with pkg-config alone and with find_package, and the installed example, which talks to the
+# installed command. Called by CTest:
 #   install_and_use.sh BUILD_FOLDER WORK_FOLDER     (environment: CC, CXX, CMAKE)
 set -euo pipefail
 
@@ -51,6 +52,30 @@ warnings=(-Wall -Wextra -Werror)
   "${libraries[@]}"
 LD_LIBRARY_PATH=$libdir "$work/bin/c" || fail 'the C program built with pkg-config failed'
 LD_LIBRARY_PATH=$libdir "$work/bin/cc" || fail 'the C++ program built with pkg-config failed'
+
+# The example, against the command, both as they were installed.
+example=$prefix/share/doc/ktlsim/examples/async_client.c
+"$CC" -std=c11 "${warnings[@]}" "${flags[@]}" "$example" -o "$work/bin/async_client" \
+  "${libraries[@]}"
+if [[ -x $prefix/bin/ktlsim ]]; then
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
+    -addext subjectAltName=DNS:localhost -keyout "$work/key.pem" -out "$work/certificate.pem" \
+    2>"$work/openssl.log" || fail "see $work/openssl.log"
+  coproc SERVER { exec "$prefix/bin/ktlsim" serve --listen 127.0.0.1:0 --respond-bytes 26 \
+    --cert "$work/certificate.pem" --key "$work/key.pem" 2>"$work/serve.log"; }
+  server=$SERVER_PID
+  trap 'kill "$server" 2>/dev/null || true' EXIT
+  read -r -t 30 -u "${SERVER[0]}" line || fail "the server says nothing, see $work/serve.log"
+  [[ $line =~ 127\.0\.0\.1:([0-9]+) ]] || fail "no port in: $line"
+  get=(env "LD_LIBRARY_PATH=$libdir" timeout 30 "$work/bin/async_client" 127.0.0.1
+    "${BASH_REMATCH[1]}")
+  "${get[@]}" localhost "$work/certificate.pem" >"$work/answer.txt" || fail 'the example failed'
+  grep -q abcdefghijklmnopqrstuvwxyz "$work/answer.txt" || fail "see $work/answer.txt"
+  if "${get[@]}" other.example "$work/certificate.pem" >"$work/refused.txt" 2>&1; then
+    fail 'the example takes a certificate for another name'
+  fi
+  grep -q 'failed: 0x80090322' "$work/refused.txt" || fail "see $work/refused.txt"  # WRONG_PRINCIPAL
+fi
 
 # find_package. CMake itself writes the folder of the library into the programs.
 "$CMAKE" -S "$consumer" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix" >"$work/configure.log" ||

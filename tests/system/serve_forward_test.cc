@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "tests/system/nginx.h"
 #include "tests/system/serve_process.h"
 #include "tests/system/tcp_backend.h"
 
@@ -42,43 +43,9 @@ void AnswerHello(int socket) {
   WriteAll(socket, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello");
 }
 
-// An nginx in the foreground with `server` as its one server block's content.
-class Nginx {
- public:
-  explicit Nginx(const std::string& server) {
-    std::filesystem::create_directories(folder_.File("www"));
-    std::ofstream(folder_.File("nginx.conf")) << fmt::format(
-        "daemon off; master_process off; pid {0}; error_log {1};\n"
-        "events {{ }}\n"
-        "http {{ access_log off; client_body_temp_path {2}; proxy_temp_path {2};\n"
-        " fastcgi_temp_path {2}; uwsgi_temp_path {2}; scgi_temp_path {2};\n"
-        " server {{ root {2}; {3} }} }}\n",
-        folder_.File("pid"), folder_.File("error.log"), folder_.File("www"),
-        fmt::format(fmt::runtime(server), port_));
-    process_ = std::make_unique<ChildProcess>(
-        ChildProcess::Arguments{"nginx", "-p", folder_.File(""), "-c", folder_.File("nginx.conf")});
-    // It says nothing when it listens: ask until somebody answers.
-    const Finished curl =
-        RunProgram({"curl", "-s", "--retry", "100", "--retry-delay", "0", "--retry-max-time", "10",
-                    "--retry-connrefused", "--max-time", "10", "-o", "/dev/null",
-                    fmt::format("http://127.0.0.1:{}/", port_)});
-    running_ = curl.code == 0 || curl.code == 52 || curl.code == 56;
-  }
-
-  bool running() const { return running_; }
-  std::string address() const { return fmt::format("127.0.0.1:{}", port_); }
-  std::string File(const std::string& name) const { return folder_.File("www/" + name); }
-
- private:
-  TemporaryFolder folder_;
-  const int port_ = UnusedPort();
-  std::unique_ptr<ChildProcess> process_;
-  bool running_ = false;
-};
-
 TEST(ServeForwardTest, NginxBehindIt) {
-  if (access("/usr/sbin/nginx", X_OK) != 0) GTEST_SKIP() << "nginx is not installed";
-  Nginx nginx("listen 127.0.0.1:{};");
+  if (!Nginx::installed()) GTEST_SKIP() << "nginx is not installed";
+  Nginx nginx(";");
   ASSERT_TRUE(nginx.running());
   const std::string content = Pattern(40 << 20);
   std::ofstream(nginx.File("large")) << content;
@@ -96,10 +63,10 @@ TEST(ServeForwardTest, NginxBehindIt) {
 }
 
 TEST(ServeForwardTest, NginxUnderstandsTheProxyHeader) {
-  if (access("/usr/sbin/nginx", X_OK) != 0) GTEST_SKIP() << "nginx is not installed";
+  if (!Nginx::installed()) GTEST_SKIP() << "nginx is not installed";
   Nginx nginx(
-      "listen 127.0.0.1:{} proxy_protocol; location = /who {{ return 200 "
-      "\"$proxy_protocol_addr $proxy_protocol_server_addr $proxy_protocol_server_port\"; }}");
+      "proxy_protocol; location = /who { return 200 "
+      "\"$proxy_protocol_addr $proxy_protocol_server_addr $proxy_protocol_server_port\"; }");
   ASSERT_TRUE(nginx.running());
   ServeProcess server(To({nginx.address()}, {"--proxy-protocol", "--alpn", "http/1.1"}));
   ASSERT_TRUE(server.running()) << server.output();
@@ -127,7 +94,9 @@ TEST(ServeForwardTest, PassesALargeUploadOn) {
   ServeProcess server(To({backend.address()}));
   ASSERT_TRUE(server.running()) << server.output();
   TemporaryFolder folder;
-  std::ofstream(folder.File("upload"));
+  {
+    const std::ofstream upload(folder.File("upload"));
+  }
   std::filesystem::resize_file(folder.File("upload"), bytes);  // sparse
   const Finished curl = Curl({"-T", folder.File("upload"), "-H", "Expect:", server.url("/")});
   EXPECT_EQ(curl.output, "ok");
@@ -191,7 +160,7 @@ TEST(ServeForwardTest, PassesAResetOn) {
     shutdown(socket, SHUT_RD);
     sockaddr none{};
     none.sa_family = AF_UNSPEC;
-    connect(socket, &none, sizeof(none));  // RST at once
+    EXPECT_EQ(connect(socket, &none, sizeof(none)), 0);  // RST at once
   });
   ServeProcess server(To({backend.address()}));
   ASSERT_TRUE(server.running()) << server.output();

@@ -1,0 +1,34 @@
+#include "tests/system/nginx.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include <fmt/format.h>
+
+namespace ktlsim::system_tests {
+
+bool Nginx::installed() { return access("/usr/sbin/nginx", X_OK) == 0; }
+
+Nginx::Nginx(const std::string& server, const std::string& http) {
+  std::filesystem::create_directories(folder_.File("www"));
+  std::ofstream(folder_.File("nginx.conf"))
+      << fmt::format(
+             "daemon off; master_process off; pid {0}; error_log {1};\n"
+             "events {{ }}\n"
+             "http {{ access_log off; client_body_temp_path {2}; proxy_temp_path {2};\n"
+             " fastcgi_temp_path {2}; uwsgi_temp_path {2}; scgi_temp_path {2};\n",
+             folder_.File("pid"), folder_.File("error.log"), folder_.File("www"))
+      << http << " server { root " << folder_.File("www") << "; listen " << address() << " "
+      << server << " } }\n";
+  process_ = std::make_unique<ChildProcess>(
+      ChildProcess::Arguments{"nginx", "-p", folder_.File(""), "-c", folder_.File("nginx.conf")});
+  // It says nothing when it listens: ask until somebody answers.
+  const Finished curl = RunProgram({"curl", "-s", "--retry", "100", "--retry-delay", "0",
+                                    "--retry-max-time", "10", "--retry-connrefused", "--max-time",
+                                    "10", "-o", "/dev/null", "http://" + address() + "/"});
+  running_ = curl.code == 0 || curl.code == 52 || curl.code == 56;
+}
+
+}  // namespace ktlsim::system_tests

@@ -1,7 +1,9 @@
-// A counter that many threads bump on hot paths: each thread adds to a cache line of its own
-// choice, and readers add the lines up.
+// A counter that many threads bump on hot paths. The first threads that count anything have a cache
+// line each, to which they add without a locked instruction; later ones share the last line. Readers
+// add the lines up.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -11,7 +13,15 @@ namespace ktlsim {
 
 class StripedCounter {
  public:
-  void Add(std::uint64_t by = 1) { lines_[Line()].value.fetch_add(by, std::memory_order_relaxed); }
+  void Add(std::uint64_t by = 1) {
+    const std::size_t line = Line();
+    std::atomic<std::uint64_t>& value = lines_[line].value;
+    if (line == kShared) {
+      value.fetch_add(by, std::memory_order_relaxed);
+    } else {
+      value.store(value.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+    }
+  }
   std::uint64_t Sum() const {
     std::uint64_t sum = 0;
     for (const auto& line : lines_) sum += line.value.load(std::memory_order_relaxed);
@@ -20,13 +30,15 @@ class StripedCounter {
 
  private:
   static constexpr std::size_t kLines = 16;
+  static constexpr std::size_t kShared = kLines - 1;
   struct alignas(64) CacheLine {
     std::atomic<std::uint64_t> value{0};
   };
 
   static std::size_t Line() {
     static std::atomic<std::size_t> next{0};
-    thread_local const std::size_t line = next.fetch_add(1, std::memory_order_relaxed) % kLines;
+    thread_local const std::size_t line =
+        std::min(next.fetch_add(1, std::memory_order_relaxed), kShared);
     return line;
   }
 

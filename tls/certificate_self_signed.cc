@@ -79,10 +79,10 @@ Result<Certificate::Ptr> Certificate::SelfSigned(std::string_view name, KeyType 
     PkeyPtr key(key_type == KeyType::kRsa2048 ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256"));
     const X509Ptr certificate(X509_new());
     unsigned char* der = nullptr;
-    int size = 0;
-    if (key == nullptr || certificate == nullptr ||
-        !Fill(certificate.get(), key.get(), std::string(name)) ||
-        (size = i2d_X509(certificate.get(), &der)) <= 0) {
+    const bool filled = key != nullptr && certificate != nullptr &&
+                        Fill(certificate.get(), key.get(), std::string(name));
+    const int size = filled ? i2d_X509(certificate.get(), &der) : 0;
+    if (size <= 0) {
       ERR_clear_error();
       return Status(Category::kCrypto, 0, "the self-signed certificate could not be made");
     }

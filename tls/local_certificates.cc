@@ -65,6 +65,7 @@ Status LocalCertificates::Parse(const Certificate::Ptr& certificate, Loaded* loa
     X509Ptr issuer = ParseDer(certificate->chain()[i]);
     if (issuer == nullptr) return Crypto("a certificate in the chain is damaged");
     if (sk_X509_push(loaded->issuers.get(), issuer.get()) == 0) return ResourceError("no memory");
+    // NOLINTNEXTLINE(bugprone-unused-return-value): the stack has it now
     static_cast<void>(issuer.release());
   }
   loaded->key_kind = EVP_PKEY_get_base_id(certificate->private_key());

@@ -81,16 +81,19 @@ SECURITY_STATUS SspiDecryptMessageAsync(SspiAsyncContext*, PCtxtHandle, PSecBuff
 }
 
 SECURITY_STATUS EnumerateSecurityPackagesW(KtlsimUlongOut pcPackages, PSecPkgInfoW* ppPackageInfo) {
-  return Answer("EnumerateSecurityPackagesW", nullptr, pcPackages, ppPackageInfo);
+  return Answer("EnumerateSecurityPackagesW", nullptr, pcPackages,
+                static_cast<const void*>(ppPackageInfo));
 }
 
 SECURITY_STATUS EnumerateSecurityPackagesA(KtlsimUlongOut pcPackages, PSecPkgInfoA* ppPackageInfo) {
-  return Answer("EnumerateSecurityPackagesA", nullptr, pcPackages, ppPackageInfo);
+  return Answer("EnumerateSecurityPackagesA", nullptr, pcPackages,
+                static_cast<const void*>(ppPackageInfo));
 }
 
 SECURITY_STATUS SslGetServerIdentity(PBYTE, DWORD, PBYTE* ServerIdentity,
                                      KtlsimUlongOut ServerIdentitySize, DWORD) {
-  return Answer("SslGetServerIdentity", ServerIdentity, ServerIdentitySize, nullptr);
+  return Answer("SslGetServerIdentity", static_cast<const void*>(ServerIdentity),
+                ServerIdentitySize, nullptr);
 }
 
 }  // extern "C"

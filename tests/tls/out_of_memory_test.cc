@@ -17,7 +17,12 @@ namespace {
 constexpr long kNever = std::numeric_limits<long>::max();
 thread_local long g_allocations_left = kNever;
 
-bool Allowed() { return g_allocations_left == kNever || g_allocations_left-- > 0; }
+bool Allowed() {
+  if (g_allocations_left == kNever) return true;
+  const bool allowed = g_allocations_left > 0;
+  --g_allocations_left;
+  return allowed;
+}
 
 void* Allocate(std::size_t size, const char*, int) {
   return Allowed() ? std::malloc(size) : nullptr;

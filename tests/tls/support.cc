@@ -74,7 +74,7 @@ std::vector<Engine> Engines() {
   return engines;
 }
 
-OurSide::OurSide(const std::shared_ptr<Endpoint>& endpoint, HandshakeOptions options)
+OurSide::OurSide(const std::shared_ptr<Endpoint>& endpoint, const HandshakeOptions& options)
     : handshake(Handshake::Create(*endpoint, options)) {
   EXPECT_NE(handshake, nullptr);
 }

@@ -45,7 +45,7 @@ std::vector<Engine> Engines();
 // A connection made by this module.
 class OurSide {
  public:
-  explicit OurSide(const std::shared_ptr<Endpoint>& endpoint, HandshakeOptions options = {});
+  explicit OurSide(const std::shared_ptr<Endpoint>& endpoint, const HandshakeOptions& options = {});
 
   // Steps the handshake with what is in `inbox`, takes over when it is done.
   StepResult Advance();

@@ -125,6 +125,12 @@ class CredentialMaker {
     Note(what, SetCredentialsAttributesA(&credential_.handle_, number, &value, sizeof(Attribute)));
   }
 
+  void SetGroups(const std::string& groups) {
+    if (groups.empty()) return;
+    Set("--groups: X25519, P-256, P-384, P-521, X448, with colons between them", KTLSIM_ATTR_GROUPS,
+        KtlsimCred_Groups{groups.c_str()});
+  }
+
   void SetTrust(const std::string& path) {
     Set("the trusted certificates", KTLSIM_ATTR_TRUST, KtlsimCred_Trust{path.c_str()});
   }
@@ -204,6 +210,7 @@ std::optional<Credential> MakeServerCredential(const Certificate& certificate,
                                     options.client_ca_file.c_str()});
   }
   maker.SetSuites(options.cipher_suites);
+  maker.SetGroups(options.groups);
   return maker.Take(error);
 }
 
@@ -223,9 +230,7 @@ std::optional<Credential> MakeClientCredential(const ClientCredentialOptions& op
   } else if (!options.trust_file.empty()) {
     maker.SetTrust(options.trust_file);
   }
-  if (!options.groups.empty()) {
-    maker.Set("--groups", KTLSIM_ATTR_GROUPS, KtlsimCred_Groups{options.groups.c_str()});
-  }
+  maker.SetGroups(options.groups);
   maker.SetSuites(options.cipher_suites);
   return maker.Take(error);
 }

@@ -56,6 +56,7 @@ struct ServerCredentialOptions {
   TlsVersions versions = TlsVersions::k12And13;
   std::optional<unsigned> tickets;  // none: the library's default
   std::string cipher_suites;        // empty: the library's default
+  std::string groups;               // the same
   std::vector<SniCertificate> sni;  // besides the certificate, which is the default
   bool strict_sni = false;          // a name that none is for: unrecognized_name
   ClientAuth client_auth = ClientAuth::kNone;

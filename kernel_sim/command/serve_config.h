@@ -10,6 +10,7 @@
 #include "kernel_sim/serve/forward_service.h"
 #include "kernel_sim/serve/log.h"
 #include "kernel_sim/transport/limits.h"
+#include "kernel_sim/transport/profile.h"
 
 namespace ktlsim::command {
 
@@ -31,6 +32,7 @@ struct ListenerConfig {
   std::vector<std::string> alpn;
   std::optional<unsigned> tickets;
   std::string cipher_suites;
+  std::string groups;
 
   ServeMode mode = ServeMode::kNone;
   std::uint64_t respond_bytes = 1024;
@@ -38,6 +40,7 @@ struct ListenerConfig {
   serve::ForwardOptions forward;
 
   transport::Limits limits;
+  transport::RecordSizing record_sizing;
   std::uint32_t max_connections = 0;
   std::uint32_t max_handshakes = 512;
   int backlog = 4096;

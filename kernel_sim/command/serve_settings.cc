@@ -32,6 +32,18 @@ std::string TakeNumber(const std::string& text, std::uint64_t min, std::uint64_t
   return {};
 }
 
+std::string TakeRecordSize(const std::string& text, transport::RecordSizing* sizing) {
+  if (text == "dynamic") {
+    *sizing = transport::RecordSizing::Dynamic();
+    return {};
+  }
+  std::uint32_t bytes = 0;
+  std::string error = TakeNumber(text, 64, 16384, &bytes);
+  if (!error.empty()) return error + ", and not \"dynamic\"";
+  *sizing = transport::RecordSizing::Fixed(bytes);
+  return {};
+}
+
 std::string TakeDuration(const std::string& text, std::uint64_t* ns) {
   const std::optional<std::uint64_t> parsed = ParseDurationNs(text);
   if (!parsed) {
@@ -232,6 +244,13 @@ constexpr Setting kSettings[] = {
     {"cipher-suites", Form::kOne, false, "LIST",
      "OpenSSL's names, with colons between them, in order of preference",
      [](S s, V v) { return TakeText(v, &s.listener.cipher_suites); }},
+    {"groups", Form::kOne, false, "LIST",
+     "Key exchange groups, with colons between them, in order of preference [X25519:P-256]",
+     [](S s, V v) { return TakeText(v, &s.listener.groups); }},
+    {"record-size", Form::kOne, false, "N|dynamic",
+     "Most bytes of plaintext in a record; dynamic: what fits a segment at the begin of a burst, "
+     "then full size [16384]",
+     [](S s, V v) { return TakeRecordSize(v, &s.listener.record_sizing); }},
 
     {"respond-bytes", Form::kOne, false, "N",
      "Answer each HTTP request with a body of N bytes; the path /bytes/<n> asks for n bytes, up to "

@@ -59,6 +59,7 @@ std::optional<Credential> CredentialFor(const ListenerConfig& config, std::strin
                               {.versions = config.versions,
                                .tickets = config.tickets,
                                .cipher_suites = config.cipher_suites,
+                               .groups = config.groups,
                                .sni = config.sni,
                                .strict_sni = config.strict_sni,
                                .client_auth = config.client_auth,
@@ -146,6 +147,7 @@ transport::ServerOptions Site::Options(const Outfit& outfit, std::uint64_t drain
   options.tls.credential = outfit.credential();
   options.tls.alpn = config.alpn;
   options.tls.limits = config.limits;
+  options.tls.record_sizing = config.record_sizing;
   options.address = io::Address::Parse(address_).value();
   options.max_connections = config.max_connections;
   options.max_handshakes_per_processor = config.max_handshakes;

@@ -26,6 +26,8 @@ tickets = 2
 leg-timeout = "500ms"
 idle-timeout = 0
 max-connections = 10
+groups = "P-256:X25519"
+record-size = 4096
 processors = 3
 placement = "pool"
 drain-timeout = "1m"
@@ -45,11 +47,28 @@ log-json = true
   EXPECT_EQ(listener.limits.leg_ns, 500 * kNsPerMs);
   EXPECT_EQ(listener.limits.idle_ns, 0U);
   EXPECT_EQ(listener.max_connections, 10U);
+  EXPECT_EQ(listener.groups, "P-256:X25519");
+  EXPECT_EQ(listener.record_sizing.bytes_max, 4096U);
+  EXPECT_EQ(listener.record_sizing.first_bytes, 0U);
   EXPECT_EQ(config.processors, 3U);
   EXPECT_TRUE(config.pool);
   EXPECT_EQ(config.drain_ns, 60 * kNsPerSecond);
   EXPECT_EQ(config.log.level, serve::LogLevel::kWarning);
   EXPECT_TRUE(config.log.json);
+}
+
+TEST(ConfigFileTest, RecordsAreSizedByNumberOrDynamically) {
+  ServeConfig config;
+  const std::string rest = "listen = \"127.0.0.1:1\"\nself-signed = \"n\"\necho = true\n";
+  ASSERT_EQ(Parse(rest + "record-size = \"dynamic\"\n", &config), "");
+  EXPECT_EQ(config.listeners[0].record_sizing.bytes_max, 16384U);
+  EXPECT_GT(config.listeners[0].record_sizing.first_bytes, 0U);
+  for (const char* wrong : {"16385", "63", "\"adaptive\""}) {
+    ServeConfig refused;
+    const std::string error = Parse(rest + "record-size = " + wrong + "\n", &refused);
+    EXPECT_NE(error.find("f.toml:4"), std::string::npos) << error;
+    EXPECT_NE(error.find("dynamic"), std::string::npos) << error;
+  }
 }
 
 TEST(ConfigFileTest, ListenersOverrideTheTop) {

@@ -11,6 +11,7 @@
 #include "tls/handshake.h"
 #include "tls/key_schedule.h"
 #include "tls/ssl_callbacks.h"
+#include "tls/system_trust.h"
 
 namespace ktlsim::tls {
 namespace {
@@ -130,12 +131,14 @@ Status EndpointCore::LoadCertificates() { return certificates_.Load(options_, co
 
 Status EndpointCore::SetTrust() {
   if (options_.verification == PeerVerification::kNone) return {};
-  X509_STORE* store = SSL_CTX_get_cert_store(context_.get());
   if (options_.trust_pem.empty()) {
-    if (SSL_CTX_set_default_verify_paths(context_.get()) != 1) {
-      return Crypto("the certificates that this system trusts cannot be read");
+    const Result<SystemTrust> trust = LoadSystemTrust();
+    if (!trust.ok()) return trust.status();
+    if (SSL_CTX_set1_verify_cert_store(context_.get(), trust->get()) != 1) {
+      return Crypto("OpenSSL refuses the certificates that this system trusts");
     }
   } else {
+    X509_STORE* store = SSL_CTX_get_cert_store(context_.get());
     const BioPtr bio(
         BIO_new_mem_buf(options_.trust_pem.data(), static_cast<int>(options_.trust_pem.size())));
     if (bio == nullptr) return ResourceError("no memory for trusted certificates");

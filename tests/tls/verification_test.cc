@@ -1,4 +1,9 @@
 // Judging the peer's certificate: what passes, what fails, and with which words and alerts.
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -142,6 +147,53 @@ TEST_P(VerificationTest, PeerChainsAreInterned) {
   ASSERT_TRUE(RunHandshake(first, first_server));
   ASSERT_TRUE(RunHandshake(second, second_server));
   EXPECT_EQ(first.connection->facts.peer_chain, second.connection->facts.peer_chain);
+}
+
+// The file of certificates that this process takes for the system's.
+class SystemTrustFile {
+ public:
+  SystemTrustFile() : path_(testing::TempDir() + "ktlsim_trust_" + std::to_string(getpid())) {
+    setenv("SSL_CERT_FILE", path_.c_str(), 1);
+    setenv("SSL_CERT_DIR", "/nonexistent", 1);
+  }
+  ~SystemTrustFile() {
+    std::remove(path_.c_str());
+    unsetenv("SSL_CERT_FILE");
+    unsetenv("SSL_CERT_DIR");
+  }
+  SystemTrustFile(const SystemTrustFile&) = delete;
+  SystemTrustFile& operator=(const SystemTrustFile&) = delete;
+
+  void Write(const Certificate::Ptr& certificate) const {
+    const std::string next = path_ + ".next";
+    std::ofstream(next) << certificate->ChainPem().value();
+    std::rename(next.c_str(), path_.c_str());
+  }
+
+ private:
+  std::string path_;
+};
+
+TEST_P(VerificationTest, WithoutATrustOfItsOwnTheSystemsCounts) {
+  const SystemTrustFile system;
+  system.Write(EcdsaCertificate());
+  EndpointOptions options = Judging(EcdsaCertificate());
+  options.trust_pem.clear();
+  HandshakeOptions handshake;
+  handshake.target_name = kName;
+  const auto before = MakeClient(options);
+  for (int i = 0; i < 2; ++i) {
+    OurSide client(i == 0 ? before : MakeClient(options), handshake);
+    OurSide server(MakeServer(Plain()));
+    EXPECT_TRUE(RunHandshake(client, server)) << client.last.failure.ToString();
+  }
+  // Another file by now: who comes after it judges by it, who came before does not.
+  system.Write(RsaCertificate());
+  ExpectRefused(options, kName, AlertDescription::kUnknownCa,
+                "the peer's certificate is self-signed and not trusted");
+  OurSide client(before, handshake);
+  OurSide server(MakeServer(Plain()));
+  EXPECT_TRUE(RunHandshake(client, server)) << client.last.failure.ToString();
 }
 
 INSTANTIATE_TEST_SUITE_P(Versions, VerificationTest,

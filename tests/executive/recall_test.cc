@@ -77,6 +77,7 @@ TEST_P(RecallTest, TeardownIsBeyondRecallAlsoWhileItWaits) {
   token.Resume();
   teardown.WaitForCallbacks();
   EXPECT_EQ(teardown.status(), 2);
+  kernel_.Stop();  // whoever completed last has left the strand then
 }
 
 TEST_P(RecallTest, WaitsNoLongerThanItsLimit) {
@@ -132,6 +133,7 @@ TEST(WaitLimitTest, DefaultHoldsForAllAndAContextCanOptOut) {
   EXPECT_EQ(sum(lane.queued_ns), 3U);
   EXPECT_EQ(sum(lane.served_ns), 2U) << "what did not run was not served";
   EXPECT_EQ(sum(lane.notified_ns), 3U);
+  kernel.Stop();  // whoever completed last has left the strand then
 }
 
 // A call whose limit has passed when its turn comes does not run, however late the timer is.

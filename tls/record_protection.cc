@@ -59,14 +59,19 @@ bool RecordProtection::NextKey() {
   return SetKeys(std::move(keys));
 }
 
+// In two words, as they are returned and as the cipher reads them: one load over two smaller stores
+// would wait for both.
 RecordProtection::Nonce RecordProtection::ImplicitNonce() const {
-  Nonce nonce;
   const std::uint8_t* iv = iv_.span().data();
-  std::uint64_t low = 0;
-  std::memcpy(nonce.data(), iv, 4);
-  std::memcpy(&low, iv + 4, sizeof low);
-  low ^= htobe64(sequence_number_);
-  std::memcpy(nonce.data() + 4, &low, sizeof low);
+  std::uint64_t head = 0;
+  std::uint32_t tail = 0;
+  std::memcpy(&head, iv, sizeof head);
+  std::memcpy(&tail, iv + sizeof head, sizeof tail);
+  head ^= htobe64(sequence_number_ >> 32);
+  tail ^= htobe32(static_cast<std::uint32_t>(sequence_number_));
+  Nonce nonce;
+  std::memcpy(nonce.data(), &head, sizeof head);
+  std::memcpy(nonce.data() + sizeof head, &tail, sizeof tail);
   return nonce;
 }
 

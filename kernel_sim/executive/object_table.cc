@@ -1,6 +1,7 @@
 #include "kernel_sim/executive/object_table.h"
 
 #include <new>
+#include <thread>
 
 #include "kernel_sim/base/assert.h"
 
@@ -8,19 +9,32 @@ namespace ktlsim::executive {
 namespace {
 
 constexpr std::uint64_t kOpen = std::uint64_t{1} << 32;
-constexpr std::uint64_t kReferences = kOpen - 1;
+// References and claims: what keeps an object.
+constexpr std::uint64_t kHolders = kOpen - 1;
 constexpr unsigned kGenerationShift = 33;
 // 30 bits, so that no half of a handle can become all ones.
 constexpr std::uint64_t kGenerations = std::uint64_t{1} << 30;
 
 std::uint64_t GenerationOf(std::uint64_t word) { return word >> kGenerationShift; }
 
+// Between two looks at a word whose claim somebody has. A holder that lost its core would make
+// every waiter burn its own: give way.
+class Wait {
+ public:
+  void Once() {
+    if (++looks_ >= 64) std::this_thread::yield();
+  }
+
+ private:
+  int looks_ = 0;
+};
+
 }  // namespace
 
 void Object::AddReference() {
   ObjectTable::Slot* slot = table_->SlotAt(index_);
   const std::uint64_t before = slot->word.fetch_add(1, std::memory_order_relaxed);
-  KTLSIM_ASSERT((before & kReferences) != 0);
+  KTLSIM_ASSERT((before & kHolders) != 0);
 }
 
 void Object::Release() {
@@ -29,8 +43,35 @@ void Object::Release() {
   ObjectTable::Slot* slot = table->SlotAt(index);
   // Acquire-release: the destroyer sees what every other holder did.
   const std::uint64_t before = slot->word.fetch_sub(1, std::memory_order_acq_rel);
-  KTLSIM_ASSERT((before & kReferences) != 0);
-  if ((before & kReferences) != 1) return;
+  KTLSIM_ASSERT((before & kHolders) != 0);
+  if ((before & kHolders) != 1) return;
+  KTLSIM_ASSERT((before & kOpen) == 0);
+  table->Retire(*slot, index);
+}
+
+void Object::Take(Claim claim) {
+  const auto bit = static_cast<std::uint64_t>(claim);
+  std::atomic<std::uint64_t>& word = table_->SlotAt(index_)->word;
+  std::uint64_t seen = word.load(std::memory_order_relaxed);
+  for (Wait wait;; seen = word.load(std::memory_order_relaxed)) {
+    KTLSIM_ASSERT((seen & kHolders) != 0);
+    if ((seen & bit) == 0 && word.compare_exchange_weak(seen, seen | bit, std::memory_order_acquire,
+                                                        std::memory_order_relaxed)) {
+      return;
+    }
+    wait.Once();
+  }
+}
+
+void Object::Return(Claim claim) {
+  const auto bit = static_cast<std::uint64_t>(claim);
+  ObjectTable* table = table_;
+  const std::uint32_t index = index_;
+  ObjectTable::Slot* slot = table->SlotAt(index);
+  // Acquire-release: the next one to claim it, and the destroyer, see what was done under it.
+  const std::uint64_t before = slot->word.fetch_sub(bit, std::memory_order_acq_rel);
+  KTLSIM_ASSERT((before & bit) != 0);
+  if ((before & kHolders) != bit) return;
   KTLSIM_ASSERT((before & kOpen) == 0);
   table->Retire(*slot, index);
 }
@@ -52,7 +93,7 @@ ObjectTable::Slot* ObjectTable::SlotAt(std::uint32_t index) const {
 }
 
 ObjectTable::Slot* ObjectTable::SlotOf(Handle handle) const {
-  const std::uint64_t index_plus_one = handle & kReferences;
+  const std::uint64_t index_plus_one = handle & kHolders;
   if (index_plus_one == 0 || index_plus_one > capacity_) return nullptr;
   return SlotAt(static_cast<std::uint32_t>(index_plus_one - 1));
 }
@@ -103,6 +144,22 @@ Object* ObjectTable::Lookup(Handle handle) {
   } while (!slot->word.compare_exchange_weak(word, word + 1, std::memory_order_acquire,
                                              std::memory_order_relaxed));
   return slot->object;
+}
+
+Object* ObjectTable::Lookup(Handle handle, Claim claim) {
+  const auto bit = static_cast<std::uint64_t>(claim);
+  Slot* slot = SlotOf(handle);
+  if (slot == nullptr) return nullptr;
+  std::uint64_t word = slot->word.load(std::memory_order_relaxed);
+  for (Wait wait;; word = slot->word.load(std::memory_order_relaxed)) {
+    if (GenerationOf(word) != handle >> 32 || (word & kOpen) == 0) return nullptr;
+    if ((word & bit) == 0 &&
+        slot->word.compare_exchange_weak(word, word | bit, std::memory_order_acquire,
+                                         std::memory_order_relaxed)) {
+      return slot->object;
+    }
+    wait.Once();
+  }
 }
 
 bool ObjectTable::Close(Handle handle, Object** object) {

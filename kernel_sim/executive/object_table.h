@@ -17,6 +17,14 @@ namespace ktlsim::executive {
 
 class ObjectTable;
 
+// What of an object one thread at a time may use. Who has claimed it is alone among those who claim
+// the same, and holds a reference by it: one atomic operation for both, on the way of every record.
+// For a few microseconds; whoever waits spins.
+enum class Claim : std::uint64_t {
+  kFirst = std::uint64_t{1} << 30,
+  kSecond = std::uint64_t{1} << 31
+};
+
 // What a handle stands for. Lives until its handle is closed and its last reference dropped.
 class Object {
  public:
@@ -29,6 +37,10 @@ class Object {
   void AddReference();
   // Destroys the object when it was the last one.
   void Release();
+  // Only while holding a reference. Any thread, any level.
+  void Take(Claim claim);
+  // The claim ends, and the reference that it is: destroys the object when it was the last one.
+  void Return(Claim claim);
 
  private:
   friend class ObjectTable;
@@ -71,6 +83,25 @@ class Reference {
   T* object_ = nullptr;
 };
 
+// An object that is claimed, as long as this lives.
+template <typename T, Claim claim>
+class Claimed {
+ public:
+  // Takes over a claim, or nothing.
+  explicit Claimed(T* object) : object_(object) {}
+  ~Claimed() {
+    if (object_ != nullptr) object_->Return(claim);
+  }
+  Claimed(const Claimed&) = delete;
+  Claimed& operator=(const Claimed&) = delete;
+
+  T* operator->() const { return object_; }
+  explicit operator bool() const { return object_ != nullptr; }
+
+ private:
+  T* object_;
+};
+
 class ObjectTable {
  public:
   using Handle = std::uint64_t;  // 0 is never a handle; neither half is ever all ones
@@ -86,6 +117,8 @@ class ObjectTable {
   Handle Insert(std::unique_ptr<Object>& object);
   // A counted reference, or nullptr for a handle that is closed, stale or made up.
   Object* Lookup(Handle handle);
+  // The same, claimed, when nobody else has it claimed any more.
+  Object* Lookup(Handle handle, Claim claim);
   // The handle dies. True for exactly one caller, who then owns the handle's reference and must
   // Release it.
   bool Close(Handle handle, Object** object);
@@ -95,7 +128,7 @@ class ObjectTable {
  private:
   friend class Object;
 
-  // word: generation (31 bits) | open (1) | references (32).
+  // word: generation (30 bits) | unused (1) | open (1) | claims (2) | references (30).
   struct Slot {
     std::atomic<std::uint64_t> word{0};
     Object* object = nullptr;

@@ -134,13 +134,15 @@ struct RecordCall {
 
 RunResult RunEncrypt(Request& request) {
   auto& call = request.payload<RecordCall>();
-  return Finish(request, call.context.Encrypt(call.qop, *call.message, call.sequence));
+  return Finish(request,
+                call.context.ClaimSealing()->Encrypt(call.qop, *call.message, call.sequence));
 }
 
 RunResult RunDecrypt(Request& request) {
   auto& call = request.payload<RecordCall>();
   ULONG qop = 0;
-  const SECURITY_STATUS status = call.context.Decrypt(*call.message, call.sequence, &qop);
+  const SECURITY_STATUS status =
+      call.context.ClaimOpening()->Decrypt(*call.message, call.sequence, &qop);
   if (status >= 0) call.qop_out.Store(qop);
   return Finish(request, status);
 }

@@ -27,6 +27,16 @@ inline executive::Reference<ContextObject> LookupContext(const SecHandle* handle
   return executive::Reference<ContextObject>(
       static_cast<ContextObject*>(Runtime::Instance().security_contexts().Lookup(handle->dwUpper)));
 }
+// The same, claimed for a record; nobody else seals, or opens, with it meanwhile.
+template <executive::Claim claim>
+executive::Claimed<ContextObject, claim> ClaimContext(const SecHandle* handle) {
+  ContextObject* context = nullptr;
+  if (handle != nullptr && handle->dwLower == kContextKind) {
+    context = static_cast<ContextObject*>(
+        Runtime::Instance().security_contexts().Lookup(handle->dwUpper, claim));
+  }
+  return executive::Claimed<ContextObject, claim>(context);
+}
 inline executive::Reference<CredentialObject> LookupCredential(const SecHandle* handle) {
   if (handle == nullptr || handle->dwLower != kCredentialKind) return {};
   return executive::Reference<CredentialObject>(

@@ -8,8 +8,8 @@ auto ContextObject::UnderStrand(Call call,
   if (!established_.load(std::memory_order_relaxed)) {
     return context_ == nullptr ? when_gone : call(*context_);
   }
-  SpinLockHolder seal(seal_claim_);
-  SpinLockHolder open(open_claim_);
+  const Sealing sealing = ClaimSealing();
+  const Opening opening = ClaimOpening();
   return context_ == nullptr ? when_gone : call(*context_);
 }
 
@@ -35,27 +35,25 @@ SECURITY_STATUS ContextObject::CompleteAuthToken(SecBufferDesc& token) {
 void ContextObject::Teardown() {
   std::unique_ptr<PackageContext> context;
   {
-    SpinLockHolder seal(seal_claim_);
-    SpinLockHolder open(open_claim_);
+    const Sealing sealing = ClaimSealing();
+    const Opening opening = ClaimOpening();
     context = std::move(context_);
   }
 }
 
 SECURITY_STATUS ContextObject::Encrypt(ULONG qop, SecBufferDesc& message, ULONG sequence) {
   if (!established_.load(std::memory_order_acquire)) return SEC_E_INVALID_HANDLE;
-  SpinLockHolder seal(seal_claim_);
   return context_ == nullptr ? SEC_E_INVALID_HANDLE : context_->Encrypt(qop, message, sequence);
 }
 
 SECURITY_STATUS ContextObject::Decrypt(SecBufferDesc& message, ULONG sequence, ULONG* qop) {
   if (!established_.load(std::memory_order_acquire)) return SEC_E_INVALID_HANDLE;
-  SpinLockHolder open(open_claim_);
   return context_ == nullptr ? SEC_E_INVALID_HANDLE : context_->Decrypt(message, sequence, qop);
 }
 
 SECURITY_STATUS ContextObject::Query(ULONG attribute, void* buffer) {
   if (!established_.load(std::memory_order_acquire)) return SEC_E_UNSUPPORTED_FUNCTION;
-  SpinLockHolder seal(seal_claim_);
+  const Sealing sealing = ClaimSealing();
   return context_ == nullptr ? SEC_E_INVALID_HANDLE : context_->Query(attribute, buffer);
 }
 

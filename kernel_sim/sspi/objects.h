@@ -7,7 +7,6 @@
 #include <memory>
 #include <utility>
 
-#include "kernel_sim/base/mutex.h"
 #include "kernel_sim/executive/object_table.h"
 #include "kernel_sim/executive/strand.h"
 #include "kernel_sim/sspi/packages/package.h"
@@ -46,8 +45,24 @@ class ContextObject final : public executive::Object {
   // Ends the package's part; every later call answers SEC_E_INVALID_HANDLE.
   void Teardown();
 
+  // Who seals, and who opens: one thread at a time each.
+  static constexpr executive::Claim kSealing = executive::Claim::kFirst;
+  static constexpr executive::Claim kOpening = executive::Claim::kSecond;
+  using Sealing = executive::Claimed<ContextObject, kSealing>;
+  using Opening = executive::Claimed<ContextObject, kOpening>;
+  Sealing ClaimSealing() {
+    Take(kSealing);
+    return Sealing(this);
+  }
+  Opening ClaimOpening() {
+    Take(kOpening);
+    return Opening(this);
+  }
+
   // Any thread, any level. SEC_E_INVALID_HANDLE before the context is established.
+  // Under the claim to seal.
   SECURITY_STATUS Encrypt(ULONG qop, SecBufferDesc& message, ULONG sequence);
+  // Under the claim to open.
   SECURITY_STATUS Decrypt(SecBufferDesc& message, ULONG sequence, ULONG* qop);
   SECURITY_STATUS Query(ULONG attribute, void* buffer);
 
@@ -62,8 +77,6 @@ class ContextObject final : public executive::Object {
   const Direction direction_;
   // Release after the leg that established it; acquire before anything that is not on the strand.
   std::atomic<bool> established_{false};
-  SpinLock seal_claim_;
-  SpinLock open_claim_;
 };
 
 }  // namespace ktlsim::sspi

@@ -188,7 +188,7 @@ SECURITY_STATUS CompleteAuthToken(PCtxtHandle phContext, PSecBufferDesc pToken) 
 
 SECURITY_STATUS EncryptMessage(PCtxtHandle phContext, ULONG fQOP, PSecBufferDesc pMessage,
                                ULONG MessageSeqNo) {
-  const auto context = LookupContext(phContext);
+  const auto context = ClaimContext<ContextObject::kSealing>(phContext);
   if (!context) return SEC_E_INVALID_HANDLE;
   if (pMessage == nullptr) return SEC_E_INVALID_PARAMETER;
   return context->Encrypt(fQOP, *pMessage, MessageSeqNo);
@@ -196,7 +196,7 @@ SECURITY_STATUS EncryptMessage(PCtxtHandle phContext, ULONG fQOP, PSecBufferDesc
 
 SECURITY_STATUS DecryptMessage(PCtxtHandle phContext, PSecBufferDesc pMessage, ULONG MessageSeqNo,
                                KtlsimUlongOut pfQOP) {
-  const auto context = LookupContext(phContext);
+  const auto context = ClaimContext<ContextObject::kOpening>(phContext);
   if (!context) return SEC_E_INVALID_HANDLE;
   if (pMessage == nullptr) return SEC_E_INVALID_PARAMETER;
   ULONG qop = 0;

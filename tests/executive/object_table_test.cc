@@ -154,6 +154,72 @@ TEST_F(ObjectTableTest, OneOfManyClosesWinsAgainstLookups) {
   EXPECT_EQ(table.live(), 0U);
 }
 
+TEST_F(ObjectTableTest, AClaimIsAReference) {
+  ObjectTable table(4);
+  const ObjectTable::Handle handle = Insert(table, 7);
+  {
+    const Claimed<Counted, Claim::kFirst> first(
+        static_cast<Counted*>(table.Lookup(handle, Claim::kFirst)));
+    ASSERT_TRUE(first);
+    EXPECT_EQ(first->value(), 7);
+    // The other claim is another matter.
+    const Claimed<Counted, Claim::kSecond> second(
+        static_cast<Counted*>(table.Lookup(handle, Claim::kSecond)));
+    ASSERT_TRUE(second);
+    EXPECT_TRUE(CloseAndRelease(table, handle));
+    EXPECT_EQ(table.Lookup(handle, Claim::kFirst), nullptr) << "closed handles are not waited for";
+    EXPECT_EQ(destroyed_.load(), 0);
+  }
+  EXPECT_EQ(destroyed_.load(), 1);
+  EXPECT_EQ(table.live(), 0U);
+  EXPECT_EQ(table.Lookup(handle, Claim::kFirst), nullptr);
+}
+
+// Goal: who has a claim is alone with it, until the last one destroys the object. Method: plain
+// numbers, one for each claim, counted up by handle and by reference while another thread closes.
+TEST_F(ObjectTableTest, ClaimsExcludeEachOther) {
+  constexpr int kRounds = 200;
+  constexpr int kThreads = 4;
+  ObjectTable table(4);
+  for (int round = 0; round < kRounds; ++round) {
+    const ObjectTable::Handle handle = Insert(table, round);
+    int numbers[2] = {};
+    std::atomic<int> counted[2] = {};
+    const auto count = [&](int which) {
+      const int before = numbers[which];
+      numbers[which] = before + 1;
+      counted[which].fetch_add(1);
+    };
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < kThreads; ++t) {
+      threads.emplace_back([&, t] {
+        for (int i = 0; i < 50; ++i) {
+          if (const Claimed<Counted, Claim::kFirst> claimed(
+                  static_cast<Counted*>(table.Lookup(handle, Claim::kFirst)));
+              claimed) {
+            count(0);
+          }
+          const Reference<Counted> reference(static_cast<Counted*>(table.Lookup(handle)));
+          if (!reference) return;
+          reference->Take(Claim::kFirst);
+          reference->Take(Claim::kSecond);
+          count(0);
+          count(1);
+          reference->Return(Claim::kSecond);
+          reference->Return(Claim::kFirst);
+        }
+        if (t == 0) CloseAndRelease(table, handle);
+      });
+    }
+    threads.clear();
+    EXPECT_EQ(numbers[0], counted[0].load());
+    EXPECT_EQ(numbers[1], counted[1].load());
+    EXPECT_GE(numbers[1], 50);
+    EXPECT_EQ(destroyed_.load(), round + 1);
+  }
+  EXPECT_EQ(table.live(), 0U);
+}
+
 // Goal: slots are reused all the time while others look up handles that may be stale.
 TEST_F(ObjectTableTest, StaleHandlesNeverAnswerAnotherObject) {
   constexpr int kThreads = 4;

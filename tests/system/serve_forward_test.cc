@@ -13,7 +13,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "tests/system/nginx.h"
+#include "tests/system/proxies.h"
 #include "tests/system/serve_process.h"
 #include "tests/system/tcp_backend.h"
 

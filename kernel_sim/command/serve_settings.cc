@@ -293,7 +293,9 @@ constexpr Setting kSettings[] = {
     {"max-connections", Form::kOne, false, "N", "More wait in the backlog; 0: no limit [0]",
      [](S s, V v) { return TakeNumber(v, 0, 100000000, &s.listener.max_connections); }},
     {"max-handshakes", Form::kOne, false, "N",
-     "Handshakes at once per processor; more wait in the backlog; 0: no limit [512]",
+     "Handshakes at once per processor, without those that wait for a slow client; more wait in "
+     "the "
+     "backlog; 0: no limit [512]",
      [](S s, V v) { return TakeNumber(v, 0, 1000000, &s.listener.max_handshakes); }},
     {"backlog", Form::kOne, false, "N",
      "Connections that may wait to be accepted, per processor [4096]",

@@ -8,6 +8,10 @@
 
 namespace ktlsim::transport {
 
+// How long a server waits for its peer's next handshake message before it lets others take the
+// peer's place among the handshakes at once. Longer than a round trip; much shorter than leg_ns.
+inline constexpr std::uint64_t kPeerPatienceNs = kNsPerSecond / 4;
+
 // A time limit of 0 means none. All of them also win while a call is in flight.
 struct Limits {
   // From the moment a leg is owed (connection accepted, token sent) until the peer's whole answer

@@ -29,6 +29,7 @@ struct ShardCounters {
   Counter legs, plaintext_received, plaintext_sent, records_opened, records_sealed, socket_sends;
   Counter submissions_refused, accepts_held, close_waits_expired;
   Counter connections, handshakes, async_contexts, security_contexts;
+  Counter handshakes_waiting;  // of the handshakes: for a peer that takes its time
 };
 
 class PathShard {
@@ -53,8 +54,9 @@ class PathShard {
   // Called by a connection as its very last act, after OnEnded. Destroys it.
   void Retire(TlsConnection& connection);
 
-  // For connections to tell: a handshake ended, well or not; the library refused a first leg.
-  virtual void OnHandshakeOver() {}
+  // For connections to tell: a handshake ended, well or not, or is one of handshakes_waiting; the
+  // library refused a first leg.
+  virtual void OnFewerHandshakes() {}
   virtual void OnRefusedForOverload() {}
   // Just before the handler hears of it.
   virtual void OnConnectionEnded(const Connection& connection, const EndReason& reason) {

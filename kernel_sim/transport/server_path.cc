@@ -81,7 +81,7 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
     FinishWhenQuiet();
   }
 
-  void OnHandshakeOver() override { Gate(); }
+  void OnFewerHandshakes() override { Gate(); }
   void OnConnectionRetired() override { Gate(); }
   void OnRefusedForOverload() override {
     loop().StartTimer(overload_timer_, loop().NowNs() + kOverloadPauseNs);
@@ -103,7 +103,9 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
     if (!open_ || stopping()) return;
     const AcceptLimits& limits = generation_->limits;
     const std::uint64_t connections = counters().connections.value();
-    const std::uint64_t handshakes = counters().handshakes.value();
+    // Whoever keeps us waiting costs no processor: silent peers must not keep others out.
+    const std::uint64_t handshakes =
+        counters().handshakes.value() - counters().handshakes_waiting.value();
     const bool hold = overload_timer_.armed() ||
                       (limits.connections != 0 && connections >= limits.connections) ||
                       (limits.handshakes != 0 && handshakes >= limits.handshakes);

@@ -2,7 +2,9 @@
 // of its role, one Connection per accepted socket, driven by AcceptSecurityContext.
 //
 // Accepting is held back while a processor has too many handshakes or connections, or while the
-// library refuses first legs; meanwhile peers wait in the kernel's backlog.
+// library refuses first legs; meanwhile peers wait in the kernel's backlog. A handshake that waits
+// for its peer longer than a moment (kPeerPatienceNs) does not count, until the peer goes on:
+// silent peers hold back nobody.
 #pragma once
 
 #include <cstdint>

@@ -9,7 +9,6 @@
 namespace ktlsim::transport {
 namespace {
 
-constexpr std::uint64_t kRetryNs = kNsPerMs;
 // Established, with nothing in the way: what may wait in the queue before the socket has to.
 constexpr std::size_t kInputBytesMax = 256 * 1024;
 
@@ -87,8 +86,9 @@ void TlsConnection::EnterHandshake() {
 
 void TlsConnection::HandshakeOver() {
   if (std::exchange(handshake_over_, true)) return;
+  SetKeepsWaiting(false);
   shard_.counters().handshakes.Subtract();
-  shard_.OnHandshakeOver();
+  shard_.OnFewerHandshakes();
 }
 
 void TlsConnection::Pump() {
@@ -182,76 +182,6 @@ void TlsConnection::SocketFailed(int error_number) {
     reason = {.kind = EndKind::kCompleted};
   }
   End(reason, io::Stream::CloseMode::kReset);
-}
-
-// ---- Time limits
-
-void TlsConnection::ArmLegLimit() {
-  const Limits& limits = profile_.limits();
-  std::uint64_t deadline_ns = handshake_deadline_ns_;
-  if (limits.leg_ns != 0) {
-    const std::uint64_t leg_ns = loop().NowNs() + limits.leg_ns;
-    deadline_ns = deadline_ns == 0 ? leg_ns : std::min(deadline_ns, leg_ns);
-  }
-  if (deadline_ns != 0) loop().StartTimer(limit_timer_, deadline_ns);
-}
-
-void TlsConnection::ArmIdleLimit() {
-  // The timer is not moved with every record: when it fires it looks at the last activity.
-  const std::uint64_t idle_ns = profile_.limits().idle_ns;
-  if (idle_ns == 0) {
-    loop().StopTimer(limit_timer_);
-  } else {
-    loop().StartTimer(limit_timer_, last_activity_ns_ + idle_ns);
-  }
-}
-
-void TlsConnection::ArmCloseLimit() {
-  if (std::exchange(closing_time_, true)) return;
-  const std::uint64_t close_ns = profile_.limits().close_ns;
-  if (close_ns == 0) {
-    loop().StopTimer(limit_timer_);
-  } else {
-    loop().StartTimer(limit_timer_, loop().NowNs() + close_ns);
-  }
-}
-
-void TlsConnection::OnLimit() {
-  const std::uint64_t now_ns = loop().NowNs();
-  if (closing_time_) {
-    shard_.counters().close_waits_expired.Add();
-    const bool stuck = stream()->sending();
-    End({.kind = truncated_ ? EndKind::kTruncatedByPeer : EndKind::kCompleted},
-        stuck ? io::Stream::CloseMode::kReset : io::Stream::CloseMode::kGraceful);
-  } else if (state_ == State::kEstablished) {
-    if (now_ns < last_activity_ns_ + profile_.limits().idle_ns) {
-      ArmIdleLimit();
-      return;
-    }
-    End({.kind = EndKind::kIdleTimeout}, io::Stream::CloseMode::kReset);
-  } else {
-    const bool whole = handshake_deadline_ns_ != 0 && now_ns >= handshake_deadline_ns_;
-    EndGracefully(whole ? EndKind::kHandshakeTimeout : EndKind::kLegTimeout);
-  }
-}
-
-void TlsConnection::RetryIn(std::uint64_t delay_ns) {
-  loop().StartTimer(retry_timer_, loop().NowNs() + delay_ns);
-}
-
-void TlsConnection::OnRetry() {
-  if (state_ == State::kDead) {
-    FinishIfIdle();
-  } else {
-    Pump();
-  }
-}
-
-bool TlsConnection::RetriesRefused(SECURITY_STATUS submitted) {
-  if (submitted != SEC_E_INSUFFICIENT_MEMORY) return false;
-  shard_.counters().submissions_refused.Add();
-  RetryIn(kRetryNs);
-  return true;
 }
 
 // ---- What the user asks for

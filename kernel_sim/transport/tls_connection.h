@@ -95,7 +95,8 @@ class TlsConnection final : public Connection,
    private:
     TlsConnection& connection_;
   };
-  // Tries again what the library refused because its queue was full.
+  // Tries again, a little later, what the library refused because its queue was full.
+  static constexpr std::uint64_t kRetryNs = kNsPerMs;
   class RetryTimer final : public io::Timer {
    public:
     explicit RetryTimer(TlsConnection& connection) : connection_(connection) {}
@@ -104,6 +105,20 @@ class TlsConnection final : public Connection,
    private:
     TlsConnection& connection_;
   };
+  // ---- Time limits (tls_limits.cc)
+  void OnLimit();
+  void OnLegLimit(std::uint64_t now_ns);
+  void ArmLegLimit();
+  void ArmLegTimer();
+  void SetKeepsWaiting(bool keeps_waiting);
+  void ArmIdleLimit();
+  void ArmCloseLimit();
+  void Touch() { last_activity_ns_ = loop().NowNs(); }
+  void RetryIn(std::uint64_t delay_ns);
+  void OnRetry();
+  // Whether a refused submission will be tried again; arranges for that.
+  bool RetriesRefused(SECURITY_STATUS submitted);
+
   // ---- Life and socket (tls_connection.cc)
   io::Stream* stream() { return std::get_if<io::Stream>(&socket_); }
   void Pump();
@@ -117,15 +132,6 @@ class TlsConnection final : public Connection,
   void OnConnected(Status outcome, io::SocketId socket) override;
   void SocketFailed(int error_number);
   void Store(io::BufferLease bytes);
-  void OnLimit();
-  void ArmLegLimit();
-  void ArmIdleLimit();
-  void ArmCloseLimit();
-  void Touch() { last_activity_ns_ = loop().NowNs(); }
-  void RetryIn(std::uint64_t delay_ns);
-  void OnRetry();
-  // Whether a refused submission will be tried again; arranges for that.
-  bool RetriesRefused(SECURITY_STATUS submitted);
   void End(EndReason reason, io::Stream::CloseMode mode);
   void EndGracefully(EndKind kind) { End({.kind = kind}, io::Stream::CloseMode::kGraceful); }
   // Sends the token if there is one, then FIN, then waits a little for the peer's.
@@ -198,6 +204,7 @@ class TlsConnection final : public Connection,
   LimitTimer limit_timer_{*this};
   RetryTimer retry_timer_{*this};
   std::uint64_t handshake_deadline_ns_ = 0;  // 0: none
+  std::uint64_t leg_deadline_ns_ = 0;        // the earlier of this leg's and that; 0: none
   std::uint64_t last_activity_ns_ = 0;
 
   // The leg side. Descriptors are the library's while a call is in flight.
@@ -261,6 +268,7 @@ class TlsConnection final : public Connection,
   bool write_wanted_ = false;  // OnWritable is owed
   bool in_handler_ = false;
   bool handshake_over_ = false;  // not counted as one any more
+  bool keeps_waiting_ = false;   // the peer, in the handshake, for longer than kPeerPatienceNs
   bool truncated_ = false;       // FIN came without close_notify
   bool closing_time_ = false;    // limit_timer_ measures Limits::close_ns
 };

@@ -137,6 +137,10 @@ void TlsConnection::SubmitLeg(Call call, std::span<std::byte> input) {
   if (submitted == SEC_E_OK) {
     call_ = call;
     input_given_ = input.size();
+    if (keeps_waiting_) {
+      SetKeepsWaiting(false);
+      ArmLegTimer();
+    }
     return;
   }
   DropToken();

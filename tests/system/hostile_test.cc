@@ -3,9 +3,11 @@
 
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -174,6 +176,33 @@ TEST_F(HostileTest, SilenceMeetsTheLegTimeout) {
   ASSERT_TRUE(sockets[0]->Send(Client().Hello()));
   for (const auto& socket : sockets) EXPECT_TRUE(socket->DrainToEnd());
   ExpectEnds("leg_timeout", 20);
+}
+
+TEST_F(HostileTest, TwoThousandSilentClientsTakeNoThreadLittleMemoryAndNobodysPlace) {
+  constexpr std::size_t kClients = 2000;
+  constexpr std::size_t kRssKibMax = 64 * 1024;
+  rlimit files{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+  if (files.rlim_max < kClients + 100) GTEST_SKIP() << "only " << files.rlim_max << " descriptors";
+  files.rlim_cur = files.rlim_max;  // the server's, too
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+  // More clients than may be in a handshake at once.
+  Serve({"--leg-timeout", "6s", "--processors", "2"});
+  ASSERT_TRUE(server_->Answers());
+  const std::size_t threads = server_->Status("Threads");
+  std::vector<std::unique_ptr<RawSocket>> sockets;
+  for (std::size_t i = 0; i < kClients; ++i) {
+    sockets.push_back(std::make_unique<RawSocket>(server_->port()));
+    ASSERT_TRUE(sockets.back()->connected()) << i;
+  }
+  EXPECT_TRUE(server_->Answers());
+  EXPECT_FALSE(sockets.back()->Readable(0)) << "served only when they had gone";
+  EXPECT_EQ(server_->Status("Threads"), threads);
+  for (const auto& socket : sockets) EXPECT_TRUE(socket->DrainToEnd());
+  const std::size_t peak_kib = server_->Status("VmHWM");
+  std::cout << peak_kib << " KiB at most\n";
+  EXPECT_LT(peak_kib, kRssKibMax);
+  ExpectEnds("leg_timeout", kClients);
 }
 
 TEST_F(HostileTest, SilenceAfterTheHandshakeMeetsTheIdleTimeout) {

@@ -32,8 +32,7 @@ class ProxyPeerTest : public testing::TestWithParam<const char*> {
     for (const std::vector<std::string>& mode : {std::vector<std::string>{"--mode", "request"},
                                                  {"--mode", "handshake"},
                                                  {"--mode", "handshake", "--resume"}}) {
-      std::vector<std::string> arguments = {"--connections", "2",    "--seconds",
-                                            "0.2",           "--ca", authority_.certificate()};
+      std::vector<std::string> arguments = {"--connections", "2", "--ca", authority_.certificate()};
       arguments.insert(arguments.end(), mode.begin(), mode.end());
       const LoadResult result = Load("localhost:" + std::to_string(proxy.port()), arguments);
       ExpectSound(result);

@@ -7,11 +7,14 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <openssl/bio.h>
+#include <openssl/ssl.h>
 
 #include "tests/system/proxies.h"
 #include "tests/system/serve_process.h"
@@ -148,6 +151,36 @@ TEST(ServeForwardTest, WithoutABackendTheClientIsTurnedAwayAndTheServerLives) {
   const nlohmann::json statistics = server.StopCleanly();
   EXPECT_EQ(statistics["forward"]["without_backend"], 2);
   EXPECT_NE(server.output().find("no backend"), std::string::npos);
+}
+
+// The client says that nothing follows (close_notify) and goes on reading; the backend sees the end
+// of what was sent, and answers only then.
+TEST(ServeForwardTest, AHalfClosedConnectionGetsItsAnswer) {
+  TcpBackend backend([](int socket) {
+    const std::string all = ReadUntil(socket, "");
+    WriteAll(socket, fmt::format("{} bytes, ", all.size()) + Pattern(200'000));
+  });
+  ServeProcess server(To({backend.address()}));
+  ASSERT_TRUE(server.running()) << server.output();
+  const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(SSL_CTX_new(TLS_client_method()),
+                                                             &SSL_CTX_free);
+  const std::unique_ptr<BIO, void (*)(BIO*)> client(BIO_new_ssl_connect(context.get()),
+                                                    &BIO_free_all);
+  BIO_set_conn_hostname(client.get(), server.address().c_str());
+  const std::string text = Pattern(50'000);
+  ASSERT_EQ(BIO_write(client.get(), text.data(), static_cast<int>(text.size())), 50'000);
+  SSL* ssl = nullptr;
+  BIO_get_ssl(client.get(), &ssl);
+  EXPECT_EQ(SSL_shutdown(ssl), 0);
+  std::string answer;
+  char piece[16384];
+  int bytes = 0;
+  while ((bytes = SSL_read(ssl, piece, sizeof(piece))) > 0) {
+    answer.append(piece, static_cast<std::size_t>(bytes));
+  }
+  EXPECT_EQ(SSL_get_error(ssl, bytes), SSL_ERROR_ZERO_RETURN);
+  EXPECT_TRUE(answer == "50000 bytes, " + Pattern(200'000)) << answer.size();
+  EXPECT_EQ(server.StopCleanly()["ends"]["completed"], 1);
 }
 
 TEST(ServeForwardTest, PassesAResetOn) {

@@ -59,6 +59,16 @@ std::size_t ServeProcess::OpenFiles() const {
                                                 std::filesystem::directory_iterator()));
 }
 
+std::size_t ServeProcess::Status(const std::string& field) const {
+  std::ifstream file("/proc/" + std::to_string(child_->pid()) + "/status");
+  std::string line;
+  while (std::getline(file, line)) {
+    if (line.starts_with(field + ":")) return std::stoul(line.substr(field.size() + 1));
+  }
+  ADD_FAILURE() << "no " << field << " of the server";
+  return 0;
+}
+
 bool ServeProcess::Answers() {
   const Finished curl = RunProgram({"curl", "-s", "-k", "--max-time", "20", url()});
   return curl.code == 0 && !curl.output.empty();

@@ -41,6 +41,8 @@ class ServeProcess {
   std::string ExportCertificate();
   // Descriptors that the process has open now.
   std::size_t OpenFiles() const;
+  // A number out of /proc/PID/status: "VmRSS" (KiB), "Threads".
+  std::size_t Status(const std::string& field) const;
   bool Answers();
   pid_t pid() const { return child_->pid(); }
   void Signal(int signal) { child_->Signal(signal); }

@@ -27,6 +27,7 @@ struct Origin {
 };
 
 std::string PathOf(const char* variable, const char* otherwise) {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing here writes the environment
   const char* const path = std::getenv(variable);
   return path != nullptr ? path : otherwise;
 }

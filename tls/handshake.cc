@@ -112,6 +112,10 @@ StepResult Handshake::Step(std::span<const std::byte> input) {
   }
 }
 
+std::size_t Handshake::MissingOfFirstRecord(std::span<const std::byte> input) {
+  return MayBeRecord(input) ? FindRecord(input).missing : 0;
+}
+
 StepResult Handshake::Advance(std::span<const std::byte> record) {
   ssl_->SetInput(record);
   const int code = ssl_->DoHandshake();

@@ -81,6 +81,10 @@ class Handshake {
   // `input` is not modified and not referred to afterwards.
   StepResult Step(std::span<const std::byte> input);
 
+  // How many bytes the first record of `input` still lacks before Step can judge it, as far as its
+  // header tells. 0: it is whole, or wrong already (too long, no TLS), which Step says.
+  static std::size_t MissingOfFirstRecord(std::span<const std::byte> input);
+
   // After kNeedsCertificate: the certificates of `endpoint` (a client's) are used instead, whatever
   // issuers the server names. Without it Step goes on without a certificate.
   void SupplyCertificates(const Endpoint& endpoint);

@@ -210,6 +210,25 @@ TEST_P(LegBuffersTest, MissingIsTheHeaderThenTheBody) {
   FinishHandshake();
 }
 
+// A header that announces more than any record may have (RFC 8446 5.1) is refused as it comes:
+// nobody has to hold the connection open for the rest.
+TEST_P(LegBuffersTest, HeaderOfATooLongRecordIsRefusedAtOnce) {
+  for (const std::size_t body : {std::size_t{0}, std::size_t{1}, std::size_t{1000}}) {
+    Bytes header = {22, 3, 3, 0xff, 0xff};
+    header.resize(header.size() + body, 'x');
+    Bytes memory(16384);
+    std::vector<SecBuffer> input = {Token(header), kEmpty};
+    std::vector<SecBuffer> output = {Token(memory)};
+    EXPECT_EQ(Server(&input, &output, ASC_REQ_STREAM | ASC_REQ_EXTENDED_ERROR),
+              SEC_E_ILLEGAL_MESSAGE);
+    const Bytes record_overflow = {21, 3, 3, 0, 2, 2, 22};
+    memory.resize(output[0].cbBuffer);
+    EXPECT_EQ(memory, record_overflow);
+    DeleteSecurityContext(&server_.context);
+    SecInvalidateHandle(&server_.context);
+  }
+}
+
 TEST_P(LegBuffersTest, SingleTokenBufferIsEnoughForLaterLegs) {
   Append(server_.inbox, client_.Leg(client_credential_.get()));
   Bytes flight = server_.Leg(server_credential_.get());

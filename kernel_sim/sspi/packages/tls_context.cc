@@ -29,17 +29,6 @@ std::uint64_t HashOf(std::span<const std::byte> bytes) {
   return hash;
 }
 
-// How many bytes the first record still lacks, as far as its header tells; 0 when it is whole, or
-// when this is no TLS record (the handshake then says so).
-std::size_t MissingOfFirstRecord(std::span<const std::byte> bytes) {
-  const auto at = [&bytes](std::size_t i) { return std::to_integer<unsigned>(bytes[i]); };
-  if (!bytes.empty() && (at(0) < 20 || at(0) > 23)) return 0;
-  if (bytes.size() > 1 && at(1) != 3) return 0;
-  if (bytes.size() < tls::kRecordHeaderBytes) return tls::kRecordHeaderBytes - bytes.size();
-  const std::size_t record = tls::RecordReader::RecordBytes(bytes);
-  return record > bytes.size() ? record - bytes.size() : 0;
-}
-
 // The ProtocolNameList in SEC_APPLICATION_PROTOCOLS. False: malformed.
 bool ReadAlpn(const SecBuffer& buffer, std::vector<std::uint8_t>* wire) {
   const std::span<std::byte> bytes = BytesOf(&buffer);
@@ -141,9 +130,8 @@ LegResult TlsContext::Leg(const LegArguments& arguments) {
   if (handshake_failed_) return Refused(SEC_E_INCOMPLETE_MESSAGE);
   const bool first_of_client = direction_ == Direction::kOutbound && handshake_ == nullptr;
   if (!first_of_client) {
-    if (const std::size_t missing = MissingOfFirstRecord(input); missing != 0) {
-      return Incomplete(arguments, missing);
-    }
+    const std::size_t missing = tls::Handshake::MissingOfFirstRecord(input);
+    if (missing != 0) return Incomplete(arguments, missing);
   }
   if (handshake_ == nullptr) {
     if (const SECURITY_STATUS status = Begin(arguments); status != SEC_E_OK) return Refused(status);

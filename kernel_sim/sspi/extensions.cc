@@ -111,7 +111,8 @@ SECURITY_STATUS KtlsimQueryStatistics(KtlsimStatistics* stats) {
   Runtime& runtime = Runtime::Instance();
   *stats = KtlsimStatistics();
   stats->cbSize = sizeof(KtlsimStatistics);
-  if (executive::Executive* executive = runtime.ExecutiveIfRunning()) {
+  const Runtime::Reading reading(runtime);
+  if (const executive::Executive* executive = reading.executive()) {
     const executive::ExecutiveStatistics core = executive->Statistics();
     stats->cAccepted = core.accepted;
     stats->cRefused = core.refused;
@@ -139,7 +140,8 @@ SECURITY_STATUS KtlsimQueryStatistics(KtlsimStatistics* stats) {
 }
 
 SECURITY_STATUS KtlsimQueryProcessorStatistics(ULONG index, KtlsimProcessorStatistics* stats) {
-  executive::Executive* executive = Runtime::Instance().ExecutiveIfRunning();
+  const Runtime::Reading reading(Runtime::Instance());
+  const executive::Executive* executive = reading.executive();
   if (stats == nullptr || stats->cbSize != sizeof(KtlsimProcessorStatistics) ||
       executive == nullptr || index >= executive->processors().size()) {
     return SEC_E_INVALID_PARAMETER;
@@ -173,7 +175,8 @@ SECURITY_STATUS KtlsimForEachProcessor(void (*visit)(void* context,
 }
 
 ULONGLONG KtlsimProcessorCpuNs(const char* role) {
-  executive::Executive* executive = Runtime::Instance().ExecutiveIfRunning();
+  const Runtime::Reading reading(Runtime::Instance());
+  const executive::Executive* executive = reading.executive();
   if (executive == nullptr) return 0;
   ULONGLONG total = 0;
   for (const auto& processor : executive->processors()) {

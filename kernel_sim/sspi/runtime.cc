@@ -36,11 +36,13 @@ Runtime& Runtime::Instance() {
 }
 
 Runtime::Runtime() {
+  readings_.Close();
   packages_.push_back(&TlsPackage::Instance());
   // Threads do not survive a fork: the child's calls fail until it starts a runtime of its own.
   pthread_atfork(nullptr, nullptr, [] {
     Runtime& runtime = Instance();
     if (runtime.state_.load() == State::kRunning) runtime.state_.store(State::kForked);
+    runtime.readings_.CloseAfterFork();
   });
 }
 
@@ -81,6 +83,7 @@ SECURITY_STATUS Runtime::StartLocked(executive::ExecutiveOptions options) {
   // NOLINTNEXTLINE(bugprone-unused-return-value): left where it is
   if (state_.load() == State::kForked) static_cast<void>(executive_.release());
   executive_ = std::move(executive);
+  readings_.Reopen();
   state_.store(State::kRunning, std::memory_order_release);
   return SEC_E_OK;
 }
@@ -103,6 +106,8 @@ SECURITY_STATUS Runtime::Stop() {
   MutexLock lock(start_mutex_);
   State expected = State::kRunning;
   if (!state_.compare_exchange_strong(expected, State::kStopping)) return SEC_E_OK;
+  readings_.Close();
+  readings_.WaitUntilDrained();
   executive_->Stop();
   state_.store(State::kStopped, std::memory_order_release);
   return SEC_E_OK;

@@ -13,6 +13,7 @@
 
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/mutex.h"
+#include "kernel_sim/base/rundown.h"
 #include "kernel_sim/base/striped_counter.h"
 #include "kernel_sim/executive/executive.h"
 #include "kernel_sim/sspi/packages/package.h"
@@ -33,6 +34,27 @@ class Runtime {
   executive::Executive* ExecutiveIfRunning() {
     return state_.load(std::memory_order_acquire) == State::kRunning ? executive_.get() : nullptr;
   }
+
+  // Reading counters, at any level: what runs stays until the reading is over. Short, and never
+  // blocks, because a stop waits for it.
+  class Reading {
+   public:
+    explicit Reading(Runtime& runtime) : runtime_(runtime), entered_(runtime.readings_.Enter()) {}
+    ~Reading() {
+      if (entered_) runtime_.readings_.Leave();
+    }
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+
+    // Null: nothing runs.
+    const executive::Executive* executive() const {
+      return entered_ ? runtime_.executive_.get() : nullptr;
+    }
+
+   private:
+    Runtime& runtime_;
+    const bool entered_;
+  };
 
   // For who holds a call in flight: it keeps the executive from ending.
   executive::Executive& ExecutiveInFlight() { return *executive_; }
@@ -75,6 +97,7 @@ class Runtime {
   Counters counters_;
 
   Mutex start_mutex_;
+  Rundown readings_;  // open while something runs
   // Replaced only while no call can be using it; the last one is kept for late readers.
   std::unique_ptr<executive::Executive> executive_;
   std::atomic<State> state_{State::kNeverStarted};

@@ -4,6 +4,7 @@
 #include <ktlsim/sspi_ext.h>
 #include <sspi.h>
 
+#include <atomic>
 #include <string>
 #include <thread>
 #include <vector>
@@ -180,6 +181,28 @@ TEST_F(StartStopTest, StatisticsNeedTheirSize) {
   KtlsimStatistics statistics{};
   EXPECT_EQ(KtlsimQueryStatistics(&statistics), SEC_E_INVALID_PARAMETER);
   EXPECT_EQ(KtlsimQueryStatistics(nullptr), SEC_E_INVALID_PARAMETER);
+}
+
+// A monitor does not know when the program stops.
+TEST_F(StartStopTest, StatisticsCanBeReadWhileItStopsAndStarts) {
+  std::atomic<bool> over{false};
+  std::thread monitor([&over] {
+    KtlsimProcessorStatistics processor{};
+    processor.cbSize = sizeof(processor);
+    while (!over.load()) {
+      EXPECT_LT(Statistics().cInFlight, 1000U);
+      for (ULONG i = 0; KtlsimQueryProcessorStatistics(i, &processor) == SEC_E_OK; ++i) {
+        EXPECT_LT(processor.Lanes[KTLSIM_LANE_HANDSHAKE].cDepth, 1000U);
+      }
+      KtlsimProcessorCpuNs(nullptr);
+    }
+  });
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(KtlsimStart(nullptr), SEC_E_OK);
+    EXPECT_EQ(KtlsimStop(), SEC_E_OK);
+  }
+  over.store(true);
+  monitor.join();
 }
 
 TEST_F(StartStopTest, AcceptedEqualsCompletedEqualsCalledBackAfterADrain) {

@@ -19,5 +19,6 @@ inline constexpr int kExitUsage = 2;   // it could not start as asked
 std::function<int()> AddRunCommand(CLI::App& app);
 std::function<int()> AddServeCommand(CLI::App& app);
 std::function<int()> AddLoadCommand(CLI::App& app);
+std::function<int()> AddStressCommand(CLI::App& app);
 
 }  // namespace ktlsim::command

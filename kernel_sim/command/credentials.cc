@@ -94,6 +94,8 @@ Credential& Credential::operator=(Credential&& other) noexcept {
   return *this;
 }
 
+CredHandle Credential::Release() { return std::exchange(handle_, NullHandle()); }
+
 Credential::~Credential() {
   if (!IsNull(handle_)) static_cast<void>(FreeCredentialsHandle(&handle_));
 }

@@ -46,6 +46,8 @@ class Credential {
   ~Credential();
 
   const CredHandle& handle() const { return handle_; }
+  // The handle is the caller's now, and is not freed here.
+  CredHandle Release();
 
  private:
   friend class CredentialMaker;

@@ -20,13 +20,15 @@ int Run(int argc, char** argv) {
   const std::function<int()> run = ktlsim::command::AddRunCommand(app);
   const std::function<int()> serve = ktlsim::command::AddServeCommand(app);
   const std::function<int()> load = ktlsim::command::AddLoadCommand(app);
+  const std::function<int()> stress = ktlsim::command::AddStressCommand(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? ktlsim::command::kExitOk : ktlsim::command::kExitUsage;
   }
   if (app.got_subcommand("run")) return run();
-  return app.got_subcommand("serve") ? serve() : load();
+  if (app.got_subcommand("serve")) return serve();
+  return app.got_subcommand("load") ? load() : stress();
 }
 
 }  // namespace

@@ -20,6 +20,8 @@ std::string StartLibrary(const StartupOptions& options) {
   start.cbSize = sizeof(start);
   start.cProcessors = options.processors;
   start.Placement = options.pool ? KTLSIM_PLACEMENT_POOL : KTLSIM_PLACEMENT_INLINE;
+  start.QueueDepth = options.queue_depth;
+  start.QueueWaitLimitMs = options.queue_wait_limit_ms;
   start.pszProcessorRoles = options.roles.empty() ? nullptr : options.roles.c_str();
   if (KtlsimStart(&start) == SEC_E_OK) return {};
   return KtlsimLastErrorText();

@@ -52,6 +52,8 @@ TEST(CommandLineTest, MistakesAreNamedWithTheirRemedy) {
       {with({"--echo", "--frobnicate"}), {"--frobnicate"}},
       {{"run", "--seconds", "x"}, {"--seconds"}},
       {{"run", "--tls", "1.1"}, {"--tls"}},
+      {{"stress", "--faults", "canary"}, {"--faults", "'canary'", "slow-reader"}},
+      {{"stress", "--connect", "nowhere"}, {"--connect"}},
   };
   for (const Mistake& mistake : mistakes) {
     const Finished told = Ktlsim(mistake.arguments);

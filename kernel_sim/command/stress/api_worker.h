@@ -1,0 +1,35 @@
+// The workers that call the asynchronous functions directly, and the end of a round with calls in
+// flight.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernel_sim/command/stress/round.h"
+
+namespace ktlsim::command {
+
+enum class ApiMix : std::uint8_t {
+  kEverything,
+  kFullQueues,  // the library was started with a small QueueDepth: mostly bursts
+};
+
+// A thread's work until `round.ending`: conversations, polled calls, chains, bursts, misuse. What
+// it leaves in flight counts in `round.live`.
+void RunApiWorker(StressRound& round, std::uint64_t seed, ApiMix mix);
+
+// Calls that are still in flight when KtlsimStop is called, the next thing to do. They cannot be
+// refused and leave nothing behind.
+class LastCalls {
+ public:
+  // Makes what they will delete and free.
+  explicit LastCalls(StressRound& round);
+  void Submit();
+
+ private:
+  StressRound& round_;
+  std::vector<CtxtHandle> contexts_;
+  std::vector<CredHandle> credentials_;
+};
+
+}  // namespace ktlsim::command

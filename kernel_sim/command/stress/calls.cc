@@ -1,0 +1,212 @@
+#include "kernel_sim/command/stress/calls.h"
+
+#include <cstring>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "kernel_sim/transport/end_reason.h"
+
+namespace ktlsim::command {
+namespace {
+
+SECURITY_STATUS PollUntilFinal(SspiAsyncContext* async) {
+  SECURITY_STATUS status = SEC_I_ASYNC_CALL_PENDING;
+  while ((status = SspiGetAsyncCallStatus(async)) == SEC_I_ASYNC_CALL_PENDING) {
+    std::this_thread::yield();
+  }
+  return status;
+}
+
+void FreeInCallback(void* round, SspiAsyncContext* async) {
+  SspiFreeAsyncContext(async);
+  static_cast<StressRound*>(round)->live.fetch_sub(1, std::memory_order_release);
+}
+
+// A call of `submit(async)` whose callback frees the async context; it may not be refused.
+template <typename Submit>
+void CallAndFree(StressRound& round, const char* what, ULONG notify_mode, Submit submit) {
+  CallRecord& record = round.ledger.Open(what, &FreeInCallback, &round);
+  round.live.fetch_add(1, std::memory_order_relaxed);
+  SspiAsyncContext* const async = CreateFor(record, notify_mode);
+  const SECURITY_STATUS status = submit(async);
+  // Somebody holds the round: a conversation, a worker, or the one that ends it.
+  round.ledger.Answered(record, status);
+  if (status == SEC_E_OK) return;
+  round.evidence.Add(fmt::format("{}: refused with {}", what, transport::StatusName(status)));
+  FreeInCallback(&round, async);
+}
+
+}  // namespace
+
+ULONG RandomNotifyMode(io::SeededRandom& random) {
+  return random.Chance(500) ? ULONG{KTLSIM_NOTIFY_POOL} : ULONG{KTLSIM_NOTIFY_ON_PROCESSOR};
+}
+
+CtxtHandle NoHandle() {
+  CtxtHandle handle;
+  SecInvalidateHandle(&handle);
+  return handle;
+}
+
+bool EndedInQueue(SECURITY_STATUS status) {
+  return status == KTLSIM_E_CANCELLED || status == KTLSIM_E_QUEUE_TIMEOUT;
+}
+
+ULONG RandomWaitLimit(const StressRound& round, io::SeededRandom& random) {
+  if (!Has(round.faults, StressActivity::kQueueLimit) || !random.Chance(100)) return 0;
+  return random.Chance(200) ? ULONG{KTLSIM_NO_WAIT_LIMIT}
+                            : static_cast<ULONG>(random.Between(1, 3));
+}
+
+SspiAsyncContext* CreateFor(CallRecord& record, ULONG notify_mode) {
+  SspiAsyncContext* const async = SspiCreateAsyncContext();
+  static_cast<void>(KtlsimSetNotifyMode(async, notify_mode));
+  static_cast<void>(SspiSetAsyncNotifyCallback(async, &CallLedger::Notify, &record));
+  return async;
+}
+
+FirstLeg RandomFirstLeg(io::SeededRandom& random) {
+  return random.Chance(250) ? FirstLeg::kGarbage : FirstLeg::kClient;
+}
+
+SECURITY_STATUS SubmitFirstLeg(StressRound& round, SspiAsyncContext* async, CallMemory& m,
+                               FirstLeg leg) {
+  m.context = NoHandle();
+  m.attributes = kUnwritten;
+  m.output[0] = 0;
+  m.buffers[0] = {static_cast<ULONG>(m.output.size()), SECBUFFER_TOKEN, m.output.data()};
+  m.out = {SECBUFFER_VERSION, 1, m.buffers.data()};
+  if (leg == FirstLeg::kClient) {
+    CredHandle credential = round.pairs[kBoth].client.handle();
+    std::string target = kStressServerName;
+    return SspiInitializeSecurityContextAsyncA(
+        async, &credential, nullptr, target.data(), ISC_REQ_STREAM | ISC_REQ_USE_SUPPLIED_CREDS, 0,
+        SECURITY_NATIVE_DREP, nullptr, 0, &m.context, &m.out, &m.attributes, &m.expiry);
+  }
+  std::memset(m.input.data(), 'g', 64);
+  m.buffers[1] = {64, SECBUFFER_TOKEN, m.input.data()};
+  m.buffers[2] = {0, SECBUFFER_EMPTY, nullptr};
+  m.in = {SECBUFFER_VERSION, 2, &m.buffers[1]};
+  CredHandle credential = round.pairs[kBoth].server.handle();
+  return SspiAcceptSecurityContextAsync(async, &credential, nullptr, &m.in, ASC_REQ_STREAM, 0,
+                                        &m.context, &m.out, &m.attributes, &m.expiry);
+}
+
+std::string WrongFirstLeg(const CallMemory& m, SECURITY_STATUS status, FirstLeg leg) {
+  constexpr unsigned char kHandshakeRecord = 0x16;
+  const bool token = m.buffers[0].cbBuffer != m.output.size();
+  if (EndedInQueue(status)) {
+    const bool untouched =
+        m.attributes == kUnwritten && !SecIsValidHandle(&m.context) && !token && m.output[0] == 0;
+    return untouched ? "" : "has not run and has written something";
+  }
+  if (leg == FirstLeg::kGarbage) {
+    return status < 0 ? "" : fmt::format("took garbage: {}", transport::StatusName(status));
+  }
+  if (status != SEC_I_CONTINUE_NEEDED) {
+    return fmt::format("ended with {}", transport::StatusName(status));
+  }
+  const bool whole = m.attributes != kUnwritten && SecIsValidHandle(&m.context) && token &&
+                     m.output[0] == kHandshakeRecord;
+  return whole ? "" : "was final before its outputs were";
+}
+
+HeldLeg::HeldLeg(StressRound& round, const char* what, io::SeededRandom& random)
+    : HeldLeg(round, what, RandomFirstLeg(random), RandomNotifyMode(random),
+              RandomWaitLimit(round, random)) {}
+
+HeldLeg::HeldLeg(StressRound& round, const char* what, FirstLeg leg, ULONG notify_mode,
+                 ULONG wait_limit_ms)
+    : round_(round), what_(what), leg_(leg), memory_(round.yard.Take()) {
+  CallRecord& record = round.ledger.Open(what, &HeldLeg::OnCompleted, this);
+  async_ = CreateFor(record, notify_mode);
+  static_cast<void>(KtlsimSetQueueWaitLimit(async_, wait_limit_ms));
+  submitted_ = SubmitFirstLeg(round, async_, *memory_, leg);
+  round.ledger.Answered(record, submitted_);
+  if (submitted_ != SEC_E_OK && submitted_ != SEC_E_INSUFFICIENT_MEMORY) {
+    Broken(fmt::format("was refused with {}", transport::StatusName(submitted_)));
+  }
+}
+
+HeldLeg::~HeldLeg() {
+  if (accepted() && !waited_) static_cast<void>(Wait());
+  SspiFreeAsyncContext(async_);
+  const CtxtHandle context = memory_->context;
+  round_.yard.GiveBack(memory_);
+  if (SecIsValidHandle(&context)) DeleteAndPoll(round_, context);
+}
+
+SECURITY_STATUS HeldLeg::Wait() {
+  waited_ = true;
+  const SECURITY_STATUS status = PollUntilFinal(async_);
+  const std::string wrong = WrongFirstLeg(*memory_, status, leg_);
+  if (!wrong.empty()) Broken(wrong);
+  while (!called_.load(std::memory_order_acquire)) std::this_thread::yield();
+  if (SspiGetAsyncCallStatus(async_) != status) Broken("changed its final status");
+  return status;
+}
+
+void HeldLeg::OnCompleted(void* owner, SspiAsyncContext* async) {
+  static_cast<void>(async);
+  // The last thing that is touched: its owner goes on.
+  static_cast<HeldLeg*>(owner)->called_.store(true, std::memory_order_release);
+}
+
+void HeldLeg::Broken(const std::string& how) {
+  round_.evidence.Add(fmt::format("{}: a first leg {}", what_, how));
+}
+
+bool BehindSubmission::Accepted(SECURITY_STATUS submitted) const {
+  round.ledger.Answered(record, submitted);
+  if (submitted == SEC_E_OK && cancels) {
+    // The context may be free by now, or idle, or in flight with the call behind this one.
+    const SECURITY_STATUS status = round.ledger.Cancel(async);
+    if (status != SEC_E_OK && status != KTLSIM_E_TOO_LATE && status != SEC_E_INVALID_HANDLE &&
+        status != SEC_E_INVALID_PARAMETER) {
+      round.evidence.Add(
+          fmt::format("cancelling was answered with {}", transport::StatusName(status)));
+    }
+  }
+  if (deletes) {
+    DeleteAndForget(round, context);
+    round.tally.Add(StressActivity::kEarlyDelete, StressOutcome::kRight);
+    round.live.fetch_sub(1, std::memory_order_release);
+  }
+  return submitted == SEC_E_OK;
+}
+
+void DeleteAndForget(StressRound& round, CtxtHandle context) {
+  SspiAsyncContext* const async = SspiCreateAsyncContext();
+  const SECURITY_STATUS status = SspiDeleteSecurityContextAsync(async, &context);
+  SspiFreeAsyncContext(async);
+  if (status != SEC_E_OK) {
+    round.evidence.Add(fmt::format("a delete without callback was refused with {}",
+                                   transport::StatusName(status)));
+  }
+}
+
+// Without a callback a final status is permission to free.
+void DeleteAndPoll(StressRound& round, CtxtHandle context) {
+  SspiAsyncContext* const async = SspiCreateAsyncContext();
+  const SECURITY_STATUS submitted = SspiDeleteSecurityContextAsync(async, &context);
+  const SECURITY_STATUS status = submitted == SEC_E_OK ? PollUntilFinal(async) : submitted;
+  if (status != SEC_E_OK) {
+    round.evidence.Add(fmt::format("a polled delete ended with {}", transport::StatusName(status)));
+  }
+  SspiFreeAsyncContext(async);
+}
+
+void DeleteWithCallback(StressRound& round, CtxtHandle context, ULONG notify_mode) {
+  CallAndFree(round, "delete", notify_mode, [&](SspiAsyncContext* async) {
+    return SspiDeleteSecurityContextAsync(async, &context);
+  });
+}
+
+void FreeCredentialWithCallback(StressRound& round, CredHandle credential, ULONG notify_mode) {
+  CallAndFree(round, "free credential", notify_mode, [&](SspiAsyncContext* async) {
+    return SspiFreeCredentialsHandleAsync(async, &credential);
+  });
+}
+
+}  // namespace ktlsim::command

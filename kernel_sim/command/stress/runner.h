@@ -1,0 +1,72 @@
+// StressRunner: rounds, each between one KtlsimStart and its KtlsimStop, until the time is over.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "io/address.h"
+#include "io/seeded_random.h"
+#include "kernel_sim/command/credentials.h"
+#include "kernel_sim/command/progress.h"
+#include "kernel_sim/command/stress/api_worker.h"
+#include "kernel_sim/command/stress/paths.h"
+#include "kernel_sim/command/stress/report.h"
+#include "kernel_sim/command/stress/round.h"
+
+namespace ktlsim::command {
+
+enum class StressPlacement : std::uint8_t {
+  kInline,
+  kPool,
+  kMixed,  // each in turn
+};
+
+struct StressPlan {
+  double seconds = 30;
+  unsigned connections = 64;
+  FaultSet faults;
+  unsigned processors = 0;
+  StressPlacement placement = StressPlacement::kMixed;
+  std::optional<io::Address> foreign;  // dial this server and none of our own
+  const std::atomic<bool>* interrupted = nullptr;
+  // A call or a conversation was lost: nothing can be waited for or taken down. Tells the report
+  // and ends the process. Any thread.
+  std::function<void()> give_up;
+};
+
+// Main thread, passive level; the library is not started before and is stopped afterwards.
+class StressRunner {
+ public:
+  // The report has the seed; the rest is filled in. Both outlive the runner.
+  StressRunner(const StressPlan& plan, StressReport& report)
+      : plan_(plan), report_(report), seeds_(report.seed) {}
+
+  // Empty, or what kept it from running. What broke is in the report.
+  std::string Run();
+
+ private:
+  std::string RunRound(ApiMix mix, double seconds);
+  std::string StartLibraryFor(ApiMix mix);
+  void StartWorkers(StressRound& round, ApiMix mix);
+  void JoinWorkers(StressRound& round);
+  void Watch(StressPaths& paths, std::uint64_t end);
+  static void WaitForCalls(StressRound& round);
+  void StopLibrary(StressRound& round);
+  bool interrupted() const { return plan_.interrupted->load(std::memory_order_relaxed); }
+
+  const StressPlan& plan_;
+  StressReport& report_;
+  io::SeededRandom seeds_;
+  Progress progress_;
+  Certificate certificate_;
+  std::vector<std::thread> workers_;
+  unsigned rounds_ = 0;
+  std::uint64_t end_ = 0;
+};
+
+}  // namespace ktlsim::command

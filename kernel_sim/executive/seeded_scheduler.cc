@@ -86,7 +86,8 @@ bool SeededScheduler::Step() {
   std::vector<Choice> choices;
   CollectChoices(&choices);
   if (choices.empty()) return world_.advance_time && world_.advance_time();
-  const Choice choice = choices[random_.Below(choices.size())];
+  const std::size_t chosen = chooser_ ? chooser_(choices.size()) : random_.Below(choices.size());
+  const Choice choice = choices[chosen];
   ++depth;
   Take(choice);
   --depth;

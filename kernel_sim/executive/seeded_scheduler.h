@@ -45,6 +45,9 @@ class SeededScheduler {
   // A ring that belongs to no processor, such as a peer's: turned when it is ready. It lives until
   // the last Step. `name` is a literal.
   void AddRing(const char* name, io::Ring& ring) { rings_.push_back({name, &ring}); }
+  // Chooses instead of the seed: which of `count` possible steps is next. For trying all of them.
+  using Chooser = std::function<std::size_t(std::size_t count)>;
+  void SetChooser(Chooser chooser) { chooser_ = std::move(chooser); }
   // Called after every step: the place for invariants.
   void SetCheck(std::function<void()> check) { check_ = std::move(check); }
 
@@ -86,6 +89,7 @@ class SeededScheduler {
   std::vector<NamedActor> actors_;
   std::vector<NamedRing> rings_;
   std::function<void()> check_;
+  Chooser chooser_;
   std::uint64_t steps_ = 0;
   std::uint64_t trace_hash_ = 0xcbf29ce484222325;
   std::vector<std::string> newest_;

@@ -1,0 +1,377 @@
+// Small scenes of the asynchronous contract, played in every order that their steps can take.
+//
+// An actor does one thing per step; between any two steps the processors, the notification threads
+// and time may or may not move. The choices of each run are a list of numbers; the next run differs
+// in the last one that can differ. A failing list is in the message and is replayed by
+// KTLSIM_SCHEDULE=<list>, with its schedule.
+
+#include <ktlsim/sspi_ext.h>
+#include <sspi.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/sspi/stepped_runtime.h"
+#include "tests/support/sspi_async.h"
+
+namespace ktlsim::test {
+namespace {
+
+// Depth first through a tree that is discovered on the way.
+class Enumeration {
+ public:
+  std::size_t Choose(std::size_t count) {
+    if (at_ == path_.size()) {
+      const std::size_t chosen = at_ < forced_.size() ? forced_[at_] : 0;
+      path_.push_back({chosen, count});
+    }
+    EXPECT_EQ(path_[at_].count, count) << "the same choices led elsewhere";
+    return path_[at_++].chosen;
+  }
+  // False: all have been tried.
+  bool Next() {
+    at_ = 0;
+    while (!path_.empty() && path_.back().chosen + 1 >= path_.back().count) path_.pop_back();
+    if (path_.empty()) return false;
+    ++path_.back().chosen;
+    return true;
+  }
+  std::string Text() const {
+    std::string text;
+    for (const Choice& choice : path_)
+      text += (text.empty() ? "" : ",") + std::to_string(choice.chosen);
+    return text;
+  }
+  void Force(const char* text) {
+    std::istringstream numbers(text);
+    for (std::string number; std::getline(numbers, number, ',');) {
+      forced_.push_back(std::strtoull(number.c_str(), nullptr, 10));
+    }
+  }
+
+ private:
+  struct Choice {
+    std::size_t chosen;
+    std::size_t count;
+  };
+  std::vector<Choice> path_;
+  std::vector<std::size_t> forced_;
+  std::size_t at_ = 0;
+};
+
+class Scene;
+
+struct Leg {
+  Scene* scene = nullptr;
+  SspiAsyncContext* async = nullptr;
+  bool frees_itself = false;  // in its callback
+  bool freed = false;
+  SECURITY_STATUS submitted = SEC_I_ASYNC_CALL_PENDING;
+  SECURITY_STATUS outcome = SEC_I_ASYNC_CALL_PENDING;
+  bool cancelled = false;
+  bool limited = false;
+  int callbacks = 0;
+  CtxtHandle made{};
+  SecBuffer out{};
+  SecBufferDesc out_desc{};
+  char token[16] = {};
+  ULONG attributes = 0;
+};
+
+// One security context, and who uses it at the same time.
+class Scene {
+ public:
+  static constexpr std::uint64_t kLimitUs = 1000;
+
+  explicit Scene(Enumeration& enumeration) : runtime_(1) {
+    // The first run of a leg tells "1", the second "2".
+    sspi::Script& script = runtime_.script();
+    script.legs.clear();
+    script.legs.resize(4);
+    for (std::size_t i = 0; i < script.legs.size(); ++i) {
+      script.legs[i].status = SEC_I_CONTINUE_NEEDED;
+      script.legs[i].output = std::to_string(i);
+      script.legs[i].attributes = 7;
+      script.legs[i].on_run = [this] {
+        EXPECT_FALSE(gone_) << "a leg ran behind the teardown";
+        Check();
+      };
+    }
+    executive::ExecutiveOptions options;
+    options.processors = 1;
+    runtime_.Start(options);
+    LegMemory memory;
+    EXPECT_EQ(AcceptSecurityContext(runtime_.credential(), nullptr, &memory.in_desc, 0, 0,
+                                    &context_, &memory.out_desc, &memory.attributes, nullptr),
+              SEC_I_CONTINUE_NEEDED);
+    runtime_.scheduler().SetChooser(
+        [&enumeration](std::size_t n) { return enumeration.Choose(n); });
+    runtime_.scheduler().SetCheck([this] { Check(); });
+  }
+
+  // Another thread, that does this one thing at some time.
+  void Once(const char* name, std::function<void()> act) {
+    runtime_.scheduler().AddActor(name, [act = std::move(act)] {
+      act();
+      return false;
+    });
+  }
+
+  Leg& NewLeg(ULONG notify_mode = KTLSIM_NOTIFY_POOL) {
+    Leg& leg = *legs_.emplace_back(std::make_unique<Leg>());
+    leg.scene = this;
+    leg.async = SspiCreateAsyncContext();
+    EXPECT_EQ(SspiSetAsyncNotifyCallback(leg.async, &Scene::Notify, &leg), SEC_E_OK);
+    EXPECT_EQ(KtlsimSetNotifyMode(leg.async, notify_mode), SEC_E_OK);
+    leg.out = {sizeof(leg.token), SECBUFFER_TOKEN, leg.token};
+    leg.out_desc = {SECBUFFER_VERSION, 1, &leg.out};
+    return leg;
+  }
+  void Limit(Leg& leg) {
+    EXPECT_EQ(KtlsimSetQueueWaitLimit(leg.async, kLimitUs / 1000), SEC_E_OK);
+    leg.limited = true;
+  }
+  void Suspend(std::size_t run) {
+    runtime_.script().legs[run].on_suspend = [this](executive::ResumeToken token) {
+      token_ = token;
+    };
+  }
+
+  void Submit(Leg& leg) {
+    CtxtHandle handle = context_;
+    submitting_ = &leg;
+    leg.submitted =
+        SspiAcceptSecurityContextAsync(leg.async, nullptr, &handle, nullptr, 0, 0, &leg.made,
+                                       &leg.out_desc, &leg.attributes, nullptr);
+    submitting_ = nullptr;
+    SecInvalidateHandle(&handle);  // the caller may reuse the variable at once
+    EXPECT_EQ(leg.submitted, deleted_ ? SEC_E_INVALID_HANDLE : SEC_E_OK);
+    if (leg.submitted == SEC_E_OK) order_.push_back(&leg);
+  }
+  void Cancel(Leg& leg) {
+    const SECURITY_STATUS status = KtlsimCancelAsyncCall(leg.async);
+    if (status == SEC_E_OK) {
+      EXPECT_EQ(leg.outcome, SEC_I_ASYNC_CALL_PENDING);
+      EXPECT_FALSE(std::exchange(leg.cancelled, true)) << "promised twice";
+      return;
+    }
+    if (leg.freed) {
+      EXPECT_EQ(status, SEC_E_INVALID_HANDLE);
+    } else if (leg.submitted != SEC_E_OK) {
+      EXPECT_EQ(status, SEC_E_INVALID_PARAMETER) << "nothing was submitted";
+    } else {
+      EXPECT_EQ(status, KTLSIM_E_TOO_LATE);
+    }
+  }
+  // Also in flight: its callback still comes.
+  void Free(Leg& leg) {
+    leg.freed = true;
+    SspiFreeAsyncContext(leg.async);
+  }
+  // The documented form: nothing of the caller's outlives the statement.
+  void Delete() {
+    SspiAsyncContext* async = SspiCreateAsyncContext();
+    CtxtHandle handle = context_;
+    EXPECT_EQ(SspiDeleteSecurityContextAsync(async, &handle),
+              deleted_ ? SEC_E_INVALID_HANDLE : SEC_E_OK);
+    SecInvalidateHandle(&handle);
+    SspiFreeAsyncContext(async);
+    deleted_ = true;
+  }
+  void Resume() {
+    token_.Resume();
+    token_.Resume();  // the second one counts for nothing
+  }
+  void PassLimit() { runtime_.PassTime(kLimitUs); }
+
+  void Play() {
+    executive::SeededScheduler& scheduler = runtime_.scheduler();
+    ASSERT_TRUE(scheduler.Run(1000)) << "runs for ever";
+    Resume();
+    ASSERT_TRUE(scheduler.Run(1000)) << "runs for ever";
+    if (!deleted_) Delete();
+    ASSERT_TRUE(scheduler.Run(1000)) << "runs for ever";
+    scheduler.SetChooser({});
+    int run = 0;
+    for (const Leg* leg : order_) {
+      EXPECT_EQ(leg->callbacks, 1);
+      if (leg->outcome == SEC_I_CONTINUE_NEEDED) {
+        EXPECT_EQ(std::string(leg->token, leg->out.cbBuffer), std::to_string(++run))
+            << "first in, first out";
+      }
+    }
+    for (const auto& leg : legs_) {
+      EXPECT_EQ(leg->callbacks, leg->submitted == SEC_E_OK ? 1 : 0);
+      if (!leg->freed) SspiFreeAsyncContext(leg->async);
+    }
+    runtime_.Stop();
+  }
+  std::string trace_text() { return runtime_.scheduler().TraceText(); }
+
+ private:
+  static void Notify(SspiAsyncContext* async, void* data) {
+    auto* leg = static_cast<Leg*>(data);
+    EXPECT_EQ(async, leg->async);
+    EXPECT_EQ(++leg->callbacks, 1);
+    EXPECT_TRUE(leg->submitted == SEC_E_OK || leg->scene->submitting_ == leg);
+    leg->scene->See(*leg);
+    EXPECT_NE(leg->outcome, SEC_I_ASYNC_CALL_PENDING) << "notified before it was over";
+    if (!leg->frees_itself || leg->freed) return;
+    leg->freed = true;
+    SspiFreeAsyncContext(async);
+    EXPECT_EQ(SspiGetAsyncCallStatus(async), leg->outcome) << "the sample still polls";
+  }
+
+  // What a poller sees, at any moment.
+  void See(Leg& leg) {
+    const SECURITY_STATUS status = SspiGetAsyncCallStatus(leg.async);
+    if (status == SEC_I_ASYNC_CALL_PENDING) {
+      EXPECT_EQ(leg.callbacks, 0);
+      return;
+    }
+    if (leg.outcome != SEC_I_ASYNC_CALL_PENDING) {
+      EXPECT_EQ(status, leg.outcome) << "final is final";
+      return;
+    }
+    leg.outcome = status;
+    const bool ran = status == SEC_I_CONTINUE_NEEDED;
+    EXPECT_EQ(leg.attributes, ran ? 7U : 0U);
+    EXPECT_EQ(leg.out.cbBuffer, ran ? 1U : sizeof(leg.token));
+    EXPECT_EQ(status == KTLSIM_E_CANCELLED, leg.cancelled);
+    if (!ran && !leg.cancelled) {
+      EXPECT_EQ(status, KTLSIM_E_QUEUE_TIMEOUT);
+      EXPECT_TRUE(leg.limited);
+    }
+  }
+
+  void Check() {
+    for (const auto& leg : legs_) {
+      if (leg->submitted == SEC_E_OK && (!leg->freed || leg->frees_itself)) See(*leg);
+    }
+    if (deleted_ && Statistics().cSecurityContexts == 0) gone_ = true;
+  }
+
+  SteppedRuntime runtime_;
+  CtxtHandle context_{};
+  std::vector<std::unique_ptr<Leg>> legs_;
+  std::vector<Leg*> order_;  // as submitted
+  Leg* submitting_ = nullptr;
+  bool deleted_ = false;
+  bool gone_ = false;
+  executive::ResumeToken token_;
+};
+
+class ExhaustiveScheduleTest : public testing::Test {
+ protected:
+  void SetUp() override { EXPECT_EQ(KtlsimStop(), SEC_E_OK); }
+  void TearDown() override { EXPECT_EQ(KtlsimStart(nullptr), SEC_E_OK); }
+
+#ifdef KTLSIM_TEST_SANITIZED
+  static constexpr std::uint64_t kSchedulesMax = 1000;  // an order of magnitude slower there
+#else
+  static constexpr std::uint64_t kSchedulesMax = ~std::uint64_t{0};
+#endif
+
+  // `schedules_min`: fewer would mean that something keeps the steps from interleaving.
+  static void TryAll(const std::function<void(Scene&)>& arrange, std::uint64_t schedules_min) {
+    const char* one = std::getenv("KTLSIM_SCHEDULE");
+    Enumeration enumeration;
+    if (one != nullptr) enumeration.Force(one);
+    std::uint64_t schedules = 0;
+    do {
+      Scene scene(enumeration);
+      arrange(scene);
+      scene.Play();
+      ++schedules;
+      ASSERT_FALSE(HasFailure()) << "schedule " << schedules
+                                 << "; KTLSIM_SCHEDULE=" << enumeration.Text() << " replays it\n"
+                                 << scene.trace_text();
+    } while (one == nullptr && schedules < kSchedulesMax && enumeration.Next());
+    std::printf("%llu schedules\n", static_cast<unsigned long long>(schedules));
+    if (one != nullptr) return;
+    EXPECT_GE(schedules, schedules_min);
+  }
+};
+
+TEST_F(ExhaustiveScheduleTest, TwoSubmittersAndADelete) {
+  TryAll(
+      [](Scene& scene) {
+        Leg& first = scene.NewLeg();
+        Leg& second = scene.NewLeg(KTLSIM_NOTIFY_ON_PROCESSOR);
+        first.frees_itself = true;
+        scene.Once("submit first", [&] { scene.Submit(first); });
+        scene.Once("submit second", [&] { scene.Submit(second); });
+        scene.Once("delete", [&] { scene.Delete(); });
+      },
+      50);
+}
+
+TEST_F(ExhaustiveScheduleTest, SubmitFreeInFlightAndCancel) {
+  TryAll(
+      [](Scene& scene) {
+        Leg& leg = scene.NewLeg();
+        scene.Submit(leg);
+        scene.Once("free", [&] { scene.Free(leg); });
+        scene.Once("cancel", [&] { scene.Cancel(leg); });
+        scene.Once("cancel again", [&] { scene.Cancel(leg); });
+        scene.Once("delete", [&] { scene.Delete(); });
+      },
+      100);
+}
+
+TEST_F(ExhaustiveScheduleTest, TurnCancelAndTimer) {
+  TryAll(
+      [](Scene& scene) {
+        Leg& front = scene.NewLeg();
+        Leg& limited = scene.NewLeg();
+        scene.Limit(limited);
+        scene.Submit(front);
+        scene.Once("submit", [&] { scene.Submit(limited); });
+        scene.Once("cancel", [&] { scene.Cancel(limited); });
+        scene.Once("clock", [&] { scene.PassLimit(); });
+      },
+      100);
+}
+
+TEST_F(ExhaustiveScheduleTest, SuspendedLegResumeCancelAndDelete) {
+  TryAll(
+      [](Scene& scene) {
+        scene.Suspend(1);
+        Leg& suspended = scene.NewLeg();
+        Leg& behind = scene.NewLeg();
+        suspended.frees_itself = true;
+        scene.Submit(suspended);
+        scene.Submit(behind);
+        scene.Once("resume", [&] { scene.Resume(); });
+        scene.Once("cancel behind", [&] { scene.Cancel(behind); });
+        scene.Once("delete", [&] { scene.Delete(); });
+      },
+      100);
+}
+
+TEST_F(ExhaustiveScheduleTest, TwoSubmittersDeleteCancelAndTimer) {
+  TryAll(
+      [](Scene& scene) {
+        Leg& first = scene.NewLeg();
+        Leg& second = scene.NewLeg();
+        first.frees_itself = true;
+        scene.Limit(second);
+        scene.Once("submit first", [&] { scene.Submit(first); });
+        scene.Once("submit second", [&] { scene.Submit(second); });
+        scene.Once("cancel", [&] { scene.Cancel(second); });
+        scene.Once("delete", [&] { scene.Delete(); });
+        scene.Once("clock", [&] { scene.PassLimit(); });
+      },
+      1000);
+}
+
+}  // namespace
+}  // namespace ktlsim::test

@@ -1,0 +1,117 @@
+// The library without threads: its processors, notification threads and rings take turns on the
+// test's thread, in the order that a SeededScheduler chooses. Time is virtual.
+#pragma once
+
+#include <ktlsim/sspi_ext.h>
+#include <sspi.h>
+
+#include <deque>
+#include <memory>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+#include "io/memory_network.h"
+#include "io/memory_ring.h"
+#include "kernel_sim/base/clock.h"
+#include "kernel_sim/executive/seeded_scheduler.h"
+#include "kernel_sim/sspi/packages/scripted_package.h"
+#include "kernel_sim/sspi/runtime.h"
+
+namespace ktlsim::test {
+
+class SteppedRuntime {
+ public:
+  explicit SteppedRuntime(std::uint64_t seed)
+      : network_(NetworkOptions(seed)),
+        scheduler_(
+            seed,
+            {.ready = [](io::Ring& ring) { return static_cast<io::MemoryRing&>(ring).Ready(); },
+             .advance_time = [this] { return network_.AdvanceToNextEvent(); }}) {
+    script_.repeats = true;
+    script_.legs.resize(3);
+    script_.legs[0].status = SEC_I_CONTINUE_NEEDED;
+    script_.legs[0].output = "token";
+    script_.legs[0].attributes = 7;
+    script_.legs[1] = script_.legs[0];
+    script_.legs[1].on_suspend = [this](executive::ResumeToken token) {
+      suspended_.push_back(token);
+    };
+    script_.legs[2].status = SEC_E_OK;
+    script_.legs[2].output = "last";
+    script_.legs[2].attributes = 9;
+  }
+  SteppedRuntime(const SteppedRuntime&) = delete;
+  SteppedRuntime& operator=(const SteppedRuntime&) = delete;
+
+  // What is left of `options` is filled in here.
+  void Start(executive::ExecutiveOptions options) {
+    options.clock = &network_;
+    options.ring_factory = [this]() -> Result<std::unique_ptr<io::Ring>> {
+      Result<std::unique_ptr<io::MemoryRing>> ring = io::CreateMemoryRing(network_, {});
+      if (!ring.ok()) return ring.status();
+      return std::unique_ptr<io::Ring>(std::move(*ring));
+    };
+    options.step = scheduler_.AsStep();
+    sspi::Runtime& runtime = sspi::Runtime::Instance();
+    runtime.RegisterPackage(sspi::ScriptedPackage::Instance());
+    ASSERT_EQ(runtime.Start(options), SEC_E_OK);
+    scheduler_.Attach(*runtime.ExecutiveIfRunning());
+    char package[] = "ktlsim scripted";
+    ASSERT_EQ(AcquireCredentialsHandleA(nullptr, package, SECPKG_CRED_INBOUND, nullptr, &script_,
+                                        nullptr, nullptr, &credential_, nullptr),
+              SEC_E_OK);
+  }
+  // Nothing is in flight.
+  void Stop() {
+    EXPECT_EQ(FreeCredentialsHandle(&credential_), SEC_E_OK);
+    EXPECT_EQ(KtlsimStop(), SEC_E_OK);
+    KtlsimStatistics left{};
+    left.cbSize = sizeof(left);
+    EXPECT_EQ(KtlsimQueryStatistics(&left), SEC_E_OK);
+    EXPECT_EQ(left.cSecurityContexts, 0U);
+    EXPECT_EQ(left.cCredentials, 0U);
+    EXPECT_EQ(left.cAsyncContexts, 0U);
+  }
+  // Lets `us` microseconds go by at once.
+  void PassTime(std::uint64_t us) { network_.AdvanceTo(network_.NowNs() + us * kNsPerUs); }
+  // The oldest suspended leg goes on.
+  void Resume() {
+    if (suspended_.empty()) return;
+    executive::ResumeToken token = suspended_.front();
+    suspended_.pop_front();
+    token.Resume();
+    token.Resume();  // the second one counts for nothing
+  }
+  // Until nothing is left to do, suspended legs included. False: something runs for ever.
+  bool RunToTheEnd() {
+    constexpr std::uint64_t kStepsMax = 100000;
+    if (!scheduler_.Run(kStepsMax)) return false;
+    while (!suspended_.empty()) {
+      Resume();
+      if (!scheduler_.Run(kStepsMax)) return false;
+    }
+    return true;
+  }
+
+  executive::SeededScheduler& scheduler() { return scheduler_; }
+  io::MemoryNetwork& network() { return network_; }
+  io::SeededRandom& random() { return scheduler_.random(); }
+  sspi::Script& script() { return script_; }
+  PCredHandle credential() { return &credential_; }
+
+ private:
+  static io::MemoryNetworkOptions NetworkOptions(std::uint64_t seed) {
+    io::MemoryNetworkOptions options;
+    options.seed = seed;
+    return options;
+  }
+
+  io::MemoryNetwork network_;
+  executive::SeededScheduler scheduler_;
+  sspi::Script script_;
+  CredHandle credential_{};
+  std::deque<executive::ResumeToken> suspended_;
+};
+
+}  // namespace ktlsim::test

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "kernel_sim/base/trace.h"
+#include "kernel_sim/executive/callback_gate.h"
 #include "kernel_sim/executive/misuse.h"
 
 namespace ktlsim::executive {
@@ -374,6 +375,12 @@ AsyncContextTable::Notification AsyncContextTable::EnterCallback(AsyncContextSlo
   if ((word & kOrphaned) != 0) notification.orphan = &slot;
   Trace("async_notify", notification.handle);
   return notification;
+}
+
+void AsyncContextTable::Notification::Invoke() const {
+  if (!CallbackGate::Enter()) return;
+  callback(reinterpret_cast<_SspiAsyncContext*>(handle), data);
+  CallbackGate::Leave();
 }
 
 void AsyncContextTable::FinishCallback(const Notification& notification) {

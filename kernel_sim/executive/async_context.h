@@ -116,7 +116,8 @@ class AsyncContextTable {
     AsyncHandle handle = 0;
     AsyncContextSlot* orphan = nullptr;  // the runtime frees it after the callback
 
-    void Invoke() const { callback(reinterpret_cast<_SspiAsyncContext*>(handle), data); }
+    // Calls, unless the process is ending.
+    void Invoke() const;
   };
   // Makes `status` the outcome. False: nobody is to be notified, and the context is out of the
   // runtime's hands. True: EnterCallback must follow.
@@ -130,6 +131,10 @@ class AsyncContextTable {
   void GiveBackRequest(Request& request);
 
   std::uint64_t live() const { return live_.load(std::memory_order_relaxed); }
+
+  // Around a fork: nobody else may be changing the table while it is copied.
+  void lock() KTLSIM_ACQUIRE(mutex_) { mutex_.lock(); }
+  void unlock() KTLSIM_RELEASE(mutex_) { mutex_.unlock(); }
 
  private:
   static constexpr std::uint32_t kChunkSlots = 1024;

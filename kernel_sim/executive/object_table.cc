@@ -174,6 +174,19 @@ bool ObjectTable::Close(Handle handle, Object** object) {
   return true;
 }
 
+void ObjectTable::CloseAll() {
+  std::uint32_t grown = 0;
+  {
+    MutexLock lock(mutex_);
+    grown = grown_;
+  }
+  for (std::uint32_t index = 0; index < grown; ++index) {
+    const std::uint64_t word = SlotAt(index)->word.load(std::memory_order_relaxed);
+    Object* object = nullptr;
+    if (Close(GenerationOf(word) << 32 | (std::uint64_t{index} + 1), &object)) object->Release();
+  }
+}
+
 void ObjectTable::Retire(Slot& slot, std::uint32_t index) {
   delete slot.object;
   slot.object = nullptr;

@@ -122,6 +122,12 @@ class ObjectTable {
   // The handle dies. True for exactly one caller, who then owns the handle's reference and must
   // Release it.
   bool Close(Handle handle, Object** object);
+  // All handles die; what nobody else refers to is destroyed.
+  void CloseAll() KTLSIM_EXCLUDES(mutex_);
+
+  // Around a fork: nobody else may be changing the table while it is copied.
+  void lock() KTLSIM_ACQUIRE(mutex_) { mutex_.lock(); }
+  void unlock() KTLSIM_RELEASE(mutex_) { mutex_.unlock(); }
 
   std::uint32_t live() const { return live_.load(std::memory_order_relaxed); }
 

@@ -14,6 +14,7 @@
 #include "kernel_sim/executive/executive.h"
 #include "kernel_sim/executive/misuse.h"
 #include "kernel_sim/sspi/calls.h"
+#include "kernel_sim/sspi/kernel_mode.h"
 #include "kernel_sim/sspi/runtime.h"
 #include "kernel_sim/sspi/text.h"
 
@@ -201,6 +202,13 @@ SECURITY_STATUS SspiAcquireCredentialsHandleAsyncW(SspiAsyncContext* AsyncContex
                                         pAuthData, phCredential, ptsExpiry);
 }
 
+SECURITY_STATUS Ktlsim_k_SspiAcquireCredentialsHandleAsyncW(
+    SspiAsyncContext* async, PSECURITY_STRING principal, PSECURITY_STRING package, ULONG use, void*,
+    void* auth_data, SEC_GET_KEY_FN, void*, PCredHandle credential, PTimeStamp expiry) {
+  return AcquireAsync<const SECURITY_STRING*>(async, principal, package, use, auth_data, credential,
+                                              expiry);
+}
+
 SECURITY_STATUS SspiInitializeSecurityContextAsyncA(
     SspiAsyncContext* AsyncContext, PCredHandle phCredential, PCtxtHandle phContext,
     LPSTR pszTargetName, ULONG fContextReq, ULONG, ULONG, PSecBufferDesc pInput, ULONG,
@@ -237,6 +245,24 @@ SECURITY_STATUS SspiInitializeSecurityContextAsyncW(
                                      pfContextAttr,
                                      ptsExpiry},
                                     pszTargetName);
+}
+
+SECURITY_STATUS Ktlsim_k_SspiInitializeSecurityContextAsyncW(
+    SspiAsyncContext* async, PCredHandle credential, PCtxtHandle context, PSECURITY_STRING target,
+    ULONG flags, ULONG, ULONG, PSecBufferDesc input, ULONG, PCtxtHandle new_context,
+    PSecBufferDesc output, KtlsimUlongOut attributes, PTimeStamp expiry) {
+  return LegAsync<const SECURITY_STRING*>(async,
+                                          {Direction::kOutbound,
+                                           credential,
+                                           context,
+                                           {},
+                                           flags,
+                                           input,
+                                           new_context,
+                                           output,
+                                           attributes,
+                                           expiry},
+                                          target);
 }
 
 SECURITY_STATUS SspiAcceptSecurityContextAsync(SspiAsyncContext* AsyncContext,

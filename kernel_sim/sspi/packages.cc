@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "kernel_sim/sspi/context_buffer.h"
+#include "kernel_sim/sspi/kernel_mode.h"
 #include "kernel_sim/sspi/text.h"
 
 namespace ktlsim::sspi {
@@ -116,6 +117,11 @@ SECURITY_STATUS QuerySecurityPackageInfoA(LPSTR pszPackageName, PSecPkgInfoA* pp
 }
 SECURITY_STATUS QuerySecurityPackageInfoW(LPWSTR pszPackageName, PSecPkgInfoW* ppPackageInfo) {
   return Find<SecPkgInfoW, const SEC_WCHAR*>(pszPackageName, ppPackageInfo);
+}
+
+SECURITY_STATUS Ktlsim_k_QuerySecurityPackageInfoW(PSECURITY_STRING name, PSecPkgInfoW* info) {
+  if (name == nullptr) return SEC_E_SECPKG_NOT_FOUND;
+  return Find<SecPkgInfoW, const SECURITY_STRING*>(name, info);
 }
 
 }  // extern "C"

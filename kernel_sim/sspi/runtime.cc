@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
+#include <new>
 #include <string>
 #include <utility>
 
 #include "io/uring.h"
 #include "kernel_sim/base/level.h"
+#include "kernel_sim/executive/callback_gate.h"
 #include "kernel_sim/executive/misuse.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
 
@@ -16,6 +19,9 @@ namespace ktlsim::sspi {
 namespace {
 
 thread_local std::string last_error_text;
+
+// How long exit() waits for callbacks that were entered before.
+constexpr std::uint64_t kExitPatienceNs = kNsPerSecond;
 
 char LowerAscii(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
@@ -38,12 +44,36 @@ Runtime& Runtime::Instance() {
 Runtime::Runtime() {
   readings_.Close();
   packages_.push_back(&TlsPackage::Instance());
-  // Threads do not survive a fork: the child's calls fail until it starts a runtime of its own.
-  pthread_atfork(nullptr, nullptr, [] {
-    Runtime& runtime = Instance();
-    if (runtime.state_.load() == State::kRunning) runtime.state_.store(State::kForked);
-    runtime.readings_.CloseAfterFork();
-  });
+  pthread_atfork(&BeforeFork, &AfterForkInParent, &AfterForkInChild);
+}
+
+// The tables are copied in one piece, and the child can use them: no thread that could unlock them
+// exists there.
+KTLSIM_NO_THREAD_SAFETY void Runtime::BeforeFork() {
+  Runtime& runtime = Instance();
+  runtime.packages_mutex_.lock();
+  runtime.security_contexts_.lock();
+  runtime.credentials_.lock();
+  runtime.async_contexts_.lock();
+}
+
+KTLSIM_NO_THREAD_SAFETY void Runtime::AfterForkInParent() {
+  Runtime& runtime = Instance();
+  runtime.async_contexts_.unlock();
+  runtime.credentials_.unlock();
+  runtime.security_contexts_.unlock();
+  runtime.packages_mutex_.unlock();
+}
+
+// Threads do not survive a fork: the child's calls fail until it starts a runtime of its own.
+void Runtime::AfterForkInChild() {
+  AfterForkInParent();
+  Runtime& runtime = Instance();
+  // A start or a stop may have held it, on a thread that is not here.
+  new (&runtime.start_mutex_) Mutex();
+  const State state = runtime.state_.load();
+  if (state == State::kRunning || state == State::kStopping) runtime.state_.store(State::kForked);
+  runtime.readings_.CloseAfterFork();
 }
 
 executive::Executive* Runtime::StartOnFirstUse(SECURITY_STATUS* failure) {
@@ -79,9 +109,17 @@ SECURITY_STATUS Runtime::StartLocked(executive::ExecutiveOptions options) {
     return status.category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
                                                     : SEC_E_INTERNAL_ERROR;
   }
-  // The threads of a forked parent's executive do not exist here: it cannot be destroyed.
-  // NOLINTNEXTLINE(bugprone-unused-return-value): left where it is
-  if (state_.load() == State::kForked) static_cast<void>(executive_.release());
+  if (state_.load() == State::kForked) {
+    // The threads of the parent's executive do not exist here: it cannot be destroyed.
+    // NOLINTNEXTLINE(bugprone-unused-return-value): left where it is
+    static_cast<void>(executive_.release());
+    // Two processes that seal with the same keys would repeat nonces: the parent keeps them.
+    security_contexts_.CloseAll();
+    credentials_.CloseAll();
+  }
+  static const int registered =
+      std::atexit([] { executive::CallbackGate::Close(kExitPatienceNs); });
+  static_cast<void>(registered);  // without it, callbacks may come while the process ends
   executive_ = std::move(executive);
   readings_.Reopen();
   state_.store(State::kRunning, std::memory_order_release);

@@ -87,6 +87,9 @@ class Runtime {
   enum class State : std::uint8_t { kNeverStarted, kRunning, kStopping, kStopped, kForked };
 
   Runtime();
+  static void BeforeFork();
+  static void AfterForkInParent();
+  static void AfterForkInChild();
   executive::Executive* StartOnFirstUse(SECURITY_STATUS* failure);
   SECURITY_STATUS StartLocked(executive::ExecutiveOptions options) KTLSIM_REQUIRES(start_mutex_);
 

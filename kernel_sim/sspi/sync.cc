@@ -15,6 +15,7 @@
 #include "kernel_sim/sspi/calls.h"
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/handles.h"
+#include "kernel_sim/sspi/kernel_mode.h"
 #include "kernel_sim/sspi/passive_level.h"
 #include "kernel_sim/sspi/runtime.h"
 #include "kernel_sim/sspi/text.h"
@@ -105,6 +106,14 @@ SECURITY_STATUS AcquireCredentialsHandleW(LPWSTR pszPrincipal, LPWSTR pszPackage
                                    {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry});
 }
 
+SECURITY_STATUS Ktlsim_k_AcquireCredentialsHandleW(PSECURITY_STRING principal,
+                                                   PSECURITY_STRING package, ULONG use, void*,
+                                                   void* auth_data, SEC_GET_KEY_FN, void*,
+                                                   PCredHandle credential, PTimeStamp expiry) {
+  return Acquire<const SECURITY_STRING*>(principal, package,
+                                         {{}, {}, use, auth_data, credential, expiry});
+}
+
 SECURITY_STATUS FreeCredentialsHandle(PCredHandle phCredential) {
   // Contexts made from it hold references of their own.
   return CloseCredential(phCredential) ? SEC_E_OK : SEC_E_INVALID_HANDLE;
@@ -144,6 +153,24 @@ SECURITY_STATUS InitializeSecurityContextW(PCredHandle phCredential, PCtxtHandle
                                    pfContextAttr,
                                    ptsExpiry},
                                   pszTargetName);
+}
+
+SECURITY_STATUS Ktlsim_k_InitializeSecurityContextW(PCredHandle credential, PCtxtHandle context,
+                                                    PSECURITY_STRING target, ULONG flags, ULONG,
+                                                    ULONG, PSecBufferDesc input, ULONG,
+                                                    PCtxtHandle new_context, PSecBufferDesc output,
+                                                    KtlsimUlongOut attributes, PTimeStamp expiry) {
+  return LegNow<const SECURITY_STRING*>({Direction::kOutbound,
+                                         credential,
+                                         context,
+                                         {},
+                                         flags,
+                                         input,
+                                         new_context,
+                                         output,
+                                         attributes,
+                                         expiry},
+                                        target);
 }
 
 SECURITY_STATUS AcceptSecurityContext(PCredHandle phCredential, PCtxtHandle phContext,

@@ -1,5 +1,6 @@
 #include "kernel_sim/sspi/text.h"
 
+#include <algorithm>
 #include <ctime>
 
 namespace ktlsim::sspi {
@@ -45,6 +46,14 @@ std::string ToUtf8(std::u16string_view text) {
 
 std::string ToUtf8(const SEC_WCHAR* text) {
   return text == nullptr ? std::string() : ToUtf8(std::u16string_view(text));
+}
+
+std::string ToUtf8(const SECURITY_STRING* text) {
+  if (text == nullptr || text->Buffer == nullptr) return {};
+  std::u16string copy(text->Buffer, text->Length / sizeof(SEC_WCHAR));
+  // What follows a zero would be cut off later, where nobody can tell any more.
+  std::replace(copy.begin(), copy.end(), u'\0', u'\xFFFD');
+  return ToUtf8(std::u16string_view(copy));
 }
 
 void StoreWide(SEC_WCHAR* out, std::size_t units, std::string_view ascii) {

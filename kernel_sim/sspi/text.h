@@ -12,6 +12,8 @@ namespace ktlsim::sspi {
 // Null is empty. Unpaired surrogates become U+FFFD.
 std::string ToUtf8(const SEC_WCHAR* text);
 std::string ToUtf8(std::u16string_view text);
+// Counted, as in kernel mode. A zero inside is no character either.
+std::string ToUtf8(const SECURITY_STRING* text);
 inline std::string ToUtf8(const char* text) { return text == nullptr ? "" : text; }
 
 // ASCII into a fixed array of 16-bit units, always terminated.

@@ -5,6 +5,7 @@
 #include <sspi.h>
 
 #include "kernel_sim/sspi/handles.h"
+#include "kernel_sim/sspi/kernel_mode.h"
 
 namespace ktlsim::sspi {
 namespace {
@@ -70,6 +71,36 @@ SECURITY_STATUS ChangeAccountPasswordA(SEC_CHAR*, SEC_CHAR*, SEC_CHAR*, SEC_CHAR
 SECURITY_STATUS ChangeAccountPasswordW(SEC_WCHAR*, SEC_WCHAR*, SEC_WCHAR*, SEC_WCHAR*, SEC_WCHAR*,
                                        BOOLEAN, ULONG, PSecBufferDesc) {
   return SEC_E_UNSUPPORTED_FUNCTION;
+}
+
+// ---- Kernel mode: what Schannel does not offer there
+
+SECURITY_STATUS Ktlsim_k_ApplyControlToken(PCtxtHandle context, PSecBufferDesc) {
+  return UnsupportedFor(context);
+}
+SECURITY_STATUS Ktlsim_k_ImpersonateSecurityContext(PCtxtHandle context) {
+  return UnsupportedFor(context);
+}
+SECURITY_STATUS Ktlsim_k_SetContextAttributesA(PCtxtHandle context, ULONG, void*, ULONG) {
+  return UnsupportedFor(context);
+}
+SECURITY_STATUS Ktlsim_k_SetContextAttributesW(PCtxtHandle context, ULONG, void*, ULONG) {
+  return UnsupportedFor(context);
+}
+SECURITY_STATUS Ktlsim_k_ExportSecurityContext(PCtxtHandle context, ULONG, PSecBuffer, void**) {
+  return UnsupportedFor(context);
+}
+SECURITY_STATUS Ktlsim_k_ImportSecurityContextW(PSECURITY_STRING, PSecBuffer, void*, PCtxtHandle) {
+  return SEC_E_UNSUPPORTED_FUNCTION;
+}
+SECURITY_STATUS Ktlsim_k_DelegateSecurityContext(PCtxtHandle context, PSECURITY_STRING,
+                                                 SecDelegationType, PTimeStamp, PSecBuffer,
+                                                 PSecBufferDesc) {
+  return UnsupportedFor(context);
+}
+SECURITY_STATUS Ktlsim_k_AddCredentialsW(PCredHandle credential, PSECURITY_STRING, PSECURITY_STRING,
+                                         ULONG, void*, SEC_GET_KEY_FN, void*, PTimeStamp) {
+  return UnsupportedForCredential(credential);
 }
 
 }  // extern "C"

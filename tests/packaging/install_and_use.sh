@@ -37,6 +37,13 @@ printf '#include <%s>\n' sspi.h schannel.h ktlsim/sspi_ext.h |
   "$CC" -std=c11 "${flags[@]}" -E -P -x c - | tr '\n' ' ' |
   grep -oE 'visibility\("default"\)\)\) [^;(]*\(' | grep -oE '[A-Za-z_]+ ?\($' | tr -d ' (' |
   sed 's/$/@@KTLSIM_0.1/' | sort -u >"$work/declared.txt"
+# Kernel mode binds some of them to symbols of its own.
+printf '#include <%s>\n' sspi.h schannel.h ktlsim/sspi_ext.h |
+  "$CC" -std=c11 -DSECURITY_KERNEL "${flags[@]}" -E -P -x c - |
+  grep -oE '"Ktlsim_k_" "[A-Za-z]+"' | tr -d '" ' | sed 's/$/@@KTLSIM_0.1/' | sort -u \
+  >"$work/kernel.txt"
+[[ -s $work/kernel.txt ]] || fail 'found no kernel-mode symbol in the headers'
+sort -u -o "$work/declared.txt" "$work/declared.txt" "$work/kernel.txt"
 [[ -s $work/declared.txt ]] || fail 'found no declaration in the headers: has KTLSIM_API changed?'
 if comm -23 "$work/declared.txt" "$work/exported.txt" | grep .; then
   fail 'the functions above are declared and not exported: define them, name them in ktlsim.map'

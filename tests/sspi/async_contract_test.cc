@@ -5,6 +5,8 @@
 #include <sched.h>
 #include <sspi.h>
 
+#include <atomic>
+#include <deque>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -40,39 +42,108 @@ void DeleteAndForget(CtxtHandle* context) {
   SspiFreeAsyncContext(async);
 }
 
+// The documented sample, with its assertions. It polls once and goes on; a poller may ask for ever.
+struct Sample {
+  LegMemory memory;
+  CtxtHandle context{};
+  Event completed;
+
+  static void AsyncCallCompleted(SspiAsyncContext* async, PVOID data) {
+    ASSERT_EQ(SspiGetAsyncCallStatus(async), SEC_E_OK);
+    SspiFreeAsyncContext(async);
+    static_cast<Sample*>(data)->completed.Set();
+  }
+  void DoAscCall(PCredHandle credential, ULONG notify_mode, SspiAsyncContext** handle) {
+    SspiAsyncContext* async = SspiCreateAsyncContext();
+    ASSERT_TRUE(async);
+    ASSERT_EQ(SspiSetAsyncNotifyCallback(async, &AsyncCallCompleted, this), SEC_E_OK);
+    ASSERT_EQ(KtlsimSetNotifyMode(async, notify_mode), SEC_E_OK);
+    ASSERT_EQ(memory.Accept(async, credential, nullptr, &context), SEC_E_OK);
+    const SECURITY_STATUS status = SspiGetAsyncCallStatus(async);
+    ASSERT_TRUE(status == SEC_I_ASYNC_CALL_PENDING || status == SEC_E_OK) << status;
+    *handle = async;
+  }
+};
+
+// Keeps the processors busy with chains of legs that submit themselves again, until it is
+// destroyed.
+class Load {
+ public:
+  Load(PCredHandle credential, int chains) {
+    for (int i = 0; i < chains; ++i) {
+      Chain& chain = chains_.emplace_back();
+      chain.owner = this;
+      SspiAsyncContext* async = SspiCreateAsyncContext();
+      EXPECT_EQ(SspiSetAsyncNotifyCallback(async, &Load::Again, &chain), SEC_E_OK);
+      EXPECT_EQ(chain.memory.Accept(async, credential, nullptr, &chain.context), SEC_E_OK);
+    }
+  }
+  Load(const Load&) = delete;
+  Load& operator=(const Load&) = delete;
+  ~Load() {
+    stop_ = true;
+    ended_.WaitFor(static_cast<int>(chains_.size()));
+    for (Chain& chain : chains_) EXPECT_EQ(DeleteSecurityContext(&chain.context), SEC_E_OK);
+  }
+
+ private:
+  struct Chain {
+    Load* owner = nullptr;
+    LegMemory memory;
+    CtxtHandle context{};
+  };
+  static void Again(SspiAsyncContext* async, PVOID data) {
+    auto* chain = static_cast<Chain*>(data);
+    if (chain->owner->stop_) {
+      SspiFreeAsyncContext(async);
+      return chain->owner->ended_.Add();
+    }
+    ASSERT_EQ(SspiReinitAsyncContext(async), STATUS_SUCCESS);
+    ASSERT_EQ(chain->memory.Accept(async, nullptr, &chain->context, &chain->context), SEC_E_OK);
+  }
+
+  std::deque<Chain> chains_;
+  std::atomic<bool> stop_{false};
+  Count ended_;
+};
+
 // Goal: the sample of the documentation, whose callback frees the context that the submitter still
-// polls, on every schedule the machine happens to produce. Method: two submitters, many rounds.
+// polls, on every schedule the machine happens to produce. Method: two submitters, many rounds,
+// the last of them beside a load that keeps the processors busy.
 TEST_P(AsyncContractTest, SampleFreesInTheCallbackWhileTheSubmitterPolls) {
   constexpr int kThreads = 2;
+#ifdef NDEBUG
   const int rounds = Repetitions(50000) / kThreads;
-  ScriptedCredential credential(RepeatedScript());
-  Count callbacks;
-  const auto submitter = [&] {
-    for (int i = 0; i < rounds; ++i) {
-      LegMemory memory;
-      CtxtHandle context;
-      SecInvalidateHandle(&context);
-      SspiAsyncContext* async = SspiCreateAsyncContext();
-      ASSERT_NE(async, nullptr);
-      const auto free_inside = [](SspiAsyncContext* handle, PVOID data) {
-        EXPECT_EQ(SspiGetAsyncCallStatus(handle), SEC_I_CONTINUE_NEEDED);
-        SspiFreeAsyncContext(handle);
-        static_cast<Count*>(data)->Add();
-      };
-      ASSERT_EQ(SspiSetAsyncNotifyCallback(async, free_inside, &callbacks), SEC_E_OK);
-      ASSERT_EQ(KtlsimSetNotifyMode(async, notify_mode()), SEC_E_OK);
-      ASSERT_EQ(memory.Accept(async, credential.get(), nullptr, &context), SEC_E_OK);
-      ASSERT_EQ(Poll(async), SEC_I_CONTINUE_NEEDED);
-      ASSERT_EQ(memory.Token(), "token");
-      ASSERT_EQ(memory.attributes, 0x1234U);
-      DeleteAndForget(&context);
+#else
+  const int rounds = Repetitions(10000) / kThreads;
+#endif
+  const int loaded_rounds = rounds / 20;
+  ScriptedCredential credential(RepeatedScript(SEC_E_OK));
+  std::atomic<int> completed{0};
+  const auto submitter = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      Sample sample;
+      SspiAsyncContext* async = nullptr;
+      ASSERT_NO_FATAL_FAILURE(sample.DoAscCall(credential.get(), notify_mode(), &async));
+      ASSERT_EQ(Poll(async), SEC_E_OK);
+      ASSERT_EQ(sample.memory.Token(), "token");
+      ASSERT_EQ(sample.memory.attributes, 0x1234U);
+      DeleteAndForget(&sample.context);
+      sample.completed.Wait();  // its memory is the callback's too
+      ++completed;
     }
   };
-  std::vector<std::thread> threads;
-  for (int i = 0; i < kThreads; ++i) threads.emplace_back(submitter);
-  for (std::thread& thread : threads) thread.join();
-  callbacks.WaitFor(rounds * kThreads);
-  EXPECT_EQ(callbacks.value(), rounds * kThreads);
+  const auto submit_together = [&](int count) {
+    std::vector<std::thread> threads;
+    for (int i = 0; i < kThreads; ++i) threads.emplace_back(submitter, count);
+    for (std::thread& thread : threads) thread.join();
+  };
+  submit_together(rounds);
+  {
+    Load load(credential.get(), 4);
+    submit_together(loaded_rounds);
+  }
+  EXPECT_EQ(completed, kThreads * (rounds + loaded_rounds));
 }
 
 struct Handshake {
@@ -248,6 +319,53 @@ TEST_P(AsyncContractTest, CallbackHasTheLevelOfItsModeAndNeverTheSubmittersStack
   EXPECT_EQ(where.level, notify_mode() == KTLSIM_NOTIFY_POOL ? Level::kPassive : Level::kDispatch);
   SspiFreeAsyncContext(async);
   EXPECT_EQ(DeleteSecurityContext(&context), SEC_E_OK);
+}
+
+// Goal: everything asynchronous, and every query, is legal at dispatch level. Method: a callback on
+// a processor does it all.
+struct AllAtDispatch {
+  PCredHandle credential;
+  CtxtHandle context{};
+  LegMemory first{};
+  LegMemory second{};
+  Count done{};
+
+  static void Notify(SspiAsyncContext* async, PVOID data) {
+    auto* self = static_cast<AllAtDispatch*>(data);
+    EXPECT_EQ(CurrentLevel(), Level::kDispatch);
+    EXPECT_EQ(SspiGetAsyncCallStatus(async), SEC_I_CONTINUE_NEEDED);
+    EXPECT_TRUE(SspiAsyncContextRequiresNotify(async));
+    EXPECT_EQ(SspiReinitAsyncContext(async), STATUS_SUCCESS);
+    EXPECT_EQ(SspiSetAsyncNotifyCallback(async, &AllAtDispatch::Second, data), SEC_E_OK);
+    EXPECT_EQ(self->second.Accept(async, self->credential, &self->context, &self->context),
+              SEC_E_OK);
+    SecPkgContext_Sizes sizes;
+    EXPECT_EQ(QueryContextAttributesA(&self->context, SECPKG_ATTR_SIZES, &sizes),
+              SEC_E_UNSUPPORTED_FUNCTION)
+        << "the scripted package's answer";
+    Statistics();
+    SspiAsyncContext* other = SspiCreateAsyncContext();
+    EXPECT_NE(other, nullptr);
+    SspiFreeAsyncContext(other);
+    self->done.Add();
+  }
+  static void Second(SspiAsyncContext* async, PVOID data) {
+    auto* self = static_cast<AllAtDispatch*>(data);
+    EXPECT_EQ(CurrentLevel(), Level::kDispatch);
+    SspiFreeAsyncContext(async);
+    DeleteAndForget(&self->context);
+    self->done.Add();
+  }
+};
+
+TEST_P(AsyncContractTest, EverythingAsynchronousIsLegalAtDispatchLevel) {
+  ScriptedCredential credential(RepeatedScript());
+  AllAtDispatch all{credential.get()};
+  SspiAsyncContext* async = SspiCreateAsyncContext();
+  ASSERT_EQ(SspiSetAsyncNotifyCallback(async, &AllAtDispatch::Notify, &all), SEC_E_OK);
+  ASSERT_EQ(KtlsimSetNotifyMode(async, KTLSIM_NOTIFY_ON_PROCESSOR), SEC_E_OK);
+  ASSERT_EQ(all.first.Accept(async, credential.get(), nullptr, &all.context), SEC_E_OK);
+  all.done.WaitFor(2);
 }
 
 TEST_P(AsyncContractTest, ManyThreadsManyCallsEachOneCallback) {

@@ -343,6 +343,7 @@ TEST(AsyncOrderTest, LegsOfOneContextRunOneAfterTheOtherInOrderOfSubmission) {
 
 // ---- Overload
 
+// A queue of eight and ten thousand calls that do not wait for each other.
 TEST(AsyncOverloadTest, ShallowQueueRefusesAndCounts) {
   KtlsimOptions options = OptionsFor(KTLSIM_PLACEMENT_INLINE);
   options.cProcessors = 1;
@@ -351,10 +352,11 @@ TEST(AsyncOverloadTest, ShallowQueueRefusesAndCounts) {
   ScriptedCredential credential(RepeatedScript());
   const KtlsimStatistics before = Statistics();
   const ULONGLONG contexts = before.cSecurityContexts;
+  constexpr std::size_t kThreads = 8;
+  constexpr std::size_t kCalls = Repetitions(10000) / kThreads;
   std::atomic<ULONGLONG> accepted{0};
   std::atomic<ULONGLONG> refused{0};
   const auto submitter = [&] {
-    constexpr std::size_t kCalls = 500;
     std::vector<LegMemory> memory(kCalls);
     std::vector<CtxtHandle> made(kCalls, kInvalid);
     std::vector<std::unique_ptr<AsyncCall>> calls;
@@ -388,12 +390,17 @@ TEST(AsyncOverloadTest, ShallowQueueRefusesAndCounts) {
     }
   };
   std::vector<std::thread> threads;
-  for (int i = 0; i < 8; ++i) threads.emplace_back(submitter);
+  for (std::size_t i = 0; i < kThreads; ++i) threads.emplace_back(submitter);
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(accepted + refused, 4000U);
+  EXPECT_EQ(accepted + refused, kThreads * kCalls);
   EXPECT_GE(accepted, 8U);
-  EXPECT_EQ(Statistics().cRefused - before.cRefused, refused);
-  WaitUntil([&] { return Statistics().cSecurityContexts == contexts; });
+  WaitUntil([] { return Statistics().cInFlight == 0; });
+  const KtlsimStatistics after = Statistics();
+  EXPECT_EQ(after.cRefused - before.cRefused, refused);
+  EXPECT_EQ(after.cAccepted - before.cAccepted, 2 * accepted) << "a leg and its context's Delete";
+  EXPECT_EQ(after.cCompleted - before.cCompleted, 2 * accepted);
+  EXPECT_EQ(after.cCallbacks - before.cCallbacks, 2 * accepted);
+  EXPECT_EQ(after.cSecurityContexts, contexts);
 }
 
 TEST(AsyncOverloadTest, FullQueueStillTakesTeardown) {

@@ -154,6 +154,31 @@ TEST_F(AsyncMisuseTest, OperationsOtherThanDeleteNeedACallback) {
   SspiFreeAsyncContext(silent);
 }
 
+TEST_F(AsyncMisuseTest, DeleteWithoutACallbackIsAccepted) {
+  ScriptedContext context(inbound_);
+  CtxtHandle handle = context.Release();
+  const ULONGLONG misuse = Statistics().cMisuse;
+  SspiAsyncContext* silent = SspiCreateAsyncContext();
+  ASSERT_EQ(SspiDeleteSecurityContextAsync(silent, &handle), SEC_E_OK);
+  WaitUntil([&] { return SspiGetAsyncCallStatus(silent) != SEC_I_ASYNC_CALL_PENDING; });
+  EXPECT_EQ(SspiGetAsyncCallStatus(silent), SEC_E_OK);
+  EXPECT_EQ(SspiReinitAsyncContext(silent), STATUS_SUCCESS) << "done without a callback";
+  SspiFreeAsyncContext(silent);
+  EXPECT_EQ(Statistics().cMisuse, misuse);
+}
+
+TEST_F(AsyncMisuseTest, SecondDeleteOfAHandleIsToldOnce) {
+  ScriptedContext context(inbound_);
+  CtxtHandle handle = context.Release();
+  AsyncCall first;
+  AsyncCall second;
+  ASSERT_EQ(SspiDeleteSecurityContextAsync(first.get(), &handle), SEC_E_OK);
+  EXPECT_EQ(SspiDeleteSecurityContextAsync(second.get(), &handle), SEC_E_INVALID_HANDLE);
+  EXPECT_EQ(first.Finish(), SEC_E_OK);
+  EXPECT_EQ(SspiDeleteSecurityContextAsync(second.get(), &handle), SEC_E_INVALID_HANDLE);
+  EXPECT_EQ(second.callbacks(), 0) << "told at submission, so not at completion";
+}
+
 TEST_F(AsyncMisuseTest, ClearedCallbackIsNoCallback) {
   AsyncCall call;
   ASSERT_EQ(SspiSetAsyncNotifyCallback(call.get(), nullptr, nullptr), SEC_E_OK);

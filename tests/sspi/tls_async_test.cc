@@ -154,6 +154,80 @@ TEST_P(TlsAsyncTest, LastServerLegInTheFormOfTheSample) {
   }
 }
 
+// One leg of `end`, submitted on `async`; `wait` returns when its outcome is final and the async
+// context idle again.
+template <typename Wait>
+void SubmitAndWait(TestEnd& end, PCredHandle credential, Bytes& to_peer, SspiAsyncContext* async,
+                   Wait wait) {
+  Bytes output(16384);
+  SecBuffer in[2] = {{static_cast<ULONG>(end.inbox.size()), SECBUFFER_TOKEN, end.inbox.data()},
+                     {0, SECBUFFER_EMPTY, nullptr}};
+  SecBuffer out = {static_cast<ULONG>(output.size()), SECBUFFER_TOKEN, output.data()};
+  SecBufferDesc in_desc = {SECBUFFER_VERSION, 2, in};
+  SecBufferDesc out_desc = {SECBUFFER_VERSION, 1, &out};
+  const bool first = !SecIsValidHandle(&end.context);
+  PCtxtHandle context = first ? nullptr : &end.context;
+  char target[] = "localhost";
+  const SECURITY_STATUS submitted =
+      end.server
+          ? SspiAcceptSecurityContextAsync(async, credential, context, &in_desc, end.Flags(), 0,
+                                           &end.context, &out_desc, &end.attributes, nullptr)
+          : SspiInitializeSecurityContextAsyncA(async, credential, context, target, end.Flags(), 0,
+                                                0, first ? nullptr : &in_desc, 0, &end.context,
+                                                &out_desc, &end.attributes, nullptr);
+  ASSERT_EQ(submitted, SEC_E_OK);
+  end.status = wait();
+  ASSERT_TRUE(end.status == SEC_E_OK || end.status == SEC_I_CONTINUE_NEEDED) << end.status;
+  end.inbox.clear();
+  output.resize(out.cbBuffer);
+  Append(to_peer, output);
+}
+
+template <typename Wait>
+void DriveHandshakes(SspiAsyncContext* async, Wait wait) {
+  for (const ULONG disabled : {kOnly12, kOnly13}) {
+    TestCredential server_credential = TestCredential::Server(disabled);
+    TestCredential client_credential = TestCredential::Client(disabled);
+    for (int i = 0; i < 5; ++i) {
+      TestEnd client(false);
+      TestEnd server(true);
+      for (int legs = 0; client.status != SEC_E_OK || server.status != SEC_E_OK; ++legs) {
+        ASSERT_LT(legs, 10);
+        TestEnd& end = legs % 2 == 0 ? client : server;
+        TestEnd& other = legs % 2 == 0 ? server : client;
+        if (end.status == SEC_E_OK) continue;
+        ASSERT_NO_FATAL_FAILURE(
+            SubmitAndWait(end, (legs % 2 == 0 ? client_credential : server_credential).get(),
+                          other.inbox, async, wait));
+      }
+      Append(client.inbox, server.Seal(ToBytes("welcome")));
+      EXPECT_EQ(ToText(client.Open(client_credential.get())), "welcome");
+    }
+  }
+}
+
+TEST_P(TlsAsyncTest, BlockingRightAfterEachSubmissionDrivesAWholeHandshake) {
+  AsyncCall call(notify_mode());
+  DriveHandshakes(call.get(), [&call] { return call.Finish(); });
+}
+
+TEST_P(TlsAsyncTest, PollingAloneDrivesAWholeHandshake) {
+  AsyncCall call(notify_mode());
+  int legs = 0;
+  DriveHandshakes(call.get(), [&call, &legs] {
+    ++legs;
+    SECURITY_STATUS status = SspiGetAsyncCallStatus(call.get());
+    while (status == SEC_I_ASYNC_CALL_PENDING) {
+      std::this_thread::yield();
+      status = SspiGetAsyncCallStatus(call.get());
+    }
+    // Its callback, which nobody waits for, has to be entered before the context is used again.
+    WaitUntil([&call] { return SspiReinitAsyncContext(call.get()) == STATUS_SUCCESS; });
+    return status;
+  });
+  WaitUntil([&] { return call.callbacks() == legs; });
+}
+
 TEST_P(TlsAsyncTest, EncryptAndDecryptRunAtOnceOnOneContext) {
   for (const ULONG disabled : {kOnly12, kOnly13}) {
     TestCredential server_credential = TestCredential::Server(disabled);

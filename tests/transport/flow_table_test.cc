@@ -169,5 +169,36 @@ TEST_F(FlowTableTest, TimeLimitsWinWhileALegIsInFlight) {
   ExpectServerEnded(EndKind::kLegTimeout);
 }
 
+// The same for the whole handshake, with a context that exists: it is deleted behind the leg, whose
+// late callback finds the connection dead and sends nothing.
+TEST_F(FlowTableTest, TheHandshakeLimitWinsWhileALaterLegIsInFlight) {
+  executive::ResumeToken token;
+  bool suspended = false;
+  ScriptedLeg late = Leg(SEC_I_CONTINUE_NEEDED, "never seen", RecordText('b'));
+  late.on_suspend = [&](executive::ResumeToken resume) {
+    monitor_.Update([&] {
+      token = resume;
+      suspended = true;
+    });
+  };
+  transport::Limits limits;
+  limits.handshake_ns = 60 * kNsPerMs;
+  StartScripted({Leg(SEC_I_CONTINUE_NEEDED, "one", RecordText('a')), late}, limits);
+  RawPeer peer = Dial();
+  Talk(peer, Record('a'), "one");
+  peer.Send(Record('b'));
+  ASSERT_TRUE(monitor_.Wait([&] { return suspended; }));
+  EXPECT_TRUE(peer.ReceiveToEnd().empty());
+  EXPECT_EQ(server_.Statistics().connections, 1U) << "its memory waits for the leg";
+  token.Resume();
+  ExpectServerEnded(EndKind::kHandshakeTimeout);
+  KtlsimStatistics statistics{};
+  statistics.cbSize = sizeof(statistics);
+  do {
+    std::this_thread::yield();
+    ASSERT_EQ(KtlsimQueryStatistics(&statistics), SEC_E_OK);
+  } while (statistics.cSecurityContexts != 0);
+}
+
 }  // namespace
 }  // namespace ktlsim::test

@@ -119,10 +119,13 @@ AcceptSecurityContext(PCredHandle phCredential, PCtxtHandle phContext, PSecBuffe
 
 KTLSIM_API SECURITY_STATUS SEC_ENTRY CompleteAuthToken(PCtxtHandle phContext,
                                                        PSecBufferDesc pToken);
+// Kernel mode has none of ApplyControlToken, SetContextAttributes, ExportSecurityContext and
+// ImpersonateSecurityContext: SEC_E_UNSUPPORTED_FUNCTION, as of kernel Schannel.
+//
 // Takes effect in the next InitializeSecurityContext or AcceptSecurityContext, which returns the
 // token.
-KTLSIM_API SECURITY_STATUS SEC_ENTRY ApplyControlToken(PCtxtHandle phContext,
-                                                       PSecBufferDesc pInput);
+KTLSIM_API SECURITY_STATUS SEC_ENTRY ApplyControlToken(PCtxtHandle phContext, PSecBufferDesc pInput)
+    KTLSIM_MODE_SYMBOL(ApplyControlToken);
 // Sends nothing. Every context that a first leg returned must be deleted, failed ones too.
 KTLSIM_API SECURITY_STATUS SEC_ENTRY DeleteSecurityContext(PCtxtHandle phContext);
 
@@ -138,13 +141,15 @@ KTLSIM_API SECURITY_STATUS SEC_ENTRY QueryContextAttributesExW(PCtxtHandle phCon
                                                                ULONG ulAttribute, void* pBuffer,
                                                                ULONG cbBuffer);
 KTLSIM_API SECURITY_STATUS SEC_ENTRY SetContextAttributesA(PCtxtHandle phContext, ULONG ulAttribute,
-                                                           void* pBuffer, ULONG cbBuffer);
+                                                           void* pBuffer, ULONG cbBuffer)
+    KTLSIM_MODE_SYMBOL(SetContextAttributesA);
 KTLSIM_API SECURITY_STATUS SEC_ENTRY SetContextAttributesW(PCtxtHandle phContext, ULONG ulAttribute,
-                                                           void* pBuffer, ULONG cbBuffer);
+                                                           void* pBuffer, ULONG cbBuffer)
+    KTLSIM_MODE_SYMBOL(SetContextAttributesW);
 
 KTLSIM_API SECURITY_STATUS SEC_ENTRY ExportSecurityContext(PCtxtHandle phContext, ULONG fFlags,
-                                                           PSecBuffer pPackedContext,
-                                                           void** pToken);
+                                                           PSecBuffer pPackedContext, void** pToken)
+    KTLSIM_MODE_SYMBOL(ExportSecurityContext);
 KTLSIM_API SECURITY_STATUS SEC_ENTRY ImportSecurityContextA(LPSTR pszPackage,
                                                             PSecBuffer pPackedContext, void* Token,
                                                             PCtxtHandle phContext);
@@ -159,7 +164,8 @@ KTLSIM_API SECURITY_STATUS SEC_ENTRY DelegateSecurityContext(
 
 // ---- Identity ----------------------------------------------------------------------------------
 
-KTLSIM_API SECURITY_STATUS SEC_ENTRY ImpersonateSecurityContext(PCtxtHandle phContext);
+KTLSIM_API SECURITY_STATUS SEC_ENTRY ImpersonateSecurityContext(PCtxtHandle phContext)
+    KTLSIM_MODE_SYMBOL(ImpersonateSecurityContext);
 KTLSIM_API SECURITY_STATUS SEC_ENTRY RevertSecurityContext(PCtxtHandle phContext);
 KTLSIM_API SECURITY_STATUS SEC_ENTRY QuerySecurityContextToken(PCtxtHandle phContext, void** Token);
 

@@ -1,0 +1,3 @@
+#define SECURITY_KERNEL
+#define CALLER_NAME RunKernelModeC
+#include "tests/sspi/callers/whole_connection.inc"

@@ -1,0 +1,2 @@
+#define CALLER_NAME RunUserModeC
+#include "tests/sspi/callers/whole_connection.inc"

@@ -1,0 +1,211 @@
+// What ends without a drain: the process exits, or forks, with calls in flight.
+
+#include <ktlsim/sspi_ext.h>
+#include <sspi.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/sspi_async.h"
+
+#if defined(__SANITIZE_THREAD__)
+#define KTLSIM_TEST_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define KTLSIM_TEST_TSAN 1
+#endif
+#endif
+
+namespace ktlsim::test {
+namespace {
+
+// A program whose callbacks use a static object, and that leaves main with calls in flight.
+struct Alive {
+  ~Alive() {
+    destroyed = true;
+    // Whoever is going to come, comes now.
+    for (int i = 0; i < 2000; ++i) std::this_thread::yield();
+    if (entered_too_late) std::_Exit(3);
+  }
+  static inline std::atomic<bool> destroyed{false};
+  static inline std::atomic<bool> entered_too_late{false};
+  static inline std::atomic<ULONGLONG> callbacks{0};
+
+  static void Notify(SspiAsyncContext* async, PVOID mode) {
+    if (destroyed) entered_too_late = true;
+    ++callbacks;
+    SspiAsyncContext* next = SspiCreateAsyncContext();
+    SspiSetAsyncNotifyCallback(next, &Alive::Notify, mode);
+    KtlsimSetNotifyMode(next, mode == nullptr ? KTLSIM_NOTIFY_POOL : KTLSIM_NOTIFY_ON_PROCESSOR);
+    SspiFreeAsyncContext(async);
+    static LegMemory memory[2];
+    LegMemory& leg = memory[mode != nullptr];
+    leg.Accept(next, nullptr, &contexts[mode != nullptr], nullptr);
+  }
+  static inline CtxtHandle contexts[2] = {};
+};
+
+[[noreturn]] void ExitWithCallsInFlight() {
+  // In front of the first start: destroyed behind the library's own exit handler.
+  static const Alive alive;
+  KtlsimStart(nullptr);
+  static ScriptedCredential* credential = new ScriptedCredential(RepeatedScript());
+  for (CtxtHandle& context : Alive::contexts) context = ScriptedContext(*credential).Release();
+  for (const bool on_processor : {false, true}) {
+    SspiAsyncContext* async = SspiCreateAsyncContext();
+    Alive::Notify(async, on_processor ? &Alive::contexts : nullptr);
+  }
+  WaitUntil([] { return Alive::callbacks > 1000; });
+  std::exit(0);
+}
+
+TEST(ProcessExitDeathTest, NoCallbackIsEnteredOnceStaticObjectsAreDestroyed) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(ExitWithCallsInFlight(), testing::ExitedWithCode(0), "");
+}
+
+// A callback may end the process itself, and nothing waits for it.
+[[noreturn]] void ExitInACallback() {
+  KtlsimStart(nullptr);
+  auto* credential = new ScriptedCredential(RepeatedScript());
+  auto* memory = new LegMemory();
+  auto* made = new CtxtHandle();
+  SspiAsyncContext* async = SspiCreateAsyncContext();
+  SspiSetAsyncNotifyCallback(async, [](SspiAsyncContext*, PVOID) { std::exit(7); }, nullptr);
+  memory->Accept(async, credential->get(), nullptr, made);
+  for (;;) pause();
+}
+
+TEST(ProcessExitDeathTest, ACallbackMayExit) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(ExitInACallback(), testing::ExitedWithCode(7), "");
+}
+
+// A drain that comes later, from a destructor of the program, still ends.
+[[noreturn]] void StopBehindTheExitHandler() {
+  struct Stopper {
+    ~Stopper() {
+      if (KtlsimStop() != SEC_E_OK) std::_Exit(4);
+    }
+  };
+  static const Stopper stopper;
+  ExitWithCallsInFlight();
+}
+
+TEST(ProcessExitDeathTest, ADrainInAStaticDestructorEnds) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(StopBehindTheExitHandler(), testing::ExitedWithCode(0), "");
+}
+
+// Runs `child` in a forked process. Its answer, which is 0 when all was well.
+template <typename Child>
+int InChild(Child child) {
+  const pid_t pid = fork();
+  if (pid == 0) _exit(child());
+  EXPECT_GT(pid, 0);
+  int status = 0;
+  EXPECT_EQ(waitpid(pid, &status, 0), pid);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+class ForkTest : public testing::Test {
+ protected:
+  void SetUp() override {
+#ifdef KTLSIM_TEST_TSAN
+    GTEST_SKIP() << "the thread sanitizer starts no threads in a forked child";
+#endif
+  }
+};
+
+// A whole call in the child, on a thread of its own runtime.
+int CallOnce() {
+  ScriptedCredential credential(RepeatedScript());
+  LegMemory memory;
+  CtxtHandle made{};
+  AsyncCall call;
+  if (memory.Accept(call.get(), credential.get(), nullptr, &made) != SEC_E_OK) return 1;
+  if (call.Finish() != SEC_I_CONTINUE_NEEDED) return 2;
+  if (DeleteSecurityContext(&made) != SEC_E_OK) return 3;
+  return 0;
+}
+
+TEST_F(ForkTest, TheChildsCallsFailUntilItStartsARuntimeOfItsOwn) {
+  ScriptedCredential credential(RepeatedScript());
+  ScriptedContext context(credential);
+  EXPECT_EQ(
+      InChild([&] {
+        LegMemory memory;
+        CtxtHandle made{};
+        AsyncCall call;
+        if (memory.Accept(call.get(), credential.get(), nullptr, &made) != SEC_E_INTERNAL_ERROR) {
+          return 1;
+        }
+        if (SspiGetAsyncCallStatus(call.get()) != SEC_E_INVALID_PARAMETER) return 2;
+        if (AcceptSecurityContext(credential.get(), nullptr, &memory.in_desc, 0, 0, &made,
+                                  &memory.out_desc, &memory.attributes,
+                                  nullptr) != SEC_E_INTERNAL_ERROR) {
+          return 3;
+        }
+        if (call.callbacks() != 0) return 4;
+        if (KtlsimStart(nullptr) != SEC_E_OK) return 5;
+        const int answer = CallOnce();
+        if (answer != 0) return 10 + answer;
+        return KtlsimStop() == SEC_E_OK ? 0 : 6;
+      }),
+      0);
+  EXPECT_EQ(CallOnce(), 0) << "the parent goes on";
+}
+
+// Two processes that seal with the same keys would repeat nonces.
+TEST_F(ForkTest, TheParentsHandlesAreDeadInTheChildsRuntime) {
+  ScriptedCredential credential(RepeatedScript());
+  ScriptedContext context(credential);
+  EXPECT_EQ(InChild([&] {
+              if (KtlsimStart(nullptr) != SEC_E_OK) return 1;
+              const KtlsimStatistics statistics = Statistics();
+              if (statistics.cSecurityContexts != 0 || statistics.cCredentials != 0) return 2;
+              if (DeleteSecurityContext(context.get()) != SEC_E_INVALID_HANDLE) return 3;
+              if (FreeCredentialsHandle(credential.get()) != SEC_E_INVALID_HANDLE) return 4;
+              return CallOnce() == 0 ? 0 : 5;
+            }),
+            0);
+  LegMemory memory;
+  AsyncCall call;
+  ASSERT_EQ(memory.Accept(call.get(), nullptr, context.get(), nullptr), SEC_E_OK);
+  EXPECT_EQ(call.Finish(), SEC_I_CONTINUE_NEEDED) << "alive in the parent";
+}
+
+// Whatever other threads are doing at the moment of the fork, the child does not hang.
+TEST_F(ForkTest, ForksWhileCallsAreInFlight) {
+  HeldLeg held;
+  ScriptedCredential credential(held.script());
+  ScriptedContext context(credential);
+  AsyncCall suspended;
+  LegMemory memory;
+  ASSERT_EQ(memory.Accept(suspended.get(), nullptr, context.get(), nullptr), SEC_E_OK);
+  held.WaitUntilHeld();
+  std::atomic<bool> stop{false};
+  std::thread busy([&] {
+    while (!stop) EXPECT_EQ(CallOnce(), 0);
+  });
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(InChild([] {
+                if (KtlsimStart(nullptr) != SEC_E_OK) return 1;
+                return CallOnce() == 0 && KtlsimStop() == SEC_E_OK ? 0 : 2;
+              }),
+              0);
+  }
+  stop = true;
+  busy.join();
+  held.Resume();
+  EXPECT_EQ(suspended.Finish(), SEC_I_CONTINUE_NEEDED);
+}
+
+}  // namespace
+}  // namespace ktlsim::test

@@ -146,6 +146,7 @@ TEST(QueueWaitLimitTest, DefaultHoldsForAllButThoseThatOptOut) {
   const KtlsimStatistics before = Statistics();
   AsyncCall front;
   LegMemory front_memory;
+  ASSERT_EQ(KtlsimSetQueueWaitLimit(front.get(), KTLSIM_NO_WAIT_LIMIT), SEC_E_OK);
   ASSERT_EQ(front_memory.Accept(front.get(), nullptr, context.get(), nullptr), SEC_E_OK);
   entered.Wait();  // the one processor is busy
   AsyncCall limited;

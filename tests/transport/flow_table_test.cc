@@ -182,7 +182,7 @@ TEST_F(FlowTableTest, TheHandshakeLimitWinsWhileALaterLegIsInFlight) {
     });
   };
   transport::Limits limits;
-  limits.handshake_ns = 60 * kNsPerMs;
+  limits.handshake_ns = 300 * kNsPerMs;
   StartScripted({Leg(SEC_I_CONTINUE_NEEDED, "one", RecordText('a')), late}, limits);
   RawPeer peer = Dial();
   Talk(peer, Record('a'), "one");

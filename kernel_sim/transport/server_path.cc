@@ -18,6 +18,8 @@ namespace {
 
 // After the library has refused a first leg for overload.
 constexpr std::uint64_t kOverloadPauseNs = 10 * kNsPerMs;
+// For each handshake that may be under way, so many more may wait for their peers.
+constexpr std::uint64_t kWaitingPerHandshake = 8;
 
 struct AcceptLimits {
   std::uint32_t connections = 0;  // 0: none
@@ -103,9 +105,11 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
     if (!open_ || stopping()) return;
     const AcceptLimits& limits = generation_->limits;
     const std::uint64_t connections = counters().connections.value();
-    // Whoever keeps us waiting costs no processor: silent peers must not keep others out.
-    const std::uint64_t handshakes =
-        counters().handshakes.value() - counters().handshakes_waiting.value();
+    // Who keeps us waiting costs no time of the processor and must not keep others out. It costs
+    // memory, though.
+    const std::uint64_t free_of_charge = std::min<std::uint64_t>(
+        counters().handshakes_waiting.value(), kWaitingPerHandshake * limits.handshakes);
+    const std::uint64_t handshakes = counters().handshakes.value() - free_of_charge;
     const bool hold = overload_timer_.armed() ||
                       (limits.connections != 0 && connections >= limits.connections) ||
                       (limits.handshakes != 0 && handshakes >= limits.handshakes);

@@ -53,6 +53,7 @@ class StressPaths {
   void Check(const transport::TransportStatistics& end, const char* name);
 
   StressRound& round_;
+  unsigned connections_ = 0;
   io::Address closing_address_;
   serve::HttpOptions http_;
   CloseWhenEstablished closer_;

@@ -61,6 +61,7 @@ void Listener::AcceptEnded(Status reason) {
   // EMFILE, ENFILE, ENOBUFS, ENOMEM and whatever else may pass.
   last_failure_ = reason;
   ++retries_;
+  handler_.OnAcceptFailed(reason);
   if (wanted_) loop_.StartTimer(retry_, loop_.NowNs() + kRetryAfterNs);
 }
 

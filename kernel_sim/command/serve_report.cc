@@ -43,6 +43,7 @@ nlohmann::json Transport(const TransportStatistics& s) {
           {"records_sealed", s.records_sealed},
           {"submissions_refused", s.submissions_refused},
           {"accepts_held", s.accepts_held},
+          {"accepts_failed", s.accepts_failed},
           {"close_waits_expired", s.close_waits_expired},
           {"left",
            {{"connections", s.connections},
@@ -102,6 +103,10 @@ void PrintServeReport(const ServeReport& report, std::FILE* out) {
   if (s.submissions_refused != 0 || s.accepts_held != 0) {
     fmt::print(out, "overload: {} submissions refused and tried again, accepting held {} times\n",
                s.submissions_refused, s.accepts_held);
+  }
+  if (s.accepts_failed != 0) {
+    fmt::print(out, "out of descriptors or memory: accepting failed and was tried again {} times\n",
+               s.accepts_failed);
   }
   if (report.reloads != 0 || report.reloads_refused != 0) {
     fmt::print(out, "reloads: {} carried out, {} refused\n", report.reloads,

@@ -124,6 +124,7 @@ TransportStatistics PathShard::Statistics() const {
   statistics.socket_sends = from.socket_sends.value();
   statistics.submissions_refused = from.submissions_refused.value();
   statistics.accepts_held = from.accepts_held.value();
+  statistics.accepts_failed = from.accepts_failed.value();
   statistics.close_waits_expired = from.close_waits_expired.value();
   statistics.connections = from.connections.value();
   statistics.handshakes = from.handshakes.value();

@@ -27,7 +27,7 @@ struct ShardCounters {
   std::array<Counter, kEndKinds> ended_by;
   std::array<Counter, kFailureClasses> failed_by;
   Counter legs, plaintext_received, plaintext_sent, records_opened, records_sealed, socket_sends;
-  Counter submissions_refused, accepts_held, close_waits_expired;
+  Counter submissions_refused, accepts_held, accepts_failed, close_waits_expired;
   Counter connections, handshakes, async_contexts, security_contexts;
   Counter handshakes_waiting;  // of the handshakes: for a peer that takes its time
 };

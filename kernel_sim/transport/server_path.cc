@@ -78,6 +78,7 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
     Gate();
   }
 
+  void OnAcceptFailed(const Status&) override { counters().accepts_failed.Add(); }
   void OnListenerClosed() override {
     open_ = false;
     FinishWhenQuiet();

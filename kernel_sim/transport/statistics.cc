@@ -17,6 +17,7 @@ TransportStatistics& TransportStatistics::operator+=(const TransportStatistics& 
   socket_sends += other.socket_sends;
   submissions_refused += other.submissions_refused;
   accepts_held += other.accepts_held;
+  accepts_failed += other.accepts_failed;
   close_waits_expired += other.close_waits_expired;
   connections += other.connections;
   handshakes += other.handshakes;

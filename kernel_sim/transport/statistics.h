@@ -25,6 +25,7 @@ struct TransportStatistics {
   std::uint64_t socket_sends = 0;
   std::uint64_t submissions_refused = 0;  // SEC_E_INSUFFICIENT_MEMORY at submit; tried again
   std::uint64_t accepts_held = 0;         // how often a listener was paused
+  std::uint64_t accepts_failed = 0;       // out of descriptors or memory; tried again
   std::uint64_t close_waits_expired = 0;  // the peer did not close within Limits::close_ns
 
   std::uint64_t connections = 0;

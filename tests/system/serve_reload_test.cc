@@ -131,7 +131,8 @@ TEST_F(ServeReloadTest, RecoversWhenDescriptorsHaveRunOut) {
   }
   for (const int socket : sockets) close(socket);
   EXPECT_TRUE(server.Answers());
-  server.StopCleanly();
+  const nlohmann::json statistics = server.StopCleanly();
+  EXPECT_GT(statistics["accepts_failed"].get<int>(), 0);
 }
 
 TEST_F(ServeReloadTest, AFullDiskUnderTheLogStopsNothing) {

@@ -1,6 +1,6 @@
-// What does a handshake cost, ours against bare libssl, on the server's and on the client's side? In
-// memory, one thread, the CPU of that side only: the peer (an unmodified libssl in all cases) runs
-// outside the timer. Clients judge no certificate and want no ticket.
+// What does a handshake cost, ours against bare libssl, on the server's and on the client's side?
+// In memory, one thread, the CPU of that side only: the peer (an unmodified libssl in all cases)
+// runs outside the timer. Clients judge no certificate and want no ticket.
 //
 // Both: ECDSA P-256, X25519, TLS_AES_128_GCM_SHA256 or its TLS 1.2 sister, one ticket. Ours
 // includes what libssl need not do: catching the secrets, making the record layer, freeing the SSL.
@@ -172,12 +172,11 @@ void BM_ServerHandshake(benchmark::State& state) {
   const Contexts contexts(version);
   const auto endpoint = MakeEndpoint(Role::kServer, version);
   for ([[maybe_unused]] auto _ : state) {
-    state.SetIterationTime(state.range(0) != 0
-                               ? TimeHandshake<OurSide>(
-                                     false, contexts.client, [&] { return endpoint.get(); }, state)
-                               : TimeHandshake<LibsslServer>(
-                                     false, contexts.client, [&] { return contexts.server; },
-                                     state));
+    state.SetIterationTime(
+        state.range(0) != 0 ? TimeHandshake<OurSide>(
+                                  false, contexts.client, [&] { return endpoint.get(); }, state)
+                            : TimeHandshake<LibsslServer>(
+                                  false, contexts.client, [&] { return contexts.server; }, state));
   }
 }
 
@@ -186,19 +185,18 @@ void BM_ClientHandshake(benchmark::State& state) {
   const Contexts contexts(version);
   const auto endpoint = MakeEndpoint(Role::kClient, version);
   for ([[maybe_unused]] auto _ : state) {
-    state.SetIterationTime(state.range(0) != 0
-                               ? TimeHandshake<OurSide>(
-                                     true, contexts.server, [&] { return endpoint.get(); }, state)
-                               : TimeHandshake<LibsslClient>(
-                                     true, contexts.server, [&] { return contexts.client; },
-                                     state));
+    state.SetIterationTime(
+        state.range(0) != 0 ? TimeHandshake<OurSide>(
+                                  true, contexts.server, [&] { return endpoint.get(); }, state)
+                            : TimeHandshake<LibsslClient>(
+                                  true, contexts.server, [&] { return contexts.client; }, state));
   }
 }
 
-#define KTLSIM_ARGS                      \
-  ArgNames({"ours", "tls"})              \
+#define KTLSIM_ARGS                     \
+  ArgNames({"ours", "tls"})             \
       ->ArgsProduct({{0, 1}, {12, 13}}) \
-      ->UseManualTime()                  \
+      ->UseManualTime()                 \
       ->Unit(benchmark::kMicrosecond)
 BENCHMARK(BM_ServerHandshake)->KTLSIM_ARGS;
 BENCHMARK(BM_ClientHandshake)->KTLSIM_ARGS;

@@ -1,6 +1,6 @@
 // A counter that many threads bump on hot paths. The first threads that count anything have a cache
-// line each, to which they add without a locked instruction; later ones share the last line. Readers
-// add the lines up.
+// line each, to which they add without a locked instruction; later ones share the last line.
+// Readers add the lines up.
 #pragma once
 
 #include <algorithm>

@@ -23,9 +23,11 @@ TemporaryFolder::~TemporaryFolder() {
   std::filesystem::remove_all(path_, ignored);
 }
 
-ServeProcess::ServeProcess(const std::vector<std::string>& arguments) {
-  ChildProcess::Arguments all = {KTLSIM_COMMAND, "serve",  "--listen",
-                                 "127.0.0.1:0",  "--json", folder_.File("statistics.json")};
+ServeProcess::ServeProcess(const std::vector<std::string>& arguments, int open_files_max) {
+  ChildProcess::Arguments all;
+  if (open_files_max != 0) all = {"prlimit", "--nofile=" + std::to_string(open_files_max)};
+  all.insert(all.end(), {KTLSIM_COMMAND, "serve", "--listen", "127.0.0.1:0", "--json",
+                         folder_.File("statistics.json")});
   all.insert(all.end(), arguments.begin(), arguments.end());
   child_ = std::make_unique<ChildProcess>(all);
   const std::string start = "listening on 127.0.0.1:";

@@ -28,8 +28,9 @@ class TemporaryFolder {
 
 class ServeProcess {
  public:
-  // `arguments` go behind `serve --listen 127.0.0.1:0 --json FILE`.
-  explicit ServeProcess(const std::vector<std::string>& arguments);
+  // `arguments` go behind `serve --listen 127.0.0.1:0 --json FILE`. With `open_files_max` it may
+  // have no more descriptors than that.
+  explicit ServeProcess(const std::vector<std::string>& arguments, int open_files_max = 0);
 
   bool running() const { return port_ != 0; }
   int port() const { return port_; }

@@ -36,11 +36,14 @@ class StripedCounter {
   };
 
   static std::size_t Line() {
-    static std::atomic<std::size_t> next{0};
-    thread_local const std::size_t line =
-        std::min(next.fetch_add(1, std::memory_order_relaxed), kShared);
-    return line;
+    if (line_and_one_ == 0) line_and_one_ = std::min(++threads_, kLines);
+    return line_and_one_ - 1;
   }
+
+  static inline constinit std::atomic<std::size_t> threads_{0};
+  // Of this thread; 0: it has not counted yet. Without a constructor, which every use would have to
+  // check for.
+  static inline constinit thread_local std::size_t line_and_one_ = 0;
 
   std::array<CacheLine, kLines> lines_;
 };

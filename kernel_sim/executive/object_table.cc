@@ -1,5 +1,6 @@
 #include "kernel_sim/executive/object_table.h"
 
+#include <algorithm>
 #include <new>
 #include <thread>
 
@@ -9,16 +10,15 @@ namespace ktlsim::executive {
 namespace {
 
 constexpr std::uint64_t kOpen = std::uint64_t{1} << 32;
-// References and claims: what keeps an object.
-constexpr std::uint64_t kHolders = kOpen - 1;
+constexpr std::uint64_t kReferences = kOpen - 1;
 constexpr unsigned kGenerationShift = 33;
 // 30 bits, so that no half of a handle can become all ones.
 constexpr std::uint64_t kGenerations = std::uint64_t{1} << 30;
 
 std::uint64_t GenerationOf(std::uint64_t word) { return word >> kGenerationShift; }
 
-// Between two looks at a word whose claim somebody has. A holder that lost its core would make
-// every waiter burn its own: give way.
+// Between two looks at a claim that somebody has. A holder that lost its core would make every
+// waiter burn its own: give way.
 class Wait {
  public:
   void Once() {
@@ -29,52 +29,34 @@ class Wait {
   int looks_ = 0;
 };
 
+// Sequentially consistent: Lookup looks at the word behind it, Retire at the claim behind the
+// close.
+void TakeClaim(std::atomic<bool>& claim) {
+  while (claim.exchange(true, std::memory_order_seq_cst)) [[unlikely]] {
+    for (Wait wait; claim.load(std::memory_order_relaxed);) wait.Once();
+  }
+}
+
 }  // namespace
 
 void Object::AddReference() {
-  ObjectTable::Slot* slot = table_->SlotAt(index_);
-  const std::uint64_t before = slot->word.fetch_add(1, std::memory_order_relaxed);
-  KTLSIM_ASSERT((before & kHolders) != 0);
+  const std::uint64_t before = slot_->word.fetch_add(1, std::memory_order_relaxed);
+  KTLSIM_ASSERT((before & kReferences) != 0);
 }
 
 void Object::Release() {
   ObjectTable* table = table_;
   const std::uint32_t index = index_;
-  ObjectTable::Slot* slot = table->SlotAt(index);
+  ObjectSlot* slot = slot_;
   // Acquire-release: the destroyer sees what every other holder did.
   const std::uint64_t before = slot->word.fetch_sub(1, std::memory_order_acq_rel);
-  KTLSIM_ASSERT((before & kHolders) != 0);
-  if ((before & kHolders) != 1) return;
+  KTLSIM_ASSERT((before & kReferences) != 0);
+  if ((before & kReferences) != 1) return;
   KTLSIM_ASSERT((before & kOpen) == 0);
   table->Retire(*slot, index);
 }
 
-void Object::Take(Claim claim) {
-  const auto bit = static_cast<std::uint64_t>(claim);
-  std::atomic<std::uint64_t>& word = table_->SlotAt(index_)->word;
-  std::uint64_t seen = word.load(std::memory_order_relaxed);
-  for (Wait wait;; seen = word.load(std::memory_order_relaxed)) {
-    KTLSIM_ASSERT((seen & kHolders) != 0);
-    if ((seen & bit) == 0 && word.compare_exchange_weak(seen, seen | bit, std::memory_order_acquire,
-                                                        std::memory_order_relaxed)) {
-      return;
-    }
-    wait.Once();
-  }
-}
-
-void Object::Return(Claim claim) {
-  const auto bit = static_cast<std::uint64_t>(claim);
-  ObjectTable* table = table_;
-  const std::uint32_t index = index_;
-  ObjectTable::Slot* slot = table->SlotAt(index);
-  // Acquire-release: the next one to claim it, and the destroyer, see what was done under it.
-  const std::uint64_t before = slot->word.fetch_sub(bit, std::memory_order_acq_rel);
-  KTLSIM_ASSERT((before & bit) != 0);
-  if ((before & kHolders) != bit) return;
-  KTLSIM_ASSERT((before & kOpen) == 0);
-  table->Retire(*slot, index);
-}
+void Object::Take(Claim claim) { TakeClaim(slot_->claim(claim)); }
 
 ObjectTable::ObjectTable(std::uint32_t capacity)
     : capacity_(capacity),
@@ -85,17 +67,6 @@ ObjectTable::~ObjectTable() {
   for (std::uint32_t i = 0; i < (capacity_ + kChunkSlots - 1) / kChunkSlots; ++i) {
     delete[] chunks_[i].load(std::memory_order_relaxed);
   }
-}
-
-ObjectTable::Slot* ObjectTable::SlotAt(std::uint32_t index) const {
-  Slot* chunk = chunks_[index / kChunkSlots].load(std::memory_order_acquire);
-  return chunk == nullptr ? nullptr : &chunk[index % kChunkSlots];
-}
-
-ObjectTable::Slot* ObjectTable::SlotOf(Handle handle) const {
-  const std::uint64_t index_plus_one = handle & kHolders;
-  if (index_plus_one == 0 || index_plus_one > capacity_) return nullptr;
-  return SlotAt(static_cast<std::uint32_t>(index_plus_one - 1));
 }
 
 bool ObjectTable::TakeFreeIndex(std::uint32_t* index) {
@@ -127,6 +98,7 @@ ObjectTable::Handle ObjectTable::Insert(std::unique_ptr<Object>& object) {
   Slot* slot = SlotAt(index);
   object->table_ = this;
   object->index_ = index;
+  object->slot_ = slot;
   slot->object = object.release();
   live_.fetch_add(1, std::memory_order_relaxed);
   const std::uint64_t generation = GenerationOf(slot->word.load(std::memory_order_relaxed));
@@ -146,20 +118,16 @@ Object* ObjectTable::Lookup(Handle handle) {
   return slot->object;
 }
 
+// Either this sees that the handle was closed, or Retire sees the claim and waits.
 Object* ObjectTable::Lookup(Handle handle, Claim claim) {
-  const auto bit = static_cast<std::uint64_t>(claim);
   Slot* slot = SlotOf(handle);
   if (slot == nullptr) return nullptr;
-  std::uint64_t word = slot->word.load(std::memory_order_relaxed);
-  for (Wait wait;; word = slot->word.load(std::memory_order_relaxed)) {
-    if (GenerationOf(word) != handle >> 32 || (word & kOpen) == 0) return nullptr;
-    if ((word & bit) == 0 &&
-        slot->word.compare_exchange_weak(word, word | bit, std::memory_order_acquire,
-                                         std::memory_order_relaxed)) {
-      return slot->object;
-    }
-    wait.Once();
-  }
+  std::atomic<bool>& claimed = slot->claim(claim);
+  TakeClaim(claimed);
+  const std::uint64_t word = slot->word.load(std::memory_order_seq_cst);
+  if (GenerationOf(word) == handle >> 32 && (word & kOpen) != 0) return slot->object;
+  claimed.store(false, std::memory_order_release);
+  return nullptr;
 }
 
 bool ObjectTable::Close(Handle handle, Object** object) {
@@ -168,7 +136,7 @@ bool ObjectTable::Close(Handle handle, Object** object) {
   std::uint64_t word = slot->word.load(std::memory_order_relaxed);
   do {
     if (GenerationOf(word) != handle >> 32 || (word & kOpen) == 0) return false;
-  } while (!slot->word.compare_exchange_weak(word, word & ~kOpen, std::memory_order_acq_rel,
+  } while (!slot->word.compare_exchange_weak(word, word & ~kOpen, std::memory_order_seq_cst,
                                              std::memory_order_relaxed));
   *object = slot->object;
   return true;
@@ -183,11 +151,18 @@ void ObjectTable::CloseAll() {
   for (std::uint32_t index = 0; index < grown; ++index) {
     const std::uint64_t word = SlotAt(index)->word.load(std::memory_order_relaxed);
     Object* object = nullptr;
-    if (Close(GenerationOf(word) << 32 | (std::uint64_t{index} + 1), &object)) object->Release();
+    if (!Close(GenerationOf(word) << 32 | (std::uint64_t{index} + 1), &object)) continue;
+    // Claimed by a thread that is not in this process: it stays as that left it.
+    const bool claimed =
+        std::ranges::any_of(SlotAt(index)->claims, [](const auto& claim) { return claim.load(); });
+    if (!claimed) object->Release();
   }
 }
 
 void ObjectTable::Retire(Slot& slot, std::uint32_t index) {
+  for (const std::atomic<bool>& claim : slot.claims) {
+    for (Wait wait; claim.load(std::memory_order_seq_cst);) wait.Once();
+  }
   delete slot.object;
   slot.object = nullptr;
   const std::uint64_t generation =

@@ -5,6 +5,7 @@
 // "look up and add a reference" safe against a concurrent close, without a lock.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -15,14 +16,23 @@
 
 namespace ktlsim::executive {
 
+class Object;
 class ObjectTable;
 
 // What of an object one thread at a time may use. Who has claimed it is alone among those who claim
-// the same, and holds a reference by it: one atomic operation for both, on the way of every record.
-// For a few microseconds; whoever waits spins.
-enum class Claim : std::uint64_t {
-  kFirst = std::uint64_t{1} << 30,
-  kSecond = std::uint64_t{1} << 31
+// the same, and the object stays until it is returned, as it does for a reference. For a few
+// microseconds: whoever waits spins, and so does who drops the last reference meanwhile.
+enum class Claim : std::uint8_t { kFirst, kSecond };
+
+// A place in a table, whose memory is never given back. Private to the table and its objects. A
+// line each: neighbours are used by different processors.
+struct alignas(64) ObjectSlot {
+  // generation (30 bits) | unused (1) | open (1) | references (32)
+  std::atomic<std::uint64_t> word{0};
+  Object* object = nullptr;
+  std::array<std::atomic<bool>, 2> claims{};
+
+  std::atomic<bool>& claim(Claim which) { return claims[static_cast<std::size_t>(which)]; }
 };
 
 // What a handle stands for. Lives until its handle is closed and its last reference dropped.
@@ -39,13 +49,17 @@ class Object {
   void Release();
   // Only while holding a reference. Any thread, any level.
   void Take(Claim claim);
-  // The claim ends, and the reference that it is: destroys the object when it was the last one.
-  void Return(Claim claim);
+  // Of who has claimed it, whose last touch of the object this may be.
+  void Return(Claim claim) {
+    // Release: the next one to claim it, and the destroyer, see what was done under it.
+    slot_->claim(claim).store(false, std::memory_order_release);
+  }
 
  private:
   friend class ObjectTable;
   ObjectTable* table_ = nullptr;
   std::uint32_t index_ = 0;
+  ObjectSlot* slot_ = nullptr;
 };
 
 // A counted reference, as a value.
@@ -117,7 +131,8 @@ class ObjectTable {
   Handle Insert(std::unique_ptr<Object>& object);
   // A counted reference, or nullptr for a handle that is closed, stale or made up.
   Object* Lookup(Handle handle);
-  // The same, claimed, when nobody else has it claimed any more.
+  // Claimed instead of counted, when nobody else has it claimed any more: one atomic operation and
+  // a store for each record, where a reference and a lock take three.
   Object* Lookup(Handle handle, Claim claim);
   // The handle dies. True for exactly one caller, who then owns the handle's reference and must
   // Release it.
@@ -134,16 +149,18 @@ class ObjectTable {
  private:
   friend class Object;
 
-  // word: generation (30 bits) | unused (1) | open (1) | claims (2) | references (30).
-  struct Slot {
-    std::atomic<std::uint64_t> word{0};
-    Object* object = nullptr;
-  };
+  using Slot = ObjectSlot;
   static constexpr std::uint32_t kChunkSlots = 1024;
   using Chunk = std::unique_ptr<Slot[]>;
 
-  Slot* SlotAt(std::uint32_t index) const;
-  Slot* SlotOf(Handle handle) const;
+  Slot* SlotAt(std::uint32_t index) const {
+    Slot* chunk = chunks_[index / kChunkSlots].load(std::memory_order_acquire);
+    return chunk == nullptr ? nullptr : &chunk[index % kChunkSlots];
+  }
+  Slot* SlotOf(Handle handle) const {
+    const auto index_plus_one = static_cast<std::uint32_t>(handle);
+    return index_plus_one - 1 < capacity_ ? SlotAt(index_plus_one - 1) : nullptr;
+  }
   bool TakeFreeIndex(std::uint32_t* index) KTLSIM_EXCLUDES(mutex_);
   void Retire(Slot& slot, std::uint32_t index) KTLSIM_EXCLUDES(mutex_);
 

@@ -41,16 +41,6 @@ void ContextObject::Teardown() {
   }
 }
 
-SECURITY_STATUS ContextObject::Encrypt(ULONG qop, SecBufferDesc& message, ULONG sequence) {
-  if (!established_.load(std::memory_order_acquire)) return SEC_E_INVALID_HANDLE;
-  return context_ == nullptr ? SEC_E_INVALID_HANDLE : context_->Encrypt(qop, message, sequence);
-}
-
-SECURITY_STATUS ContextObject::Decrypt(SecBufferDesc& message, ULONG sequence, ULONG* qop) {
-  if (!established_.load(std::memory_order_acquire)) return SEC_E_INVALID_HANDLE;
-  return context_ == nullptr ? SEC_E_INVALID_HANDLE : context_->Decrypt(message, sequence, qop);
-}
-
 SECURITY_STATUS ContextObject::Query(ULONG attribute, void* buffer) {
   if (!established_.load(std::memory_order_acquire)) return SEC_E_UNSUPPORTED_FUNCTION;
   const Sealing sealing = ClaimSealing();

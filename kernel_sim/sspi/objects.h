@@ -61,12 +61,19 @@ class ContextObject final : public executive::Object {
 
   // Any thread, any level. SEC_E_INVALID_HANDLE before the context is established.
   // Under the claim to seal.
-  SECURITY_STATUS Encrypt(ULONG qop, SecBufferDesc& message, ULONG sequence);
+  SECURITY_STATUS Encrypt(ULONG qop, SecBufferDesc& message, ULONG sequence) {
+    return protects() ? context_->Encrypt(qop, message, sequence) : SEC_E_INVALID_HANDLE;
+  }
   // Under the claim to open.
-  SECURITY_STATUS Decrypt(SecBufferDesc& message, ULONG sequence, ULONG* qop);
+  SECURITY_STATUS Decrypt(SecBufferDesc& message, ULONG sequence, ULONG* qop) {
+    return protects() ? context_->Decrypt(message, sequence, qop) : SEC_E_INVALID_HANDLE;
+  }
   SECURITY_STATUS Query(ULONG attribute, void* buffer);
 
  private:
+  bool protects() const {
+    return established_.load(std::memory_order_acquire) && context_ != nullptr;
+  }
   // Runs `call` with every claim it needs; `call` gets the package's context.
   template <typename Call>
   auto UnderStrand(Call call, decltype(call(std::declval<PackageContext&>())) when_gone);

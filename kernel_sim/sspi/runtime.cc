@@ -35,9 +35,10 @@ bool SameName(std::string_view a, std::string_view b) {
 void SetLastErrorText(std::string text) { last_error_text = std::move(text); }
 const char* LastErrorText() { return last_error_text.c_str(); }
 
-Runtime& Runtime::Instance() {
+Runtime& Runtime::MakeInstance() {
   // Leaked on purpose: threads may still be in a call while static objects are destroyed.
   static Runtime* const runtime = new Runtime();
+  instance_.store(runtime, std::memory_order_release);
   return *runtime;
 }
 

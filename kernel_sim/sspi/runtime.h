@@ -22,7 +22,10 @@ namespace ktlsim::sspi {
 
 class Runtime {
  public:
-  static Runtime& Instance();
+  static Runtime& Instance() {
+    Runtime* runtime = instance_.load(std::memory_order_acquire);
+    return runtime != nullptr ? *runtime : MakeInstance();
+  }
 
   // The running executive; starts it with defaults on the first use. Null: *failure says why
   // (stopped, stopping, forked, or the start failed). Any level once it runs.
@@ -87,11 +90,14 @@ class Runtime {
   enum class State : std::uint8_t { kNeverStarted, kRunning, kStopping, kStopped, kForked };
 
   Runtime();
+  static Runtime& MakeInstance();
   static void BeforeFork();
   static void AfterForkInParent();
   static void AfterForkInChild();
   executive::Executive* StartOnFirstUse(SECURITY_STATUS* failure);
   SECURITY_STATUS StartLocked(executive::ExecutiveOptions options) KTLSIM_REQUIRES(start_mutex_);
+
+  static inline constinit std::atomic<Runtime*> instance_{nullptr};
 
   MonotonicClock clock_;
   executive::AsyncContextTable async_contexts_{clock_};

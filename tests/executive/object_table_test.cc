@@ -154,22 +154,26 @@ TEST_F(ObjectTableTest, OneOfManyClosesWinsAgainstLookups) {
   EXPECT_EQ(table.live(), 0U);
 }
 
-TEST_F(ObjectTableTest, AClaimIsAReference) {
+TEST_F(ObjectTableTest, AClaimKeepsTheObject) {
   ObjectTable table(4);
   const ObjectTable::Handle handle = Insert(table, 7);
+  std::jthread closer;
   {
     const Claimed<Counted, Claim::kFirst> first(
         static_cast<Counted*>(table.Lookup(handle, Claim::kFirst)));
     ASSERT_TRUE(first);
-    EXPECT_EQ(first->value(), 7);
     // The other claim is another matter.
     const Claimed<Counted, Claim::kSecond> second(
         static_cast<Counted*>(table.Lookup(handle, Claim::kSecond)));
     ASSERT_TRUE(second);
-    EXPECT_TRUE(CloseAndRelease(table, handle));
-    EXPECT_EQ(table.Lookup(handle, Claim::kFirst), nullptr) << "closed handles are not waited for";
+    Object* closed = nullptr;
+    ASSERT_TRUE(table.Close(handle, &closed));
+    closer = std::jthread([closed] { closed->Release(); });
+    EXPECT_EQ(first->value(), 7);
+    EXPECT_EQ(table.Lookup(handle), nullptr);
     EXPECT_EQ(destroyed_.load(), 0);
   }
+  closer.join();
   EXPECT_EQ(destroyed_.load(), 1);
   EXPECT_EQ(table.live(), 0U);
   EXPECT_EQ(table.Lookup(handle, Claim::kFirst), nullptr);

@@ -27,7 +27,7 @@ class SeveralRecordsTest : public testing::TestWithParam<ULONG> {
   }
 
   // One EncryptMessage over all of `texts`.
-  Bytes SealAll(const Texts& texts) {
+  Bytes SealAll(const Texts& texts, ULONG qop = 0) {
     Bytes wire;
     for (const std::string& text : texts) {
       wire.resize(wire.size() + sizes_.cbHeader);
@@ -47,7 +47,7 @@ class SeveralRecordsTest : public testing::TestWithParam<ULONG> {
     }
     buffers.push_back({0, SECBUFFER_EMPTY, nullptr});
     SecBufferDesc message = {SECBUFFER_VERSION, static_cast<ULONG>(buffers.size()), buffers.data()};
-    status_ = EncryptMessage(&client_.context, 0, &message, 0);
+    status_ = EncryptMessage(&client_.context, qop, &message, 0);
     return wire;
   }
 
@@ -164,6 +164,14 @@ TEST_P(SeveralRecordsTest, WhatEndsTheConnectionIsToldBehindTheData) {
   wire = ToBytes("behind");
   OpenSome(wire, 5);
   EXPECT_EQ(status_, SEC_E_CONTEXT_EXPIRED);
+}
+
+TEST_P(SeveralRecordsTest, AnAlertGoesAlone) {
+  const std::string warning = {1, 90};
+  SealAll({warning, warning}, SECQOP_WRAP_OOB_DATA);
+  EXPECT_EQ(status_, SEC_E_INVALID_TOKEN);
+  Bytes wire = SealAll({"still open"});
+  EXPECT_EQ(OpenSome(wire, 1), Texts{"still open"});
 }
 
 TEST_P(SeveralRecordsTest, AForgeryBehindDataLosesNothingAndLooksLikeAnyOther) {

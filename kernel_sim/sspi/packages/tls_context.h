@@ -98,7 +98,9 @@ class TlsContext final : public PackageContext {
   SECURITY_STATUS ApplyKeyUpdate(std::span<const std::byte> token);
 
   // Records. (tls_records.cc)
-  SECURITY_STATUS EncryptOne(bool out_of_band, std::span<SecBuffer, 3> record);
+  // `record`: header, data, trailer.
+  SECURITY_STATUS EncryptOne(tls::ContentType type, SecBuffer* record);
+  SECURITY_STATUS EncryptAlert(SecBuffer* record);
   SECURITY_STATUS CheckSeveral(std::span<SecBuffer> buffers) const;
   SECURITY_STATUS OpenFirst(std::span<SecBuffer> buffers, SecBuffer& data, ULONG* qop,
                             std::span<std::byte>* rest);

@@ -102,23 +102,26 @@ void SetRest(SecBuffer& buffer, std::span<std::byte> rest) {
 
 }  // namespace
 
-SECURITY_STATUS TlsContext::EncryptOne(bool out_of_band, std::span<SecBuffer, 3> record) {
+inline SECURITY_STATUS TlsContext::EncryptOne(tls::ContentType type, SecBuffer* record) {
   SecBuffer& header = record[0];
   SecBuffer& trailer = record[2];
-  const std::span<std::byte> bytes = BytesOf(&record[1]);
-  if (out_of_band && bytes.size() != 2) return SEC_E_INVALID_TOKEN;
-  const bool ends = out_of_band && (std::to_integer<unsigned>(bytes[0]) == TLS1_ALERT_FATAL ||
-                                    std::to_integer<unsigned>(bytes[1]) == 0);
-  const tls::ContentType type =
-      out_of_band ? tls::ContentType::kAlert : tls::ContentType::kApplicationData;
   const tls::SealResult sealed =
-      established_->tls.writer.Seal(type, BytesOf(&header), bytes, BytesOf(&trailer));
+      established_->tls.writer.Seal(type, BytesOf(&header), BytesOf(&record[1]), BytesOf(&trailer));
   if (sealed.outcome != tls::SealOutcome::kSealed) return StatusOf(sealed.outcome);
   header.cbBuffer = static_cast<ULONG>(sealed.header_used);
   trailer.cbBuffer = static_cast<ULONG>(sealed.trailer_used);
-  if (ends) sealing_ended_.store(true, std::memory_order_release);
   Runtime::Instance().counters().records_sealed.Add();
   return SEC_E_OK;
+}
+
+SECURITY_STATUS TlsContext::EncryptAlert(SecBuffer* record) {
+  const std::span<const std::byte> alert = BytesOf(&record[1]);
+  if (alert.size() != 2) return SEC_E_INVALID_TOKEN;
+  const bool ends = std::to_integer<unsigned>(alert[0]) == TLS1_ALERT_FATAL ||
+                    std::to_integer<unsigned>(alert[1]) == TLS1_ALERT_CLOSE_NOTIFY;
+  const SECURITY_STATUS status = EncryptOne(tls::ContentType::kAlert, record);
+  if (status == SEC_E_OK && ends) sealing_ended_.store(true, std::memory_order_release);
+  return status;
 }
 
 // Before the first of several records: what could refuse a later one refuses all, so that the
@@ -142,18 +145,20 @@ SECURITY_STATUS TlsContext::Encrypt(ULONG qop, SecBufferDesc& message, ULONG) {
   if (leg_owed_.load(std::memory_order_acquire) || sealing_ended_.load(std::memory_order_acquire)) {
     return SEC_E_CONTEXT_EXPIRED;
   }
-  const bool out_of_band = qop == SECQOP_WRAP_OOB_DATA;
   const std::span<SecBuffer> buffers = BuffersOf(&message);
-  const std::size_t first = FindPlaintext(buffers, 0);
-  if (first == buffers.size()) return SEC_E_INVALID_TOKEN;
-  if (!out_of_band && FindPlaintext(buffers, first + 3) != buffers.size()) {
+  std::size_t i = FindPlaintext(buffers, 0);
+  if (i == buffers.size()) return SEC_E_INVALID_TOKEN;
+  std::size_t next = FindPlaintext(buffers, i + 3);
+  if (qop == SECQOP_WRAP_OOB_DATA) {
+    return next == buffers.size() ? EncryptAlert(&buffers[i]) : SEC_E_INVALID_TOKEN;
+  }
+  if (next != buffers.size()) {
     if (const SECURITY_STATUS status = CheckSeveral(buffers); status != SEC_E_OK) return status;
   }
-  for (std::size_t i = first; i < buffers.size(); i = FindPlaintext(buffers, i + 3)) {
-    const SECURITY_STATUS status = EncryptOne(out_of_band, std::span<SecBuffer, 3>(&buffers[i], 3));
-    if (status != SEC_E_OK) return status;
+  for (;; i = next, next = FindPlaintext(buffers, i + 3)) {
+    const SECURITY_STATUS status = EncryptOne(tls::ContentType::kApplicationData, &buffers[i]);
+    if (status != SEC_E_OK || next == buffers.size()) return status;
   }
-  return SEC_E_OK;
 }
 
 SECURITY_STATUS TlsContext::Decrypt(SecBufferDesc& message, ULONG, ULONG* qop) {

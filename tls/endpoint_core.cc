@@ -237,8 +237,8 @@ std::string EndpointCore::ServerSessionKey(std::span<const std::uint8_t> id) con
 void EndpointCore::StoreServerSession(SSL_SESSION* session) {
   unsigned size = 0;
   const unsigned char* id = SSL_SESSION_get_id(session, &size);
-  StoredSession stored = SerializeSession(session);
-  if (!stored.bytes.empty()) {
+  StoredSession stored = CopySession(*session);
+  if (stored.session != nullptr) {
     options_.sessions->Put(ServerSessionKey({id, size}), std::move(stored));
   }
 }
@@ -246,10 +246,8 @@ void EndpointCore::StoreServerSession(SSL_SESSION* session) {
 SSL_SESSION* EndpointCore::LookUpServerSession(std::span<const std::uint8_t> id) {
   auto stored = options_.sessions->Get(ServerSessionKey(id));
   if (!stored) return nullptr;
-  const unsigned char* at = stored->bytes.data();
-  SSL_SESSION* session = d2i_SSL_SESSION(nullptr, &at, static_cast<long>(stored->bytes.size()));
-  Wipe(std::span(stored->bytes));
-  return session;
+  SSL_SESSION* session = stored->session.get();
+  return SSL_SESSION_up_ref(session) == 1 ? session : nullptr;
 }
 
 void EndpointCore::RemoveServerSession(SSL_SESSION* session) {
@@ -267,15 +265,11 @@ const TicketKeyRing& EndpointCore::ticket_ring() {
   return *ring_;
 }
 
-StoredSession SerializeSession(SSL_SESSION* session) {
+StoredSession CopySession(const SSL_SESSION& session) {
   StoredSession stored;
-  const int size = i2d_SSL_SESSION(session, nullptr);
-  if (size <= 0) return stored;
-  stored.bytes.resize(static_cast<std::size_t>(size));
-  unsigned char* at = stored.bytes.data();
-  i2d_SSL_SESSION(session, &at);
-  stored.expires_at = SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session);
-  stored.single_use = SSL_SESSION_get_protocol_version(session) == TLS1_3_VERSION;
+  stored.session.reset(SSL_SESSION_dup(&session), &SSL_SESSION_free);
+  stored.expires_at = SSL_SESSION_get_time(&session) + SSL_SESSION_get_timeout(&session);
+  stored.single_use = SSL_SESSION_get_protocol_version(&session) == TLS1_3_VERSION;
   return stored;
 }
 

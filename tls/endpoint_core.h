@@ -70,7 +70,7 @@ class EndpointCore {
   std::uint64_t ring_generation_ = 0;
 };
 
-// `session` as a store keeps it. Empty bytes: out of memory.
-StoredSession SerializeSession(SSL_SESSION* session);
+// `session` as a store keeps it: the connection may still change its own. Null: out of memory.
+StoredSession CopySession(const SSL_SESSION& session);
 
 }  // namespace ktlsim::tls

@@ -28,7 +28,6 @@ using X509Ptr = std::unique_ptr<X509, Deleter<&X509_free>>;
 using PkeyPtr = std::unique_ptr<EVP_PKEY, Deleter<&EVP_PKEY_free>>;
 using SslPtr = std::unique_ptr<SSL, Deleter<&SSL_free>>;
 using SslCtxPtr = std::unique_ptr<SSL_CTX, Deleter<&SSL_CTX_free>>;
-using SslSessionPtr = std::unique_ptr<SSL_SESSION, Deleter<&SSL_SESSION_free>>;
 
 struct X509StackDeleter {
   void operator()(STACK_OF(X509) * stack) const { sk_X509_pop_free(stack, &X509_free); }

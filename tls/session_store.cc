@@ -2,9 +2,8 @@
 
 #include <ctime>
 #include <functional>
+#include <new>
 #include <utility>
-
-#include "tls/secret.h"
 
 namespace ktlsim::tls {
 
@@ -21,7 +20,6 @@ struct MemorySessionStore::Shard {
   std::unordered_map<std::string_view, Entries::iterator> index KTLSIM_GUARDED_BY(mutex);
 
   void Erase(Entries::iterator entry) KTLSIM_REQUIRES(mutex) {
-    for (StoredSession& session : entry->sessions) Wipe(std::span(session.bytes));
     index.erase(entry->key);
     entries.erase(entry);
   }
@@ -68,14 +66,11 @@ void MemorySessionStore::Put(std::string_view key, StoredSession session) noexce
     // A session that is used again and again needs no older ones behind it.
     if (!session.single_use) entry.sessions.clear();
     entry.sessions.push_front(std::move(session));
-    if (entry.sessions.size() > options_.sessions_per_key_max) {
-      Wipe(std::span(entry.sessions.back().bytes));
-      entry.sessions.pop_back();
-    }
+    if (entry.sessions.size() > options_.sessions_per_key_max) entry.sessions.pop_back();
     const std::size_t keys_max = options_.keys_max / kShards + 1;
     while (shard.entries.size() > keys_max) shard.Erase(std::prev(shard.entries.end()));
   } catch (const std::bad_alloc&) {
-    Wipe(std::span(session.bytes));  // lost, which the interface allows
+    return;  // lost, which the interface allows
   }
 }
 
@@ -91,13 +86,8 @@ std::optional<StoredSession> MemorySessionStore::Get(std::string_view key) noexc
     while (!entry->sessions.empty() && !result) {
       StoredSession& newest = entry->sessions.front();
       if (newest.expires_at > now) {
-        if (!newest.single_use) {
-          result = newest;
-          break;
-        }
-        result = std::move(newest);
-      } else {
-        Wipe(std::span(newest.bytes));
+        result = newest;
+        if (!newest.single_use) break;
       }
       entry->sessions.pop_front();
     }

@@ -1,7 +1,8 @@
 // SessionStore: where resumable sessions wait for the next connection.
 //
 // Client: keyed by credential and target. Server: TLS 1.2 sessions keyed by session ID, when
-// tickets are off. Sessions are opaque bytes, with secrets inside.
+// tickets are off. Kept as libssl's objects, which wipe their secrets when they go, and not as
+// bytes: decoding the peer's certificate once more costs several times what a resumption does.
 #pragma once
 
 #include <cstddef>
@@ -9,18 +10,19 @@
 #include <list>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <vector>
 
 #include "kernel_sim/base/mutex.h"
+
+struct ssl_session_st;  // SSL_SESSION
 
 namespace ktlsim::tls {
 
 struct StoredSession {
-  std::vector<std::uint8_t> bytes;
+  // Shared by the connections that resume it, as libssl's own cache would; nobody changes it.
+  std::shared_ptr<ssl_session_st> session;
   // Seconds since 1970; not answered from then on.
   std::int64_t expires_at = 0;
   // TLS 1.3: a ticket is used for one connection only, else an observer links them (RFC 8446 C.4).

@@ -94,7 +94,7 @@ int OnServerName(SSL* ssl, int*, void*) {
   }
 }
 
-// 0: OpenSSL keeps its reference, we keep bytes.
+// 0: OpenSSL keeps its reference, we keep a copy.
 int OnNewSession(SSL* ssl, SSL_SESSION* session) {
   SslConnection& connection = SslConnection::Of(ssl);
   EndpointCore& core = connection.core();
@@ -104,8 +104,8 @@ int OnNewSession(SSL* ssl, SSL_SESSION* session) {
       core.StoreServerSession(session);
       return 0;
     }
-    StoredSession stored = SerializeSession(session);
-    if (!stored.bytes.empty()) {
+    StoredSession stored = CopySession(*session);
+    if (stored.session != nullptr) {
       core.options().sessions->Put(connection.session_key(), std::move(stored));
       connection.NoteTicketStored();
     }

@@ -172,13 +172,8 @@ void SslConnection::OfferSession() {
   if (!core_->options().resumption) return;
   auto stored = core_->options().sessions->Get(session_key_);
   if (!stored) return;
-  const unsigned char* at = stored->bytes.data();
-  const SslSessionPtr session(
-      d2i_SSL_SESSION(nullptr, &at, static_cast<long>(stored->bytes.size())));
-  Wipe(std::span(stored->bytes));
-  if (session != nullptr && SSL_SESSION_is_resumable(session.get()) == 1) {
-    SSL_set_session(ssl_.get(), session.get());
-  }
+  SSL_SESSION* session = stored->session.get();
+  if (SSL_SESSION_is_resumable(session) == 1) SSL_set_session(ssl_.get(), session);
 }
 
 std::optional<AlertDescription> SslConnection::ChooseIdentity(std::string_view name) {

@@ -1,12 +1,16 @@
 // What does a handshake cost, ours against bare libssl, on the server's and on the client's side?
 // In memory, one thread, the CPU of that side only: the peer (an unmodified libssl in all cases)
-// runs outside the timer. Clients judge no certificate and want no ticket.
+// runs outside the timer. Clients judge no certificate. `resumed`: every handshake resumes the
+// session of one before the clock.
 //
 // Both: ECDSA P-256, X25519, TLS_AES_128_GCM_SHA256 or its TLS 1.2 sister, one ticket. Ours
 // includes what libssl need not do: catching the secrets, making the record layer, freeing the SSL.
+#include <cstdint>
 #include <ctime>
 #include <memory>
 #include <optional>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <benchmark/benchmark.h>
@@ -15,6 +19,7 @@
 
 #include "tls/certificate.h"
 #include "tls/handshake.h"
+#include "tls/session_store.h"
 
 namespace ktlsim::tls {
 namespace {
@@ -53,13 +58,19 @@ SSL_CTX* MakeContext(const SSL_METHOD* method, Version version) {
 // libssl over memory BIOs, either side.
 class MemorySsl {
  public:
-  MemorySsl(SSL_CTX* context, bool server) : ssl_(SSL_new(context)) {
+  MemorySsl(SSL_CTX* context, bool server, SSL_SESSION* session = nullptr)
+      : ssl_(SSL_new(context)) {
+    if (session != nullptr) SSL_set_session(ssl_, session);
     SSL_set_bio(ssl_, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
     server ? SSL_set_accept_state(ssl_) : SSL_set_connect_state(ssl_);
   }
-  ~MemorySsl() { SSL_free(ssl_); }
-  MemorySsl(const MemorySsl&) = delete;
-  MemorySsl& operator=(const MemorySsl&) = delete;
+  ~MemorySsl() {
+    // Else the session would not be resumable.
+    if (ssl_ != nullptr) SSL_set_shutdown(ssl_, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    SSL_free(ssl_);
+  }
+  MemorySsl(MemorySsl&& other) noexcept : ssl_(std::exchange(other.ssl_, nullptr)) {}
+  MemorySsl& operator=(MemorySsl&&) = delete;
 
   void Step(Buffer& in, Buffer& out) {
     if (!in.empty()) BIO_write(SSL_get_rbio(ssl_), in.data(), static_cast<int>(in.size()));
@@ -70,15 +81,44 @@ class MemorySsl {
     if (!out.empty()) BIO_read(bio, out.data(), static_cast<int>(out.size()));
   }
   bool done() const { return SSL_is_init_finished(ssl_) == 1; }
+  bool resumed() const { return SSL_session_reused(ssl_) == 1; }
+
+  // A finished client's: reads what the server sent last, a ticket perhaps.
+  std::shared_ptr<SSL_SESSION> TakeSession(const Buffer& in) {
+    if (!in.empty()) BIO_write(SSL_get_rbio(ssl_), in.data(), static_cast<int>(in.size()));
+    char nothing = 0;
+    SSL_read(ssl_, &nothing, 1);
+    return {SSL_get1_session(ssl_), &SSL_SESSION_free};
+  }
 
  private:
   SSL* ssl_;
 };
 
+using Session = std::shared_ptr<SSL_SESSION>;
+
+// Gives the same session to every connection: a copy each, as libssl resumes one of TLS 1.3 once.
+class OneSession final : public SessionStore {
+ public:
+  explicit OneSession(Session session) : session_(std::move(session)) {}
+  void Put(std::string_view, StoredSession) noexcept override {}
+  std::optional<StoredSession> Get(std::string_view) noexcept override {
+    if (session_ == nullptr) return std::nullopt;
+    return StoredSession{Session(SSL_SESSION_dup(session_.get()), &SSL_SESSION_free), INT64_MAX,
+                         true};
+  }
+  void Remove(std::string_view) noexcept override {}
+
+ private:
+  const Session session_;
+};
+
 // Runs one handshake; the side in question is stepped, and made and unmade, under the clock.
+// `session`: what a client that is the peer resumes.
 template <typename Side, typename MakeSide>
-double TimeHandshake(bool client, SSL_CTX* peer_context, MakeSide make, benchmark::State& state) {
-  MemorySsl peer(peer_context, client);
+double TimeHandshake(bool client, SSL_CTX* peer_context, SSL_SESSION* session, MakeSide make,
+                     benchmark::State& state) {
+  MemorySsl peer(peer_context, client, session);
   Buffer to_side;
   Buffer to_peer;
   if (!client) peer.Step(to_peer, to_side);
@@ -98,6 +138,8 @@ double TimeHandshake(bool client, SSL_CTX* peer_context, MakeSide make, benchmar
     }
   }
   seconds += ThreadSeconds();
+  while (!peer.done()) peer.Step(to_peer, to_side);
+  if (peer.resumed() != (state.range(2) != 0)) state.SkipWithError("resumed, or not, by mistake");
   return seconds;
 }
 
@@ -130,9 +172,15 @@ class LibsslServer : public MemorySsl {
  public:
   explicit LibsslServer(SSL_CTX* context) : MemorySsl(context, true) {}
 };
+
+struct ClientArguments {
+  SSL_CTX* context;
+  SSL_SESSION* session;
+};
 class LibsslClient : public MemorySsl {
  public:
-  explicit LibsslClient(SSL_CTX* context) : MemorySsl(context, false) {}
+  explicit LibsslClient(ClientArguments arguments)
+      : MemorySsl(arguments.context, false, arguments.session) {}
 };
 
 struct Contexts {
@@ -158,45 +206,73 @@ struct Contexts {
   SSL_CTX* server;
 };
 
-std::shared_ptr<Endpoint> MakeEndpoint(Role role, Version version) {
+std::shared_ptr<Endpoint> MakeEndpoint(Role role, Version version,
+                                       std::shared_ptr<SessionStore> sessions = nullptr) {
   EndpointOptions options;
   options.role = role;
   options.versions = {version, version};
   options.cipher_suites = SuiteName(version);
+  options.sessions = std::move(sessions);
+  options.tickets = 1;
   if (role == Role::kServer) options.certificates = {BenchCertificate()};
   return Endpoint::Create(options).value();
 }
 
+// The session of a full handshake with `server`, as libssl's client sees it.
+template <typename Side>
+Session SessionFrom(SSL_CTX* context, Side server) {
+  MemorySsl client(context, false);
+  Buffer to_client;
+  Buffer to_server;
+  while (!client.done() || !server.done()) {
+    client.Step(to_client, to_server);
+    if (!server.done()) server.Step(to_server, to_client);
+  }
+  return client.TakeSession(to_client);
+}
+
 void BM_ServerHandshake(benchmark::State& state) {
+  const bool ours = state.range(0) != 0;
   const auto version = state.range(1) == 13 ? Version::kTls13 : Version::kTls12;
   const Contexts contexts(version);
   const auto endpoint = MakeEndpoint(Role::kServer, version);
+  Session session;
+  if (state.range(2) != 0) {
+    session = ours ? SessionFrom(contexts.client, OurSide(endpoint.get()))
+                   : SessionFrom<LibsslServer>(contexts.client, LibsslServer(contexts.server));
+  }
   for ([[maybe_unused]] auto _ : state) {
     state.SetIterationTime(
-        state.range(0) != 0 ? TimeHandshake<OurSide>(
-                                  false, contexts.client, [&] { return endpoint.get(); }, state)
-                            : TimeHandshake<LibsslServer>(
-                                  false, contexts.client, [&] { return contexts.server; }, state));
+        ours ? TimeHandshake<OurSide>(
+                   false, contexts.client, session.get(), [&] { return endpoint.get(); }, state)
+             : TimeHandshake<LibsslServer>(
+                   false, contexts.client, session.get(), [&] { return contexts.server; }, state));
   }
 }
 
 void BM_ClientHandshake(benchmark::State& state) {
+  const bool ours = state.range(0) != 0;
   const auto version = state.range(1) == 13 ? Version::kTls13 : Version::kTls12;
   const Contexts contexts(version);
-  const auto endpoint = MakeEndpoint(Role::kClient, version);
+  Session session;
+  if (state.range(2) != 0) {
+    session = SessionFrom<LibsslServer>(contexts.client, LibsslServer(contexts.server));
+  }
+  const auto endpoint = MakeEndpoint(Role::kClient, version, std::make_shared<OneSession>(session));
+  const ClientArguments arguments{contexts.client, session.get()};
   for ([[maybe_unused]] auto _ : state) {
     state.SetIterationTime(
-        state.range(0) != 0 ? TimeHandshake<OurSide>(
-                                  true, contexts.server, [&] { return endpoint.get(); }, state)
-                            : TimeHandshake<LibsslClient>(
-                                  true, contexts.server, [&] { return contexts.client; }, state));
+        ours ? TimeHandshake<OurSide>(
+                   true, contexts.server, nullptr, [&] { return endpoint.get(); }, state)
+             : TimeHandshake<LibsslClient>(
+                   true, contexts.server, nullptr, [&] { return arguments; }, state));
   }
 }
 
-#define KTLSIM_ARGS                     \
-  ArgNames({"ours", "tls"})             \
-      ->ArgsProduct({{0, 1}, {12, 13}}) \
-      ->UseManualTime()                 \
+#define KTLSIM_ARGS                             \
+  ArgNames({"ours", "tls", "resumed"})          \
+      ->ArgsProduct({{0, 1}, {12, 13}, {0, 1}}) \
+      ->UseManualTime()                         \
       ->Unit(benchmark::kMicrosecond)
 BENCHMARK(BM_ServerHandshake)->KTLSIM_ARGS;
 BENCHMARK(BM_ClientHandshake)->KTLSIM_ARGS;

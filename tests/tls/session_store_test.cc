@@ -1,10 +1,12 @@
 #include "tls/session_store.h"
 
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <openssl/ssl.h>
 
 namespace ktlsim::tls::test {
 namespace {
@@ -20,15 +22,22 @@ MemorySessionStore::Options Options(std::size_t keys_max = 1000) {
 }
 
 StoredSession Session(std::uint8_t value, bool single_use, std::int64_t expires_at = 2000) {
-  return {{value}, expires_at, single_use};
+  const std::shared_ptr<SSL_SESSION> session(SSL_SESSION_new(), &SSL_SESSION_free);
+  SSL_SESSION_set1_id_context(session.get(), &value, 1);
+  return {session, expires_at, single_use};
+}
+
+std::uint8_t ValueOf(const StoredSession& session) {
+  unsigned size = 0;
+  return SSL_SESSION_get0_id_context(session.session.get(), &size)[0];
 }
 
 TEST(MemorySessionStoreTest, ASingleUseSessionLeaves) {
   MemorySessionStore store(Options());
   for (std::uint8_t i = 1; i <= 3; ++i) store.Put("a", Session(i, true));
   EXPECT_EQ(store.size(), 2U) << "the oldest has gone";
-  EXPECT_EQ(store.Get("a")->bytes[0], 3);
-  EXPECT_EQ(store.Get("a")->bytes[0], 2);
+  EXPECT_EQ(ValueOf(*store.Get("a")), 3);
+  EXPECT_EQ(ValueOf(*store.Get("a")), 2);
   EXPECT_FALSE(store.Get("a"));
 }
 
@@ -37,7 +46,7 @@ TEST(MemorySessionStoreTest, AnotherSessionStaysAndReplacesOlderOnes) {
   store.Put("a", Session(1, false));
   store.Put("a", Session(2, false));
   EXPECT_EQ(store.size(), 1U);
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(store.Get("a")->bytes[0], 2);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(ValueOf(*store.Get("a")), 2);
   store.Remove("a");
   EXPECT_FALSE(store.Get("a"));
   store.Remove("a");
@@ -48,7 +57,7 @@ TEST(MemorySessionStoreTest, AnExpiredSessionIsNotAnswered) {
   store.Put("a", Session(1, true, 5000));
   store.Put("a", Session(2, true, 1500));
   g_now = 1500;
-  EXPECT_EQ(store.Get("a")->bytes[0], 1);
+  EXPECT_EQ(ValueOf(*store.Get("a")), 1);
   EXPECT_EQ(store.size(), 0U);
   g_now = 1000;
 }

@@ -9,13 +9,12 @@
 namespace ktlsim::executive {
 namespace {
 
-constexpr std::uint64_t kOpen = std::uint64_t{1} << 32;
+constexpr std::uint64_t kOpen = ObjectSlot::kOpen;
 constexpr std::uint64_t kReferences = kOpen - 1;
-constexpr unsigned kGenerationShift = 33;
 // 30 bits, so that no half of a handle can become all ones.
 constexpr std::uint64_t kGenerations = std::uint64_t{1} << 30;
 
-std::uint64_t GenerationOf(std::uint64_t word) { return word >> kGenerationShift; }
+std::uint64_t GenerationOf(std::uint64_t word) { return word >> ObjectSlot::kGenerationShift; }
 
 // Between two looks at a claim that somebody has. A holder that lost its core would make every
 // waiter burn its own: give way.
@@ -29,15 +28,13 @@ class Wait {
   int looks_ = 0;
 };
 
-// Sequentially consistent: Lookup looks at the word behind it, Retire at the claim behind the
-// close.
-void TakeClaim(std::atomic<bool>& claim) {
-  while (claim.exchange(true, std::memory_order_seq_cst)) [[unlikely]] {
-    for (Wait wait; claim.load(std::memory_order_relaxed);) wait.Once();
-  }
-}
-
 }  // namespace
+
+void ObjectSlot::AwaitClaim(std::atomic<bool>& claimed) {
+  do {
+    for (Wait wait; claimed.load(std::memory_order_relaxed);) wait.Once();
+  } while (claimed.exchange(true, std::memory_order_seq_cst));
+}
 
 void Object::AddReference() {
   const std::uint64_t before = slot_->word.fetch_add(1, std::memory_order_relaxed);
@@ -56,7 +53,7 @@ void Object::Release() {
   table->Retire(*slot, index);
 }
 
-void Object::Take(Claim claim) { TakeClaim(slot_->claim(claim)); }
+void Object::Take(Claim claim) { slot_->Take(claim); }
 
 ObjectTable::ObjectTable(std::uint32_t capacity)
     : capacity_(capacity),
@@ -103,7 +100,8 @@ ObjectTable::Handle ObjectTable::Insert(std::unique_ptr<Object>& object) {
   live_.fetch_add(1, std::memory_order_relaxed);
   const std::uint64_t generation = GenerationOf(slot->word.load(std::memory_order_relaxed));
   // Release publishes the object to whoever looks the handle up.
-  slot->word.store((generation << kGenerationShift) | kOpen | 1, std::memory_order_release);
+  slot->word.store((generation << ObjectSlot::kGenerationShift) | kOpen | 1,
+                   std::memory_order_release);
   return (generation << 32) | (std::uint64_t{index} + 1);
 }
 
@@ -116,18 +114,6 @@ Object* ObjectTable::Lookup(Handle handle) {
   } while (!slot->word.compare_exchange_weak(word, word + 1, std::memory_order_acquire,
                                              std::memory_order_relaxed));
   return slot->object;
-}
-
-// Either this sees that the handle was closed, or Retire sees the claim and waits.
-Object* ObjectTable::Lookup(Handle handle, Claim claim) {
-  Slot* slot = SlotOf(handle);
-  if (slot == nullptr) return nullptr;
-  std::atomic<bool>& claimed = slot->claim(claim);
-  TakeClaim(claimed);
-  const std::uint64_t word = slot->word.load(std::memory_order_seq_cst);
-  if (GenerationOf(word) == handle >> 32 && (word & kOpen) != 0) return slot->object;
-  claimed.store(false, std::memory_order_release);
-  return nullptr;
 }
 
 bool ObjectTable::Close(Handle handle, Object** object) {
@@ -167,7 +153,7 @@ void ObjectTable::Retire(Slot& slot, std::uint32_t index) {
   slot.object = nullptr;
   const std::uint64_t generation =
       (GenerationOf(slot.word.load(std::memory_order_relaxed)) + 1) % kGenerations;
-  slot.word.store(generation << kGenerationShift, std::memory_order_release);
+  slot.word.store(generation << ObjectSlot::kGenerationShift, std::memory_order_release);
   live_.fetch_sub(1, std::memory_order_relaxed);
   MutexLock lock(mutex_);
   free_.push_back(index);

@@ -27,12 +27,23 @@ enum class Claim : std::uint8_t { kFirst, kSecond };
 // A place in a table, whose memory is never given back. Private to the table and its objects. A
 // line each: neighbours are used by different processors.
 struct alignas(64) ObjectSlot {
+  static constexpr std::uint64_t kOpen = std::uint64_t{1} << 32;
+  static constexpr unsigned kGenerationShift = 33;
+
   // generation (30 bits) | unused (1) | open (1) | references (32)
   std::atomic<std::uint64_t> word{0};
   Object* object = nullptr;
   std::array<std::atomic<bool>, 2> claims{};
 
   std::atomic<bool>& claim(Claim which) { return claims[static_cast<std::size_t>(which)]; }
+  // Sequentially consistent: Lookup looks at the word behind it, Retire at the claim behind the
+  // close.
+  void Take(Claim which) {
+    std::atomic<bool>& claimed = claim(which);
+    if (claimed.exchange(true, std::memory_order_seq_cst)) [[unlikely]]
+      AwaitClaim(claimed);
+  }
+  static void AwaitClaim(std::atomic<bool>& claimed);
 };
 
 // What a handle stands for. Lives until its handle is closed and its last reference dropped.
@@ -133,7 +144,17 @@ class ObjectTable {
   Object* Lookup(Handle handle);
   // Claimed instead of counted, when nobody else has it claimed any more: one atomic operation and
   // a store for each record, where a reference and a lock take three.
-  Object* Lookup(Handle handle, Claim claim);
+  Object* Lookup(Handle handle, Claim claim) {
+    Slot* slot = SlotOf(handle);
+    if (slot == nullptr) return nullptr;
+    slot->Take(claim);
+    // Either this sees that the handle was closed, or Retire sees the claim and waits.
+    const std::uint64_t word = slot->word.load(std::memory_order_seq_cst);
+    const std::uint64_t open = (handle >> 32 << Slot::kGenerationShift) | Slot::kOpen;
+    if ((word & ~std::uint64_t{UINT32_MAX}) == open) return slot->object;
+    slot->claim(claim).store(false, std::memory_order_release);
+    return nullptr;
+  }
   // The handle dies. True for exactly one caller, who then owns the handle's reference and must
   // Release it.
   bool Close(Handle handle, Object** object);

@@ -5,6 +5,7 @@
 #include <ktlsim/sspi_ext.h>
 #include <sspi.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -109,7 +110,8 @@ class AsyncCall {
 
   SspiAsyncContext* const handle_;
   Count callbacks_;
-  SECURITY_STATUS status_ = SEC_I_ASYNC_CALL_PENDING;
+  // Who polls may submit again while the last callback, entered, has not written yet.
+  std::atomic<SECURITY_STATUS> status_{SEC_I_ASYNC_CALL_PENDING};
   int finished_ = 0;
 };
 

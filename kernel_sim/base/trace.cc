@@ -20,6 +20,8 @@ struct Event {
 struct Log {
   std::array<Event, 256> events;
   std::uint64_t written;
+  TraceObserver observer;
+  void* observer_context;
 };
 
 // Trivial, so that it can be written during thread exit too.
@@ -46,6 +48,12 @@ void Trace(const char* event, std::uint64_t id, std::uint64_t detail) {
   slot = Event{event, id, detail, log.written};
   ++log.written;
   if (PrintsText()) Print(stderr, slot);
+  if (log.observer != nullptr) log.observer(log.observer_context, event, id);
+}
+
+void SetTraceObserver(TraceObserver observer, void* context) {
+  log.observer = observer;
+  log.observer_context = context;
 }
 
 void DumpTrace(std::FILE* out) {

@@ -15,4 +15,9 @@ void Trace(const char* event, std::uint64_t id, std::uint64_t detail = 0);
 // Prints the newest events of the calling thread, oldest first.
 void DumpTrace(std::FILE* out);
 
+// Who is told of every later event of the calling thread, in the midst of whatever traces it. Null:
+// nobody. For tests: between two events is where another thread may come in between.
+using TraceObserver = void (*)(void* context, const char* event, std::uint64_t id);
+void SetTraceObserver(TraceObserver observer, void* context);
+
 }  // namespace ktlsim

@@ -296,7 +296,9 @@ void AsyncContextTable::AbandonSubmit(Request& request) {
 }
 
 void AsyncContextTable::Accept(AsyncContextSlot& slot, bool recallable) {
-  Move(slot.word, recallable ? AsyncEvent::kEnqueue : AsyncEvent::kCommit);
+  const std::uint64_t word =
+      Move(slot.word, recallable ? AsyncEvent::kEnqueue : AsyncEvent::kCommit);
+  Trace("async_accept", HandleOf(slot, word));
 }
 
 Turn AsyncContextTable::Start(AsyncContextSlot& slot) {
@@ -307,6 +309,7 @@ Turn AsyncContextTable::Start(AsyncContextSlot& slot) {
     const std::uint64_t after = After(word, AsyncEvent::kStart);
     if (slot.word.compare_exchange_weak(word, after, std::memory_order_acq_rel,
                                         std::memory_order_acquire)) {
+      Trace("async_start", HandleOf(slot, after), after);
       return StateOf(after) == AsyncState::kRunning ? Turn::kRun : Turn::kLeave;
     }
   }
@@ -328,6 +331,7 @@ AsyncResult AsyncContextTable::Recall(AsyncHandle handle, Request** request) {
       break;
     }
   }
+  Trace("async_recall", handle);
   *request = slot->request;
   return AsyncResult::kOk;
 }

@@ -142,13 +142,17 @@ Executive::Admission Executive::Enter(Request& request, Bound bound) {
   }
   accepted_.Add();
   request.admitted_at_ = &processor;
+  // Read now: from its acceptance on, who recalls it may change it.
+  Strand* const strand = request.strand_;
   BeginMeasuring(request);
   if (request.context_ != nullptr) {
     const bool recallable = bound == Bound::kBounded;
     contexts_.Accept(*request.context_, recallable);
     if (recallable) SetWaitLimit(request);
   }
-  if (request.strand_ == nullptr || request.strand_->Enter(request)) processor.Schedule(request);
+  if (strand == nullptr || strand->Enter(request) != Strand::Entry::kWaits) {
+    processor.Schedule(request);
+  }
   return Admission::kAccepted;
 }
 
@@ -195,9 +199,10 @@ void Executive::EndRecall(Request& request, std::int32_t status) {
   request.status_ = status;
   Strand* const strand = request.strand_;
   // Behind a call that is suspended for ever it would wait for ever.
-  const bool taken_out = strand != nullptr && strand->Remove(request);
-  if (taken_out) request.strand_ = nullptr;
-  Processor* const home = taken_out ? HomeOf(*strand) : nullptr;
+  const Strand::Removal removal =
+      strand != nullptr ? strand->Remove(request) : Strand::Removal::kItsTurn;
+  if (removal != Strand::Removal::kItsTurn) request.strand_ = nullptr;
+  Processor* const home = removal == Strand::Removal::kTaken ? HomeOf(*strand) : nullptr;
   const bool turn_came = contexts_.LetGo(*request.context_);
   if (home != nullptr) {
     home->Schedule(request);

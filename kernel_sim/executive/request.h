@@ -52,6 +52,7 @@ class Request final : public WorkItem {
     run_ = run;
     strand_ = strand;
     keep_alive_ = std::move(keep_alive);
+    order_ = Order::kOutside;
     resumed_ = false;
     ends_object_ = false;
     status_ = 0;
@@ -107,6 +108,8 @@ class Request final : public WorkItem {
   static constexpr std::size_t kPayloadBytes = 192;
 
   enum class Phase : std::uint8_t { kToLane, kToNotify };
+  // Of the strand: accepted calls come to it a moment later, and may be recalled meanwhile.
+  enum class Order : std::uint8_t { kOutside, kEntered, kWithdrawn };
   // Suspension: the run and the resume may happen in either order.
   enum class Suspension : std::uint8_t { kRunning, kSuspended, kResumedEarly };
 
@@ -134,6 +137,7 @@ class Request final : public WorkItem {
   std::int32_t status_ = 0;
   Lane lane_ = Lane::kRecord;
   Phase phase_ = Phase::kToLane;
+  Order order_ = Order::kOutside;  // under the lock of the strand
   bool resumed_ = false;
   bool ends_object_ = false;
   alignas(std::max_align_t) std::byte payload_[kPayloadBytes];

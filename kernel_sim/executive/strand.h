@@ -13,15 +13,21 @@ class Strand {
  public:
   ~Strand() { KTLSIM_ASSERT(!taken_); }
 
-  // True: `request` is first, the caller schedules it. False: it waits for the one in front.
-  [[nodiscard]] bool Enter(Request& request) KTLSIM_EXCLUDES(lock_) {
+  enum class Entry : std::uint8_t {
+    kFirst,      // the caller schedules it
+    kWaits,      // for the one in front
+    kWithdrawn,  // it was taken out before it came: the caller schedules it outside of the order
+  };
+  [[nodiscard]] Entry Enter(Request& request) KTLSIM_EXCLUDES(lock_) {
     SpinLockHolder lock(lock_);
+    if (request.order_ == Request::Order::kWithdrawn) return Entry::kWithdrawn;
+    request.order_ = Request::Order::kEntered;
     if (taken_) {
       waiting_.PushBack(request);
-      return false;
+      return Entry::kWaits;
     }
     taken_ = true;
-    return true;
+    return Entry::kFirst;
   }
 
   // Ends the turn of the running request. The one to schedule next, or null.
@@ -33,10 +39,19 @@ class Strand {
     return next;
   }
 
-  // Takes a request that waits out of the order. False: it does not wait here, or not yet.
-  [[nodiscard]] bool Remove(Request& request) KTLSIM_EXCLUDES(lock_) {
+  enum class Removal : std::uint8_t {
+    kTaken,      // the caller schedules it outside of the order
+    kWithdrawn,  // who submits it is on the way here and does that
+    kItsTurn,    // too late: it is the one in front
+  };
+  // Takes an accepted request that has not run out of the order.
+  [[nodiscard]] Removal Remove(Request& request) KTLSIM_EXCLUDES(lock_) {
     SpinLockHolder lock(lock_);
-    return waiting_.Remove(request);
+    if (request.order_ == Request::Order::kOutside) {
+      request.order_ = Request::Order::kWithdrawn;
+      return Removal::kWithdrawn;
+    }
+    return waiting_.Remove(request) ? Removal::kTaken : Removal::kItsTurn;
   }
 
   // Where its requests run: set at the first submission, moved at most once after that (when a

@@ -1,10 +1,12 @@
 // Calls that end without having run: cancelled, or because they waited too long.
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "kernel_sim/base/trace.h"
 #include "tests/executive/executive_test_support.h"
 
 namespace ktlsim::executive {
@@ -44,6 +46,42 @@ TEST_P(RecallTest, CallBehindASuspendedOneEndsAtOnce) {
   first.WaitForCallbacks();
   third.WaitForCallbacks();
   EXPECT_EQ(first.status(), 1);
+  EXPECT_EQ(third.status(), 3);
+  kernel_.Stop();
+  EXPECT_EQ(second.callbacks(), 1U);
+}
+
+// Goal: who is cancelled between its acceptance and its place behind the suspended call waits for
+// nobody either. Method: the submitting thread itself cancels, at the event of the acceptance.
+TEST_P(RecallTest, CallOnItsWayToTheStrandEndsAtOnce) {
+  Strand strand;
+  Suspender suspender;
+  Caller first(kernel_);
+  Caller second(kernel_);
+  Caller third(kernel_);
+  first.Submit(suspender.Suspending(1), {.strand = &strand});
+  ResumeToken token = suspender.WaitForToken();
+  struct Interruption {
+    Kernel& kernel;
+    AsyncHandle handle;
+    bool recalled = false;
+  } interruption{kernel_, second.handle()};
+  SetTraceObserver(
+      [](void* context, const char* event, std::uint64_t id) {
+        auto& self = *static_cast<Interruption*>(context);
+        if (std::string_view(event) != "async_accept" || id != self.handle) return;
+        self.recalled = Cancel(self.kernel, id) == AsyncResult::kOk;
+      },
+      &interruption);
+  second.Submit(MustNotRun(), {.strand = &strand});
+  SetTraceObserver(nullptr, nullptr);
+  third.Submit(Completing(3), {.strand = &strand});
+  EXPECT_TRUE(interruption.recalled);
+  second.WaitForCallbacks();
+  EXPECT_EQ(second.status(), kCancelledStatus);
+  EXPECT_EQ(third.callbacks(), 0U);
+  token.Resume();
+  third.WaitForCallbacks();
   EXPECT_EQ(third.status(), 3);
   kernel_.Stop();
   EXPECT_EQ(second.callbacks(), 1U);

@@ -21,11 +21,11 @@ using Admission = Executive::Admission;
 TEST(StrandTest, OneIsInOthersWaitInOrder) {
   Strand strand;
   Request requests[4];
-  EXPECT_TRUE(strand.Enter(requests[0]));
-  for (int i = 1; i < 4; ++i) EXPECT_FALSE(strand.Enter(requests[i]));
+  EXPECT_EQ(strand.Enter(requests[0]), Strand::Entry::kFirst);
+  for (int i = 1; i < 4; ++i) EXPECT_EQ(strand.Enter(requests[i]), Strand::Entry::kWaits);
   for (int i = 1; i < 4; ++i) EXPECT_EQ(strand.Leave(), &requests[i]);
   EXPECT_EQ(strand.Leave(), nullptr);
-  EXPECT_TRUE(strand.Enter(requests[2]));
+  EXPECT_EQ(strand.Enter(requests[2]), Strand::Entry::kFirst);
   EXPECT_EQ(strand.Leave(), nullptr);
 }
 

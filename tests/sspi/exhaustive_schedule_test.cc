@@ -1,9 +1,10 @@
 // Small scenes of the asynchronous contract, played in every order that their steps can take.
 //
-// An actor does one thing per step; between any two steps the processors, the notification threads
-// and time may or may not move. The choices of each run are a list of numbers; the next run differs
-// in the last one that can differ. A failing list is in the message and is replayed by
-// KTLSIM_SCHEDULE=<list>, with its schedule.
+// An actor does one thing per step; between any two steps, and where a scene says so inside of
+// them, the processors, the notification threads and time may or may not move. The choices of each
+// run are a list of numbers; the next run differs in the last one that can differ. A failing list
+// is in the message and is replayed by KTLSIM_SCHEDULE=<list>, with its schedule; also when the run
+// ends in an abort.
 
 #include <ktlsim/sspi_ext.h>
 #include <sspi.h>
@@ -14,12 +15,14 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "tests/sspi/stepped_runtime.h"
+#include "tests/support/replay_hint.h"
 #include "tests/support/sspi_async.h"
 
 namespace ktlsim::test {
@@ -70,10 +73,17 @@ class Enumeration {
 class Scene;
 
 struct Leg {
+  // What its callback does with the async context.
+  enum class Afterwards { kKeep, kFree, kReinit, kWakeAnother };
+  // What has become of the async context.
+  enum class Context { kOurs, kReinitialised, kFreed, kGivenOn };
+
   Scene* scene = nullptr;
   SspiAsyncContext* async = nullptr;
-  bool frees_itself = false;  // in its callback
-  bool freed = false;
+  Afterwards afterwards = Afterwards::kKeep;
+  Leg* next = nullptr;  // kWakeAnother: the leg that the woken one submits; null: it frees
+  Context context = Context::kOurs;
+  bool submitting = false;
   SECURITY_STATUS submitted = SEC_I_ASYNC_CALL_PENDING;
   SECURITY_STATUS outcome = SEC_I_ASYNC_CALL_PENDING;
   bool cancelled = false;
@@ -91,7 +101,7 @@ class Scene {
  public:
   static constexpr std::uint64_t kLimitUs = 1000;
 
-  explicit Scene(Enumeration& enumeration) : runtime_(1) {
+  explicit Scene(Enumeration& enumeration) : runtime_(1), enumeration_(enumeration) {
     // The first run of a leg tells "1", the second "2".
     sspi::Script& script = runtime_.script();
     script.legs.clear();
@@ -114,8 +124,15 @@ class Scene {
               SEC_I_CONTINUE_NEEDED);
     runtime_.scheduler().SetChooser(
         [&enumeration](std::size_t n) { return enumeration.Choose(n); });
-    runtime_.scheduler().SetCheck([this] { Check(); });
+    runtime_.scheduler().SetCheck([this] { CheckAfterStep(); });
+    runtime_.Observe([this](std::string_view event, std::uint64_t) {
+      if (checking_) return;
+      Check();
+      if (event == interrupted_at_) MayBeInterrupted();
+    });
   }
+  // Others may come in between where the library tells of `event`.
+  void InterruptAt(std::string_view event) { interrupted_at_ = event; }
 
   // Another thread, that does this one thing at some time.
   void Once(const char* name, std::function<void()> act) {
@@ -126,14 +143,22 @@ class Scene {
   }
 
   Leg& NewLeg(ULONG notify_mode = KTLSIM_NOTIFY_POOL) {
+    Leg& leg = NewLegWithoutContext();
+    GiveContext(leg, SspiCreateAsyncContext());
+    EXPECT_EQ(KtlsimSetNotifyMode(leg.async, notify_mode), SEC_E_OK);
+    return leg;
+  }
+  // It inherits one.
+  Leg& NewLegWithoutContext() {
     Leg& leg = *legs_.emplace_back(std::make_unique<Leg>());
     leg.scene = this;
-    leg.async = SspiCreateAsyncContext();
-    EXPECT_EQ(SspiSetAsyncNotifyCallback(leg.async, &Scene::Notify, &leg), SEC_E_OK);
-    EXPECT_EQ(KtlsimSetNotifyMode(leg.async, notify_mode), SEC_E_OK);
     leg.out = {sizeof(leg.token), SECBUFFER_TOKEN, leg.token};
     leg.out_desc = {SECBUFFER_VERSION, 1, &leg.out};
     return leg;
+  }
+  static void GiveContext(Leg& leg, SspiAsyncContext* async) {
+    leg.async = async;
+    EXPECT_EQ(SspiSetAsyncNotifyCallback(leg.async, &Scene::Notify, &leg), SEC_E_OK);
   }
   void Limit(Leg& leg) {
     EXPECT_EQ(KtlsimSetQueueWaitLimit(leg.async, kLimitUs / 1000), SEC_E_OK);
@@ -147,13 +172,15 @@ class Scene {
 
   void Submit(Leg& leg) {
     CtxtHandle handle = context_;
-    submitting_ = &leg;
+    // A place in the order from the moment that somebody else may see it in.
+    leg.submitting = true;
+    const bool deleted = deleted_;
     leg.submitted =
         SspiAcceptSecurityContextAsync(leg.async, nullptr, &handle, nullptr, 0, 0, &leg.made,
                                        &leg.out_desc, &leg.attributes, nullptr);
-    submitting_ = nullptr;
+    leg.submitting = false;
     SecInvalidateHandle(&handle);  // the caller may reuse the variable at once
-    EXPECT_EQ(leg.submitted, deleted_ ? SEC_E_INVALID_HANDLE : SEC_E_OK);
+    EXPECT_EQ(leg.submitted, deleted ? SEC_E_INVALID_HANDLE : SEC_E_OK);
     if (leg.submitted == SEC_E_OK) order_.push_back(&leg);
   }
   void Cancel(Leg& leg) {
@@ -163,17 +190,21 @@ class Scene {
       EXPECT_FALSE(std::exchange(leg.cancelled, true)) << "promised twice";
       return;
     }
-    if (leg.freed) {
+    const bool submitted = leg.submitting || leg.submitted == SEC_E_OK;
+    if (leg.context == Leg::Context::kFreed) {
       EXPECT_EQ(status, SEC_E_INVALID_HANDLE);
-    } else if (leg.submitted != SEC_E_OK) {
+    } else if (!submitted || leg.context == Leg::Context::kReinitialised) {
       EXPECT_EQ(status, SEC_E_INVALID_PARAMETER) << "nothing was submitted";
     } else {
       EXPECT_EQ(status, KTLSIM_E_TOO_LATE);
     }
   }
+  void CancelIfSubmitted(Leg& leg) {
+    if (leg.submitting || leg.submitted == SEC_E_OK) Cancel(leg);
+  }
   // Also in flight: its callback still comes.
   void Free(Leg& leg) {
-    leg.freed = true;
+    leg.context = Leg::Context::kFreed;
     SspiFreeAsyncContext(leg.async);
   }
   // The documented form: nothing of the caller's outlives the statement.
@@ -195,6 +226,9 @@ class Scene {
   void Play() {
     executive::SeededScheduler& scheduler = runtime_.scheduler();
     ASSERT_TRUE(scheduler.Run(1000)) << "runs for ever";
+    for (const auto& leg : legs_) {
+      EXPECT_TRUE(!leg->cancelled || leg->callbacks == 1) << "cancelled, and waits nevertheless";
+    }
     Resume();
     ASSERT_TRUE(scheduler.Run(1000)) << "runs for ever";
     if (!deleted_) Delete();
@@ -210,7 +244,12 @@ class Scene {
     }
     for (const auto& leg : legs_) {
       EXPECT_EQ(leg->callbacks, leg->submitted == SEC_E_OK ? 1 : 0);
-      if (!leg->freed) SspiFreeAsyncContext(leg->async);
+      if (leg->context == Leg::Context::kOurs) {
+        Free(*leg);
+      } else if (leg->context == Leg::Context::kReinitialised) {
+        leg->context = Leg::Context::kGivenOn;
+        SspiFreeAsyncContext(leg->async);
+      }
     }
     runtime_.Stop();
   }
@@ -221,20 +260,57 @@ class Scene {
     auto* leg = static_cast<Leg*>(data);
     EXPECT_EQ(async, leg->async);
     EXPECT_EQ(++leg->callbacks, 1);
-    EXPECT_TRUE(leg->submitted == SEC_E_OK || leg->scene->submitting_ == leg);
+    EXPECT_TRUE(leg->submitted == SEC_E_OK || leg->submitting);
     leg->scene->See(*leg);
     EXPECT_NE(leg->outcome, SEC_I_ASYNC_CALL_PENDING) << "notified before it was over";
-    if (!leg->frees_itself || leg->freed) return;
-    leg->freed = true;
-    SspiFreeAsyncContext(async);
-    EXPECT_EQ(SspiGetAsyncCallStatus(async), leg->outcome) << "the sample still polls";
+    if (leg->context == Leg::Context::kOurs) leg->scene->End(*leg);
+  }
+
+  void End(Leg& leg) {
+    switch (leg.afterwards) {
+      case Leg::Afterwards::kKeep:
+        return;
+      case Leg::Afterwards::kFree:
+        Free(leg);
+        return;
+      case Leg::Afterwards::kReinit:
+        leg.context = Leg::Context::kReinitialised;
+        EXPECT_EQ(SspiReinitAsyncContext(leg.async), STATUS_SUCCESS);
+        return;
+      case Leg::Afterwards::kWakeAnother:
+        Once("woken", [this, &leg] { TakeOver(leg); });
+        for (int i = 0; i < 3; ++i) MayBeInterrupted();
+        return;
+    }
+  }
+  // Another thread, while the callback that woke it may not have returned.
+  void TakeOver(Leg& leg) {
+    if (leg.next == nullptr) {
+      Free(leg);
+      return;
+    }
+    leg.context = Leg::Context::kGivenOn;
+    EXPECT_EQ(SspiReinitAsyncContext(leg.async), STATUS_SUCCESS);
+    GiveContext(*leg.next, leg.async);
+    Submit(*leg.next);
+  }
+  void MayBeInterrupted() {
+    if (enumeration_.Choose(2) == 1) runtime_.Preempt();
   }
 
   // What a poller sees, at any moment.
   void See(Leg& leg) {
+    if (leg.context == Leg::Context::kGivenOn) return;
     const SECURITY_STATUS status = SspiGetAsyncCallStatus(leg.async);
+    if (leg.context == Leg::Context::kReinitialised) {
+      EXPECT_EQ(status, SEC_E_INVALID_PARAMETER) << "there is no call";
+      return;
+    }
+    EXPECT_EQ(SspiAsyncContextRequiresNotify(leg.async), leg.context == Leg::Context::kOurs)
+        << "what is freed stays freed";
     if (status == SEC_I_ASYNC_CALL_PENDING) {
       EXPECT_EQ(leg.callbacks, 0);
+      EXPECT_EQ(leg.outcome, status) << "final is final";
       return;
     }
     if (leg.outcome != SEC_I_ASYNC_CALL_PENDING) {
@@ -253,9 +329,15 @@ class Scene {
   }
 
   void Check() {
+    // Misuse is an event, too.
+    const bool outer = std::exchange(checking_, true);
     for (const auto& leg : legs_) {
-      if (leg->submitted == SEC_E_OK && (!leg->freed || leg->frees_itself)) See(*leg);
+      if (leg->submitted == SEC_E_OK) See(*leg);
     }
+    checking_ = outer;
+  }
+  void CheckAfterStep() {
+    Check();
     if (deleted_ && Statistics().cSecurityContexts == 0) gone_ = true;
   }
 
@@ -263,7 +345,9 @@ class Scene {
   CtxtHandle context_{};
   std::vector<std::unique_ptr<Leg>> legs_;
   std::vector<Leg*> order_;  // as submitted
-  Leg* submitting_ = nullptr;
+  Enumeration& enumeration_;
+  std::string_view interrupted_at_;
+  bool checking_ = false;
   bool deleted_ = false;
   bool gone_ = false;
   executive::ResumeToken token_;
@@ -288,12 +372,15 @@ class ExhaustiveScheduleTest : public testing::Test {
     std::uint64_t schedules = 0;
     do {
       Scene scene(enumeration);
+      ++schedules;
+      const auto told = [&] {
+        return "schedule " + std::to_string(schedules) + "; KTLSIM_SCHEDULE=" + enumeration.Text() +
+               " replays it\n" + scene.trace_text();
+      };
+      const ReplayHint hint(told);
       arrange(scene);
       scene.Play();
-      ++schedules;
-      ASSERT_FALSE(HasFailure()) << "schedule " << schedules
-                                 << "; KTLSIM_SCHEDULE=" << enumeration.Text() << " replays it\n"
-                                 << scene.trace_text();
+      ASSERT_FALSE(HasFailure()) << told();
     } while (one == nullptr && schedules < kSchedulesMax && enumeration.Next());
     std::printf("%llu schedules\n", static_cast<unsigned long long>(schedules));
     if (one != nullptr) return;
@@ -306,7 +393,7 @@ TEST_F(ExhaustiveScheduleTest, TwoSubmittersAndADelete) {
       [](Scene& scene) {
         Leg& first = scene.NewLeg();
         Leg& second = scene.NewLeg(KTLSIM_NOTIFY_ON_PROCESSOR);
-        first.frees_itself = true;
+        first.afterwards = Leg::Afterwards::kFree;
         scene.Once("submit first", [&] { scene.Submit(first); });
         scene.Once("submit second", [&] { scene.Submit(second); });
         scene.Once("delete", [&] { scene.Delete(); });
@@ -347,7 +434,7 @@ TEST_F(ExhaustiveScheduleTest, SuspendedLegResumeCancelAndDelete) {
         scene.Suspend(1);
         Leg& suspended = scene.NewLeg();
         Leg& behind = scene.NewLeg();
-        suspended.frees_itself = true;
+        suspended.afterwards = Leg::Afterwards::kFree;
         scene.Submit(suspended);
         scene.Submit(behind);
         scene.Once("resume", [&] { scene.Resume(); });
@@ -357,12 +444,65 @@ TEST_F(ExhaustiveScheduleTest, SuspendedLegResumeCancelAndDelete) {
       100);
 }
 
+// A cancel, or a limit, that comes between a call's acceptance and its place in the order.
+TEST_F(ExhaustiveScheduleTest, SubmissionInterruptedByCancelAndTimer) {
+  TryAll(
+      [](Scene& scene) {
+        scene.Suspend(1);
+        scene.InterruptAt("async_accept");
+        Leg& suspended = scene.NewLeg();
+        Leg& limited = scene.NewLeg();
+        Leg& behind = scene.NewLeg();
+        limited.afterwards = Leg::Afterwards::kReinit;
+        scene.Limit(limited);
+        scene.Submit(suspended);
+        scene.Once("submit", [&] { scene.Submit(limited); });
+        scene.Once("submit behind", [&] { scene.Submit(behind); });
+        scene.Once("cancel", [&] { scene.Cancel(limited); });
+        scene.Once("clock", [&] { scene.PassLimit(); });
+      },
+      1000);
+}
+
+// The callback's last act wakes somebody who takes the async context over, while the callback is
+// still on its way out.
+TEST_F(ExhaustiveScheduleTest, WokenThreadFreesOrSubmitsAgainUnderTheCallback) {
+  TryAll(
+      [](Scene& scene) {
+        Leg& freed = scene.NewLeg();
+        Leg& first = scene.NewLeg();
+        Leg& next = scene.NewLegWithoutContext();
+        freed.afterwards = Leg::Afterwards::kWakeAnother;
+        first.afterwards = Leg::Afterwards::kWakeAnother;
+        first.next = &next;
+        next.afterwards = Leg::Afterwards::kReinit;
+        scene.Submit(freed);
+        scene.Submit(first);
+        scene.Once("cancel", [&] { scene.CancelIfSubmitted(next); });
+      },
+      1000);
+}
+
+TEST_F(ExhaustiveScheduleTest, CallbackOnTheProcessorFreesOrReinitialises) {
+  TryAll(
+      [](Scene& scene) {
+        Leg& freed = scene.NewLeg(KTLSIM_NOTIFY_ON_PROCESSOR);
+        Leg& again = scene.NewLeg(KTLSIM_NOTIFY_ON_PROCESSOR);
+        freed.afterwards = Leg::Afterwards::kFree;
+        again.afterwards = Leg::Afterwards::kReinit;
+        scene.Once("submit freed", [&] { scene.Submit(freed); });
+        scene.Once("submit again", [&] { scene.Submit(again); });
+        scene.Once("delete", [&] { scene.Delete(); });
+      },
+      20);
+}
+
 TEST_F(ExhaustiveScheduleTest, TwoSubmittersDeleteCancelAndTimer) {
   TryAll(
       [](Scene& scene) {
         Leg& first = scene.NewLeg();
         Leg& second = scene.NewLeg();
-        first.frees_itself = true;
+        first.afterwards = Leg::Afterwards::kFree;
         scene.Limit(second);
         scene.Once("submit first", [&] { scene.Submit(first); });
         scene.Once("submit second", [&] { scene.Submit(second); });

@@ -1,20 +1,24 @@
 // The asynchronous contract on seeded schedules: processors, foreign submitters and notification
 // threads take turns on one thread, in an order drawn from a seed; the invariants are checked after
-// every step and inside every run. A failing seed is in the message; KTLSIM_SEED=<n> runs it alone,
-// with its schedule. KTLSIM_SEEDS=<n> (./dev test --seeds) tries so many.
+// every step and at every event inside of it, where others may come in between, too. A failing seed
+// is in the message, also of an abort; KTLSIM_SEED=<n> runs it alone, with its schedule.
+// KTLSIM_SEEDS=<n> (./dev test --seeds) tries so many.
 
 #include <ktlsim/sspi_ext.h>
 #include <sspi.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "tests/sspi/stepped_runtime.h"
+#include "tests/support/replay_hint.h"
 #include "tests/support/seeds.h"
 #include "tests/support/sspi_async.h"
 
@@ -25,18 +29,25 @@ class World;
 
 // One leg, from its submission to its callback.
 struct Call {
-  enum class Afterwards { kKeep, kFree, kSubmitAgain };
+  // What its callback does with the async context.
+  enum class Afterwards { kKeep, kFree, kReinit, kSubmitAgain, kWakeAnother };
+  // What has become of the async context.
+  enum class Context { kOurs, kReinitialised, kFreed, kGivenOn };
 
   World* world = nullptr;
-  SspiAsyncContext* async = nullptr;  // null: given on, or freed
-  CtxtHandle handle{};                // the context, or where a first leg stores it
+  SspiAsyncContext* async = nullptr;
+  Context context = Context::kOurs;
+  CtxtHandle handle{};  // the context, or where a first leg stores it
   Afterwards afterwards = Afterwards::kKeep;
   bool first_leg = false;
-  bool limited = false;  // it may wait for some time only
+  bool limited = false;     // it may wait for some time only
+  bool submitting = false;  // its submission has not returned
   bool accepted = false;
   bool cancelled = false;  // KtlsimCancelAsyncCall has promised it
   bool orphaned = false;   // freed in flight
-  int callbacks = 0;
+  int callbacks = 0;       // entered
+  bool returned = false;   // from its callback
+  int looked_at = 0;       // since it was over
   bool final_seen = false;
   SECURITY_STATUS last = SEC_I_ASYNC_CALL_PENDING;
   SecBuffer out{};
@@ -60,6 +71,13 @@ class World {
     runtime_.Start(options);
     executive::SeededScheduler& scheduler = runtime_.scheduler();
     scheduler.SetCheck([this] { Check(); });
+    runtime_.Observe([this](std::string_view event, std::uint64_t id) {
+      if (checking_) return;
+      for (Call* call : watched_) {
+        if (reinterpret_cast<std::uint64_t>(call->async) == id) CheckCall(*call, event);
+      }
+      if (random().Below(4) == 0) runtime_.Preempt();
+    });
     for (int i = 0; i < 3; ++i) {
       scheduler.AddActor("submitter", [this, left = 10]() mutable {
         Submit();
@@ -74,6 +92,10 @@ class World {
       Cancel();
       return --left > 0;
     });
+    scheduler.AddActor("woken", [this, left = 30]() mutable {
+      TakeOver();
+      return --left > 0;
+    });
     scheduler.AddActor("clock", [this, left = 10]() mutable {
       runtime_.PassTime(random().Below(20));
       return --left > 0;
@@ -81,13 +103,18 @@ class World {
   }
 
   void Run() {
-    ASSERT_TRUE(runtime_.RunToTheEnd()) << "runs for ever";
+    const auto waiting = [this] { CheckThatTheCancelledHaveEnded(); };
+    ASSERT_TRUE(runtime_.RunToTheEnd(waiting)) << "runs for ever";
+    while (!woken_.empty()) TakeOver();
+    ASSERT_TRUE(runtime_.RunToTheEnd(waiting)) << "runs for ever";
     for (const CtxtHandle& handle : contexts_) Delete(handle);
-    ASSERT_TRUE(runtime_.RunToTheEnd());
+    ASSERT_TRUE(runtime_.RunToTheEnd(waiting));
     for (const auto& call : calls_) {
       EXPECT_EQ(call->callbacks, call->accepted ? 1 : 0);
-      if (call->async != nullptr) SspiFreeAsyncContext(call->async);
+      const bool ours = call->context == Call::Context::kOurs;
+      if (ours || call->context == Call::Context::kReinitialised) Free(*call);
     }
+    for (const auto& call : calls_) CheckCall(*call, {});
     const KtlsimStatistics counts = Statistics();
     EXPECT_EQ(counts.cAccepted, counts.cCompleted);
     EXPECT_EQ(counts.cInFlight, 0U);
@@ -116,27 +143,54 @@ class World {
 
   void Notified(Call& call, SspiAsyncContext* context) {
     EXPECT_EQ(++call.callbacks, 1);
-    EXPECT_TRUE(call.accepted || submitting_ == &call) << "a refused call never calls back";
-    // Outputs are there, the status is final.
-    const SECURITY_STATUS status = SspiGetAsyncCallStatus(context);
-    EXPECT_NE(status, SEC_I_ASYNC_CALL_PENDING);
-    SeeFinal(call, status);
-    if (call.orphaned) return;
+    EXPECT_TRUE(call.accepted || call.submitting) << "a refused call never calls back";
     EXPECT_EQ(call.async, context);
+    // Outputs are there, the status is final.
+    EXPECT_NE(SspiGetAsyncCallStatus(context), SEC_I_ASYNC_CALL_PENDING);
+    CheckCall(call, {});
+    if (!call.orphaned) End(call);
+    // Whatever happened to the context, its callback may take its time.
+    if (random().Below(2) == 0) runtime_.Preempt();
+    call.returned = true;
+  }
+
+  // What whoever owns a call does with its async context once the callback is entered.
+  void End(Call& call) {
     switch (call.afterwards) {
       case Call::Afterwards::kKeep:
         return;
       case Call::Afterwards::kFree:
-        SspiFreeAsyncContext(context);
-        EXPECT_EQ(SspiGetAsyncCallStatus(context), status) << "the sample still polls";
-        call.async = nullptr;
+        Free(call);
+        return;
+      case Call::Afterwards::kReinit:
+        call.context = Call::Context::kReinitialised;
+        EXPECT_EQ(SspiReinitAsyncContext(call.async), STATUS_SUCCESS);
         return;
       case Call::Afterwards::kSubmitAgain:
-        call.async = nullptr;
-        EXPECT_EQ(SspiReinitAsyncContext(context), STATUS_SUCCESS);
-        SubmitLeg(context);
+        call.context = Call::Context::kGivenOn;
+        EXPECT_EQ(SspiReinitAsyncContext(call.async), STATUS_SUCCESS);
+        SubmitLeg(call.async);
+        return;
+      case Call::Afterwards::kWakeAnother:
+        woken_.push_back(&call);
         return;
     }
+  }
+
+  // One step of a thread that a callback has woken, also before that callback has returned.
+  void TakeOver() {
+    if (woken_.empty()) return;
+    Call& call = *woken_.back();
+    woken_.pop_back();
+    call.afterwards = static_cast<Call::Afterwards>(random().Below(4));
+    End(call);
+  }
+
+  void Free(Call& call) {
+    const bool submitted = call.accepted || call.submitting;
+    const bool has_status = submitted && call.context == Call::Context::kOurs;
+    call.context = has_status ? Call::Context::kFreed : Call::Context::kGivenOn;
+    SspiFreeAsyncContext(call.async);
   }
 
   void CheckOutputs(const Call& call, SECURITY_STATUS status) {
@@ -162,7 +216,7 @@ class World {
     EXPECT_TRUE(call.limited || status != KTLSIM_E_QUEUE_TIMEOUT);
   }
 
-  // The first look at a final status, in the callback or by polling.
+  // A final status, in the callback or by polling.
   void SeeFinal(Call& call, SECURITY_STATUS status) {
     if (std::exchange(call.final_seen, true)) {
       EXPECT_EQ(status, call.last) << "final is final";
@@ -175,17 +229,44 @@ class World {
     if (status >= 0 && call.first_leg) contexts_.push_back(call.handle);
   }
 
-  // What holds at every moment, also for whoever only polls.
+  // What holds at every moment, also for whoever only polls. Calls that ended some steps ago are
+  // looked at again when all is over.
   void Check() {
-    for (std::size_t i = 0; i < calls_.size(); ++i) {
-      Call& call = *calls_[i];
-      if (!call.accepted || call.final_seen || call.orphaned || call.async == nullptr) continue;
-      const SECURITY_STATUS status = SspiGetAsyncCallStatus(call.async);
-      if (status == SEC_I_ASYNC_CALL_PENDING) {
-        EXPECT_EQ(call.callbacks, 0) << "notified before it was over";
-      } else {
-        SeeFinal(call, status);
-      }
+    // Misuse is an event, too.
+    const bool outer = std::exchange(checking_, true);
+    for (Call* call : watched_) CheckCall(*call, {});
+    checking_ = outer;
+    std::erase_if(watched_, [](Call* call) {
+      const bool over = call->returned || (!call->submitting && !call->accepted);
+      return over && ++call->looked_at > 4;
+    });
+  }
+
+  void CheckCall(Call& call, std::string_view event) {
+    if (call.context == Call::Context::kGivenOn || call.submitting) return;
+    const SECURITY_STATUS status = SspiGetAsyncCallStatus(call.async);
+    if (!call.accepted || call.context == Call::Context::kReinitialised) {
+      EXPECT_EQ(status, SEC_E_INVALID_PARAMETER) << "there is no call";
+      return;
+    }
+    EXPECT_EQ(SspiAsyncContextRequiresNotify(call.async), call.context == Call::Context::kOurs)
+        << "what is freed stays freed";
+    if (status == SEC_I_ASYNC_CALL_PENDING) {
+      EXPECT_EQ(call.callbacks, 0) << "notified before it was over";
+      EXPECT_FALSE(call.final_seen) << "final is final";
+      return;
+    }
+    // A final status is no permission while a callback is owed.
+    if (event == "async_publish" && !call.final_seen && !call.orphaned) {
+      EXPECT_EQ(SspiReinitAsyncContext(call.async), STATUS_DEVICE_BUSY);
+    }
+    SeeFinal(call, status);
+  }
+
+  // Only legs that their package has suspended are left: nobody who was promised an end waits.
+  void CheckThatTheCancelledHaveEnded() {
+    for (const auto& call : calls_) {
+      EXPECT_TRUE(!call->cancelled || call->callbacks == 1) << "cancelled, and waits nevertheless";
     }
   }
 
@@ -203,9 +284,10 @@ class World {
 
   void SubmitLeg(SspiAsyncContext* async) {
     Call& call = *calls_.emplace_back(std::make_unique<Call>());
+    watched_.push_back(&call);
     call.world = this;
     call.async = async;
-    call.afterwards = static_cast<Call::Afterwards>(random().Below(3));
+    call.afterwards = static_cast<Call::Afterwards>(random().Below(5));
     EXPECT_EQ(SspiSetAsyncNotifyCallback(async, &Callback, &call), SEC_E_OK);
     KtlsimSetNotifyMode(async,
                         random().Below(3) == 0 ? KTLSIM_NOTIFY_ON_PROCESSOR : KTLSIM_NOTIFY_POOL);
@@ -220,11 +302,11 @@ class World {
       context = contexts_[random().Below(contexts_.size())];
       call.handle = context;
     }
-    Call* const outer = std::exchange(submitting_, &call);
+    call.submitting = true;
     const SECURITY_STATUS status = SspiAcceptSecurityContextAsync(
         async, runtime_.credential(), call.first_leg ? nullptr : &context, nullptr, 0, 0,
         &call.handle, &call.out_desc, &call.attributes, nullptr);
-    submitting_ = outer;
+    call.submitting = false;
     call.accepted = status == SEC_E_OK;
     if (call.accepted) {
       ++accepted_;
@@ -237,14 +319,15 @@ class World {
   // One step of whoever has lost interest in a call: cancels it, or frees its context in flight.
   void Cancel() {
     if (calls_.empty()) return;
-    Call& call = *calls_[random().Below(calls_.size())];
-    if (call.async == nullptr || !call.accepted) return;
-    if (random().Below(6) == 0 && call.callbacks == 0) {
-      call.orphaned = !call.final_seen;
-      if (!call.orphaned) return;
-      SspiFreeAsyncContext(call.async);
+    // Mostly one of the last: the others have ended.
+    const std::size_t newest =
+        calls_.size() - 1 - random().Below(std::min<std::size_t>(3, calls_.size()));
+    Call& call = *calls_[random().Below(2) == 0 ? newest : random().Below(calls_.size())];
+    if (call.context != Call::Context::kOurs || !(call.accepted || call.submitting)) return;
+    if (random().Below(6) == 0 && call.callbacks == 0 && !call.final_seen) {
+      call.orphaned = true;
+      Free(call);
       EXPECT_EQ(KtlsimCancelAsyncCall(call.async), SEC_E_INVALID_HANDLE);
-      call.async = nullptr;
       return;
     }
     const SECURITY_STATUS status = KtlsimCancelAsyncCall(call.async);
@@ -252,7 +335,7 @@ class World {
       EXPECT_FALSE(call.final_seen);
       EXPECT_FALSE(call.cancelled) << "promised twice";
       call.cancelled = true;
-    } else {
+    } else if (status != SEC_E_INVALID_PARAMETER || !call.submitting) {
       EXPECT_EQ(status, KTLSIM_E_TOO_LATE);
     }
   }
@@ -272,7 +355,9 @@ class World {
   SteppedRuntime runtime_;
   bool limited_ = false;
   std::vector<std::unique_ptr<Call>> calls_;
-  Call* submitting_ = nullptr;
+  std::vector<Call*> watched_;
+  bool checking_ = false;
+  std::vector<Call*> woken_;
   std::vector<CtxtHandle> contexts_;
   std::size_t accepted_ = 0;
   std::size_t refused_ = 0;
@@ -302,13 +387,17 @@ TEST_F(SeededScheduleTest, KeepsTheContractOnEverySchedule) {
   const Seeds seeds = SeedsToRun(kSeeds);
   for (std::uint64_t seed = seeds.first; seed <= seeds.last; ++seed) {
     World world(seed);
+    const std::string replays = "KTLSIM_SEED=" + std::to_string(seed) + " replays this";
+    const auto told = [&] {
+      return replays + (seeds.one ? "\n" + world.trace_text() : std::string());
+    };
+    const ReplayHint hint(told);
     world.Run();
     accepted += world.accepted();
     refused += world.refused();
     cancelled += world.cancelled();
     timed_out += world.timed_out();
-    ASSERT_FALSE(HasFailure()) << "KTLSIM_SEED=" << seed << " replays this\n"
-                               << (seeds.one ? world.trace_text() : std::string());
+    ASSERT_FALSE(HasFailure()) << told();
   }
   std::printf("%zu calls accepted, %zu refused, %zu cancelled, %zu waited too long\n", accepted,
               refused, cancelled, timed_out);

@@ -6,7 +6,9 @@
 #include <sspi.h>
 
 #include <deque>
+#include <functional>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include <gtest/gtest.h>
@@ -14,6 +16,8 @@
 #include "io/memory_network.h"
 #include "io/memory_ring.h"
 #include "kernel_sim/base/clock.h"
+#include "kernel_sim/base/level.h"
+#include "kernel_sim/base/trace.h"
 #include "kernel_sim/executive/seeded_scheduler.h"
 #include "kernel_sim/sspi/packages/scripted_package.h"
 #include "kernel_sim/sspi/runtime.h"
@@ -43,6 +47,7 @@ class SteppedRuntime {
   }
   SteppedRuntime(const SteppedRuntime&) = delete;
   SteppedRuntime& operator=(const SteppedRuntime&) = delete;
+  ~SteppedRuntime() { SetTraceObserver(nullptr, nullptr); }
 
   // What is left of `options` is filled in here.
   void Start(executive::ExecutiveOptions options) {
@@ -61,6 +66,23 @@ class SteppedRuntime {
     ASSERT_EQ(AcquireCredentialsHandleA(nullptr, package, SECPKG_CRED_INBOUND, nullptr, &script_,
                                         nullptr, nullptr, &credential_, nullptr),
               SEC_E_OK);
+  }
+  // `observer(event, id)` is told what the library does in the midst of its steps: what it looks at is
+  // what another thread could see, and from inside it lets others run by Preempt.
+  void Observe(std::function<void(std::string_view, std::uint64_t)> observer) {
+    observer_ = std::move(observer);
+    SetTraceObserver(&SteppedRuntime::OnTrace, this);
+  }
+  // Lets somebody else take a step, as though this thread had been interrupted. Above passive level
+  // nothing happens: a processor's step is not interrupted.
+  void Preempt() {
+    if (CurrentLevel() != Level::kPassive || preempted_ == kPreemptedMax) return;
+    ++preempted_;
+    // Those who run meanwhile are observed, too.
+    const bool in_observer = std::exchange(in_observer_, false);
+    static_cast<void>(scheduler_.Step());
+    in_observer_ = in_observer;
+    --preempted_;
   }
   // Nothing is in flight.
   void Stop() {
@@ -83,11 +105,13 @@ class SteppedRuntime {
     token.Resume();
     token.Resume();  // the second one counts for nothing
   }
-  // Until nothing is left to do, suspended legs included. False: something runs for ever.
-  bool RunToTheEnd() {
+  // Until nothing is left to do, suspended legs included. `waiting` is called when only those are
+  // left. False: something runs for ever.
+  bool RunToTheEnd(const std::function<void()>& waiting) {
     constexpr std::uint64_t kStepsMax = 100000;
     if (!scheduler_.Run(kStepsMax)) return false;
     while (!suspended_.empty()) {
+      waiting();
       Resume();
       if (!scheduler_.Run(kStepsMax)) return false;
     }
@@ -101,6 +125,16 @@ class SteppedRuntime {
   PCredHandle credential() { return &credential_; }
 
  private:
+  static constexpr int kPreemptedMax = 4;
+
+  static void OnTrace(void* self, const char* event, std::uint64_t id) {
+    auto& runtime = *static_cast<SteppedRuntime*>(self);
+    // What the observer does itself is not told.
+    if (std::exchange(runtime.in_observer_, true)) return;
+    runtime.observer_(event, id);
+    runtime.in_observer_ = false;
+  }
+
   static io::MemoryNetworkOptions NetworkOptions(std::uint64_t seed) {
     io::MemoryNetworkOptions options;
     options.seed = seed;
@@ -112,6 +146,9 @@ class SteppedRuntime {
   sspi::Script script_;
   CredHandle credential_{};
   std::deque<executive::ResumeToken> suspended_;
+  std::function<void(std::string_view, std::uint64_t)> observer_;
+  bool in_observer_ = false;
+  int preempted_ = 0;
 };
 
 }  // namespace ktlsim::test

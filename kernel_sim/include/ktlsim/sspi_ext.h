@@ -87,10 +87,11 @@ KTLSIM_API SECURITY_STATUS KtlsimSetNotifyMode(SspiAsyncContext* AsyncContext, U
 // A call is queued from its acceptance to its first run: behind others in the lane of its
 // processor, or behind the call in front on the same security context. While it is queued it can
 // end without having run, by a limit on waiting or by cancellation. Then its outcome is
-// KTLSIM_E_QUEUE_TIMEOUT or KTLSIM_E_CANCELLED; its callback comes once, like every other; nothing
-// of the caller's was written: buffers, descriptors, handles and attributes are as they were at
-// submission, and the security context has not taken part, so the same call can be made again. A
-// first leg leaves no security context behind.
+// KTLSIM_E_QUEUE_TIMEOUT or KTLSIM_E_CANCELLED; its callback comes once, like every other, and does
+// not wait for the calls in front on the security context; nothing of the caller's was written:
+// buffers, descriptors, handles and attributes are as they were at submission, and the security
+// context has not taken part, so the same call can be made again. A first leg leaves no security
+// context behind.
 //
 // A call that has begun to run completes with its own outcome, also when it is suspended and waits
 // for something. SspiDeleteSecurityContextAsync and SspiFreeCredentialsHandleAsync are beyond

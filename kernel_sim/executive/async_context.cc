@@ -9,7 +9,7 @@
 namespace ktlsim::executive {
 namespace {
 
-constexpr std::uint64_t kStateMask = 0x0f;
+constexpr std::uint64_t kStateMask = 0x0f;  // a StateTable has no more
 // A caller is changing callback or mode; held for a few instructions.
 constexpr std::uint64_t kConfiguring = 0x10;
 // Freed while in flight: the runtime frees it when the call is over.
@@ -20,7 +20,6 @@ constexpr unsigned kGenerationShift = 32;
 constexpr std::uint64_t kLow = 0xffffffff;
 
 AsyncState StateOf(std::uint64_t word) { return static_cast<AsyncState>(word & kStateMask); }
-static_assert(kAsyncStates <= kStateMask + 1);
 // The word after a legal `event`.
 std::uint64_t After(std::uint64_t word, AsyncEvent event) {
   AsyncState to{};

@@ -5,8 +5,9 @@
 #pragma once
 
 #include <array>
-#include <cstddef>
 #include <cstdint>
+
+#include "kernel_sim/base/state_table.h"
 
 namespace ktlsim::executive {
 
@@ -22,7 +23,6 @@ enum class AsyncState : std::uint8_t {
   kPublished,  // its status is final, its callback not entered yet
   kDone,
 };
-inline constexpr std::size_t kAsyncStates = 10;
 
 enum class AsyncEvent : std::uint8_t {
   kCreate,
@@ -39,62 +39,34 @@ enum class AsyncEvent : std::uint8_t {
   kReinit,
   kFree,
 };
-inline constexpr std::size_t kAsyncEvents = 13;
 
-struct AsyncTransition {
-  AsyncState from;
-  AsyncEvent event;
-  AsyncState to;
-};
-
-inline constexpr std::array kAsyncTransitions = {
-    AsyncTransition{AsyncState::kFreed, AsyncEvent::kCreate, AsyncState::kIdle},
-    AsyncTransition{AsyncState::kIdle, AsyncEvent::kClaim, AsyncState::kClaimed},
-    AsyncTransition{AsyncState::kClaimed, AsyncEvent::kAbandon, AsyncState::kIdle},
-    AsyncTransition{AsyncState::kClaimed, AsyncEvent::kEnqueue, AsyncState::kQueued},
-    AsyncTransition{AsyncState::kClaimed, AsyncEvent::kCommit, AsyncState::kRunning},
-    AsyncTransition{AsyncState::kQueued, AsyncEvent::kStart, AsyncState::kRunning},
-    AsyncTransition{AsyncState::kQueued, AsyncEvent::kRecall, AsyncState::kRecalled},
-    AsyncTransition{AsyncState::kRecalled, AsyncEvent::kStart, AsyncState::kParked},
-    AsyncTransition{AsyncState::kRecalled, AsyncEvent::kLetGo, AsyncState::kCancelled},
-    AsyncTransition{AsyncState::kParked, AsyncEvent::kLetGo, AsyncState::kCancelled},
-    AsyncTransition{AsyncState::kRunning, AsyncEvent::kPublish, AsyncState::kPublished},
-    AsyncTransition{AsyncState::kRunning, AsyncEvent::kPublishSilently, AsyncState::kDone},
-    AsyncTransition{AsyncState::kCancelled, AsyncEvent::kPublish, AsyncState::kPublished},
-    AsyncTransition{AsyncState::kCancelled, AsyncEvent::kPublishSilently, AsyncState::kDone},
-    AsyncTransition{AsyncState::kPublished, AsyncEvent::kEnterCallback, AsyncState::kDone},
-    AsyncTransition{AsyncState::kDone, AsyncEvent::kReinit, AsyncState::kIdle},
-    AsyncTransition{AsyncState::kIdle, AsyncEvent::kReinit, AsyncState::kIdle},
-    AsyncTransition{AsyncState::kIdle, AsyncEvent::kFree, AsyncState::kFreed},
-    AsyncTransition{AsyncState::kDone, AsyncEvent::kFree, AsyncState::kFreed},
-};
-
-namespace detail {
-inline constexpr std::uint8_t kNoState = 0xff;
-
-inline constexpr auto kAsyncNext = [] {
-  std::array<std::array<std::uint8_t, kAsyncEvents>, kAsyncStates> next{};
-  for (auto& row : next) row.fill(kNoState);
-  for (const AsyncTransition& move : kAsyncTransitions) {
-    next[static_cast<std::size_t>(move.from)][static_cast<std::size_t>(move.event)] =
-        static_cast<std::uint8_t>(move.to);
-  }
-  return next;
-}();
-}  // namespace detail
+inline constexpr StateTable kAsyncTable(std::array{
+    Transition{AsyncState::kFreed, AsyncEvent::kCreate, AsyncState::kIdle},
+    Transition{AsyncState::kIdle, AsyncEvent::kClaim, AsyncState::kClaimed},
+    Transition{AsyncState::kClaimed, AsyncEvent::kAbandon, AsyncState::kIdle},
+    Transition{AsyncState::kClaimed, AsyncEvent::kEnqueue, AsyncState::kQueued},
+    Transition{AsyncState::kClaimed, AsyncEvent::kCommit, AsyncState::kRunning},
+    Transition{AsyncState::kQueued, AsyncEvent::kStart, AsyncState::kRunning},
+    Transition{AsyncState::kQueued, AsyncEvent::kRecall, AsyncState::kRecalled},
+    Transition{AsyncState::kRecalled, AsyncEvent::kStart, AsyncState::kParked},
+    Transition{AsyncState::kRecalled, AsyncEvent::kLetGo, AsyncState::kCancelled},
+    Transition{AsyncState::kParked, AsyncEvent::kLetGo, AsyncState::kCancelled},
+    Transition{AsyncState::kRunning, AsyncEvent::kPublish, AsyncState::kPublished},
+    Transition{AsyncState::kRunning, AsyncEvent::kPublishSilently, AsyncState::kDone},
+    Transition{AsyncState::kCancelled, AsyncEvent::kPublish, AsyncState::kPublished},
+    Transition{AsyncState::kCancelled, AsyncEvent::kPublishSilently, AsyncState::kDone},
+    Transition{AsyncState::kPublished, AsyncEvent::kEnterCallback, AsyncState::kDone},
+    Transition{AsyncState::kDone, AsyncEvent::kReinit, AsyncState::kIdle},
+    Transition{AsyncState::kIdle, AsyncEvent::kReinit, AsyncState::kIdle},
+    Transition{AsyncState::kIdle, AsyncEvent::kFree, AsyncState::kFreed},
+    Transition{AsyncState::kDone, AsyncEvent::kFree, AsyncState::kFreed},
+});
 
 // False: `event` is not legal in `state`, and *to is left alone.
 constexpr bool Next(AsyncState state, AsyncEvent event, AsyncState* to) {
-  const std::uint8_t next =
-      detail::kAsyncNext[static_cast<std::size_t>(state)][static_cast<std::size_t>(event)];
-  if (next == detail::kNoState) return false;
-  *to = static_cast<AsyncState>(next);
-  return true;
+  return kAsyncTable.Next(state, event, to);
 }
-constexpr bool Legal(AsyncState state, AsyncEvent event) {
-  AsyncState to{};
-  return Next(state, event, &to);
-}
+constexpr bool Legal(AsyncState state, AsyncEvent event) { return kAsyncTable.Legal(state, event); }
 
 static_assert(!Legal(AsyncState::kPublished, AsyncEvent::kPublish), "completes exactly once");
 static_assert(!Legal(AsyncState::kDone, AsyncEvent::kEnterCallback), "calls back exactly once");

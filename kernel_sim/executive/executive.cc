@@ -24,6 +24,15 @@ std::vector<int> UsableCpus() {
   return cpus;
 }
 
+Suspension SuspensionOf(std::uint64_t word) { return static_cast<Suspension>(word & 0xff); }
+std::uint64_t GenerationOf(std::uint64_t word) { return word >> 8; }
+// The word of Request::suspension_ after `event`.
+std::uint64_t After(std::uint64_t word, SuspensionEvent event) {
+  const Suspension to = kSuspensionTable.After(SuspensionOf(word), event);
+  const std::uint64_t generation = GenerationOf(word) + (to == Suspension::kNone ? 1 : 0);
+  return generation << 8 | static_cast<std::uint64_t>(to);
+}
+
 }  // namespace
 
 Executive::Executive(AsyncContextTable& contexts) : contexts_(contexts) { calls_.Close(); }
@@ -254,28 +263,32 @@ void Executive::Execute(Request& request) {
     if (request.context_ != nullptr && !TakeTurn(request)) return;
     Measure(request, request.target_->counters(request.lane_).queued_ns);
   }
-  const std::uint64_t generation = request.suspension_.load(std::memory_order_relaxed) >> 8;
-  request.suspension_.store(generation << 8, std::memory_order_relaxed);
+  std::uint64_t word = request.suspension_.load(std::memory_order_relaxed);
+  request.suspension_.store(After(word, SuspensionEvent::kRun), std::memory_order_relaxed);
   const RunResult result = request.run_(request);
+  word = request.suspension_.load(std::memory_order_acquire);
   if (result == RunResult::kCompleted) {
-    // Tokens that were handed out and not used are void.
-    request.suspension_.store((generation + 1) << 8, std::memory_order_relaxed);
+    // Tokens that were handed out and not used are void; one that is used just now changes nothing.
+    request.suspension_.store(After(word, SuspensionEvent::kEnd), std::memory_order_relaxed);
     Measure(request, request.target_->counters(request.lane_).served_ns);
     Complete(request);
     return;
   }
-  std::uint64_t expected = generation << 8;
-  const std::uint64_t suspended =
-      expected | static_cast<std::uint64_t>(Request::Suspension::kSuspended);
   request.target_->suspended_.fetch_add(1, std::memory_order_relaxed);
-  if (!request.suspension_.compare_exchange_strong(expected, suspended,
-                                                   std::memory_order_acq_rel)) {
-    // Resumed before Run had returned.
-    request.target_->suspended_.fetch_sub(1, std::memory_order_relaxed);
-    request.suspension_.store((generation + 1) << 8, std::memory_order_relaxed);
-    request.resumed_ = true;
-    request.target_->Schedule(request);
-  }
+  std::uint64_t after = 0;
+  do {
+    after = After(word, SuspensionEvent::kSuspend);
+  } while (!request.suspension_.compare_exchange_weak(word, after, std::memory_order_acq_rel,
+                                                      std::memory_order_acquire));
+  // From here on the request is whose token brings it back, unless that was used already.
+  if (SuspensionOf(after) == Suspension::kNone) BringBack(request);
+}
+
+// The second of a suspension and its resume.
+void Executive::BringBack(Request& request) {
+  request.resumed_ = true;
+  request.target_->suspended_.fetch_sub(1, std::memory_order_relaxed);
+  request.target_->Schedule(request);
 }
 
 // On the thread of the processor that ran it.
@@ -348,29 +361,21 @@ void Executive::AboutToNotify(void* self, Request& request) {
 void Executive::CallbackEnded(void* self) { static_cast<Executive*>(self)->calls_.Leave(); }
 
 ResumeToken::ResumeToken(Request& request)
-    : request_(&request), generation_(request.suspension_.load(std::memory_order_relaxed) >> 8) {}
+    : request_(&request),
+      generation_(GenerationOf(request.suspension_.load(std::memory_order_relaxed))) {}
 
 void ResumeToken::Resume() {
   if (request_ == nullptr) return;
-  Request& request = *request_;
-  std::uint64_t word = request.suspension_.load(std::memory_order_acquire);
-  for (;;) {
-    if (word >> 8 != generation_) return;  // used, or the call is over
-    const auto state = static_cast<Request::Suspension>(word & 0xff);
-    if (state == Request::Suspension::kResumedEarly) return;
-    const bool suspended = state == Request::Suspension::kSuspended;
-    const std::uint64_t next =
-        suspended ? (generation_ + 1) << 8
-                  : word | static_cast<std::uint64_t>(Request::Suspension::kResumedEarly);
-    if (request.suspension_.compare_exchange_weak(word, next, std::memory_order_acq_rel,
-                                                  std::memory_order_acquire)) {
-      if (!suspended) return;
-      break;
-    }
-  }
-  request.resumed_ = true;
-  request.target_->suspended_.fetch_sub(1, std::memory_order_relaxed);
-  request.target_->Schedule(request);
+  std::uint64_t word = request_->suspension_.load(std::memory_order_acquire);
+  std::uint64_t after = 0;
+  do {
+    // Used, or the call is over.
+    if (GenerationOf(word) != generation_) return;
+    if (!kSuspensionTable.Legal(SuspensionOf(word), SuspensionEvent::kResume)) return;
+    after = After(word, SuspensionEvent::kResume);
+  } while (!request_->suspension_.compare_exchange_weak(word, after, std::memory_order_acq_rel,
+                                                        std::memory_order_acquire));
+  if (SuspensionOf(after) == Suspension::kNone) Executive::BringBack(*request_);
 }
 
 void Executive::AddProcessors(ExecutiveStatistics& statistics) const {

@@ -105,6 +105,7 @@ class Executive {
   void AddProcessors(ExecutiveStatistics& statistics) const;
   std::uint64_t NowNs() const;
   void Execute(Request& request);
+  static void BringBack(Request& request);
   void Complete(Request& request);
   void DeliverOnProcessor(Request& request);
   void FinishStrand(Strand* strand);

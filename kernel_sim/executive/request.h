@@ -19,6 +19,7 @@
 #include "kernel_sim/base/intrusive_list.h"
 #include "kernel_sim/base/work_item.h"
 #include "kernel_sim/executive/object_table.h"
+#include "kernel_sim/executive/suspension.h"
 
 namespace ktlsim::executive {
 
@@ -110,8 +111,6 @@ class Request final : public WorkItem {
   enum class Phase : std::uint8_t { kToLane, kToNotify };
   // Of the strand: accepted calls come to it a moment later, and may be recalled meanwhile.
   enum class Order : std::uint8_t { kOutside, kEntered, kWithdrawn };
-  // Suspension: the run and the resume may happen in either order.
-  enum class Suspension : std::uint8_t { kRunning, kSuspended, kResumedEarly };
 
   static void Arrive(WorkItem& item);  // on the target processor's thread
 
@@ -132,7 +131,7 @@ class Request final : public WorkItem {
   bool limited_ = false;
   std::atomic<std::uint32_t> done_{0};
   // Generation (upper 56 bits) and Suspension (lower 8): one word, so that a token cannot confuse
-  // this request with the next user of its memory.
+  // this request with the next user of its memory. Each way back to kNone begins a generation.
   std::atomic<std::uint64_t> suspension_{0};
   std::int32_t status_ = 0;
   Lane lane_ = Lane::kRecord;

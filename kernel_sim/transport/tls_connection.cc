@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "kernel_sim/base/assert.h"
+#include "kernel_sim/base/trace.h"
 
 namespace ktlsim::transport {
 namespace {
@@ -73,8 +74,14 @@ void TlsConnection::OnConnected(Status outcome, io::SocketId socket) {
   EnterHandshake();
 }
 
+void TlsConnection::Move(ConnectionEvent event) {
+  const State before = state_;
+  state_ = kConnectionTable.After(before, event);
+  Trace(NameOf(state_), reinterpret_cast<std::uintptr_t>(this), static_cast<std::uint64_t>(before));
+}
+
 void TlsConnection::EnterHandshake() {
-  state_ = State::kHandshake;
+  Move(ConnectionEvent::kConnect);
   const Limits& limits = profile_.limits();
   if (handshake_deadline_ns_ == 0 && limits.handshake_ns != 0) {
     handshake_deadline_ns_ = loop().NowNs() + limits.handshake_ns;
@@ -107,6 +114,7 @@ void TlsConnection::Pump() {
       return;
     case State::kConnecting:
     case State::kDead:
+    case State::kRetired:
       return;
   }
 }
@@ -239,7 +247,7 @@ void TlsConnection::Fail(EndKind kind, SECURITY_STATUS status) {
   reason_.leg = legs_ + (established_ ? 0 : 1);
   reason_.alert = AlertToSend();
   shard_.counters().failed_by[static_cast<std::size_t>(ClassifyStatus(status))].Add();
-  state_ = State::kFailed;
+  Move(ConnectionEvent::kFail);
   HandshakeOver();
   if (call_ == Call::kNone && !in_handler_) input_.Clear();
   ArmCloseLimit();
@@ -277,7 +285,7 @@ void TlsConnection::End(EndReason reason, io::Stream::CloseMode mode) {
     reason_.established = established_;
     reason_.leg = legs_ + (established_ ? 0 : 1);
   }
-  state_ = State::kDead;
+  Move(ConnectionEvent::kEnd);
   HandshakeOver();
   loop().StopTimer(limit_timer_);
   loop().StopTimer(retry_timer_);
@@ -321,6 +329,7 @@ void TlsConnection::FinishIfIdle() {
   counters.ended.Add();
   counters.ended_by[static_cast<std::size_t>(reason_.kind)].Add();
   shard_.OnConnectionEnded(*this, reason_);
+  Move(ConnectionEvent::kRetire);
   if (handler_ != nullptr) handler_->OnEnded(*this, reason_);
   shard_.Retire(*this);
 }

@@ -1,9 +1,6 @@
 // TlsConnection: a Connection over a socket, with all TLS done by the asynchronous SSPI.
 //
-//   connecting -> handshake -> established -> closing ----> dead -> retired
-//                     |             |            ^            ^
-//                     |             '- failed ---' (alert)    |
-//                     '------------- failed -----' ...........'  (time limits, reset, abort)
+// States and moves: connection_state.h.
 //
 // At most one call on the leg side (a leg, or DecryptMessage) and one on the seal side are in
 // flight. What a newcomer gets wrong: no call can be taken back. A dead connection has given up
@@ -26,6 +23,7 @@
 #include "io/connector.h"
 #include "io/stream.h"
 #include "kernel_sim/transport/connection.h"
+#include "kernel_sim/transport/connection_state.h"
 #include "kernel_sim/transport/input_queue.h"
 #include "kernel_sim/transport/path_shard.h"
 #include "kernel_sim/transport/send_queue.h"
@@ -77,13 +75,7 @@ class TlsConnection final : public Connection,
   TlsConnection* previous = nullptr;
 
  private:
-  enum class State : std::uint8_t {
-    kConnecting,
-    kHandshake,
-    kEstablished,
-    kFailed,  // an alert goes out, then FIN; the peer's close is awaited
-    kDead,    // only what is in flight is awaited
-  };
+  using State = ConnectionState;
   // What is in flight on the leg side.
   enum class Call : std::uint8_t { kNone, kLeg, kComplete, kDecrypt, kPostHandshake, kFetchAlert };
 
@@ -121,6 +113,8 @@ class TlsConnection final : public Connection,
 
   // ---- Life and socket (tls_connection.cc)
   io::Stream* stream() { return std::get_if<io::Stream>(&socket_); }
+  // The only one who changes the state.
+  void Move(ConnectionEvent event);
   void Pump();
   void EnterHandshake();
   void HandshakeOver();

@@ -252,7 +252,7 @@ void TlsConnection::BecomeEstablished() {
     return;
   }
   established_ = true;
-  state_ = State::kEstablished;
+  Move(ConnectionEvent::kEstablish);
   counters.established.Add();
   SecPkgContext_SessionInfo session{};
   if (QueryContextAttributesA(&context_, SECPKG_ATTR_SESSION_INFO, &session) == SEC_E_OK &&

@@ -57,6 +57,7 @@ void Object::Take(Claim claim) { slot_->Take(claim); }
 
 ObjectTable::ObjectTable(std::uint32_t capacity)
     : capacity_(capacity),
+      reach_(capacity),
       chunks_(new std::atomic<Slot*>[(capacity + kChunkSlots - 1) / kChunkSlots]()) {}
 
 ObjectTable::~ObjectTable() {
@@ -129,6 +130,7 @@ bool ObjectTable::Close(Handle handle, Object** object) {
 }
 
 void ObjectTable::CloseAll() {
+  reach_ = capacity_;
   std::uint32_t grown = 0;
   {
     MutexLock lock(mutex_);

@@ -158,6 +158,8 @@ class ObjectTable {
   // The handle dies. True for exactly one caller, who then owns the handle's reference and must
   // Release it.
   bool Close(Handle handle, Object** object);
+  // No handle is found any more, at no cost and until CloseAll. In a forked child.
+  void Hide() { reach_ = 0; }
   // All handles die; what nobody else refers to is destroyed.
   void CloseAll() KTLSIM_EXCLUDES(mutex_);
 
@@ -180,12 +182,13 @@ class ObjectTable {
   }
   Slot* SlotOf(Handle handle) const {
     const auto index_plus_one = static_cast<std::uint32_t>(handle);
-    return index_plus_one - 1 < capacity_ ? SlotAt(index_plus_one - 1) : nullptr;
+    return index_plus_one - 1 < reach_ ? SlotAt(index_plus_one - 1) : nullptr;
   }
   bool TakeFreeIndex(std::uint32_t* index) KTLSIM_EXCLUDES(mutex_);
   void Retire(Slot& slot, std::uint32_t index) KTLSIM_EXCLUDES(mutex_);
 
   const std::uint32_t capacity_;
+  std::uint32_t reach_;  // the handles up to this index are looked at; all, unless hidden
   std::unique_ptr<std::atomic<Slot*>[]> chunks_;  // published once each, never replaced
   std::atomic<std::uint32_t> live_{0};
 

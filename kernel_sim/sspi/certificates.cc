@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/sspi/runtime.h"
 
@@ -53,6 +54,7 @@ SECURITY_STATUS MakeContext(bool valid, PCCERT_CONTEXT* out, Make make) {
     return SEC_E_INVALID_PARAMETER;
   }
   try {
+    const ForkGate::Scope inside;
     std::string message;
     Result<tls::Certificate::Ptr> certificate = make(&message);
     return Publish(std::move(certificate), message, out);
@@ -84,6 +86,9 @@ tls::Certificate::Ptr CertificateOf(PCCERT_CONTEXT context) {
   const auto found = registry.live.find(context);
   return found == registry.live.end() ? nullptr : found->second->certificate;
 }
+
+KTLSIM_NO_THREAD_SAFETY void LockCertificates() { TheRegistry().mutex.lock(); }
+KTLSIM_NO_THREAD_SAFETY void UnlockCertificates() { TheRegistry().mutex.unlock(); }
 
 }  // namespace ktlsim::sspi
 
@@ -138,6 +143,7 @@ BOOL CertFreeCertificateContext(PCCERT_CONTEXT pCertContext) {
       registry.live.erase(found);
     }
   }
+  const ForkGate::Scope inside;
   delete dead;
   return TRUE;
 }

@@ -13,4 +13,8 @@ tls::Certificate::Ptr CertificateOf(PCCERT_CONTEXT context);
 // A context for `certificate`, with one reference that is the caller's. May throw bad_alloc.
 PCCERT_CONTEXT PublishCertificate(tls::Certificate::Ptr certificate);
 
+// Around a fork.
+void LockCertificates();
+void UnlockCertificates();
+
 }  // namespace ktlsim::sspi

@@ -69,4 +69,12 @@ std::uint64_t ContextBuffersLive() {
   return count;
 }
 
+KTLSIM_NO_THREAD_SAFETY void LockContextBuffers() {
+  for (Shard& shard : Shards()) shard.mutex.lock();
+}
+
+KTLSIM_NO_THREAD_SAFETY void UnlockContextBuffers() {
+  for (Shard& shard : Shards()) shard.mutex.unlock();
+}
+
 }  // namespace ktlsim::sspi

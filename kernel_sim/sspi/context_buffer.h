@@ -15,4 +15,8 @@ void* AllocateContextBuffer(std::size_t bytes);
 bool ReleaseContextBuffer(void* buffer);
 std::uint64_t ContextBuffersLive();
 
+// Around a fork.
+void LockContextBuffers();
+void UnlockContextBuffers();
+
 }  // namespace ktlsim::sspi

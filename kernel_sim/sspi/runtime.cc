@@ -10,9 +10,13 @@
 #include <utility>
 
 #include "io/uring.h"
+#include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/base/level.h"
+#include "kernel_sim/base/trace.h"
 #include "kernel_sim/executive/callback_gate.h"
 #include "kernel_sim/executive/misuse.h"
+#include "kernel_sim/sspi/certificates.h"
+#include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
 
 namespace ktlsim::sspi {
@@ -48,51 +52,75 @@ Runtime::Runtime() {
   pthread_atfork(&BeforeFork, &AfterForkInParent, &AfterForkInChild);
 }
 
-// The tables are copied in one piece, and the child can use them: no thread that could unlock them
-// exists there.
+// What is shared is copied in one piece, and the child can use it: no thread that could unlock it
+// exists there. The first lock keeps forks apart; who is inside the gate takes all the others.
 KTLSIM_NO_THREAD_SAFETY void Runtime::BeforeFork() {
   Runtime& runtime = Instance();
   runtime.packages_mutex_.lock();
+  ForkGate::Close();
+  LockCertificates();
+  LockContextBuffers();
   runtime.security_contexts_.lock();
   runtime.credentials_.lock();
   runtime.async_contexts_.lock();
 }
 
+KTLSIM_NO_THREAD_SAFETY void Runtime::UnlockAfterFork() {
+  async_contexts_.unlock();
+  credentials_.unlock();
+  security_contexts_.unlock();
+  UnlockContextBuffers();
+  UnlockCertificates();
+}
+
 KTLSIM_NO_THREAD_SAFETY void Runtime::AfterForkInParent() {
   Runtime& runtime = Instance();
-  runtime.async_contexts_.unlock();
-  runtime.credentials_.unlock();
-  runtime.security_contexts_.unlock();
+  runtime.UnlockAfterFork();
+  ForkGate::Open();
   runtime.packages_mutex_.unlock();
 }
 
 // Threads do not survive a fork: the child's calls fail until it starts a runtime of its own.
-void Runtime::AfterForkInChild() {
-  AfterForkInParent();
+// Two processes that seal with the same keys would repeat nonces: the parent keeps them, and the
+// child cannot even find them.
+KTLSIM_NO_THREAD_SAFETY void Runtime::AfterForkInChild() {
   Runtime& runtime = Instance();
+  runtime.UnlockAfterFork();
+  ForkGate::OpenInChild();
+  runtime.packages_mutex_.unlock();
   // A start or a stop may have held it, on a thread that is not here.
   new (&runtime.start_mutex_) Mutex();
-  const State state = runtime.state_.load();
-  if (state == State::kRunning || state == State::kStopping) runtime.state_.store(State::kForked);
+  runtime.Move(RuntimeEvent::kFork);
   runtime.readings_.CloseAfterFork();
+  runtime.security_contexts_.Hide();
+  runtime.credentials_.Hide();
+  runtime.inherited_ = true;
+}
+
+void Runtime::Move(RuntimeEvent event) {
+  const RuntimeState before = state_.load(std::memory_order_relaxed);
+  const RuntimeState after = kRuntimeTable.After(before, event);
+  Trace("runtime_state", static_cast<std::uint64_t>(after), static_cast<std::uint64_t>(before));
+  // Release: who sees that it runs sees the executive, too.
+  state_.store(after, std::memory_order_release);
 }
 
 executive::Executive* Runtime::StartOnFirstUse(SECURITY_STATUS* failure) {
   switch (state_.load(std::memory_order_acquire)) {
-    case State::kRunning:
+    case RuntimeState::kRunning:
       return executive_.get();
-    case State::kStopping:
-    case State::kStopped:
+    case RuntimeState::kStopping:
+    case RuntimeState::kStopped:
       *failure = SEC_E_SHUTDOWN_IN_PROGRESS;
       return nullptr;
-    case State::kForked:
+    case RuntimeState::kForked:
       *failure = SEC_E_INTERNAL_ERROR;
       return nullptr;
-    case State::kNeverStarted:
+    case RuntimeState::kNeverStarted:
       break;
   }
   MutexLock lock(start_mutex_);
-  if (state_.load(std::memory_order_acquire) == State::kNeverStarted) {
+  if (state_.load(std::memory_order_acquire) == RuntimeState::kNeverStarted) {
     *failure = StartLocked({});
     if (*failure != SEC_E_OK) return nullptr;
   }
@@ -110,11 +138,10 @@ SECURITY_STATUS Runtime::StartLocked(executive::ExecutiveOptions options) {
     return status.category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
                                                     : SEC_E_INTERNAL_ERROR;
   }
-  if (state_.load() == State::kForked) {
+  if (std::exchange(inherited_, false)) {
     // The threads of the parent's executive do not exist here: it cannot be destroyed.
     // NOLINTNEXTLINE(bugprone-unused-return-value): left where it is
     static_cast<void>(executive_.release());
-    // Two processes that seal with the same keys would repeat nonces: the parent keeps them.
     security_contexts_.CloseAll();
     credentials_.CloseAll();
   }
@@ -123,14 +150,14 @@ SECURITY_STATUS Runtime::StartLocked(executive::ExecutiveOptions options) {
   static_cast<void>(registered);  // without it, callbacks may come while the process ends
   executive_ = std::move(executive);
   readings_.Reopen();
-  state_.store(State::kRunning, std::memory_order_release);
+  Move(RuntimeEvent::kStart);
   return SEC_E_OK;
 }
 
 SECURITY_STATUS Runtime::Start(const executive::ExecutiveOptions& options) {
   MutexLock lock(start_mutex_);
   // A stop in progress holds the lock: a start waits for its end.
-  if (state_.load(std::memory_order_acquire) == State::kRunning) {
+  if (!kRuntimeTable.Legal(state_.load(std::memory_order_acquire), RuntimeEvent::kStart)) {
     SetLastErrorText("ktlsim runs already: call KtlsimStop first");
     return SEC_E_INVALID_PARAMETER;
   }
@@ -143,12 +170,14 @@ SECURITY_STATUS Runtime::Stop() {
     return SEC_E_INVALID_PARAMETER;
   }
   MutexLock lock(start_mutex_);
-  State expected = State::kRunning;
-  if (!state_.compare_exchange_strong(expected, State::kStopping)) return SEC_E_OK;
+  if (!kRuntimeTable.Legal(state_.load(std::memory_order_acquire), RuntimeEvent::kStop)) {
+    return SEC_E_OK;  // nothing runs
+  }
+  Move(RuntimeEvent::kStop);
   readings_.Close();
   readings_.WaitUntilDrained();
   executive_->Stop();
-  state_.store(State::kStopped, std::memory_order_release);
+  Move(RuntimeEvent::kDrained);
   return SEC_E_OK;
 }
 

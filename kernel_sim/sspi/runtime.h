@@ -17,6 +17,7 @@
 #include "kernel_sim/base/striped_counter.h"
 #include "kernel_sim/executive/executive.h"
 #include "kernel_sim/sspi/packages/package.h"
+#include "kernel_sim/sspi/runtime_state.h"
 
 namespace ktlsim::sspi {
 
@@ -30,12 +31,13 @@ class Runtime {
   // The running executive; starts it with defaults on the first use. Null: *failure says why
   // (stopped, stopping, forked, or the start failed). Any level once it runs.
   executive::Executive* Executive(SECURITY_STATUS* failure) {
-    if (state_.load(std::memory_order_acquire) == State::kRunning) return executive_.get();
+    if (state_.load(std::memory_order_acquire) == RuntimeState::kRunning) return executive_.get();
     return StartOnFirstUse(failure);
   }
   // As Executive, but never starts it.
   executive::Executive* ExecutiveIfRunning() {
-    return state_.load(std::memory_order_acquire) == State::kRunning ? executive_.get() : nullptr;
+    return state_.load(std::memory_order_acquire) == RuntimeState::kRunning ? executive_.get()
+                                                                            : nullptr;
   }
 
   // Reading counters, at any level: what runs stays until the reading is over. Short, and never
@@ -87,15 +89,16 @@ class Runtime {
   Counters& counters() { return counters_; }
 
  private:
-  enum class State : std::uint8_t { kNeverStarted, kRunning, kStopping, kStopped, kForked };
-
   Runtime();
   static Runtime& MakeInstance();
   static void BeforeFork();
   static void AfterForkInParent();
   static void AfterForkInChild();
+  void UnlockAfterFork();
   executive::Executive* StartOnFirstUse(SECURITY_STATUS* failure);
   SECURITY_STATUS StartLocked(executive::ExecutiveOptions options) KTLSIM_REQUIRES(start_mutex_);
+  // The only one who changes the state: under `start_mutex_`, or alone in a forked child.
+  void Move(RuntimeEvent event);
 
   static inline constinit std::atomic<Runtime*> instance_{nullptr};
 
@@ -109,7 +112,8 @@ class Runtime {
   Rundown readings_;  // open while something runs
   // Replaced only while no call can be using it; the last one is kept for late readers.
   std::unique_ptr<executive::Executive> executive_;
-  std::atomic<State> state_{State::kNeverStarted};
+  bool inherited_ = false;  // from the process that forked this one: tables and executive
+  std::atomic<RuntimeState> state_{RuntimeState::kNeverStarted};
 
   Mutex packages_mutex_;
   std::vector<Package*> packages_ KTLSIM_GUARDED_BY(packages_mutex_);

@@ -8,10 +8,12 @@
 #include <atomic>
 #include <cstdlib>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
 #include "tests/support/sspi_async.h"
+#include "tests/support/sspi_pair.h"
 
 #if defined(__SANITIZE_THREAD__)
 #define KTLSIM_TEST_TSAN 1
@@ -213,6 +215,104 @@ TEST_F(ForkTest, ForksWhileCallsAreInFlight) {
   busy.join();
   held.Resume();
   EXPECT_EQ(suspended.Finish(), SEC_I_CONTINUE_NEEDED);
+}
+
+// A whole handshake, with credentials of its own. 0: all was well.
+int HandshakeOnce() {
+  TestCredential server_credential = TestCredential::Server();
+  TestCredential client_credential = TestCredential::Client();
+  TestEnd client(false);
+  TestEnd server(true);
+  if (!RunHandshake(client, client_credential.get(), server, server_credential.get())) return 1;
+  server.inbox = client.Seal(ToBytes("hello"));
+  return ToText(server.Open(server_credential.get())) == "hello" ? 0 : 2;
+}
+
+// Goal: no lock of ours or of OpenSSL's stays behind in a child. Method: fork while threads are in
+// handshakes, which take those of the session stores, tickets, chains and of OpenSSL, and in the
+// registries of buffers and certificates; each child makes a handshake itself. One that hangs is
+// ended by a signal, which the exit status shows.
+TEST_F(ForkTest, ForksWhileHandshakesAndRegistriesAreBusy) {
+  constexpr unsigned kPatienceSeconds = 30;
+  ASSERT_EQ(HandshakeOnce(), 0);  // what is made once for all exists
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> busy;
+  for (int i = 0; i < 2; ++i) {
+    busy.emplace_back([&] {
+      while (!stop) EXPECT_EQ(HandshakeOnce(), 0);
+    });
+  }
+  busy.emplace_back([&] {
+    while (!stop) {
+      ULONG count = 0;
+      PSecPkgInfoA packages = nullptr;
+      EXPECT_EQ(EnumerateSecurityPackagesA(&count, &packages), SEC_E_OK);
+      EXPECT_EQ(FreeContextBuffer(packages), SEC_E_OK);
+      PCCERT_CONTEXT certificate = CertDuplicateCertificateContext(LocalhostCertificate());
+      EXPECT_TRUE(CertFreeCertificateContext(certificate));
+      EXPECT_TRUE(SslEmptyCacheA(nullptr, 0));
+    }
+  });
+  for (int i = 0; i < Repetitions(20); ++i) {
+    ASSERT_EQ(InChild([] {
+                alarm(kPatienceSeconds);
+                if (KtlsimStart(nullptr) != SEC_E_OK) return 3;
+                const int answer = HandshakeOnce();
+                if (answer != 0) return answer;
+                return KtlsimStop() == SEC_E_OK ? 0 : 4;
+              }),
+              0)
+        << "fork " << i;
+  }
+  stop = true;
+  for (std::thread& thread : busy) thread.join();
+  EXPECT_EQ(HandshakeOnce(), 0) << "the parent goes on";
+}
+
+// Synchronous sealing needs no processor, so that nothing but the handle keeps a child from it.
+TEST_F(ForkTest, AChildCannotSealWithItsParentsKeys) {
+  TestCredential server_credential = TestCredential::Server();
+  TestCredential client_credential = TestCredential::Client();
+  TestEnd client(false);
+  TestEnd server(true);
+  ASSERT_TRUE(RunHandshake(client, client_credential.get(), server, server_credential.get()));
+  Bytes record(16384 + 64);
+  const auto seal = [&] {
+    SecBuffer buffers[4] = {{5, SECBUFFER_STREAM_HEADER, record.data()},
+                            {100, SECBUFFER_DATA, record.data() + 5},
+                            {17, SECBUFFER_STREAM_TRAILER, record.data() + 105},
+                            {0, SECBUFFER_EMPTY, nullptr}};
+    SecBufferDesc message = {SECBUFFER_VERSION, 4, buffers};
+    return EncryptMessage(&client.context, 0, &message, 0);
+  };
+  ASSERT_EQ(seal(), SEC_E_OK);
+  const auto in_child = [&] {
+    if (seal() != SEC_E_INVALID_HANDLE) return 1;
+    if (KtlsimStart(nullptr) != SEC_E_OK) return 2;
+    return seal() == SEC_E_INVALID_HANDLE ? 0 : 3;
+  };
+  EXPECT_EQ(InChild(in_child), 0);
+  // The same from a parent whose runtime is stopped: handles outlive that.
+  ASSERT_EQ(KtlsimStop(), SEC_E_OK);
+  EXPECT_EQ(InChild(in_child), 0);
+  ASSERT_EQ(KtlsimStart(nullptr), SEC_E_OK);
+  EXPECT_EQ(seal(), SEC_E_OK) << "alive in the parent";
+}
+
+TEST_F(ForkTest, TheChildOfAStoppedParentIsForkedToo) {
+  ASSERT_EQ(KtlsimStop(), SEC_E_OK);
+  EXPECT_EQ(InChild([] {
+              CredHandle credential{};
+              SecInvalidateHandle(&credential);
+              const SECURITY_STATUS status =
+                  AcquireCredentialsHandleA(nullptr, ScriptedName(), SECPKG_CRED_INBOUND, nullptr,
+                                            nullptr, nullptr, nullptr, &credential, nullptr);
+              if (status != SEC_E_INTERNAL_ERROR) return 1;
+              if (KtlsimStart(nullptr) != SEC_E_OK) return 2;
+              return CallOnce() == 0 ? 0 : 3;
+            }),
+            0);
+  EXPECT_EQ(KtlsimStart(nullptr), SEC_E_OK);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/sspi/certificates.h"
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/packages/tls_context.h"
@@ -219,6 +220,7 @@ SECURITY_STATUS QueryCertificates(const ConnectionFacts& facts, ULONG attribute,
 }  // namespace
 
 SECURITY_STATUS TlsContext::Query(ULONG attribute, void* buffer) {
+  const ForkGate::Scope inside;
   const ConnectionFacts& facts = established_->tls.facts;
   switch (attribute) {
     case SECPKG_ATTR_STREAM_SIZES: {

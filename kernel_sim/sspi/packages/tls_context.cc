@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/packages/buffers.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
@@ -79,6 +80,12 @@ std::unique_ptr<TlsContext> TlsContext::Create(Direction direction) {
   return std::unique_ptr<TlsContext>(new (std::nothrow) TlsContext(direction));
 }
 
+TlsContext::~TlsContext() {
+  if (handshake_ == nullptr) return;
+  const ForkGate::Scope inside;
+  handshake_.reset();
+}
+
 bool TlsContext::Requests(const LegArguments& arguments, ULONG isc_flag, ULONG asc_flag) const {
   return (arguments.flags & (direction_ == Direction::kInbound ? asc_flag : isc_flag)) != 0;
 }
@@ -102,6 +109,7 @@ SECURITY_STATUS TlsContext::CheckBuffers(const LegArguments& arguments) const {
 }
 
 LegResult TlsContext::Leg(const LegArguments& arguments) {
+  const ForkGate::Scope inside;
   if (const SECURITY_STATUS status = CheckBuffers(arguments); status != SEC_E_OK) {
     return Refused(status);
   }
@@ -464,6 +472,7 @@ ULONG TlsContext::ResultAttributes(const LegArguments& arguments) const {
 }
 
 SECURITY_STATUS TlsContext::ApplyControlToken(SecBufferDesc& input) {
+  const ForkGate::Scope inside;
   if (input.cBuffers != 1 || input.pBuffers == nullptr ||
       TypeOf(input.pBuffers[0]) != SECBUFFER_TOKEN) {
     return SEC_E_INVALID_TOKEN;

@@ -25,6 +25,7 @@ class TlsCredential;
 class TlsContext final : public PackageContext {
  public:
   static std::unique_ptr<TlsContext> Create(Direction direction);
+  ~TlsContext() override;
 
   LegResult Leg(const LegArguments& arguments) override;
   SECURITY_STATUS Encrypt(ULONG qop, SecBufferDesc& message, ULONG sequence) override;

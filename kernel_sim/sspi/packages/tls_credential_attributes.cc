@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/packages/tls_credentials.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
@@ -158,6 +159,7 @@ SECURITY_STATUS TlsCredential::SetServerNames(const KtlsimCred_ServerNames& name
 }
 
 SECURITY_STATUS TlsCredential::SetAttribute(ULONG attribute, const void* buffer, ULONG bytes) {
+  const ForkGate::Scope inside;
   tls::EndpointOptions options = EndpointHere()->options();
   SECURITY_STATUS status = SEC_E_UNSUPPORTED_FUNCTION;
   switch (attribute) {
@@ -199,6 +201,7 @@ SECURITY_STATUS TlsCredential::Name(std::string* name) {
 }
 
 SECURITY_STATUS TlsCredential::QueryAttribute(ULONG attribute, void* buffer) {
+  const ForkGate::Scope inside;
   const std::shared_ptr<tls::Endpoint> endpoint = EndpointHere();
   const Ciphers ciphers = CiphersOf(endpoint->options());
   switch (attribute) {

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/executive/executive.h"
 #include "kernel_sim/sspi/certificates.h"
 #include "kernel_sim/sspi/packages/tls_context.h"
@@ -87,6 +88,7 @@ std::span<const std::string_view> TlsPackage::Names() const { return kNames; }
 
 SECURITY_STATUS TlsPackage::Acquire(const AcquireArguments& arguments,
                                     std::unique_ptr<PackageCredential>* credential) {
+  const ForkGate::Scope inside;
   if (arguments.auth_data == nullptr && arguments.direction == Direction::kInbound) {
     return SEC_E_NO_CREDENTIALS;
   }
@@ -110,11 +112,17 @@ TlsCredential::TlsCredential(Direction direction, ULONG flags, ULONG protocols)
       protocols_(protocols),
       number_(NextCredentialNumber()) {}
 
+TlsCredential::~TlsCredential() {
+  const ForkGate::Scope inside;
+  endpoints_.reset();
+}
+
 std::string TlsCredential::resumption_key(std::string_view target_name) const {
   return std::to_string(number_) + "/" + Epochs().Name(target_name) + "/";
 }
 
 void TlsCredential::ForgetSessions(std::string_view target_name) {
+  const ForkGate::Scope inside;
   if (target_name.empty()) {
     Epochs().ForgetAll();
   } else {

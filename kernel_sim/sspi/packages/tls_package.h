@@ -16,6 +16,7 @@
 
 namespace ktlsim::sspi {
 
+// Its calls into OpenSSL are made inside the fork gate, those for records apart: they take no lock.
 class TlsPackage final : public Package {
  public:
   static TlsPackage& Instance();
@@ -34,6 +35,7 @@ class TlsCredential final : public PackageCredential {
   static SECURITY_STATUS Create(Direction direction, ULONG flags, ULONG protocols,
                                 tls::EndpointOptions options,
                                 std::unique_ptr<PackageCredential>* credential);
+  ~TlsCredential() override;
 
   Direction direction() const override { return direction_; }
   std::int64_t expiry() const override;

@@ -1,4 +1,4 @@
-// Small scenes of the asynchronous contract, played in every order that their steps can take.
+// The scenes of the asynchronous contract, played in every order that their steps can take.
 //
 // An actor does one thing per step; between any two steps, and where a scene says so inside of
 // them, the processors, the notification threads and time may or may not move. The choices of each
@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -21,6 +22,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/sspi/scenes.h"
 #include "tests/sspi/stepped_runtime.h"
 #include "tests/support/replay_hint.h"
 #include "tests/support/sspi_async.h"
@@ -73,8 +75,6 @@ class Enumeration {
 class Scene;
 
 struct Leg {
-  // What its callback does with the async context.
-  enum class Afterwards { kKeep, kFree, kReinit, kWakeAnother };
   // What has become of the async context.
   enum class Context { kOurs, kReinitialised, kFreed, kGivenOn };
 
@@ -268,16 +268,16 @@ class Scene {
 
   void End(Leg& leg) {
     switch (leg.afterwards) {
-      case Leg::Afterwards::kKeep:
+      case Afterwards::kKeep:
         return;
-      case Leg::Afterwards::kFree:
+      case Afterwards::kFree:
         Free(leg);
         return;
-      case Leg::Afterwards::kReinit:
+      case Afterwards::kReinit:
         leg.context = Leg::Context::kReinitialised;
         EXPECT_EQ(SspiReinitAsyncContext(leg.async), STATUS_SUCCESS);
         return;
-      case Leg::Afterwards::kWakeAnother:
+      case Afterwards::kWakeAnother:
         Once("woken", [this, &leg] { TakeOver(leg); });
         for (int i = 0; i < 3; ++i) MayBeInterrupted();
         return;
@@ -353,7 +353,9 @@ class Scene {
   executive::ResumeToken token_;
 };
 
-class ExhaustiveScheduleTest : public testing::Test {
+void PrintTo(const SceneCase<Scene>& scene, std::ostream* out) { *out << scene.name; }
+
+class ExhaustiveScheduleTest : public testing::TestWithParam<SceneCase<Scene>> {
  protected:
   void SetUp() override { EXPECT_EQ(KtlsimStop(), SEC_E_OK); }
   void TearDown() override { EXPECT_EQ(KtlsimStart(nullptr), SEC_E_OK); }
@@ -364,7 +366,6 @@ class ExhaustiveScheduleTest : public testing::Test {
   static constexpr std::uint64_t kSchedulesMax = ~std::uint64_t{0};
 #endif
 
-  // `schedules_min`: fewer would mean that something keeps the steps from interleaving.
   static void TryAll(const std::function<void(Scene&)>& arrange, std::uint64_t schedules_min) {
     const char* one = std::getenv("KTLSIM_SCHEDULE");
     Enumeration enumeration;
@@ -388,130 +389,12 @@ class ExhaustiveScheduleTest : public testing::Test {
   }
 };
 
-TEST_F(ExhaustiveScheduleTest, TwoSubmittersAndADelete) {
-  TryAll(
-      [](Scene& scene) {
-        Leg& first = scene.NewLeg();
-        Leg& second = scene.NewLeg(KTLSIM_NOTIFY_ON_PROCESSOR);
-        first.afterwards = Leg::Afterwards::kFree;
-        scene.Once("submit first", [&] { scene.Submit(first); });
-        scene.Once("submit second", [&] { scene.Submit(second); });
-        scene.Once("delete", [&] { scene.Delete(); });
-      },
-      50);
+TEST_P(ExhaustiveScheduleTest, PlaysInEveryOrder) {
+  TryAll(GetParam().arrange, GetParam().schedules_min);
 }
 
-TEST_F(ExhaustiveScheduleTest, SubmitFreeInFlightAndCancel) {
-  TryAll(
-      [](Scene& scene) {
-        Leg& leg = scene.NewLeg();
-        scene.Submit(leg);
-        scene.Once("free", [&] { scene.Free(leg); });
-        scene.Once("cancel", [&] { scene.Cancel(leg); });
-        scene.Once("cancel again", [&] { scene.Cancel(leg); });
-        scene.Once("delete", [&] { scene.Delete(); });
-      },
-      100);
-}
-
-TEST_F(ExhaustiveScheduleTest, TurnCancelAndTimer) {
-  TryAll(
-      [](Scene& scene) {
-        Leg& front = scene.NewLeg();
-        Leg& limited = scene.NewLeg();
-        scene.Limit(limited);
-        scene.Submit(front);
-        scene.Once("submit", [&] { scene.Submit(limited); });
-        scene.Once("cancel", [&] { scene.Cancel(limited); });
-        scene.Once("clock", [&] { scene.PassLimit(); });
-      },
-      100);
-}
-
-TEST_F(ExhaustiveScheduleTest, SuspendedLegResumeCancelAndDelete) {
-  TryAll(
-      [](Scene& scene) {
-        scene.Suspend(1);
-        Leg& suspended = scene.NewLeg();
-        Leg& behind = scene.NewLeg();
-        suspended.afterwards = Leg::Afterwards::kFree;
-        scene.Submit(suspended);
-        scene.Submit(behind);
-        scene.Once("resume", [&] { scene.Resume(); });
-        scene.Once("cancel behind", [&] { scene.Cancel(behind); });
-        scene.Once("delete", [&] { scene.Delete(); });
-      },
-      100);
-}
-
-// A cancel, or a limit, that comes between a call's acceptance and its place in the order.
-TEST_F(ExhaustiveScheduleTest, SubmissionInterruptedByCancelAndTimer) {
-  TryAll(
-      [](Scene& scene) {
-        scene.Suspend(1);
-        scene.InterruptAt("async_accept");
-        Leg& suspended = scene.NewLeg();
-        Leg& limited = scene.NewLeg();
-        Leg& behind = scene.NewLeg();
-        limited.afterwards = Leg::Afterwards::kReinit;
-        scene.Limit(limited);
-        scene.Submit(suspended);
-        scene.Once("submit", [&] { scene.Submit(limited); });
-        scene.Once("submit behind", [&] { scene.Submit(behind); });
-        scene.Once("cancel", [&] { scene.Cancel(limited); });
-        scene.Once("clock", [&] { scene.PassLimit(); });
-      },
-      1000);
-}
-
-// The callback's last act wakes somebody who takes the async context over, while the callback is
-// still on its way out.
-TEST_F(ExhaustiveScheduleTest, WokenThreadFreesOrSubmitsAgainUnderTheCallback) {
-  TryAll(
-      [](Scene& scene) {
-        Leg& freed = scene.NewLeg();
-        Leg& first = scene.NewLeg();
-        Leg& next = scene.NewLegWithoutContext();
-        freed.afterwards = Leg::Afterwards::kWakeAnother;
-        first.afterwards = Leg::Afterwards::kWakeAnother;
-        first.next = &next;
-        next.afterwards = Leg::Afterwards::kReinit;
-        scene.Submit(freed);
-        scene.Submit(first);
-        scene.Once("cancel", [&] { scene.CancelIfSubmitted(next); });
-      },
-      1000);
-}
-
-TEST_F(ExhaustiveScheduleTest, CallbackOnTheProcessorFreesOrReinitialises) {
-  TryAll(
-      [](Scene& scene) {
-        Leg& freed = scene.NewLeg(KTLSIM_NOTIFY_ON_PROCESSOR);
-        Leg& again = scene.NewLeg(KTLSIM_NOTIFY_ON_PROCESSOR);
-        freed.afterwards = Leg::Afterwards::kFree;
-        again.afterwards = Leg::Afterwards::kReinit;
-        scene.Once("submit freed", [&] { scene.Submit(freed); });
-        scene.Once("submit again", [&] { scene.Submit(again); });
-        scene.Once("delete", [&] { scene.Delete(); });
-      },
-      20);
-}
-
-TEST_F(ExhaustiveScheduleTest, TwoSubmittersDeleteCancelAndTimer) {
-  TryAll(
-      [](Scene& scene) {
-        Leg& first = scene.NewLeg();
-        Leg& second = scene.NewLeg();
-        first.afterwards = Leg::Afterwards::kFree;
-        scene.Limit(second);
-        scene.Once("submit first", [&] { scene.Submit(first); });
-        scene.Once("submit second", [&] { scene.Submit(second); });
-        scene.Once("cancel", [&] { scene.Cancel(second); });
-        scene.Once("delete", [&] { scene.Delete(); });
-        scene.Once("clock", [&] { scene.PassLimit(); });
-      },
-      1000);
-}
+INSTANTIATE_TEST_SUITE_P(, ExhaustiveScheduleTest, testing::ValuesIn(Scenes<Scene>()),
+                         [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
 }  // namespace ktlsim::test

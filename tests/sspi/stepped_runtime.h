@@ -67,8 +67,8 @@ class SteppedRuntime {
                                         nullptr, nullptr, &credential_, nullptr),
               SEC_E_OK);
   }
-  // `observer(event, id)` is told what the library does in the midst of its steps: what it looks at is
-  // what another thread could see, and from inside it lets others run by Preempt.
+  // `observer(event, id)` is told what the library does in the midst of its steps: what it looks at
+  // is what another thread could see, and from inside it lets others run by Preempt.
   void Observe(std::function<void(std::string_view, std::uint64_t)> observer) {
     observer_ = std::move(observer);
     SetTraceObserver(&SteppedRuntime::OnTrace, this);

@@ -1,0 +1,141 @@
+// Small scenes of the asynchronous contract: some legs on one security context, and who else is at
+// it at the same time. A `Scene` plays them: in every order on one thread
+// (exhaustive_schedule_test) or on real threads (threaded_scenes_test).
+//
+// It has NewLeg, NewLegWithoutContext, Suspend, InterruptAt, Limit; what acts at once: Submit,
+// Cancel, CancelIfSubmitted, Free, Delete, Resume, PassLimit; and Once(name, act), for what another
+// thread does at some time.
+#pragma once
+
+#include <ktlsim/sspi_ext.h>
+
+#include <array>
+#include <cstdint>
+
+namespace ktlsim::test {
+
+// What a leg's callback does with its async context.
+enum class Afterwards : std::uint8_t {
+  kKeep,
+  kFree,
+  kReinit,
+  kWakeAnother,  // who frees it, or submits another leg with it, under the callback
+};
+
+template <typename Scene>
+struct SceneCase {
+  const char* name;
+  void (*arrange)(Scene& scene);
+  // In how many orders it can be played at least: fewer would mean that something keeps the steps
+  // from interleaving.
+  std::uint64_t schedules_min;
+};
+
+template <typename Scene>
+constexpr auto Scenes() {
+  return std::array{
+      SceneCase<Scene>{"TwoSubmittersAndADelete",
+                       [](Scene& scene) {
+                         auto& first = scene.NewLeg();
+                         auto& second = scene.NewLeg(KTLSIM_NOTIFY_ON_PROCESSOR);
+                         first.afterwards = Afterwards::kFree;
+                         scene.Once("submit first", [&] { scene.Submit(first); });
+                         scene.Once("submit second", [&] { scene.Submit(second); });
+                         scene.Once("delete", [&] { scene.Delete(); });
+                       },
+                       50},
+      SceneCase<Scene>{"SubmitFreeInFlightAndCancel",
+                       [](Scene& scene) {
+                         auto& leg = scene.NewLeg();
+                         scene.Submit(leg);
+                         scene.Once("free", [&] { scene.Free(leg); });
+                         scene.Once("cancel", [&] { scene.Cancel(leg); });
+                         scene.Once("cancel again", [&] { scene.Cancel(leg); });
+                         scene.Once("delete", [&] { scene.Delete(); });
+                       },
+                       100},
+      SceneCase<Scene>{"TurnCancelAndTimer",
+                       [](Scene& scene) {
+                         auto& front = scene.NewLeg();
+                         auto& limited = scene.NewLeg();
+                         scene.Limit(limited);
+                         scene.Submit(front);
+                         scene.Once("submit", [&] { scene.Submit(limited); });
+                         scene.Once("cancel", [&] { scene.Cancel(limited); });
+                         scene.Once("clock", [&] { scene.PassLimit(); });
+                       },
+                       100},
+      SceneCase<Scene>{"SuspendedLegResumeCancelAndDelete",
+                       [](Scene& scene) {
+                         scene.Suspend(1);
+                         auto& suspended = scene.NewLeg();
+                         auto& behind = scene.NewLeg();
+                         suspended.afterwards = Afterwards::kFree;
+                         scene.Submit(suspended);
+                         scene.Submit(behind);
+                         scene.Once("resume", [&] { scene.Resume(); });
+                         scene.Once("cancel behind", [&] { scene.Cancel(behind); });
+                         scene.Once("delete", [&] { scene.Delete(); });
+                       },
+                       100},
+      // A cancel, or a limit, that comes between a call's acceptance and its place in the order.
+      SceneCase<Scene>{"SubmissionInterruptedByCancelAndTimer",
+                       [](Scene& scene) {
+                         scene.Suspend(1);
+                         scene.InterruptAt("async_accept");
+                         auto& suspended = scene.NewLeg();
+                         auto& limited = scene.NewLeg();
+                         auto& behind = scene.NewLeg();
+                         limited.afterwards = Afterwards::kReinit;
+                         scene.Limit(limited);
+                         scene.Submit(suspended);
+                         scene.Once("submit", [&] { scene.Submit(limited); });
+                         scene.Once("submit behind", [&] { scene.Submit(behind); });
+                         scene.Once("cancel", [&] { scene.Cancel(limited); });
+                         scene.Once("clock", [&] { scene.PassLimit(); });
+                       },
+                       1000},
+      // The callback's last act wakes somebody who takes the async context over, while the callback
+      // is still on its way out.
+      SceneCase<Scene>{"WokenThreadFreesOrSubmitsAgainUnderTheCallback",
+                       [](Scene& scene) {
+                         auto& freed = scene.NewLeg();
+                         auto& first = scene.NewLeg();
+                         auto& next = scene.NewLegWithoutContext();
+                         freed.afterwards = Afterwards::kWakeAnother;
+                         first.afterwards = Afterwards::kWakeAnother;
+                         first.next = &next;
+                         next.afterwards = Afterwards::kReinit;
+                         scene.Submit(freed);
+                         scene.Submit(first);
+                         scene.Once("cancel", [&] { scene.CancelIfSubmitted(next); });
+                       },
+                       1000},
+      SceneCase<Scene>{"CallbackOnTheProcessorFreesOrReinitialises",
+                       [](Scene& scene) {
+                         auto& freed = scene.NewLeg(KTLSIM_NOTIFY_ON_PROCESSOR);
+                         auto& again = scene.NewLeg(KTLSIM_NOTIFY_ON_PROCESSOR);
+                         freed.afterwards = Afterwards::kFree;
+                         again.afterwards = Afterwards::kReinit;
+                         scene.Once("submit freed", [&] { scene.Submit(freed); });
+                         scene.Once("submit again", [&] { scene.Submit(again); });
+                         scene.Once("delete", [&] { scene.Delete(); });
+                       },
+                       20},
+      SceneCase<Scene>{"TwoSubmittersDeleteCancelAndTimer",
+                       [](Scene& scene) {
+                         auto& first = scene.NewLeg();
+                         auto& second = scene.NewLeg();
+                         first.afterwards = Afterwards::kFree;
+                         scene.Limit(second);
+                         scene.Once("submit first", [&] { scene.Submit(first); });
+                         scene.Once("submit second", [&] { scene.Submit(second); });
+                         scene.Once("cancel", [&] { scene.Cancel(second); });
+                         scene.Once("delete", [&] { scene.Delete(); });
+                         scene.Once("clock", [&] { scene.PassLimit(); });
+                       },
+                       1000},
+  };
+}
+
+}  // namespace ktlsim::test

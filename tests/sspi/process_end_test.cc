@@ -6,12 +6,16 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "kernel_sim/base/fork_gate.h"
+#include "kernel_sim/sspi/certificates.h"
+#include "kernel_sim/sspi/context_buffer.h"
 #include "tests/support/sspi_async.h"
 #include "tests/support/sspi_pair.h"
 
@@ -253,7 +257,7 @@ TEST_F(ForkTest, ForksWhileHandshakesAndRegistriesAreBusy) {
       EXPECT_TRUE(SslEmptyCacheA(nullptr, 0));
     }
   });
-  for (int i = 0; i < Repetitions(20); ++i) {
+  for (int i = 0; i < Repetitions(10); ++i) {
     ASSERT_EQ(InChild([] {
                 alarm(kPatienceSeconds);
                 if (KtlsimStart(nullptr) != SEC_E_OK) return 3;
@@ -267,6 +271,49 @@ TEST_F(ForkTest, ForksWhileHandshakesAndRegistriesAreBusy) {
   stop = true;
   for (std::thread& thread : busy) thread.join();
   EXPECT_EQ(HandshakeOnce(), 0) << "the parent goes on";
+}
+
+// Goal: a fork waits for whoever is in the midst of something, so that it is over in the child.
+// Method: a thread is in the midst of it until the fork has long been called.
+TEST_F(ForkTest, WaitsForWhoIsInTheMidstOfSomething) {
+  constexpr unsigned kPatienceSeconds = 10;
+  enum class What { kInsideTheGate, kBuffers, kCertificates };
+  for (const What what : {What::kInsideTheGate, What::kBuffers, What::kCertificates}) {
+    std::atomic<bool> in_the_midst{false};
+    std::atomic<bool> forking{false};
+    std::thread worker([&] {
+      const auto linger = [&] {
+        in_the_midst = true;
+        WaitUntil([&] { return forking.load(); });
+        const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(5);
+        WaitUntil([&] { return std::chrono::steady_clock::now() >= until; });
+        in_the_midst = false;
+      };
+      if (what == What::kInsideTheGate) {
+        const ForkGate::Scope inside;
+        linger();
+      } else if (what == What::kBuffers) {
+        sspi::LockContextBuffers();
+        linger();
+        sspi::UnlockContextBuffers();
+      } else {
+        sspi::LockCertificates();
+        linger();
+        sspi::UnlockCertificates();
+      }
+    });
+    WaitUntil([&] { return in_the_midst.load(); });
+    forking = true;
+    EXPECT_EQ(InChild([&] {
+                if (in_the_midst) return 1;
+                alarm(kPatienceSeconds);
+                if (KtlsimStart(nullptr) != SEC_E_OK) return 2;
+                return HandshakeOnce();
+              }),
+              0)
+        << static_cast<int>(what);
+    worker.join();
+  }
 }
 
 // Synchronous sealing needs no processor, so that nothing but the handle keeps a child from it.

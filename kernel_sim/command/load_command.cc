@@ -222,7 +222,10 @@ ResultRow LoadRun::Measure() {
   row.error_texts = load_->error_texts();
   if (row.operations == 0 && row.errors == 0) {
     row.errors = 1;
-    row.error_texts.emplace_back("not one operation was completed in the time");
+    row.error_texts.emplace_back(
+        options_.handshake() && options_.resume
+            ? "not one session was resumed in the time: does the server send tickets?"
+            : "not one operation was completed in the time");
   }
   return row;
 }
@@ -300,7 +303,9 @@ int LoadRun::Run() {
 
 int RunLoad(const LoadOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGINT, [](int) { interrupted.store(true, std::memory_order_relaxed); });
+  for (const int signal : {SIGINT, SIGTERM}) {
+    std::signal(signal, [](int) { interrupted.store(true, std::memory_order_relaxed); });
+  }
   if (options.cert.empty() != options.key.empty()) {
     fmt::print(stderr, "ktlsim load: --cert and --key go together\n");
     return kExitUsage;
@@ -317,9 +322,13 @@ int RunLoad(const LoadOptions& options) {
 void AddTlsOptions(CLI::App* command, LoadOptions& o) {
   command->add_option("--tls", o.tls, "This version only; without: whatever both sides can")
       ->check(CLI::IsMember({"1.2", "1.3"}));
-  command->add_option("--suites", o.suites, "Cipher suites in OpenSSL's names, colon-separated")
+  command
+      ->add_option("--cipher-suites", o.suites,
+                   "Cipher suites in OpenSSL's names, with colons between them")
       ->type_name("LIST");
-  command->add_option("--groups", o.groups, "Key exchange groups, such as X25519:P-256")
+  command
+      ->add_option("--groups", o.groups,
+                   "Key exchange groups, with colons between them [X25519:P-256]")
       ->type_name("LIST");
   command->add_option("--alpn", o.alpn, "Protocols to offer, in order: http/1.1,...")
       ->type_name("LIST")

@@ -111,5 +111,16 @@ TEST(LoadOpensslTest, TalksToAnotherServer) {
   }
 }
 
+TEST(LoadOpensslTest, AServerWithoutTicketsIsNamedAsSuch) {
+  OpensslServer server({"-num_tickets", "0"});
+  ASSERT_TRUE(server.running());
+  const LoadResult result =
+      Load(server.address().ToString(), {"--mode", "handshake", "--resume", "--tls", "1.3",
+                                         "--connections", "2", "--ca", server.certificate()});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_NE(result.output.find("does the server send tickets?"), std::string::npos)
+      << result.output;
+}
+
 }  // namespace
 }  // namespace ktlsim::system_tests

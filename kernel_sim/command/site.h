@@ -80,7 +80,10 @@ class Site {
   std::string Start(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns);
   // New connections get `outfit`.
   std::string Replace(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns);
-  // Drains. Passive level.
+  // Stops accepting and lets connections finish; Stop must follow, which waits for them. Passive
+  // level.
+  void BeginStop() { path_.BeginStop(); }
+  bool drained() const { return path_.Drained(); }
   void Stop();
   // Frees outfits that are not used any more. Passive level.
   void Collect() { graveyard_.Collect(&past_forward_); }

@@ -1,5 +1,6 @@
 #include "kernel_sim/command/terminator.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace ktlsim::command {
@@ -43,54 +44,76 @@ std::string Terminator::Start(const ServeConfig& config) {
     Stop();
     return error;
   }
-  for (const auto& site : sites_) {
-    log_.Write(LogLevel::kInfo, "listening",
-               {{"address", site->bound()}, {"mode", ServeModeName(site->mode())}});
-  }
+  for (const auto& site : sites_) TellListening(*site);
   return {};
 }
 
-std::unique_ptr<Site> Terminator::TakeSite(const std::string& address) {
-  for (auto site = sites_.begin(); site != sites_.end(); ++site) {
-    if ((*site)->address() != address) continue;
-    std::unique_ptr<Site> taken = std::move(*site);
-    sites_.erase(site);
-    return taken;
+Site* Terminator::FindSite(const std::string& address, const std::vector<Site*>& taken) const {
+  for (const auto& site : sites_) {
+    const bool free = std::find(taken.begin(), taken.end(), site.get()) == taken.end();
+    if (free && site->address() == address) return site.get();
   }
   return nullptr;
 }
 
 void Terminator::Reload(const ServeConfig& config) {
   std::vector<Planned> plan;
-  const std::string bad = Plan(config, &plan);
+  std::string bad = Plan(config, &plan);
+  std::vector<Site*> kept;  // one for each that is planned; null: a new one
+  std::vector<std::unique_ptr<Site>> next;
+  for (Planned& planned : plan) {
+    if (!bad.empty()) break;
+    kept.push_back(FindSite(planned.address, kept));
+    if (kept.back() != nullptr) continue;
+    auto site = std::make_unique<Site>(planned.address, connection_log_);
+    bad = site->Start(std::move(planned.outfit), config.drain_ns);
+    if (bad.empty()) next.push_back(std::move(site));
+  }
   if (!bad.empty()) {
+    for (const auto& site : next) site->Stop();
     NoteRefusedReload(bad);
     return;
   }
-  TellWhatNeedsARestart(config);
-  std::vector<std::unique_ptr<Site>> next;
-  for (Planned& planned : plan) {
-    std::unique_ptr<Site> site = TakeSite(planned.address);
-    const bool kept = site != nullptr;
-    if (!kept) site = std::make_unique<Site>(planned.address, connection_log_);
-    const std::string error = kept ? site->Replace(std::move(planned.outfit), config.drain_ns)
-                                   : site->Start(std::move(planned.outfit), config.drain_ns);
+  for (const auto& site : next) TellListening(*site);
+  for (std::size_t i = 0; i < plan.size(); ++i) {
+    if (kept[i] == nullptr) continue;
+    const std::string error = kept[i]->Replace(std::move(plan[i].outfit), config.drain_ns);
     if (!error.empty()) log_.Write(LogLevel::kError, "listener failed", {{"reason", error}});
-    if (!kept && error.empty()) {
-      log_.Write(LogLevel::kInfo, "listening",
-                 {{"address", site->bound()}, {"mode", ServeModeName(site->mode())}});
-    }
-    if (kept || error.empty()) next.push_back(std::move(site));
   }
-  sites_.swap(next);
-  // What is left has no place in the new configuration. Last, because draining takes its time.
-  for (const auto& site : next) {
-    log_.Write(LogLevel::kInfo, "listener gone", {{"address", site->bound()}});
-    Retire(*site);
-  }
+  TellWhatNeedsARestart(config);
+  GoOnWith(kept, std::move(next));
   config_ = config;
   ++reloads_;
   log_.Write(LogLevel::kInfo, "reloaded", {{"listeners", std::to_string(sites_.size())}});
+}
+
+// What is neither `kept` nor `fresh` has no place in the new configuration, and drains while
+// signals are heeded.
+void Terminator::GoOnWith(const std::vector<Site*>& kept,
+                          std::vector<std::unique_ptr<Site>> fresh) {
+  std::size_t fresh_at = 0;
+  std::vector<std::unique_ptr<Site>> next;
+  for (Site* const wanted : kept) {
+    std::unique_ptr<Site>& from =
+        wanted == nullptr ? fresh[fresh_at++]
+                          : *std::find_if(sites_.begin(), sites_.end(), [wanted](const auto& site) {
+                              return site.get() == wanted;
+                            });
+    next.push_back(std::move(from));
+  }
+  sites_.swap(next);
+  for (auto& site : next) {
+    if (site == nullptr) continue;
+    log_.Write(LogLevel::kInfo, "listener gone", {{"address", site->bound()}});
+    site->BeginStop();
+    retired_.push_back(std::move(site));
+  }
+  BuryRetired();
+}
+
+void Terminator::TellListening(const Site& site) {
+  log_.Write(LogLevel::kInfo, "listening",
+             {{"address", site.bound()}, {"mode", ServeModeName(site.mode())}});
 }
 
 void Terminator::NoteRefusedReload(const std::string& why) {
@@ -110,16 +133,22 @@ void Terminator::TellWhatNeedsARestart(const ServeConfig& config) {
   if (config.json != config_.json) tell("json");
 }
 
-void Terminator::Retire(Site& site) {
-  site.Stop();
-  past_ += site.Statistics();
-  past_forward_ += site.ForwardStatistics();
+void Terminator::BuryRetired() {
+  std::erase_if(retired_, [this](const std::unique_ptr<Site>& site) {
+    if (!site->drained()) return false;
+    site->Stop();
+    past_ += site->Statistics();
+    past_forward_ += site->ForwardStatistics();
+    return true;
+  });
 }
 
 void Terminator::Stop() {
-  if (sites_.empty()) return;
+  if (sites_.empty() && retired_.empty()) return;
   log_.Write(LogLevel::kInfo, "draining");
+  for (const auto& site : sites_) site->BeginStop();
   for (const auto& site : sites_) site->Stop();
+  for (const auto& site : retired_) site->Stop();
 }
 
 ServeReport Terminator::Report() const {
@@ -129,6 +158,10 @@ ServeReport Terminator::Report() const {
   for (const auto& site : sites_) {
     report.sites.push_back({site->bound(), ServeModeName(site->mode()), site->Statistics()});
     report.statistics += report.sites.back().statistics;
+    report.forward += site->ForwardStatistics();
+  }
+  for (const auto& site : retired_) {
+    report.statistics += site->Statistics();
     report.forward += site->ForwardStatistics();
   }
   report.reloads = reloads_;

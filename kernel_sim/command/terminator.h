@@ -35,6 +35,7 @@ class Terminator {
   // as it was; either way the log tells.
   void Reload(const ServeConfig& config);
   void NoteRefusedReload(const std::string& why);
+  // Stops accepting everywhere, then waits until connections have finished or the limit is over.
   void Stop();
 
   ServeReport Report() const;
@@ -48,15 +49,19 @@ class Terminator {
   };
 
   std::string Plan(const ServeConfig& config, std::vector<Planned>* plan);
-  std::unique_ptr<Site> TakeSite(const std::string& address);
-  void Retire(Site& site);
+  // Of those at `address` one that is not in `taken`, or null.
+  Site* FindSite(const std::string& address, const std::vector<Site*>& taken) const;
+  void GoOnWith(const std::vector<Site*>& kept, std::vector<std::unique_ptr<Site>> fresh);
+  void BuryRetired();
+  void TellListening(const Site& site);
   void TellWhatNeedsARestart(const ServeConfig& config);
 
   serve::Log& log_;
   serve::ConnectionLog connection_log_;
   ServeConfig config_;
   std::vector<std::unique_ptr<Site>> sites_;
-  transport::TransportStatistics past_;  // of sites that are gone
+  std::vector<std::unique_ptr<Site>> retired_;  // draining
+  transport::TransportStatistics past_;         // of sites that are gone
   serve::ForwardStatistics past_forward_;
   std::uint64_t reloads_ = 0;
   std::uint64_t reloads_refused_ = 0;

@@ -65,7 +65,9 @@ void ClientPath::Impl::Stop() {
   std::vector<PathShard*> shards;
   shards.reserve(shards_.size());
   for (const auto& shard : shards_) shards.push_back(shard.get());
-  StopShards(shards, drain_ns_);
+  StopLatch latch(static_cast<std::uint32_t>(shards.size()));
+  BeginStopOf(shards, drain_ns_, latch);
+  latch.Wait();
   MutexLock lock(mutex_);
   for (const auto& shard : shards_) finished_ += shard->Statistics();
   finished_.async_contexts = 0;  // the pooled ones go with the shards

@@ -134,12 +134,10 @@ TransportStatistics PathShard::Statistics() const {
   return statistics;
 }
 
-void StopShards(std::span<PathShard* const> shards, std::uint64_t drain_ns) {
-  StopLatch latch(static_cast<std::uint32_t>(shards.size()));
+void BeginStopOf(std::span<PathShard* const> shards, std::uint64_t drain_ns, StopLatch& latch) {
   for (PathShard* shard : shards) {
     RunOnLoop(shard->loop(), [&] { shard->BeginStop(drain_ns, latch); });
   }
-  latch.Wait();
 }
 
 }  // namespace ktlsim::transport

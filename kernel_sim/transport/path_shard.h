@@ -121,7 +121,8 @@ class PathShard {
   Farewell farewell_{*this};
 };
 
-// Begins the stop of each on its loop and waits for all. Passive level.
-void StopShards(std::span<PathShard* const> shards, std::uint64_t drain_ns);
+// Begins the stop of each on its loop; `latch`, made for as many, tells when all have stopped.
+// Passive level.
+void BeginStopOf(std::span<PathShard* const> shards, std::uint64_t drain_ns, StopLatch& latch);
 
 }  // namespace ktlsim::transport

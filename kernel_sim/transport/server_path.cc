@@ -11,6 +11,7 @@
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/transport/path_shard.h"
 #include "kernel_sim/transport/processors.h"
+#include "kernel_sim/transport/stop_latch.h"
 #include "kernel_sim/transport/tls_connection.h"
 
 namespace ktlsim::transport {
@@ -138,6 +139,8 @@ class ServerPath::Impl {
  public:
   Result<io::Address> Start(ServerOptions options, HandlerFactory factory);
   Status Replace(const ServerOptions& options, HandlerFactory factory);
+  void BeginStop();
+  bool Drained() const { return stopping_ == nullptr || stopping_->IsZero(); }
   void Stop();
   TransportStatistics Statistics() const;
 
@@ -148,6 +151,7 @@ class ServerPath::Impl {
   std::uint64_t drain_ns_ = 0;
   bool started_ = false;
   PassiveWorker passive_;
+  std::unique_ptr<StopLatch> stopping_;  // from BeginStop to the end of Stop
 
   mutable Mutex mutex_;
   std::vector<std::unique_ptr<ServerShard>> shards_ KTLSIM_GUARDED_BY(mutex_);
@@ -210,14 +214,22 @@ Status ServerPath::Impl::Replace(const ServerOptions& options, HandlerFactory fa
   return {};
 }
 
-void ServerPath::Impl::Stop() {
+void ServerPath::Impl::BeginStop() {
   KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
   std::vector<PathShard*> shards;
   {
     MutexLock lock(mutex_);
     for (const auto& shard : shards_) shards.push_back(shard.get());
   }
-  StopShards(shards, drain_ns_);
+  if (shards.empty() || stopping_ != nullptr) return;
+  stopping_ = std::make_unique<StopLatch>(static_cast<std::uint32_t>(shards.size()));
+  BeginStopOf(shards, drain_ns_, *stopping_);
+}
+
+void ServerPath::Impl::Stop() {
+  BeginStop();
+  if (stopping_ != nullptr) stopping_->Wait();
+  stopping_ = nullptr;
   MutexLock lock(mutex_);
   for (const auto& shard : shards_) finished_ += shard->Statistics();
   shards_.clear();
@@ -240,6 +252,8 @@ Result<io::Address> ServerPath::Start(ServerOptions options, HandlerFactory fact
 Status ServerPath::Replace(const ServerOptions& options, HandlerFactory factory) {
   return impl_->Replace(options, std::move(factory));
 }
+void ServerPath::BeginStop() { impl_->BeginStop(); }
+bool ServerPath::Drained() const { return impl_->Drained(); }
 void ServerPath::Stop() { impl_->Stop(); }
 TransportStatistics ServerPath::Statistics() const { return impl_->Statistics(); }
 

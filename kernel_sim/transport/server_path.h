@@ -59,12 +59,19 @@ class ServerPath {
   // New connections are made with these from now on; those that are there keep what they have. Not
   // changed by this: address, role, backlog and observer. What `factory` holds is let go on a loop,
   // at dispatch level, with the last connection that it made a handler for. Passive level, not at
-  // the same time as Stop. Only when started; on failure nothing has changed.
+  // the same time as a stop nor behind its begin. Only when started; on failure nothing has
+  // changed.
   Status Replace(const ServerOptions& options, HandlerFactory factory);
 
-  // Stops accepting, lets every connection drain (OnDrain), aborts those that are still there after
-  // the drain limit, and returns when each has ended and its handler knows. Passive level, not from
-  // a handler. No-op when not started. Before KtlsimStop: the connections live on its processors.
+  // Stops accepting, lets every connection drain (OnDrain), and aborts those that are still there
+  // after the drain limit; does not wait for it. Stop must follow. Passive level, not from a
+  // handler. No-op when not started, or begun already.
+  void BeginStop();
+  // True: a Stop now need not wait. Passive level.
+  bool Drained() const;
+  // BeginStop, and returns when each connection has ended and its handler knows. Passive level, not
+  // from a handler. No-op when not started. Before KtlsimStop: the connections live on its
+  // processors.
   void Stop();
 
   // Any thread, any level, also after Stop.

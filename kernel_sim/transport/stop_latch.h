@@ -19,6 +19,11 @@ class StopLatch {
     MutexLock lock(mutex_);
     if (--count_ == 0) zero_.notify_all();
   }
+  // Any thread.
+  bool IsZero() {
+    MutexLock lock(mutex_);
+    return count_ == 0;
+  }
   // Passive level.
   void Wait() {
     if (Stepping* stepping = Stepping::Current()) {
@@ -30,11 +35,6 @@ class StopLatch {
   }
 
  private:
-  bool IsZero() {
-    MutexLock lock(mutex_);
-    return count_ == 0;
-  }
-
   Mutex mutex_;
   ConditionVariable zero_;
   std::uint32_t count_ KTLSIM_GUARDED_BY(mutex_);

@@ -23,9 +23,9 @@ TemporaryFolder::~TemporaryFolder() {
   std::filesystem::remove_all(path_, ignored);
 }
 
-ServeProcess::ServeProcess(const std::vector<std::string>& arguments, int open_files_max) {
-  ChildProcess::Arguments all;
-  if (open_files_max != 0) all = {"prlimit", "--nofile=" + std::to_string(open_files_max)};
+ServeProcess::ServeProcess(const std::vector<std::string>& arguments,
+                           const std::vector<std::string>& launcher) {
+  ChildProcess::Arguments all = launcher;
   all.insert(all.end(), {KTLSIM_COMMAND, "serve", "--listen", "127.0.0.1:0", "--json",
                          folder_.File("statistics.json")});
   all.insert(all.end(), arguments.begin(), arguments.end());

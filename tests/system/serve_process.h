@@ -28,9 +28,10 @@ class TemporaryFolder {
 
 class ServeProcess {
  public:
-  // `arguments` go behind `serve --listen 127.0.0.1:0 --json FILE`. With `open_files_max` it may
-  // have no more descriptors than that.
-  explicit ServeProcess(const std::vector<std::string>& arguments, int open_files_max = 0);
+  // `arguments` go behind `serve --listen 127.0.0.1:0 --json FILE`, `launcher` in front of it all:
+  // a program that becomes the one it is given.
+  explicit ServeProcess(const std::vector<std::string>& arguments,
+                        const std::vector<std::string>& launcher = {});
 
   bool running() const { return port_ != 0; }
   int port() const { return port_; }
@@ -49,6 +50,7 @@ class ServeProcess {
   void Signal(int signal) { child_->Signal(signal); }
   // Reads what it prints until that contains `text`.
   bool WaitForOutput(const std::string& text) { return child_->WaitForOutput(text); }
+  bool WaitForNext(const std::string& text) { return child_->WaitForNext(text); }
 
   // SIGTERM; answers the exit code and what was written as JSON.
   int Stop(nlohmann::json* statistics);

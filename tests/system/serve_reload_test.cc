@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -118,19 +119,108 @@ TEST_F(ServeReloadTest, AFileSaysWhatEachListenerDoes) {
   EXPECT_EQ(server.StopCleanly()["listeners"].size(), 2U);
 }
 
-TEST_F(ServeReloadTest, RecoversWhenDescriptorsHaveRunOut) {
-  constexpr int kOpenFiles = 24;
-  ServeProcess server({"--self-signed", "localhost", "--respond-bytes", "5"}, kOpenFiles);
+// Two listeners, and a download of some seconds through the first, which the file describes.
+class ServeDrainTest : public ServeReloadTest {
+ protected:
+  static constexpr std::size_t kBytes = 30'000'000;
+
+  void SetUp() override {
+    WriteConfig("[[listener]]\nlisten = \"127.0.0.1:0\"\nrespond-bytes = 7\n");
+    server_ = std::make_unique<ServeProcess>(std::vector<std::string>{
+        "--config", config(), "--self-signed", "localhost", "--echo", "--drain-timeout", "30s"});
+    ASSERT_TRUE(server_->running()) << server_->output();
+    const std::string start = "listening on 127.0.0.1:";
+    const std::size_t first = server_->output().find(start);
+    std::size_t second = 0;
+    while ((second = server_->output().find(start, first + 1)) == std::string::npos ||
+           server_->output().find('\n', second) == std::string::npos) {
+      ASSERT_TRUE(server_->WaitForNext("\n")) << server_->output();
+    }
+    second_port_ = std::stoi(server_->output().substr(second + start.size()));
+    download_ = std::make_unique<ChildProcess>(
+        ChildProcess::Arguments{"curl", "-sSk", "-N", "--limit-rate", "10M", "-o", copy(),
+                                server_->url("/bytes/" + std::to_string(kBytes))});
+    ASSERT_TRUE(WaitForContent(copy()));
+  }
+  std::string copy() const { return folder_.File("copy"); }
+  bool Downloading() const { return std::filesystem::file_size(copy()) < kBytes; }
+  void ExpectDownloaded() {
+    EXPECT_EQ(download_->Wait(), 0) << download_->output();
+    EXPECT_EQ(std::filesystem::file_size(copy()), kBytes);
+  }
+
+  std::unique_ptr<ServeProcess> server_;
+  std::unique_ptr<ChildProcess> download_;
+  int second_port_ = 0;
+};
+
+TEST_F(ServeDrainTest, NobodyIsAcceptedAnywhereWhileOneListenerDrains) {
+  server_->Signal(SIGTERM);
+  for (int socket = 0; (socket = Dial(second_port_)) >= 0;) close(socket);
+  EXPECT_TRUE(Downloading()) << "the second listener went on until the first had drained";
+  ExpectDownloaded();
+  server_->StopCleanly();
+}
+
+TEST_F(ServeDrainTest, AListenerThatIsGoneDrainsWhileSignalsAreHeeded) {
+  WriteConfig("");
+  server_->Signal(SIGHUP);
+  ASSERT_TRUE(server_->WaitForOutput("reloaded")) << server_->output();
+  server_->Signal(SIGUSR1);
+  ASSERT_TRUE(server_->WaitForOutput("connections now")) << server_->output();
+  EXPECT_TRUE(Downloading()) << "signals waited until the listener had drained";
+  ExpectDownloaded();
+  const nlohmann::json statistics = server_->StopCleanly();
+  EXPECT_EQ(statistics["ends"]["completed"], 1) << statistics.dump(2);
+}
+
+TEST_F(ServeReloadTest, AnAddressThatCannotBeHadChangesNothing) {
+  const int taken = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(address);
+  ASSERT_EQ(bind(taken, reinterpret_cast<sockaddr*>(&address), length), 0);
+  ASSERT_EQ(listen(taken, 1), 0);
+  ASSERT_EQ(getsockname(taken, reinterpret_cast<sockaddr*>(&address), &length), 0);
+  WriteConfig("[[listener]]\nlisten = \"127.0.0.1:0\"\nrespond-bytes = 7\n");
+  ServeProcess server({"--config", config(), "--self-signed", "localhost", "--echo"});
   ASSERT_TRUE(server.running()) << server.output();
+  WriteConfig(fmt::format("[[listener]]\nlisten = \"127.0.0.1:{}\"\nrespond-bytes = 3\n",
+                          ntohs(address.sin_port)));
+  server.Signal(SIGHUP);
+  ASSERT_TRUE(server.WaitForOutput("reload refused")) << server.output();
+  EXPECT_NE(server.output().find("choose an address of this machine and a free port"),
+            std::string::npos)
+      << server.output();
+  EXPECT_EQ(RunProgram({"curl", "-sSk", server.url()}).output, "abcdefg");
+  close(taken);
+  server.Signal(SIGHUP);
+  ASSERT_TRUE(server.WaitForOutput("reloaded")) << server.output();
+  EXPECT_EQ(
+      RunProgram({"curl", "-sSk", fmt::format("https://localhost:{}/", ntohs(address.sin_port))})
+          .output,
+      "abc");
+  server.StopCleanly();
+}
+
+TEST_F(ServeReloadTest, RecoversWhenDescriptorsHaveRunOut) {
+  ServeProcess server({"--self-signed", "localhost", "--respond-bytes", "5", "--processors", "1"},
+                      {"prlimit", "--nofile=30:30"});
+  ASSERT_TRUE(server.running()) << server.output();
+  EXPECT_NE(server.output().find("warning"), std::string::npos) << server.output();
   std::vector<int> sockets;
-  sockets.reserve(40);
   for (int i = 0; i < 40; ++i) sockets.push_back(Dial(server.port()));
-  while (server.OpenFiles() < kOpenFiles) {
+  // Until one has found no descriptor.
+  while (server.output().find("accepting failed") == std::string::npos) {
+    server.Signal(SIGUSR1);
+    ASSERT_TRUE(server.WaitForNext("connections now")) << server.output();
   }
   for (const int socket : sockets) close(socket);
   EXPECT_TRUE(server.Answers());
   const nlohmann::json statistics = server.StopCleanly();
-  EXPECT_GT(statistics["accepts_failed"].get<int>(), 0);
+  EXPECT_GT(statistics["accepts_failed"], 0);
+  EXPECT_EQ(statistics["connections"], 41) << "every one had its turn";
 }
 
 TEST_F(ServeReloadTest, AFullDiskUnderTheLogStopsNothing) {

@@ -1,7 +1,5 @@
 #include "kernel_sim/serve/forwarder.h"
 
-#include <schannel.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -14,6 +12,7 @@
 #include "io/connector.h"
 #include "io/stream.h"
 #include "kernel_sim/base/assert.h"
+#include "kernel_sim/serve/proxy_facts.h"
 #include "kernel_sim/serve/proxy_protocol.h"
 
 namespace ktlsim::serve {
@@ -123,19 +122,7 @@ class Forwarder final : public transport::ConnectionHandler,
 void Forwarder::OnFirstBytes(Connection& connection, std::span<const std::byte> bytes) {
   static_cast<void>(connection);
   if (!share_.options.proxy_protocol) return;
-  PBYTE name = nullptr;
-  DWORD name_bytes = 0;
-  // It only reads, but is declared as on Windows.
-  auto* const hello = reinterpret_cast<PBYTE>(const_cast<std::byte*>(bytes.data()));
-  if (SslGetServerIdentity(hello, static_cast<DWORD>(bytes.size()), &name, &name_bytes, 0) !=
-      SEC_E_OK) {
-    return;
-  }
-  try {
-    server_name_.assign(reinterpret_cast<const char*>(name), name_bytes);
-  } catch (const std::bad_alloc&) {
-    server_name_.clear();
-  }
+  server_name_ = ServerNameIn(bytes);
 }
 
 void Forwarder::OnEstablished(Connection& connection) {
@@ -149,15 +136,7 @@ void Forwarder::OnEstablished(Connection& connection) {
 
 bool Forwarder::PutProxyHeader() {
   try {
-    ProxyFacts facts;
-    facts.source = client_->peer_address();
-    if (const Result<io::Address> local = client_->LocalAddress())
-      facts.destination = local.value();
-    facts.server_name = std::move(server_name_);
-    transport::ConnectionInfo info = client_->Info();
-    facts.alpn = std::move(info.alpn);
-    facts.tls_version = info.version == 0x0304 ? "TLSv1.3" : "TLSv1.2";
-    facts.cipher_name = std::move(info.cipher_suite_name);
+    const ProxyFacts facts = ProxyFactsOf(*client_, std::move(server_name_));
     std::array<std::byte, kProxyHeaderBytesMax> header;
     return KeepUp(std::span(header).first(FormatProxyHeader(facts, header)));
   } catch (const std::bad_alloc&) {

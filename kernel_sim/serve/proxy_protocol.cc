@@ -23,6 +23,8 @@ constexpr std::uint8_t kTypeSsl = 0x20;
 constexpr std::uint8_t kSubtypeSslVersion = 0x21;
 constexpr std::uint8_t kSubtypeSslCipher = 0x23;
 constexpr std::uint8_t kClientSsl = 0x01;
+constexpr std::uint8_t kClientCertConn = 0x02;  // shown on this connection
+constexpr std::uint8_t kClientCertSess = 0x04;  // shown on this session
 
 constexpr std::size_t kTextBytesMax = 255;
 
@@ -81,9 +83,13 @@ void WriteAddresses(const ProxyFacts& facts, Writer& writer) {
 void WriteSsl(const ProxyFacts& facts, Writer& writer) {
   writer.Byte(kTypeSsl);
   const std::size_t length = writer.BeginLength();
-  writer.Byte(kClientSsl);
+  unsigned client = kClientSsl;
+  if (facts.client_certificate) client |= kClientCertSess;
+  if (facts.client_certificate && !facts.resumed) client |= kClientCertConn;
+  writer.Byte(client);
   // `verify` is 0 only for a certificate that was presented and verified.
-  const std::array<std::uint8_t, 4> verify = {0, 0, 0, 1};
+  const bool verified = facts.client_certificate && facts.certificate_verified;
+  const std::array<std::uint8_t, 4> verify = {0, 0, 0, static_cast<std::uint8_t>(!verified)};
   writer.Bytes(verify.data(), verify.size());
   writer.Text(kSubtypeSslVersion, facts.tls_version);
   writer.Text(kSubtypeSslCipher, facts.cipher_name);

@@ -21,6 +21,10 @@ struct ProxyFacts {
   std::string server_name;  // PP2_TYPE_AUTHORITY; empty: none
   std::string tls_version;  // PP2_SUBTYPE_SSL_VERSION: "TLSv1.3"
   std::string cipher_name;  // PP2_SUBTYPE_SSL_CIPHER
+  // The client has shown a certificate: now, or when the session that is resumed began.
+  bool client_certificate = false;
+  bool certificate_verified = false;
+  bool resumed = false;
 };
 
 inline constexpr std::size_t kProxyHeaderBytesMax = 1152;

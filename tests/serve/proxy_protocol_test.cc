@@ -38,6 +38,22 @@ TEST(ProxyProtocolTest, Ipv4WithEverything) {
   EXPECT_EQ(Header(facts), kSignature + "\x21\x11" + length + rest);
 }
 
+TEST(ProxyProtocolTest, TellsWhenAClientHasShownACertificateAndWhetherItIsGood) {
+  // PP2_TYPE_SSL: type, length (2), client, verify (4).
+  const auto ssl = [](const ProxyFacts& facts) { return Header(facts).substr(19, 5); };
+  ProxyFacts facts;
+  EXPECT_EQ(ssl(facts), std::string("\x01\0\0\0\x01", 5));
+  facts.certificate_verified = true;  // of nothing
+  facts.resumed = true;
+  EXPECT_EQ(ssl(facts), std::string("\x01\0\0\0\x01", 5));
+  facts.client_certificate = true;
+  EXPECT_EQ(ssl(facts), std::string("\x05\0\0\0\0", 5));
+  facts.resumed = false;
+  EXPECT_EQ(ssl(facts), std::string("\x07\0\0\0\0", 5));
+  facts.certificate_verified = false;
+  EXPECT_EQ(ssl(facts), std::string("\x07\0\0\0\x01", 5));
+}
+
 TEST(ProxyProtocolTest, Ipv6) {
   ProxyFacts facts;
   facts.source = At("[2001:db8::1]:1");

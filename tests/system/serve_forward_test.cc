@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
 
+#include "tests/system/authority.h"
 #include "tests/system/proxies.h"
 #include "tests/system/serve_process.h"
 #include "tests/system/tcp_backend.h"
@@ -62,7 +64,7 @@ TEST(ServeForwardTest, NginxBehindIt) {
   const Finished kept = Curl({"-o", "/dev/null", "-w", "%{num_connects};", server.url("/large"),
                               "-o", "/dev/null", server.url("/large")});
   EXPECT_EQ(kept.output, "1;0;");
-  EXPECT_LE(server.StopCleanly()["forward"]["buffered_peak"].get<std::size_t>(), kWaitingMax);
+  EXPECT_LE(server.StopCleanly()["forward"]["buffered_peak_bytes"].get<std::size_t>(), kWaitingMax);
 }
 
 TEST(ServeForwardTest, NginxUnderstandsTheProxyHeader) {
@@ -76,6 +78,48 @@ TEST(ServeForwardTest, NginxUnderstandsTheProxyHeader) {
   EXPECT_EQ(Curl({server.url("/who")}).output,
             "127.0.0.1 127.0.0.1 " + std::to_string(server.port()));
   server.StopCleanly();
+}
+
+// The fields `client` and `verify` of PP2_TYPE_SSL, the last of the header's TLVs to come.
+std::string SslFlagsIn(const std::string& header) {
+  constexpr std::size_t kHeadBytes = 16;
+  constexpr std::size_t kAddressBytes = 12;  // of IPv4
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(header[i]); };
+  std::size_t at = kHeadBytes + kAddressBytes;
+  while (at + 3 < header.size()) {
+    if (byte(at) == 0x20) return header.substr(at + 3, 5);
+    at += 3 + byte(at + 1) * 256U + byte(at + 2);
+  }
+  return "none";
+}
+
+TEST(ServeForwardTest, TheProxyHeaderTellsOfTheClientsCertificate) {
+  Authority authority("Known");
+  const Authority::Files known = authority.Issue("client");
+  std::mutex mutex;
+  std::vector<std::string> told;
+  TcpBackend backend([&](int socket) {
+    const std::string header = ReadUntil(socket, "GET");
+    const std::lock_guard<std::mutex> lock(mutex);
+    told.push_back(SslFlagsIn(header));
+  });
+  ServeProcess server(
+      To({backend.address()}, {"--proxy-protocol", "--client-auth", "request", "--client-ca",
+                               authority.certificate(), "--processors", "1"}));
+  ASSERT_TRUE(server.running()) << server.output();
+  TemporaryFolder folder;
+  const auto get = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"openssl", "s_client", "-connect", server.address(), "-ign_eof"});
+    RunProgram(more, "GET");
+  };
+  const std::string session = folder.File("session");
+  get({"-tls1_2"});
+  get({"-tls1_2", "-cert", known.certificate, "-key", known.key, "-sess_out", session});
+  get({"-tls1_2", "-cert", known.certificate, "-key", known.key, "-sess_in", session});
+  const std::string good(4, '\0');
+  EXPECT_EQ(told, (std::vector<std::string>{std::string("\x01\0\0\0\x01", 5), "\x07" + good,
+                                            "\x05" + good}));
+  EXPECT_EQ(server.StopCleanly()["handshakes_resumed"], 1);
 }
 
 // KTLSIM_UPLOAD_MIB=1024 makes it a gibibyte.
@@ -104,7 +148,7 @@ TEST(ServeForwardTest, PassesALargeUploadOn) {
   const Finished curl = Curl({"-T", folder.File("upload"), "-H", "Expect:", server.url("/")});
   EXPECT_EQ(curl.output, "ok");
   EXPECT_EQ(received, bytes);
-  EXPECT_LE(server.StopCleanly()["forward"]["buffered_peak"].get<std::size_t>(), kWaitingMax);
+  EXPECT_LE(server.StopCleanly()["forward"]["buffered_peak_bytes"].get<std::size_t>(), kWaitingMax);
 }
 
 // What the backend can get rid of is bounded by the sockets' buffers and ours, not by its patience.
@@ -123,8 +167,8 @@ TEST(ServeForwardTest, ASlowReaderMakesTheBackendWait) {
   EXPECT_EQ(curl.code, 28) << curl.output;
   EXPECT_LT(sent, std::size_t{64} << 20);
   const nlohmann::json statistics = server.StopCleanly();
-  EXPECT_GT(statistics["forward"]["buffered_peak"].get<std::size_t>(), 0U);
-  EXPECT_LE(statistics["forward"]["buffered_peak"].get<std::size_t>(), kWaitingMax);
+  EXPECT_GT(statistics["forward"]["buffered_peak_bytes"].get<std::size_t>(), 0U);
+  EXPECT_LE(statistics["forward"]["buffered_peak_bytes"].get<std::size_t>(), kWaitingMax);
 }
 
 TEST(ServeForwardTest, GoesAroundADeadBackend) {

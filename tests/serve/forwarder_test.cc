@@ -1,0 +1,213 @@
+// Forwarding on the in-memory ring, where a seed decides when bytes and completions come, and in
+// what pieces: bytes and ends both ways, and backends that are gone. Each time the outcome is
+// counted, and no buffer, socket or forwarder is left.
+#include "kernel_sim/serve/forwarder.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <gtest/gtest.h>
+
+#include "tests/io/ring_test_support.h"
+#include "tests/serve/fake_connection.h"
+
+namespace ktlsim::serve {
+namespace {
+
+// What a network and a kernel may do to a connection without ending it.
+io::MemoryFaults Harmless() {
+  io::MemoryFaults faults = io::MemoryFaults::All();
+  faults.reset = 0;
+  faults.truncate = 0;
+  faults.accept_failure = 0;
+  faults.connect_refused = 0;
+  faults.connect_timeout = 0;
+  return faults;
+}
+
+class ForwarderTest : public testing::TestWithParam<std::uint64_t> {
+ protected:
+  void SetUp() override {
+    io::MemoryNetworkOptions options;
+    options.seed = GetParam();
+    options.faults = Harmless();
+    network_ = std::make_unique<io::MemoryNetwork>(options);
+    ring_ = io::CreateMemoryRing(*network_, {}).value();
+    listener_ = ring_->Listen(io::Address::Loopback(0), {}).value();
+    backend_address_ = ring_->LocalAddress(listener_).value();
+    ring_->StartAccept(acceptor_, listener_);
+    here_ = std::make_unique<ForwardLoopShare>(*ring_);
+    client_.its_loop = ring_.get();
+  }
+
+  void TearDown() override {
+    EXPECT_EQ(share_->forwarders.inside(), 0U);
+    EXPECT_EQ(share_->pool.in_use(0), 0U);
+    EXPECT_EQ(here_->buffers.in_use(), 0U);
+    EXPECT_LE(here_->buffered_peak.load(), 2 * kForwardBufferBytes);
+    CloseListener();
+    if (backend() != io::kNoSocket) ring_->Close(backend());
+    const io::RingStatistics left = ring_->Statistics();
+    EXPECT_EQ(left.operations + left.sockets + left.buffers_lent + left.timers, 0U);
+  }
+
+  void Forward() {
+    ForwardOptions options;
+    options.backends = {backend_address_};
+    share_ = std::make_unique<ForwardShare>(options);
+    handler_ = MakeForwarder(*share_, *here_);
+    ASSERT_NE(handler_, nullptr);
+    handler_->OnEstablished(client_);
+  }
+  io::SocketId backend() const {
+    return acceptor_.sockets.empty() ? io::kNoSocket : acceptor_.sockets[0];
+  }
+  void ExpectUntil(const std::function<bool()>& done) { ASSERT_TRUE(io::TurnUntil(*ring_, done)); }
+
+  // What the client has to say, as records, when it is read.
+  void ClientSays(std::string_view& text) {
+    while (!text.empty() && !client_.paused && !client_.aborted) {
+      client_.Receive(*handler_, text.substr(0, 16384));
+      text.remove_prefix(std::min<std::size_t>(text.size(), 16384));
+    }
+  }
+  // The path says that the connection is over; the backend's socket goes in its own time.
+  void EndClient(transport::EndKind kind) {
+    handler_->OnEnded(client_, {.kind = kind});
+    ExpectUntil([&] { return share_->forwarders.inside() == 0; });
+  }
+  // The test's own end of the backend's connection, read to its end.
+  void ReadBackend(io::Receiver& receiver) {
+    ExpectUntil([&] { return backend() != io::kNoSocket; });
+    ring_->StartReceive(receiver, backend());
+  }
+  void CloseListener() {
+    if (listener_ == io::kNoSocket) return;
+    ring_->Cancel(acceptor_);
+    EXPECT_TRUE(io::TurnUntil(*ring_, [&] { return acceptor_.ended; }));
+    ring_->Close(std::exchange(listener_, io::kNoSocket));
+  }
+
+  std::unique_ptr<io::MemoryNetwork> network_;
+  std::unique_ptr<io::MemoryRing> ring_;
+  io::SocketId listener_ = io::kNoSocket;
+  io::Address backend_address_;
+  io::Acceptor acceptor_;
+  std::unique_ptr<ForwardShare> share_;
+  std::unique_ptr<ForwardLoopShare> here_;
+  FakeConnection client_;
+  transport::ConnectionHandler* handler_ = nullptr;
+};
+
+INSTANTIATE_TEST_SUITE_P(Seeds, ForwarderTest, testing::Range<std::uint64_t>(1, 21));
+
+TEST_P(ForwarderTest, BytesAndEndsGoBothWays) {
+  Forward();
+  const std::string upload = io::Pattern(300'000);
+  const std::string answer = io::Pattern(200'000);
+  std::string_view unsaid = upload;
+  ClientSays(unsaid);  // more than may wait: it is paused before the backend has accepted
+  EXPECT_FALSE(unsaid.empty());
+  EXPECT_TRUE(client_.paused);
+  io::Receiver received;
+  ReadBackend(received);
+  ExpectUntil([&] {
+    ClientSays(unsaid);
+    return unsaid.empty();
+  });
+  handler_->OnPeerClosed(client_, /*truncated=*/false);
+  ExpectUntil([&] { return received.ended; });
+  EXPECT_TRUE(received.end.ok()) << received.end.ToString();
+  EXPECT_TRUE(received.text == upload) << received.text.size();
+
+  // A slow client: a little at a time.
+  constexpr std::size_t kRoom = 10'000;
+  client_.room = 0;
+  io::Sender sender;
+  ring_->StartSend(sender, backend(), io::AsBytes(answer));
+  ExpectUntil([&] {
+    if (client_.room == 0) client_.GiveRoom(*handler_, kRoom);
+    return sender.ended;
+  });
+  EXPECT_FALSE(client_.closed);
+  ring_->ShutdownSend(backend());
+  ExpectUntil([&] {
+    client_.GiveRoom(*handler_, kRoom);
+    return client_.closed;
+  });
+  EXPECT_TRUE(client_.sent == answer) << client_.sent.size();
+  EndClient(transport::EndKind::kCompleted);
+  EXPECT_EQ(here_->forwarded.value(), 1U);
+  EXPECT_EQ(here_->backend_resets.value(), 0U);
+}
+
+TEST_P(ForwarderTest, ABackendThatIsNotThereTurnsTheClientAway) {
+  CloseListener();
+  Forward();
+  ExpectUntil([&] { return client_.aborted; });
+  EndClient(transport::EndKind::kAborted);
+  EXPECT_EQ(here_->connect_failures.value(), 1U);
+  EXPECT_EQ(here_->without_backend.value(), 1U);
+  EXPECT_EQ(here_->forwarded.value(), 0U);
+}
+
+TEST_P(ForwarderTest, ABackendThatResetsEndsTheClientAndIsCounted) {
+  Forward();
+  const std::string upload = io::Pattern(300'000);
+  std::string_view unsaid = upload;
+  io::Receiver received;
+  ReadBackend(received);
+  ExpectUntil([&] {
+    ClientSays(unsaid);
+    return received.text.size() > 1000 * GetParam();
+  });
+  ring_->Cancel(received);
+  ExpectUntil([&] { return received.ended; });
+  ring_->Close(std::exchange(acceptor_.sockets[0], io::kNoSocket), /*reset=*/true);
+  ExpectUntil([&] {
+    ClientSays(unsaid);
+    return client_.aborted;
+  });
+  EndClient(transport::EndKind::kAborted);
+  EXPECT_EQ(here_->forwarded.value(), 1U);
+  EXPECT_EQ(here_->backend_resets.value(), 1U);
+}
+
+// The backend must not take what was cut for a whole.
+TEST_P(ForwarderTest, AClientCutOffIsAResetToTheBackend) {
+  Forward();
+  std::string_view unsaid = "half a requ";
+  io::Receiver received;
+  ReadBackend(received);
+  ClientSays(unsaid);
+  ExpectUntil([&] { return received.text == "half a requ"; });
+  handler_->OnPeerClosed(client_, /*truncated=*/true);
+  EXPECT_TRUE(client_.closed);
+  ExpectUntil([&] { return received.ended; });
+  EXPECT_FALSE(received.end.ok());
+  EndClient(transport::EndKind::kTruncatedByPeer);
+}
+
+// What an orderly client left behind gets to the backend even when nobody waits for an answer.
+TEST_P(ForwarderTest, WhatAClientLeftBehindStillArrives) {
+  Forward();
+  const std::string upload = io::Pattern(60'000);
+  std::string_view unsaid = upload;
+  ExpectUntil([&] { return here_->forwarded.value() == 1; });
+  ClientSays(unsaid);
+  ASSERT_TRUE(unsaid.empty());
+  handler_->OnPeerClosed(client_, /*truncated=*/false);
+  handler_->OnEnded(client_, {.kind = transport::EndKind::kCompleted});
+  io::Receiver received;
+  ReadBackend(received);
+  ExpectUntil([&] { return received.ended && share_->forwarders.inside() == 0; });
+  EXPECT_TRUE(received.text == upload) << received.text.size();
+}
+
+}  // namespace
+}  // namespace ktlsim::serve

@@ -37,8 +37,8 @@ nlohmann::json Transport(const TransportStatistics& s) {
           {"ends", Ends(s)},
           {"failures", Failures(s)},
           {"legs", s.legs},
-          {"plaintext_received", s.plaintext_received},
-          {"plaintext_sent", s.plaintext_sent},
+          {"plaintext_received_bytes", s.plaintext_received},
+          {"plaintext_sent_bytes", s.plaintext_sent},
           {"records_opened", s.records_opened},
           {"records_sealed", s.records_sealed},
           {"submissions_refused", s.submissions_refused},
@@ -135,7 +135,7 @@ bool WriteServeJson(const ServeReport& report, const std::string& path) {
                      {"connect_failures", report.forward.connect_failures},
                      {"without_backend", report.forward.without_backend},
                      {"backend_resets", report.forward.backend_resets},
-                     {"buffered_peak", report.forward.buffered_peak}};
+                     {"buffered_peak_bytes", report.forward.buffered_peak}};
   json["reloads"] = report.reloads;
   json["reloads_refused"] = report.reloads_refused;
   json["log_lines_lost"] = report.log_lines_lost;

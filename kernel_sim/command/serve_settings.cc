@@ -234,7 +234,7 @@ constexpr Setting kSettings[] = {
      "Application protocols in order of preference; a client that offers others only is refused",
      &ApplyAlpn},
     {"tickets", Form::kOne, false, "N",
-     "TLS 1.3 session tickets per handshake; 0 switches tickets of TLS 1.2 off, too",
+     "TLS 1.3 session tickets per handshake; 0 switches tickets of TLS 1.2 off, too [1]",
      [](S s, V v) {
        unsigned tickets = 0;
        std::string wrong = TakeNumber(v, 0, KTLSIM_TICKETS_MAX, &tickets);
@@ -267,7 +267,8 @@ constexpr Setting kSettings[] = {
      "Which backend is next: round-robin, least-connections [round-robin]",
      [](S s, V v) { return TakeWord(v, kBalanceWords, &s.listener.forward.balance); }},
     {"proxy-protocol", Form::kFlag, false, "",
-     "Tell the backend the client's address first (PROXY protocol v2)",
+     "Tell the backend first who the client is (PROXY protocol v2): addresses, ALPN, server name, "
+     "TLS version and suite, whether a certificate was shown",
      [](S s, V v) {
        s.listener.forward.proxy_protocol = v == "true";
        return std::string();

@@ -1,5 +1,8 @@
 #include "kernel_sim/command/config_file.h"
 
+#include <fstream>
+#include <iterator>
+#include <set>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -202,6 +205,22 @@ TEST(ServeSettingsTest, EveryNameIsThereOnceAndExplained) {
     EXPECT_EQ(SimilarSetting(std::string(setting.name) + "x"), setting.name);
   }
   EXPECT_EQ(FindSetting("nothing"), nullptr);
+}
+
+TEST(ServeSettingsTest, TheManualHasEveryOption) {
+  std::ifstream file(KTLSIM_MANUAL);
+  const std::string manual((std::istreambuf_iterator<char>(file)), {});
+  ASSERT_NE(manual.find(".SS serve"), std::string::npos);
+  for (const Setting& setting : ServeSettings()) {
+    std::string name = std::string("--") + setting.name;
+    for (std::size_t at = 0; (at = name.find('-', at)) != std::string::npos; at += 2) {
+      name.insert(at, "\\");
+    }
+    // ".BI \\-\\-name " VALUE"", or ".B \\-\\-name" for a flag.
+    const bool flag = setting.form == Setting::Form::kFlag;
+    const std::string line = flag ? ".B " + name + "\n" : ".BI " + name + " \"";
+    EXPECT_NE(manual.find(line), std::string::npos) << line;
+  }
 }
 
 }  // namespace

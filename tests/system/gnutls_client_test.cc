@@ -57,8 +57,8 @@ TEST_P(GnutlsClientTest, VerifiesAgreesOnAlpnAndGetsItsDataBack) {
   EXPECT_TRUE(Echoes(client, "hello")) << client.output();
   EXPECT_EQ(client.Wait(), 0) << client.output();
   const nlohmann::json statistics = server_.StopCleanly();
-  EXPECT_EQ(statistics["plaintext_received"], 6);
-  EXPECT_EQ(statistics["plaintext_sent"], 6);
+  EXPECT_EQ(statistics["plaintext_received_bytes"], 6);
+  EXPECT_EQ(statistics["plaintext_sent_bytes"], 6);
   EXPECT_EQ(statistics["established"], 2);  // one exported the certificate
   EXPECT_EQ(statistics["ends"]["completed"], 2);
 }
@@ -80,7 +80,7 @@ TEST_P(GnutlsClientTest, ResumesAndGoesOn) {
   const nlohmann::json statistics = server_.StopCleanly();
   EXPECT_EQ(statistics["handshakes_resumed"], 1);
   EXPECT_EQ(statistics["handshakes_full"], 2);
-  EXPECT_EQ(statistics["plaintext_received"], 12);
+  EXPECT_EQ(statistics["plaintext_received_bytes"], 12);
 }
 
 // TLS 1.3 changes keys (`rekey` both, `rekey1` the client's); TLS 1.2 asks for a renegotiation,
@@ -103,7 +103,7 @@ TEST_P(GnutlsClientTest, RekeysOrIsRefusedARenegotiation) {
   const nlohmann::json statistics = server_.StopCleanly();
   EXPECT_EQ(statistics["ends"]["completed"], v13 ? 2 : 1) << statistics.dump(2);
   EXPECT_EQ(statistics["ends"]["record_failed"], v13 ? 0 : 1);
-  EXPECT_EQ(statistics["plaintext_sent"], 6 * lines);
+  EXPECT_EQ(statistics["plaintext_sent_bytes"], 6 * lines);
 }
 
 INSTANTIATE_TEST_SUITE_P(Versions, GnutlsClientTest,

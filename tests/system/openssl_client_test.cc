@@ -194,8 +194,8 @@ TEST(OpensslClientTest, KeyUpdatesOfBothKindsBetweenData) {
   EXPECT_EQ(Count(client.output(), ">>>" + update), 10U);
   EXPECT_EQ(Count(client.output(), "<<<" + update), 5U);
   const nlohmann::json statistics = server.StopCleanly();
-  EXPECT_EQ(statistics["plaintext_received"], 7 + 10 * 7);
-  EXPECT_EQ(statistics["plaintext_sent"], 7 + 10 * 7);
+  EXPECT_EQ(statistics["plaintext_received_bytes"], 7 + 10 * 7);
+  EXPECT_EQ(statistics["plaintext_sent_bytes"], 7 + 10 * 7);
   EXPECT_EQ(statistics["ends"]["completed"], 1);
   EXPECT_EQ(statistics["ends"]["record_failed"], 0);
 }
@@ -207,8 +207,8 @@ TEST(OpensslClientTest, EchoSendsEveryByteBack) {
                       Pattern(1000));
   EXPECT_TRUE(client.WaitForOutput(Pattern(1000))) << client.output();
   const nlohmann::json statistics = server.StopCleanly();
-  EXPECT_EQ(statistics["plaintext_received"], 1000);
-  EXPECT_EQ(statistics["plaintext_sent"], 1000);
+  EXPECT_EQ(statistics["plaintext_received_bytes"], 1000);
+  EXPECT_EQ(statistics["plaintext_sent_bytes"], 1000);
 }
 
 }  // namespace

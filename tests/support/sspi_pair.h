@@ -127,13 +127,15 @@ struct TestEnd {
   std::string target = "localhost";
   ULONG attributes = 0;
   ULONG token_room = 32768;
+  ULONG more_flags = 0;  // to what is asked for anyway
   SECURITY_STATUS status = SEC_I_CONTINUE_NEEDED;
 
   ULONG Flags() const {
-    return server ? ASC_REQ_SEQUENCE_DETECT | ASC_REQ_CONFIDENTIALITY | ASC_REQ_EXTENDED_ERROR |
-                        ASC_REQ_STREAM | ASC_REQ_SESSION_TICKET
-                  : ISC_REQ_SEQUENCE_DETECT | ISC_REQ_CONFIDENTIALITY | ISC_REQ_EXTENDED_ERROR |
-                        ISC_REQ_STREAM | ISC_REQ_USE_SUPPLIED_CREDS;
+    return more_flags |
+           (server ? ASC_REQ_SEQUENCE_DETECT | ASC_REQ_CONFIDENTIALITY | ASC_REQ_EXTENDED_ERROR |
+                         ASC_REQ_STREAM | ASC_REQ_SESSION_TICKET
+                   : ISC_REQ_SEQUENCE_DETECT | ISC_REQ_CONFIDENTIALITY | ISC_REQ_EXTENDED_ERROR |
+                         ISC_REQ_STREAM | ISC_REQ_USE_SUPPLIED_CREDS);
   }
 
   // One synchronous leg with all of the inbox; the token comes back, the EXTRA stays.

@@ -75,7 +75,8 @@ void BM_StrandUncontended(benchmark::State& state) {
   Strand strand;
   Request request;
   for (auto _ : state) {
-    if (!strand.Enter(request) || strand.Leave() != nullptr) std::abort();
+    if (strand.Enter(request) != Strand::Entry::kFirst) std::abort();
+    if (strand.Leave() != nullptr) std::abort();
   }
 }
 BENCHMARK(BM_StrandUncontended);
@@ -85,7 +86,8 @@ void BM_StrandQueued(benchmark::State& state) {
   Strand strand;
   Request requests[2];
   for (auto _ : state) {
-    if (!strand.Enter(requests[0]) || strand.Enter(requests[1])) std::abort();
+    if (strand.Enter(requests[0]) != Strand::Entry::kFirst) std::abort();
+    if (strand.Enter(requests[1]) != Strand::Entry::kWaits) std::abort();
     if (strand.Leave() != &requests[1] || strand.Leave() != nullptr) std::abort();
   }
 }

@@ -77,7 +77,7 @@ bool ServeProcess::Answers() {
 }
 
 int ServeProcess::Stop(nlohmann::json* statistics) {
-  child_->Signal(SIGTERM);
+  if (!stopping_) Signal(SIGTERM);
   const int code = child_->Wait();
   std::ifstream file(folder_.File("statistics.json"));
   *statistics = nlohmann::json::parse(file, nullptr, false);

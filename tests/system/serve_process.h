@@ -1,6 +1,8 @@
 // ServeProcess: `ktlsim serve` on a port of its own, until Stop.
 #pragma once
 
+#include <signal.h>
+
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -47,12 +49,16 @@ class ServeProcess {
   std::size_t Status(const std::string& field) const;
   bool Answers();
   pid_t pid() const { return child_->pid(); }
-  void Signal(int signal) { child_->Signal(signal); }
+  void Signal(int signal) {
+    if (signal == SIGTERM) stopping_ = true;
+    child_->Signal(signal);
+  }
   // Reads what it prints until that contains `text`.
   bool WaitForOutput(const std::string& text) { return child_->WaitForOutput(text); }
   bool WaitForNext(const std::string& text) { return child_->WaitForNext(text); }
 
-  // SIGTERM; answers the exit code and what was written as JSON.
+  // SIGTERM, unless it got one already: a second one would end it at once. Answers the exit code
+  // and what was written as JSON.
   int Stop(nlohmann::json* statistics);
   // Stop, with the expectation that all was in order and nothing is left.
   nlohmann::json StopCleanly();
@@ -61,6 +67,7 @@ class ServeProcess {
   TemporaryFolder folder_;
   std::unique_ptr<ChildProcess> child_;
   int port_ = 0;
+  bool stopping_ = false;
 };
 
 // Waits until the file is there and has content. False: the time is up.

@@ -306,8 +306,13 @@ int RunLoad(const LoadOptions& options) {
   for (const int signal : {SIGINT, SIGTERM}) {
     std::signal(signal, [](int) { interrupted.store(true, std::memory_order_relaxed); });
   }
-  if (options.cert.empty() != options.key.empty()) {
-    fmt::print(stderr, "ktlsim load: --cert and --key go together\n");
+  std::string wrong;
+  if (options.cert.empty() != options.key.empty()) wrong = "--cert and --key go together";
+  if (options.resume && !options.handshake()) {
+    wrong = "--resume is for --mode handshake: requests stay on their connections";
+  }
+  if (!wrong.empty()) {
+    fmt::print(stderr, "ktlsim load: {}\n", wrong);
     return kExitUsage;
   }
   const std::string error =
@@ -404,7 +409,9 @@ std::function<int()> AddLoadCommand(CLI::App& app) {
       ->type_name("N")
       ->check(CLI::Range(0U, 1024U))
       ->capture_default_str();
-  command->add_option("--json", o.json, "Write the result there, too")->type_name("FILE");
+  command->add_option("--json", o.json, "Write the result there, too")
+      ->type_name("FILE")
+      ->check(&CheckWritable);
   return [options] { return RunLoad(*options); };
 }
 

@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace ktlsim::command {
@@ -36,6 +37,12 @@ nlohmann::json ResultJson(const ResultRow& row, const std::string& cpu_side) {
             {"max", l.max()}}},
           {"errors", row.errors},
           {"error_texts", row.error_texts}};
+}
+
+std::string CheckWritable(const std::string& path) {
+  const std::ofstream file(path, std::ios::app);
+  if (file) return {};
+  return fmt::format("{}: cannot be written; name a file in a folder that exists", path);
 }
 
 bool WriteJsonFile(const nlohmann::json& json, const std::string& path) {

@@ -13,6 +13,9 @@ namespace ktlsim::command {
 nlohmann::json MachineJson(const Machine& machine);
 // `cpu_side` as in PrintResultTable.
 nlohmann::json ResultJson(const ResultRow& row, const std::string& cpu_side);
+// Empty: the file can be written, and is there now; else why not. Better heard before a long run
+// than behind it.
+std::string CheckWritable(const std::string& path);
 // False: the file cannot be written.
 bool WriteJsonFile(const nlohmann::json& json, const std::string& path);
 

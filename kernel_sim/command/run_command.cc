@@ -22,6 +22,7 @@
 #include "kernel_sim/command/load_handlers.h"
 #include "kernel_sim/command/machine.h"
 #include "kernel_sim/command/progress.h"
+#include "kernel_sim/command/result_json.h"
 #include "kernel_sim/command/run_report.h"
 #include "kernel_sim/command/startup.h"
 #include "kernel_sim/serve/http_responder.h"
@@ -353,7 +354,9 @@ std::function<int()> AddRunCommand(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--tls", o.tls, "Measure this version only")
       ->check(CLI::IsMember({"1.2", "1.3"}));
-  command->add_option("--json", o.json, "Write the result there, too")->type_name("FILE");
+  command->add_option("--json", o.json, "Write the result there, too")
+      ->type_name("FILE")
+      ->check(&CheckWritable);
   return [options] { return RunAll(*options); };
 }
 

@@ -10,6 +10,7 @@
 
 #include "kernel_sim/command/command.h"
 #include "kernel_sim/command/config_file.h"
+#include "kernel_sim/command/result_json.h"
 #include "kernel_sim/command/serve_options.h"
 #include "kernel_sim/command/serve_report.h"
 #include "kernel_sim/command/serve_signals.h"
@@ -94,6 +95,8 @@ int Serve(const ServeOptions& options) {
   ServeConfig config;
   std::string error = Load(options, &config);
   if (!error.empty()) return Fail(error);
+  if (!config.json.empty()) error = CheckWritable(config.json);
+  if (!error.empty()) return Fail("--json " + error);
   if (options.check()) return Check(config);
 
   ServeSignals signals;

@@ -18,6 +18,7 @@
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/command/command.h"
 #include "kernel_sim/command/machine.h"
+#include "kernel_sim/command/result_json.h"
 #include "kernel_sim/command/stress/activities.h"
 #include "kernel_sim/command/stress/report.h"
 #include "kernel_sim/command/stress/runner.h"
@@ -123,7 +124,9 @@ std::function<int()> AddStressCommand(CLI::App& app) {
           "--connect", o.connect,
           "Dial this server, a `ktlsim serve --respond-bytes`, and not one in this process")
       ->type_name("A:P");
-  command->add_option("--json", o.json, "Write the result there, too")->type_name("FILE");
+  command->add_option("--json", o.json, "Write the result there, too")
+      ->type_name("FILE")
+      ->check(&CheckWritable);
   return [options] { return RunStress(*options); };
 }
 

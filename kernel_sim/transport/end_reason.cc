@@ -46,7 +46,8 @@ struct ClassWords {
 
 constexpr std::array<ClassWords, kFailureClasses> kClasses = {{
     {FailureClass::kNone, "none", "no failure"},
-    {FailureClass::kProtocolViolation, "protocol_violation", "the protocol was violated"},
+    {FailureClass::kProtocolViolation, "protocol_violation",
+     "the protocol was violated, or the peer ended it with an alert"},
     {FailureClass::kAlgorithmMismatch, "algorithm_mismatch",
      "no common version, cipher suite or group"},
     {FailureClass::kApplicationProtocol, "application_protocol", "no common application protocol"},

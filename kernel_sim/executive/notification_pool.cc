@@ -61,19 +61,28 @@ void NotificationPool::Stop() {
   while (threads_ != 0) drained_.wait(mutex_);
 }
 
-// Detached, and counted: Stop waits for the count.
+// Detached, and counted: Stop waits for the count. Without the lock, because a thread can take its
+// time to make, and processors enqueue meanwhile.
 bool NotificationPool::StartThread() {
+  CountThreads(threads_ + 1);
+  mutex_.unlock();
+  bool started = true;
   try {
     std::thread([this] { ThreadMain(); }).detach();
   } catch (const std::exception&) {  // out of threads, or of memory
-    return false;
+    started = false;
   }
-  ++threads_;
-  threads_now_.store(threads_, std::memory_order_relaxed);
-  if (threads_ > threads_peak_.load(std::memory_order_relaxed)) {
-    threads_peak_.store(threads_, std::memory_order_relaxed);
+  mutex_.lock();
+  if (!started) CountThreads(threads_ - 1);
+  return started;
+}
+
+void NotificationPool::CountThreads(unsigned threads) {
+  threads_ = threads;
+  threads_now_.store(threads, std::memory_order_relaxed);
+  if (threads > threads_peak_.load(std::memory_order_relaxed)) {
+    threads_peak_.store(threads, std::memory_order_relaxed);
   }
-  return true;
 }
 
 void NotificationPool::Enqueue(Request& request) {
@@ -107,8 +116,7 @@ void NotificationPool::ThreadMain() {
     --free_;
     if (timed_out && queue_.empty() && !stopping_ && threads_ > options_.threads_min) break;
   }
-  --threads_;
-  threads_now_.store(threads_, std::memory_order_relaxed);
+  CountThreads(threads_ - 1);
   // Under the lock: Stop may destroy the pool as soon as it sees zero.
   if (threads_ == 0) drained_.notify_all();
   mutex_.unlock();

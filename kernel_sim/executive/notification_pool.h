@@ -60,6 +60,7 @@ class NotificationPool {
   void KeeperMain();
   void Deliver(Request& request);
   bool StartThread() KTLSIM_REQUIRES(mutex_);
+  void CountThreads(unsigned threads) KTLSIM_REQUIRES(mutex_);
   bool NeedsThread() const KTLSIM_REQUIRES(mutex_);
 
   AsyncContextTable& contexts_;

@@ -113,6 +113,9 @@ std::string StressPaths::AddLoad(A activity, unsigned slots) {
     transport::TlsOptions tls;
     tls.credential = client.handle();
     tls.target_name = kStressServerName;
+    // As patient as the servers are with it.
+    tls.limits.leg_ns = kPatienceNs;
+    tls.limits.handshake_ns = kPatienceNs;
     auto profile = transport::TlsProfile::Create(transport::TlsProfile::Side::kClient, tls);
     if (!profile.ok()) return profile.status().ToString();
     load.credentials.push_back(std::move(client));

@@ -81,7 +81,7 @@ void Follow(ServeSignals& signals, const ServeOptions& options, const std::strin
 std::string ServeUntilSignal(const ServeOptions& options, const ServeConfig& config,
                              ServeSignals& signals, serve::Log& log, ServeReport* report) {
   Terminator terminator(log);
-  const std::string error = terminator.Start(config);
+  std::string error = terminator.Start(config);
   if (!error.empty()) return error;
   for (const auto& site : terminator.sites()) fmt::print("listening on {}\n", site->bound());
   std::fflush(stdout);

@@ -1,5 +1,6 @@
 #include "kernel_sim/command/stress/calls.h"
 
+#include <chrono>
 #include <cstring>
 #include <thread>
 
@@ -10,11 +11,28 @@
 namespace ktlsim::command {
 namespace {
 
+constexpr unsigned kEagerLooks = 64;
+constexpr std::chrono::microseconds kLookGap(200);
+
+// Most calls end within a few looks. Who goes on looking without a pause takes from a small machine
+// the very time that its call waits for.
+template <typename Condition>
+void LookUntil(Condition condition) {
+  for (unsigned looks = 0; !condition(); ++looks) {
+    if (looks < kEagerLooks) {
+      std::this_thread::yield();
+    } else {
+      std::this_thread::sleep_for(kLookGap);
+    }
+  }
+}
+
 SECURITY_STATUS PollUntilFinal(SspiAsyncContext* async) {
   SECURITY_STATUS status = SEC_I_ASYNC_CALL_PENDING;
-  while ((status = SspiGetAsyncCallStatus(async)) == SEC_I_ASYNC_CALL_PENDING) {
-    std::this_thread::yield();
-  }
+  LookUntil([&] {
+    status = SspiGetAsyncCallStatus(async);
+    return status != SEC_I_ASYNC_CALL_PENDING;
+  });
   return status;
 }
 
@@ -142,7 +160,7 @@ SECURITY_STATUS HeldLeg::Wait() {
   const SECURITY_STATUS status = PollUntilFinal(async_);
   const std::string wrong = WrongFirstLeg(*memory_, status, leg_);
   if (!wrong.empty()) Broken(wrong);
-  while (!called_.load(std::memory_order_acquire)) std::this_thread::yield();
+  LookUntil([this] { return called_.load(std::memory_order_acquire); });
   if (SspiGetAsyncCallStatus(async_) != status) Broken("changed its final status");
   return status;
 }

@@ -15,8 +15,7 @@ namespace {
 using A = StressActivity;
 using transport::EndKind;
 
-// Nobody honest is cut off, however slow a sanitizer and a busy machine make us.
-constexpr std::uint64_t kPatienceNs = 60 * kNsPerSecond;
+constexpr std::uint64_t kEndLimitNs = 20 * kNsPerSecond;
 constexpr std::uint64_t kBulkBytes = 4 * 1024 * 1024;
 // By a timetable, for each of --connections: honest requests are to be there, not to leave no room
 // for anything else.
@@ -75,11 +74,8 @@ std::string StressPaths::Start(const std::optional<io::Address>& foreign) {
   if (foreign) {
     round_.targets.steady = *foreign;
   } else {
-    transport::ServerOptions patient;
-    patient.tls.limits.leg_ns = kPatienceNs;
-    patient.tls.limits.handshake_ns = kPatienceNs;
-    error = StartServer(steady_, patient, /*closes=*/false, &round_.targets.steady);
-    if (error.empty()) error = StartServer(closing_, patient, /*closes=*/true, &closing_address_);
+    error = StartServer(steady_, {}, /*closes=*/false, &round_.targets.steady);
+    if (error.empty()) error = StartServer(closing_, {}, /*closes=*/true, &closing_address_);
     if (error.empty()) error = StartShifting();
     round_.targets.has_shifting = error.empty();
   }
@@ -113,9 +109,6 @@ std::string StressPaths::AddLoad(A activity, unsigned slots) {
     transport::TlsOptions tls;
     tls.credential = client.handle();
     tls.target_name = kStressServerName;
-    // As patient as the servers are with it.
-    tls.limits.leg_ns = kPatienceNs;
-    tls.limits.handshake_ns = kPatienceNs;
     auto profile = transport::TlsProfile::Create(transport::TlsProfile::Side::kClient, tls);
     if (!profile.ok()) return profile.status().ToString();
     load.credentials.push_back(std::move(client));
@@ -158,7 +151,7 @@ void StressPaths::Restart() {
 void StressPaths::EndLoad() {
   for (Load& load : loads_) load.phase->EndMeasuring();
   for (Load& load : loads_) {
-    load.phase->End(kPatienceNs);
+    load.phase->End(kEndLimitNs);
     round_.tally.Add(load.activity, StressOutcome::kRight, load.phase->operations());
     const std::vector<std::string> texts = load.phase->error_texts();
     for (const std::string& text : texts) {

@@ -24,7 +24,7 @@ constexpr double kFirstRestartSeconds = 0.3;
 constexpr double kRestartSeconds = 0.7;
 constexpr unsigned kApiThreads = 3;
 // Beyond its own time: a round that takes longer has lost something.
-constexpr double kRoundLimitSeconds = 300;
+constexpr double kRoundLimitSeconds = 60;
 
 std::uint64_t Nanoseconds(double seconds) {
   return static_cast<std::uint64_t>(seconds * static_cast<double>(kNsPerSecond));

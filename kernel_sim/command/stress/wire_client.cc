@@ -19,7 +19,7 @@
 namespace ktlsim::command {
 namespace {
 
-constexpr int kPatienceMs = 60000;
+constexpr int kPatienceMs = 20000;
 constexpr std::size_t kTokenMax = 17 * 1024;
 
 }  // namespace

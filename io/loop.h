@@ -130,7 +130,9 @@ class ReceiveOperation : public Operation {
   virtual void OnReceiveEnded(Status reason) = 0;
 
  private:
+  friend class LoopBackend;
   const bool multishot_;
+  std::uint8_t watch_ = 0;  // free for the ring
 };
 
 // Sends all of `bytes`: short sends are continued by the loop.

@@ -115,6 +115,7 @@ void LoopBackend::StartConnect(ConnectOperation& operation, SocketId socket, con
 
 void LoopBackend::StartReceive(ReceiveOperation& operation, SocketId socket) {
   Begin(operation, socket);
+  operation.watch_ = 0;
   Submit(operation);
 }
 
@@ -171,7 +172,7 @@ void LoopBackend::FeedStarved() {
 }
 
 bool LoopBackend::HasOwnWork() {
-  return !ending_.empty() || !parked_.empty() || !posted_.empty() ||
+  return !ending_.empty() || !leaving_.empty() || !parked_.empty() || !posted_.empty() ||
          (!starved_.empty() && buffers().available() != 0);
 }
 
@@ -211,8 +212,16 @@ void LoopBackend::EndLater(Operation& operation, int error_number) {
   ending_.PushBack(operation);
 }
 
+// The kernel may still name `operation` in the completion of its watch.
+void LoopBackend::EndWatched(Operation& operation, int error_number) {
+  operation.state_ = kLeaving;
+  operation.result_ = error_number;
+  leaving_.PushBack(operation);
+}
+
 void LoopBackend::End(Operation& operation, int error_number) {
   KTLSIM_ASSERT(operation.in_flight_);
+  if (IsWatched(operation)) return EndWatched(operation, error_number);
   figures_.operations.Subtract(1);
   --InFlightOn(operation.socket_);
   if (operation.kind() == Operation::Kind::kSend) {
@@ -294,7 +303,8 @@ void LoopBackend::CompleteReceive(ReceiveOperation& operation, const Outcome& ou
     End(operation, ECANCELED);
     return;
   }
-  if (IsInterruption(-result) && !operation.cancel_requested_) {
+  // Cancelled although nobody asked: it is to look again (WatchEnded).
+  if ((IsInterruption(-result) || result == -ECANCELED) && !operation.cancel_requested_) {
     Submit(operation);
     return;
   }
@@ -335,6 +345,28 @@ std::size_t LoopBackend::RunEnding() {
     End(operation, operation.result_);
   }
   return count;
+}
+
+void LoopBackend::RunLeaving() {
+  const std::size_t count = leaving_.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    Operation& operation = *leaving_.PopFront();
+    if (!IsWatched(operation)) {
+      End(operation, operation.result_);
+    } else if (TryEndWatch(operation)) {
+      operation.state_ = kWatched;
+    } else {
+      leaving_.PushBack(operation);
+    }
+  }
+}
+
+void LoopBackend::WatchEnded(Operation& operation, bool fired) {
+  if (operation.state_ == kWatched) {
+    End(operation, operation.result_);
+  } else if (fired && operation.state_ == kInKernel && !operation.cancel_requested_) {
+    SubmitCancel(operation);
+  }
 }
 
 std::size_t LoopBackend::RunTimers(std::uint64_t now_ns) {

@@ -64,12 +64,21 @@ class LoopBackend : public Ring {
   virtual ReceiveBuffers& buffers() = 0;
   // A connection was accepted. False: no memory for it, and the ring has closed it.
   virtual bool Adopt(SocketId socket) = 0;
+  // The end watch, a second request that a ring may keep beside a receive. Is it with the kernel?
+  virtual bool IsWatched(const Operation& /*operation*/) const { return false; }
+  // Asks for its end. False: no place in the submission queue, to be tried again.
+  virtual bool TryEndWatch(Operation& /*operation*/) { return true; }
 
   // In a turn.
   void FeedStarved();
   void SubmitParked();
   void Complete(Operation& operation, const Outcome& outcome);
   std::size_t RunEnding();
+  // Behind the completions of a turn: final calls of those whose watch is over.
+  void RunLeaving();
+  // The watch is no longer with the kernel. `fired`: the connection has ended, and a receive that
+  // has not been told looks again.
+  void WatchEnded(Operation& operation, bool fired);
   std::size_t RunTimers(std::uint64_t now_ns);
   std::size_t RunItems(WorkItem* first);
   // Is anything to be done that no kernel needs to tell of?
@@ -81,6 +90,8 @@ class LoopBackend : public Ring {
   void NoteClosed(SocketId socket);
 
   static SocketId SocketOf(const Operation& operation) { return operation.socket_; }
+  static std::uint8_t& WatchOf(ReceiveOperation& operation) { return operation.watch_; }
+  static std::uint8_t WatchOf(const ReceiveOperation& operation) { return operation.watch_; }
   static const Address& PeerOf(const ConnectOperation& operation) { return operation.peer_; }
   // What is still to be sent.
   static std::span<const std::byte> BytesOf(const SendOperation& operation) {
@@ -103,6 +114,8 @@ class LoopBackend : public Ring {
     kParkedCancel,  // like kInKernel; waits in parked_ to have its cancellation submitted
     kStarved,       // waits in starved_ for a receive buffer
     kEnding,        // waits in ending_ for its final call; result_ is the errno value
+    kLeaving,       // the same in leaving_, should its watch not be over
+    kWatched,       // only its watch is in the kernel; result_ as above
   };
 
   void Begin(Operation& operation, SocketId socket);
@@ -111,6 +124,7 @@ class LoopBackend : public Ring {
   void Park(Operation& operation, Place place);
   void Restart(Operation& operation);
   void EndLater(Operation& operation, int error_number);
+  void EndWatched(Operation& operation, int error_number);
   void End(Operation& operation, int error_number);
   void EndFromKernel(Operation& operation, std::int32_t result);
   void CompleteAccept(AcceptOperation& operation, const Outcome& outcome);
@@ -122,6 +136,7 @@ class LoopBackend : public Ring {
   OperationList parked_;
   OperationList starved_;
   OperationList ending_;
+  OperationList leaving_;
   // By socket: how many operations are in flight on it, to catch an early Close.
   std::vector<std::uint8_t> in_flight_on_;
 };

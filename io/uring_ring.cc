@@ -79,6 +79,7 @@ std::size_t UringRing::Turn(std::uint64_t wait_ns) {
   ScopedLevel level(Level::kDispatch);
   std::size_t ran = RunEnding();
   ran += RunCompletions();
+  RunLeaving();
   ran += RunTimers(now_ns_);
   ran += RunItems(early);
   ran += RunItems(posted_.TakeAll());

@@ -40,7 +40,13 @@ class UringRing final : public LoopBackend {
 
  private:
   // What a user_data value points to, in its low bits.
-  enum Tag : std::uint64_t { kOperationTag = 0, kWakeTag = 1, kCancelTag = 2, kTagMask = 7 };
+  enum Tag : std::uint64_t {
+    kOperationTag = 0,
+    kWakeTag = 1,
+    kCancelTag = 2,
+    kWatchTag = 3,
+    kTagMask = 7
+  };
 
   struct Completion {
     std::uint64_t user_data;
@@ -66,6 +72,11 @@ class UringRing final : public LoopBackend {
   bool TrySubmitCancel(Operation& operation) override;
   ReceiveBuffers& buffers() override { return *buffers_; }
   bool Adopt(SocketId socket) override { return Opened(socket).ok(); }
+  bool IsWatched(const Operation& operation) const override;
+  bool TryEndWatch(Operation& operation) override;
+  bool TryWatch(ReceiveOperation& operation);
+  void PrepareReceive(io_uring_sqe& sqe, const ReceiveOperation& operation) const;
+  bool TryCancelRequest(std::uint64_t user_data);
   io_uring_sqe* NextSqe();
   void Dispatch(const Completion& completion);
 

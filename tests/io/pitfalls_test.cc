@@ -7,7 +7,8 @@
 //  meets a successor             [RingTest.CancelDoesNotReachTheNextStart] 6 completions appear
 //  only in an enter             [PostTest.MixesWithCompletions] 7 short sends
 //  [StreamTest.ContinuesShortSendsWhileTheReaderIsPaused] 8 cancellations race
-//  [RingTest.CancelsInEachState]
+//  [RingTest.CancelsInEachState] 9 a multishot receive sleeps through the connection's end, on the
+//  real ring alone [EndTest]
 #include <cerrno>
 #include <memory>
 #include <set>
@@ -146,6 +147,59 @@ TEST_F(PitfallsTest, P8CancellationsRaceAndEndOnce) {
     TearDown();
     ring.reset();
   }
+}
+
+class EndTest : public RingUnderTest {};
+KTLSIM_ON_BOTH_RINGS(EndTest);
+
+// Bytes and the end are both there before the receive waits; what it takes first are the bytes.
+TEST_P(EndTest, BehindBytesIsHeard) {
+  for (const bool reset : {false, true}) {
+    for (const bool submit_when_full : {true, false}) {
+      SCOPED_TRACE(testing::Message() << reset << submit_when_full);
+      auto ring = MakeRing({.submission_entries = 1,
+                            .submit_when_full = submit_when_full,
+                            .receive_waits_first = true});
+      const Pair pair = Connect(*ring);
+      const std::string text = "last words";
+      Sender send;
+      ring->StartSend(send, pair.client, AsBytes(text));
+      ASSERT_TRUE(TurnUntil(*ring, [&] { return send.ended; }));
+      ring->Close(pair.client, reset);
+      Receiver receive;
+      ring->StartReceive(receive, pair.server);
+      ASSERT_TRUE(TurnUntil(*ring, [&] { return receive.ended; }));
+      EXPECT_EQ(receive.text, text);
+      EXPECT_EQ(receive.end.code(), reset ? ECONNRESET : 0);
+      ring->Close(pair.server);
+    }
+  }
+}
+
+// The watch is over before a receive is: the next one has a watch of its own.
+TEST_P(EndTest, IsHeardAfterAPause) {
+  auto ring = MakeRing({.receive_waits_first = true});
+  const Pair pair = Connect(*ring);
+  Receiver receive;
+  for (int i = 0; i < 3; ++i) {
+    receive.ended = false;
+    ring->StartReceive(receive, pair.server);
+    for (int turns = 0; turns < i; ++turns) ring->Turn(0);
+    ring->Cancel(receive);
+    ASSERT_TRUE(TurnUntil(*ring, [&] { return receive.ended; }));
+    EXPECT_EQ(receive.end.code(), ECANCELED);
+  }
+  const std::string text = "x";
+  Sender send;
+  ring->StartSend(send, pair.client, AsBytes(text));
+  ASSERT_TRUE(TurnUntil(*ring, [&] { return send.ended; }));
+  ring->Close(pair.client, /*reset=*/true);
+  receive.ended = false;
+  ring->StartReceive(receive, pair.server);
+  ASSERT_TRUE(TurnUntil(*ring, [&] { return receive.ended; }));
+  EXPECT_EQ(receive.text, text);
+  EXPECT_EQ(receive.end.code(), ECONNRESET);
+  ring->Close(pair.server);
 }
 
 #ifndef KTLSIM_ADDRESS_SANITIZER  // It would report the look at a buffer that is nobody's.

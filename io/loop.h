@@ -47,7 +47,7 @@ class Operation {
  private:
   friend class LoopBackend;  // the rings' access to what follows (loop_backend.h)
   friend class OperationList;
-  Operation* next_ = nullptr;  // in one of the ring's lists, while the kernel does not have it
+  Operation* next_ = nullptr;  // in one of the ring's lists
   Operation* previous_ = nullptr;
   std::uint32_t state_ = 0;  // free for the ring
   std::int32_t result_ = 0;  // free for the ring
@@ -132,7 +132,8 @@ class ReceiveOperation : public Operation {
  private:
   friend class LoopBackend;
   const bool multishot_;
-  std::uint8_t watch_ = 0;  // free for the ring
+  std::uint8_t watch_ = 0;  // free for the ring; 0 at each start
+  bool looks_again_ = false;
 };
 
 // Sends all of `bytes`: short sends are continued by the loop.

@@ -116,6 +116,7 @@ void LoopBackend::StartConnect(ConnectOperation& operation, SocketId socket, con
 void LoopBackend::StartReceive(ReceiveOperation& operation, SocketId socket) {
   Begin(operation, socket);
   operation.watch_ = 0;
+  operation.looks_again_ = false;
   Submit(operation);
 }
 
@@ -192,6 +193,8 @@ void LoopBackend::Cancel(Operation& operation) {
     case kInKernel:
       SubmitCancel(operation);
       return;
+    case kParkedCancel:
+      return;  // as good: its receive was to look again
     default:
       return;  // ending already
   }
@@ -303,8 +306,9 @@ void LoopBackend::CompleteReceive(ReceiveOperation& operation, const Outcome& ou
     End(operation, ECANCELED);
     return;
   }
-  // Cancelled although nobody asked: it is to look again (WatchEnded).
-  if ((IsInterruption(-result) || result == -ECANCELED) && !operation.cancel_requested_) {
+  const bool looks_again = result == -ECANCELED && operation.looks_again_;
+  if ((IsInterruption(-result) || looks_again) && !operation.cancel_requested_) {
+    operation.looks_again_ = false;
     Submit(operation);
     return;
   }
@@ -347,24 +351,40 @@ std::size_t LoopBackend::RunEnding() {
   return count;
 }
 
-void LoopBackend::RunLeaving() {
+void LoopBackend::EndWatches() {
   const std::size_t count = leaving_.size();
   for (std::size_t i = 0; i < count; ++i) {
     Operation& operation = *leaving_.PopFront();
-    if (!IsWatched(operation)) {
-      End(operation, operation.result_);
-    } else if (TryEndWatch(operation)) {
-      operation.state_ = kWatched;
+    if (IsWatched(operation) && TryEndWatch(operation)) {
+      operation.state_ = kAwaitsWatch;
     } else {
       leaving_.PushBack(operation);
     }
   }
 }
 
-void LoopBackend::WatchEnded(Operation& operation, bool fired) {
-  if (operation.state_ == kWatched) {
+std::size_t LoopBackend::RunLeaving() {
+  EndWatches();
+  const std::size_t count = leaving_.size();
+  std::size_t ran = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    Operation& operation = *leaving_.PopFront();
+    if (IsWatched(operation)) {
+      leaving_.PushBack(operation);
+    } else {
+      End(operation, operation.result_);
+      ++ran;
+    }
+  }
+  return ran;
+}
+
+void LoopBackend::WatchEnded(ReceiveOperation& operation, bool fired) {
+  KTLSIM_ASSERT(operation.in_flight_);
+  if (operation.state_ == kAwaitsWatch) {
     End(operation, operation.result_);
   } else if (fired && operation.state_ == kInKernel && !operation.cancel_requested_) {
+    operation.looks_again_ = true;
     SubmitCancel(operation);
   }
 }

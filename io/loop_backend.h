@@ -66,7 +66,7 @@ class LoopBackend : public Ring {
   virtual bool Adopt(SocketId socket) = 0;
   // The end watch, a second request that a ring may keep beside a receive. Is it with the kernel?
   virtual bool IsWatched(const Operation& /*operation*/) const { return false; }
-  // Asks for its end. False: no place in the submission queue, to be tried again.
+  // Asks for its end, once. False: no place in the submission queue, to be tried again.
   virtual bool TryEndWatch(Operation& /*operation*/) { return true; }
 
   // In a turn.
@@ -74,11 +74,14 @@ class LoopBackend : public Ring {
   void SubmitParked();
   void Complete(Operation& operation, const Outcome& outcome);
   std::size_t RunEnding();
-  // Behind the completions of a turn: final calls of those whose watch is over.
-  void RunLeaving();
-  // The watch is no longer with the kernel. `fired`: the connection has ended, and a receive that
-  // has not been told looks again.
-  void WatchEnded(Operation& operation, bool fired);
+  // With the queue just submitted, before SubmitParked: asks for the end of the watches of those
+  // that leave.
+  void EndWatches();
+  // Behind the completions of a turn: the same, and the final calls of those whose watch is over.
+  std::size_t RunLeaving();
+  // The watch is no longer with the kernel. `fired`: not because it was asked to; the connection
+  // has ended, and a receive that has not been told looks again.
+  void WatchEnded(ReceiveOperation& operation, bool fired);
   std::size_t RunTimers(std::uint64_t now_ns);
   std::size_t RunItems(WorkItem* first);
   // Is anything to be done that no kernel needs to tell of?
@@ -114,8 +117,8 @@ class LoopBackend : public Ring {
     kParkedCancel,  // like kInKernel; waits in parked_ to have its cancellation submitted
     kStarved,       // waits in starved_ for a receive buffer
     kEnding,        // waits in ending_ for its final call; result_ is the errno value
-    kLeaving,       // the same in leaving_, should its watch not be over
-    kWatched,       // only its watch is in the kernel; result_ as above
+    kLeaving,  // waits in leaving_ until its watch is over or was asked to end; result_ as above
+    kAwaitsWatch,  // only its watch, asked to end, is in the kernel; result_ as above
   };
 
   void Begin(Operation& operation, SocketId socket);

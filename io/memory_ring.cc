@@ -90,6 +90,8 @@ std::size_t MemoryRing::Turn(std::uint64_t wait_ns) {
   in_turn_ = true;
   figures_.turns.Add(1);
   FeedStarved();
+  // Behind what was queued already, and before anybody else finds a place.
+  IssueSubmissions();
   SubmitParked();
   IssueSubmissions();
   kernel_.AdvanceTo(kernel_.now_ns());

@@ -17,7 +17,7 @@ enum Watch : std::uint8_t {
   kNotWatched,
   kWatching,
   kWatchEnding,  // still with the kernel, which has been asked to let it go
-  kWatchFired,
+  kWatchFired,   // or failed: either way it ended by itself
 };
 
 std::uint64_t UserData(const Operation& operation, std::uint64_t tag) {
@@ -40,12 +40,14 @@ io_uring_sqe* UringRing::NextSqe() {
   return sqe;
 }
 
-// Linux can leave a multishot receive asleep on a dead connection (6.2 to at least 6.18): when
+// Linux can leave a multishot receive asleep on a dead connection (6.5 to at least 6.18): when
 // bytes and then RST come between its look at the empty socket and its wait, it is woken once for
 // both, takes the bytes, and nothing will wake it again. (FIN shows in TCP's count of waiting
-// bytes; on a Unix socket it is lost in the same way.) So a poll for the end stands beside it. It
-// costs each connection two requests, a one-shot receive would cost each record one: that was 12-15
-// % of the requests per second of `ktlsim run`.
+// bytes; on a Unix socket it is lost in the same way.) The kernel's mending of a sister case
+// (liburing issue 1549) left this one. So a poll for the end stands beside it, and once that has
+// fired the receive goes on one shot at a time, each of which looks anew. A start costs up to two
+// requests more; one-shot receives from the beginning would cost each record one: that was 12-15 %
+// of the requests per second of `ktlsim run`.
 bool UringRing::TryWatch(ReceiveOperation& operation) {
   io_uring_sqe* sqe = NextSqe();
   if (sqe == nullptr) return false;
@@ -71,7 +73,8 @@ bool UringRing::TryEndWatch(Operation& operation) {
 
 void UringRing::PrepareReceive(io_uring_sqe& sqe, const ReceiveOperation& operation) const {
   const SocketId socket = SocketOf(operation);
-  if (operation.multishot()) {
+  const bool end_known = WatchOf(operation) == kWatchFired;
+  if (operation.multishot() && !end_known) {
     io_uring_prep_recv_multishot(&sqe, socket, nullptr, 0, 0);
   } else {
     // No length: as much as the buffer takes.
@@ -79,9 +82,7 @@ void UringRing::PrepareReceive(io_uring_sqe& sqe, const ReceiveOperation& operat
   }
   sqe.flags |= IOSQE_BUFFER_SELECT;
   sqe.buf_group = BufferRing::kGroup;
-  if (options_.receive_waits_first && WatchOf(operation) != kWatchFired) {
-    sqe.ioprio |= IORING_RECVSEND_POLL_FIRST;
-  }
+  if (options_.receive_waits_first) sqe.ioprio |= IORING_RECVSEND_POLL_FIRST;
 }
 
 bool UringRing::TrySubmit(Operation& operation) {
@@ -148,8 +149,9 @@ void UringRing::Dispatch(const Completion& completion) {
     case kWatchTag: {
       auto& receive = static_cast<ReceiveOperation&>(
           *reinterpret_cast<Operation*>(completion.user_data & ~std::uint64_t{kTagMask}));
-      WatchOf(receive) = completion.result > 0 ? kWatchFired : kNotWatched;
-      WatchEnded(receive, completion.result > 0);
+      const bool fired = completion.result > 0 || WatchOf(receive) == kWatching;
+      WatchOf(receive) = fired ? kWatchFired : kNotWatched;
+      WatchEnded(receive, fired);
       return;
     }
     case kWakeTag:

@@ -66,8 +66,6 @@ std::size_t UringRing::Turn(std::uint64_t wait_ns) {
   in_turn_ = true;
   figures_.turns.Add(1);
   FeedStarved();
-  if (wake_parked_) ArmWake();
-  SubmitParked();
 
   const bool slept = Enter(wait_ns);
   // At once: from here on a poster need not wake us.
@@ -75,11 +73,15 @@ std::size_t UringRing::Turn(std::uint64_t wait_ns) {
   if (early != nullptr) ++wakes_owed_;
   now_ns_ = MonotonicClock::Now();
   Collect();
+  // The queue is empty now; who had no place has one before any handler takes it.
+  if (wake_parked_) ArmWake();
+  EndWatches();
+  SubmitParked();
 
   ScopedLevel level(Level::kDispatch);
   std::size_t ran = RunEnding();
   ran += RunCompletions();
-  RunLeaving();
+  ran += RunLeaving();
   ran += RunTimers(now_ns_);
   ran += RunItems(early);
   ran += RunItems(posted_.TakeAll());

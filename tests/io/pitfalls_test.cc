@@ -152,7 +152,8 @@ TEST_F(PitfallsTest, P8CancellationsRaceAndEndOnce) {
 class EndTest : public RingUnderTest {};
 KTLSIM_ON_BOTH_RINGS(EndTest);
 
-// Bytes and the end are both there before the receive waits; what it takes first are the bytes.
+// Bytes and the end are both there before the receive waits; what it takes first are the bytes. FIN
+// is the control: TCP counts it as a byte.
 TEST_P(EndTest, BehindBytesIsHeard) {
   for (const bool reset : {false, true}) {
     for (const bool submit_when_full : {true, false}) {
@@ -173,6 +174,69 @@ TEST_P(EndTest, BehindBytesIsHeard) {
       EXPECT_EQ(receive.end.code(), reset ? ECONNRESET : 0);
       ring->Close(pair.server);
     }
+  }
+}
+
+// More than one look of the kernel takes (33 buffers).
+TEST_P(EndTest, BehindManyBuffersIsHeard) {
+  for (const bool waits_first : {false, true}) {
+    SCOPED_TRACE(waits_first);
+    auto ring = MakeRing(
+        {.receive_buffers = 1024, .receive_buffer_bytes = 64, .receive_waits_first = waits_first});
+    const Pair pair = Connect(*ring);
+    const std::string text = Pattern(64 * 500);
+    Sender send;
+    ring->StartSend(send, pair.client, AsBytes(text));
+    ASSERT_TRUE(TurnUntil(*ring, [&] { return send.ended; }));
+    ring->Close(pair.client, /*reset=*/true);
+    Receiver receive;
+    ring->StartReceive(receive, pair.server);
+    ASSERT_TRUE(TurnUntil(*ring, [&] { return receive.ended; }));
+    // The in-memory ring drops what RST overtakes.
+    EXPECT_TRUE(real() ? receive.text == text : text.starts_with(receive.text));
+    EXPECT_EQ(receive.end.code(), ECONNRESET);
+    ring->Close(pair.server);
+  }
+}
+
+// Starts itself again from its final call, until it is told to stop.
+class BusySender : public SendOperation {
+ public:
+  BusySender(Ring& ring, SocketId socket) : ring_(ring), socket_(socket) { Start(); }
+  void OnSent(Status status) override {
+    ended = stop || !status.ok();
+    if (!ended) Start();
+  }
+  bool stop = false;
+  bool ended = false;
+
+ private:
+  void Start() { ring_.StartSend(*this, socket_, AsBytes(text_)); }
+  Ring& ring_;
+  const SocketId socket_;
+  const std::string text_ = "x";
+};
+
+// A queue of one place that others fill in each turn: who leaves is not kept waiting by them.
+TEST_P(EndTest, OfAReceiveComesThoughOthersFillTheQueue) {
+  auto ring = MakeRing({.submission_entries = 1, .submit_when_full = false});
+  const Pair quiet = Connect(*ring);
+  const Pair busy = Connect(*ring);
+  Receiver receive;
+  Receiver sink;
+  ring->StartReceive(receive, quiet.server);
+  ring->StartReceive(sink, busy.server);
+  BusySender sender(*ring, busy.client);
+  for (int i = 0; i < 20; ++i) ring->Turn(kNsPerMs);
+  ring->Cancel(receive);
+  for (int i = 0; i < 200 && !receive.ended; ++i) ring->Turn(kNsPerMs);
+  EXPECT_TRUE(receive.ended);
+  sender.stop = true;
+  ring->Cancel(sink);
+  ASSERT_TRUE(TurnUntil(*ring, [&] { return receive.ended && sender.ended && sink.ended; }));
+  EXPECT_EQ(receive.end.code(), ECANCELED);
+  for (const SocketId socket : {quiet.client, quiet.server, busy.client, busy.server}) {
+    ring->Close(socket);
   }
 }
 

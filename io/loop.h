@@ -132,7 +132,7 @@ class ReceiveOperation : public Operation {
  private:
   friend class LoopBackend;
   const bool multishot_;
-  std::uint8_t watch_ = 0;  // free for the ring; 0 at each start
+  std::uint8_t watch_ = 0;  // LoopBackend::Watch
   bool looks_again_ = false;
 };
 

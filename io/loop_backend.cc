@@ -115,7 +115,7 @@ void LoopBackend::StartConnect(ConnectOperation& operation, SocketId socket, con
 
 void LoopBackend::StartReceive(ReceiveOperation& operation, SocketId socket) {
   Begin(operation, socket);
-  operation.watch_ = 0;
+  operation.watch_ = kNotWatched;
   operation.looks_again_ = false;
   Submit(operation);
 }
@@ -126,7 +126,7 @@ void LoopBackend::StartSend(SendOperation& operation, SocketId socket,
   operation.bytes_ = bytes;
   operation.sent_bytes_ = 0;
   if (bytes.empty()) {
-    EndLater(operation, 0);
+    EndLater(operation, 0, ending_);
     return;
   }
   Poison(bytes);
@@ -184,11 +184,11 @@ void LoopBackend::Cancel(Operation& operation) {
   switch (operation.state_) {
     case kParked:
       parked_.Remove(operation);
-      EndLater(operation, ECANCELED);
+      EndLater(operation, ECANCELED, ending_);
       return;
     case kStarved:
       starved_.Remove(operation);
-      EndLater(operation, ECANCELED);
+      EndLater(operation, ECANCELED, ending_);
       return;
     case kInKernel:
       SubmitCancel(operation);
@@ -203,28 +203,22 @@ void LoopBackend::Cancel(Operation& operation) {
 // The kernel ended its part, the operation has not ended.
 void LoopBackend::Restart(Operation& operation) {
   if (operation.cancel_requested_) {
-    EndLater(operation, ECANCELED);
+    EndLater(operation, ECANCELED, ending_);
   } else {
     Submit(operation);
   }
 }
 
-void LoopBackend::EndLater(Operation& operation, int error_number) {
+void LoopBackend::EndLater(Operation& operation, int error_number, OperationList& list) {
   operation.state_ = kEnding;
   operation.result_ = error_number;
-  ending_.PushBack(operation);
-}
-
-// The kernel may still name `operation` in the completion of its watch.
-void LoopBackend::EndWatched(Operation& operation, int error_number) {
-  operation.state_ = kLeaving;
-  operation.result_ = error_number;
-  leaving_.PushBack(operation);
+  list.PushBack(operation);
 }
 
 void LoopBackend::End(Operation& operation, int error_number) {
   KTLSIM_ASSERT(operation.in_flight_);
-  if (IsWatched(operation)) return EndWatched(operation, error_number);
+  // The kernel may still name it in the completion of its watch.
+  if (IsWatched(operation)) return EndLater(operation, error_number, leaving_);
   figures_.operations.Subtract(1);
   --InFlightOn(operation.socket_);
   if (operation.kind() == Operation::Kind::kSend) {
@@ -351,11 +345,24 @@ std::size_t LoopBackend::RunEnding() {
   return count;
 }
 
-void LoopBackend::EndWatches() {
+bool LoopBackend::IsWatched(const Operation& operation) {
+  if (operation.kind() != Operation::Kind::kReceive) return false;
+  const std::uint8_t watch = static_cast<const ReceiveOperation&>(operation).watch_;
+  return watch == kWatching || watch == kWatchCancelled;
+}
+
+bool LoopBackend::TryCancelWatch(ReceiveOperation& operation) {
+  if (operation.watch_ == kWatchCancelled) return true;
+  if (!TrySubmitWatchCancel(operation)) return false;
+  operation.watch_ = kWatchCancelled;
+  return true;
+}
+
+void LoopBackend::CancelWatches() {
   const std::size_t count = leaving_.size();
   for (std::size_t i = 0; i < count; ++i) {
     Operation& operation = *leaving_.PopFront();
-    if (IsWatched(operation) && TryEndWatch(operation)) {
+    if (IsWatched(operation) && TryCancelWatch(static_cast<ReceiveOperation&>(operation))) {
       operation.state_ = kAwaitsWatch;
     } else {
       leaving_.PushBack(operation);
@@ -364,7 +371,7 @@ void LoopBackend::EndWatches() {
 }
 
 std::size_t LoopBackend::RunLeaving() {
-  EndWatches();
+  CancelWatches();
   const std::size_t count = leaving_.size();
   std::size_t ran = 0;
   for (std::size_t i = 0; i < count; ++i) {
@@ -379,8 +386,10 @@ std::size_t LoopBackend::RunLeaving() {
   return ran;
 }
 
-void LoopBackend::WatchEnded(ReceiveOperation& operation, bool fired) {
+void LoopBackend::CompleteWatch(ReceiveOperation& operation, std::int32_t result) {
   KTLSIM_ASSERT(operation.in_flight_);
+  const bool fired = result > 0 || operation.watch_ == kWatching;
+  operation.watch_ = fired ? kWatchFired : kNotWatched;
   if (operation.state_ == kAwaitsWatch) {
     End(operation, operation.result_);
   } else if (fired && operation.state_ == kInKernel && !operation.cancel_requested_) {

@@ -41,6 +41,15 @@ class LoopBackend : public Ring {
     std::int32_t buffer = kNoBuffer;
   };
 
+  // The end watch: a second request that a ring may keep beside a receive, from its start on. Kept
+  // in ReceiveOperation::watch_.
+  enum Watch : std::uint8_t {
+    kNotWatched,
+    kWatching,
+    kWatchCancelled,  // still with the kernel, which has been asked to let it go
+    kWatchFired,      // or failed: either way it ended by itself
+  };
+
   // A figure with one writer, readable from any thread.
   class Figure {
    public:
@@ -64,24 +73,21 @@ class LoopBackend : public Ring {
   virtual ReceiveBuffers& buffers() = 0;
   // A connection was accepted. False: no memory for it, and the ring has closed it.
   virtual bool Adopt(SocketId socket) = 0;
-  // The end watch, a second request that a ring may keep beside a receive. Is it with the kernel?
-  virtual bool IsWatched(const Operation& /*operation*/) const { return false; }
-  // Asks for its end, once. False: no place in the submission queue, to be tried again.
-  virtual bool TryEndWatch(Operation& /*operation*/) { return true; }
+  // Of a ring that keeps end watches: asks the kernel to let go of one. False: no place.
+  virtual bool TrySubmitWatchCancel(ReceiveOperation& /*operation*/) { return true; }
 
   // In a turn.
   void FeedStarved();
   void SubmitParked();
   void Complete(Operation& operation, const Outcome& outcome);
   std::size_t RunEnding();
-  // With the queue just submitted, before SubmitParked: asks for the end of the watches of those
-  // that leave.
-  void EndWatches();
+  // With the queue just submitted, before SubmitParked: cancels the watches of those that leave.
+  void CancelWatches();
   // Behind the completions of a turn: the same, and the final calls of those whose watch is over.
   std::size_t RunLeaving();
-  // The watch is no longer with the kernel. `fired`: not because it was asked to; the connection
+  // The kernel is through with the watch of `operation`. Unless it was asked to be, the connection
   // has ended, and a receive that has not been told looks again.
-  void WatchEnded(ReceiveOperation& operation, bool fired);
+  void CompleteWatch(ReceiveOperation& operation, std::int32_t result);
   std::size_t RunTimers(std::uint64_t now_ns);
   std::size_t RunItems(WorkItem* first);
   // Is anything to be done that no kernel needs to tell of?
@@ -95,6 +101,10 @@ class LoopBackend : public Ring {
   static SocketId SocketOf(const Operation& operation) { return operation.socket_; }
   static std::uint8_t& WatchOf(ReceiveOperation& operation) { return operation.watch_; }
   static std::uint8_t WatchOf(const ReceiveOperation& operation) { return operation.watch_; }
+  // Has the kernel the watch of this one?
+  static bool IsWatched(const Operation& operation);
+  // False: no place in the submission queue, to be tried again.
+  bool TryCancelWatch(ReceiveOperation& operation);
   static const Address& PeerOf(const ConnectOperation& operation) { return operation.peer_; }
   // What is still to be sent.
   static std::span<const std::byte> BytesOf(const SendOperation& operation) {
@@ -116,9 +126,8 @@ class LoopBackend : public Ring {
     kParked,        // waits in parked_ for a place in the submission queue
     kParkedCancel,  // like kInKernel; waits in parked_ to have its cancellation submitted
     kStarved,       // waits in starved_ for a receive buffer
-    kEnding,        // waits in ending_ for its final call; result_ is the errno value
-    kLeaving,  // waits in leaving_ until its watch is over or was asked to end; result_ as above
-    kAwaitsWatch,  // only its watch, asked to end, is in the kernel; result_ as above
+    kEnding,        // waits in ending_ or leaving_ for its final call; result_ is the errno value
+    kAwaitsWatch,   // only its watch, cancelled, is in the kernel; result_ as above
   };
 
   void Begin(Operation& operation, SocketId socket);
@@ -126,8 +135,7 @@ class LoopBackend : public Ring {
   void SubmitCancel(Operation& operation);
   void Park(Operation& operation, Place place);
   void Restart(Operation& operation);
-  void EndLater(Operation& operation, int error_number);
-  void EndWatched(Operation& operation, int error_number);
+  static void EndLater(Operation& operation, int error_number, OperationList& list);
   void End(Operation& operation, int error_number);
   void EndFromKernel(Operation& operation, std::int32_t result);
   void CompleteAccept(AcceptOperation& operation, const Outcome& outcome);
@@ -138,8 +146,8 @@ class LoopBackend : public Ring {
 
   OperationList parked_;
   OperationList starved_;
-  OperationList ending_;
-  OperationList leaving_;
+  OperationList ending_;   // until the next turn
+  OperationList leaving_;  // until the watch is over or was cancelled
   // By socket: how many operations are in flight on it, to catch an early Close.
   std::vector<std::uint8_t> in_flight_on_;
 };

@@ -12,14 +12,6 @@ namespace {
 // The kernel takes at most about 2 GiB per send; less is as good.
 constexpr std::size_t kSendBytesMax = std::size_t{1} << 30;
 
-// ReceiveOperation::watch_, anew with each start.
-enum Watch : std::uint8_t {
-  kNotWatched,
-  kWatching,
-  kWatchEnding,  // still with the kernel, which has been asked to let it go
-  kWatchFired,   // or failed: either way it ended by itself
-};
-
 std::uint64_t UserData(const Operation& operation, std::uint64_t tag) {
   return reinterpret_cast<std::uintptr_t>(&operation) | tag;
 }
@@ -57,18 +49,8 @@ bool UringRing::TryWatch(ReceiveOperation& operation) {
   return true;
 }
 
-bool UringRing::IsWatched(const Operation& operation) const {
-  if (operation.kind() != Operation::Kind::kReceive) return false;
-  const std::uint8_t watch = WatchOf(static_cast<const ReceiveOperation&>(operation));
-  return watch == kWatching || watch == kWatchEnding;
-}
-
-bool UringRing::TryEndWatch(Operation& operation) {
-  auto& receive = static_cast<ReceiveOperation&>(operation);
-  if (WatchOf(receive) == kWatchEnding) return true;
-  if (!TryCancelRequest(UserData(operation, kWatchTag))) return false;
-  WatchOf(receive) = kWatchEnding;
-  return true;
+bool UringRing::TrySubmitWatchCancel(ReceiveOperation& operation) {
+  return TryCancelRequest(UserData(operation, kWatchTag));
 }
 
 void UringRing::PrepareReceive(io_uring_sqe& sqe, const ReceiveOperation& operation) const {
@@ -131,7 +113,9 @@ bool UringRing::TryCancelRequest(std::uint64_t user_data) {
 bool UringRing::TrySubmitCancel(Operation& operation) {
   if (!TryCancelRequest(UserData(operation, kOperationTag))) return false;
   // Both at once, if there is a place; else RunLeaving does it.
-  if (IsWatched(operation)) static_cast<void>(TryEndWatch(operation));
+  if (IsWatched(operation)) {
+    static_cast<void>(TryCancelWatch(static_cast<ReceiveOperation&>(operation)));
+  }
   return true;
 }
 
@@ -146,14 +130,11 @@ void UringRing::Dispatch(const Completion& completion) {
       Complete(*reinterpret_cast<Operation*>(completion.user_data), outcome);
       return;
     }
-    case kWatchTag: {
-      auto& receive = static_cast<ReceiveOperation&>(
-          *reinterpret_cast<Operation*>(completion.user_data & ~std::uint64_t{kTagMask}));
-      const bool fired = completion.result > 0 || WatchOf(receive) == kWatching;
-      WatchOf(receive) = fired ? kWatchFired : kNotWatched;
-      WatchEnded(receive, fired);
+    case kWatchTag:
+      CompleteWatch(static_cast<ReceiveOperation&>(*reinterpret_cast<Operation*>(
+                        completion.user_data & ~std::uint64_t{kTagMask})),
+                    completion.result);
       return;
-    }
     case kWakeTag:
       if ((completion.flags & IORING_CQE_F_MORE) == 0) ArmWake();
       return;

@@ -75,7 +75,7 @@ std::size_t UringRing::Turn(std::uint64_t wait_ns) {
   Collect();
   // The queue is empty now; who had no place has one before any handler takes it.
   if (wake_parked_) ArmWake();
-  EndWatches();
+  CancelWatches();
   SubmitParked();
 
   ScopedLevel level(Level::kDispatch);

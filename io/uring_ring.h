@@ -72,8 +72,7 @@ class UringRing final : public LoopBackend {
   bool TrySubmitCancel(Operation& operation) override;
   ReceiveBuffers& buffers() override { return *buffers_; }
   bool Adopt(SocketId socket) override { return Opened(socket).ok(); }
-  bool IsWatched(const Operation& operation) const override;
-  bool TryEndWatch(Operation& operation) override;
+  bool TrySubmitWatchCancel(ReceiveOperation& operation) override;
   bool TryWatch(ReceiveOperation& operation);
   void PrepareReceive(io_uring_sqe& sqe, const ReceiveOperation& operation) const;
   bool TryCancelRequest(std::uint64_t user_data);

@@ -76,7 +76,9 @@ std::string Address::ToString() const {
   }
   if (family() == AF_INET6) {
     inet_ntop(AF_INET6, &storage_.v6.sin6_addr, host, sizeof(host));
-    return "[" + std::string(host) + "]:" + std::to_string(port());
+    std::string text("[");
+    text.append(host).append("]:").append(std::to_string(port()));
+    return text;
   }
   return "none";
 }

@@ -16,10 +16,12 @@ class Misuse {
   Misuse(StressRound& round, io::SeededRandom& random) : round_(round), random_(random) {}
 
   void Run() {
-    static constexpr std::array kMistakes = {&Misuse::NullOrStale, &Misuse::WithoutCallback,
-                                             &Misuse::SecondSubmission, &Misuse::NeverSubmitted,
-                                             &Misuse::DeadHandles};
-    (this->*kMistakes[random_.Below(kMistakes.size())])();
+    using Mistake = void (*)(Misuse&);
+    static constexpr std::array<Mistake, 5> kMistakes = {
+        [](Misuse& self) { self.NullOrStale(); }, [](Misuse& self) { self.WithoutCallback(); },
+        [](Misuse& self) { self.SecondSubmission(); }, [](Misuse& self) { self.NeverSubmitted(); },
+        [](Misuse& self) { self.DeadHandles(); }};
+    kMistakes[random_.Below(kMistakes.size())](*this);
   }
 
  private:
@@ -106,6 +108,9 @@ class Misuse {
 
 }  // namespace
 
-void RunMisuse(StressRound& round, io::SeededRandom& random) { Misuse(round, random).Run(); }
+void RunMisuse(StressRound& round, io::SeededRandom& random) {
+  Misuse misuse(round, random);
+  misuse.Run();
+}
 
 }  // namespace ktlsim::command

@@ -1,54 +1,16 @@
 #include "kernel_sim/serve/http_request_reader.h"
 
 #include <algorithm>
-#include <cstring>
-#include <new>
-#include <utility>
 
 namespace ktlsim::serve {
 namespace {
 
-constexpr char kLineEnd[] = "\r\n";
+constexpr std::string_view kLineEnd = "\r\n";
+constexpr std::string_view kHttp = "HTTP/";
 
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-HttpRequestReader* Self(llhttp_t* parser) { return static_cast<HttpRequestReader*>(parser->data); }
-
-HttpMethod MethodOf(unsigned number) {
-  switch (number) {
-    case HTTP_GET:
-      return HttpMethod::kGet;
-    case HTTP_HEAD:
-      return HttpMethod::kHead;
-    case HTTP_CONNECT:
-      return HttpMethod::kConnect;
-    default:
-      return HttpMethod::kOther;
-  }
-}
-
+bool IsBlank(char c) { return c == ' ' || c == '\t'; }
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 }  // namespace
-
-// The fields that HttpRequestText has.
-struct HttpRequestReader::KeptField {
-  std::string_view name;
-  std::string HttpRequestText::* text;
-};
-
-const HttpRequestReader::KeptField* HttpRequestReader::FindKept(std::string_view name) {
-  static constexpr KeptField kKept[] = {
-      {"if-match", &HttpRequestText::if_match},
-      {"if-modified-since", &HttpRequestText::if_modified_since},
-      {"if-none-match", &HttpRequestText::if_none_match},
-      {"if-range", &HttpRequestText::if_range},
-      {"if-unmodified-since", &HttpRequestText::if_unmodified_since},
-      {"range", &HttpRequestText::range},
-  };
-  for (const KeptField& kept : kKept) {
-    if (kept.name == name) return &kept;
-  }
-  return nullptr;
-}
 
 // An idle connection keeps no long words.
 void HttpRequestText::Clear() { *this = {}; }
@@ -59,20 +21,9 @@ HttpRequestReader::HttpRequestReader(const HttpRequestLimits& limits, HttpReques
   parser_.data = this;
 }
 
-const llhttp_settings_t& HttpRequestReader::Settings() {
-  static const llhttp_settings_t settings = [] {
-    llhttp_settings_t made;
-    llhttp_settings_init(&made);
-    made.on_url = &OnUrl;
-    made.on_header_field = &OnFieldName;
-    made.on_header_field_complete = &OnFieldNameEnd;
-    made.on_header_value = &OnFieldValue;
-    made.on_headers_complete = &OnHeadersComplete;
-    made.on_body = &OnBody;
-    made.on_message_complete = &OnMessageComplete;
-    return made;
-  }();
-  return settings;
+HttpRequestReader::Phase HttpRequestReader::phase() const {
+  if (complete_ || (in_head_ && head_bytes_ == 0)) return Phase::kIdle;
+  return in_head_ ? Phase::kHead : Phase::kBody;
 }
 
 HttpRequestReader::Outcome HttpRequestReader::Read(std::span<const std::byte> input,
@@ -92,17 +43,21 @@ HttpRequestReader::Outcome HttpRequestReader::Read(std::span<const std::byte> in
 void HttpRequestReader::BeginRequest() {
   request_.path_bytes = 0;
   if (text_ != nullptr) text_->Clear();
-  body_bytes_ = 0;
+  host_ = {};
+  transfer_encoding_ = {};
+  expect_ = {};
   head_bytes_ = 0;
   hosts_ = 0;
   name_bytes_ = 0;
-  name_has_blank_ = false;
+  version_bytes_ = 0;
+  line_blanks_ = 0;
+  target_form_ = TargetForm::kUnknown;
   in_head_ = true;
   path_ended_ = false;
   line_started_ = false;
   first_line_ = true;
-  last_was_cr_ = false;
-  expects_continue_ = false;
+  cr_held_ = false;
+  coded_ = false;
   complete_ = false;
 }
 
@@ -111,180 +66,131 @@ HttpRequestReader::Outcome HttpRequestReader::Refuse(unsigned status) {
   return Outcome::kRefused;
 }
 
+// ---- The head
+
 // The head is given to llhttp line by line. So its end is the end of what was given, and a line
 // that ends in a bare line feed is seen, and ended as llhttp insists on.
 HttpRequestReader::Outcome HttpRequestReader::ReadHeadLine(std::span<const std::byte> input,
                                                            std::size_t* consumed) {
-  const char* const begin = reinterpret_cast<const char*>(input.data());
-  const auto* const feed = static_cast<const char*>(std::memchr(begin, '\n', input.size()));
-  const std::size_t bytes =
-      feed != nullptr ? static_cast<std::size_t>(feed - begin) + 1 : input.size();
-  *consumed = bytes;
-  if (bytes > limits_.head_bytes_max - std::min<std::size_t>(head_bytes_, limits_.head_bytes_max)) {
+  const std::string_view bytes(reinterpret_cast<const char*>(input.data()), input.size());
+  const std::size_t feed = bytes.find('\n');
+  const bool ends = feed != std::string_view::npos;
+  const std::string_view line = bytes.substr(0, ends ? feed + 1 : bytes.size());
+  *consumed = line.size();
+  if (line.size() >
+      limits_.head_bytes_max - std::min<std::size_t>(head_bytes_, limits_.head_bytes_max)) {
     return Refuse(431);
   }
-  // Blank lines in front of a request are skipped by llhttp and do not make us busy.
-  const bool blank_line = !line_started_ && (begin[0] == '\n' || begin[0] == '\r');
-  if (!first_line_ && !line_started_ && (begin[0] == ' ' || begin[0] == '\t')) return Refuse(400);
-  head_bytes_ += static_cast<std::uint32_t>(bytes);
-  if (!blank_line) line_started_ = true;
+  head_bytes_ += static_cast<std::uint32_t>(line.size());
 
-  const bool cr_before_feed = feed != nullptr && (feed > begin ? feed[-1] == '\r' : last_was_cr_);
-  last_was_cr_ = begin[bytes - 1] == '\r';
-  std::size_t part = 0;
-  if (feed == nullptr || cr_before_feed) {
-    const Outcome outcome = Execute(begin, bytes, &part);
-    if (feed != nullptr) EndLine();
-    return outcome;
-  }
-  if (bytes > 1) {
-    const Outcome outcome = Execute(begin, bytes - 1, &part);
+  std::string_view text = line.substr(0, ends ? feed : line.size());
+  if (cr_held_ && !text.empty()) return Refuse(400);
+  const std::size_t cr = text.find('\r');
+  if (cr != std::string_view::npos) text = text.substr(0, cr);
+  // RFC 9112 2.2: a CR that no line feed follows could be a line's end to others.
+  const bool bare_cr = cr != std::string_view::npos && cr + 1 < line.size() - (ends ? 1 : 0);
+  cr_held_ = cr != std::string_view::npos;
+
+  // Mostly the line lies there as llhttp wants it.
+  const bool with_end = ends && !text.empty() && cr != std::string_view::npos && !bare_cr;
+  if (!text.empty()) {
+    const Outcome outcome = TakeText(text, with_end ? line : text);
     if (outcome != Outcome::kNeedMore) return outcome;
   }
-  EndLine();
-  return Execute(kLineEnd, 2, &part);
+  if (bare_cr) return Refuse(400);
+  return ends ? EndLine(/*given=*/with_end) : Outcome::kNeedMore;
 }
 
-void HttpRequestReader::EndLine() {
-  if (line_started_) first_line_ = false;
+// Part of a line. `given` is what llhttp gets of it: `text`, perhaps with the line's end.
+HttpRequestReader::Outcome HttpRequestReader::TakeText(std::string_view text,
+                                                       std::string_view given) {
+  // A folded line has been used to smuggle requests (RFC 9112 5.2).
+  if (!first_line_ && !line_started_ && IsBlank(text[0])) return Refuse(400);
+  line_started_ = true;
+  if (first_line_ && !TakeRequestLine(text)) return Refuse(400);
+  return Execute(given);
+}
+
+HttpRequestReader::Outcome HttpRequestReader::EndLine(bool given) {
+  cr_held_ = false;
+  // Blank lines in front of a request do not make us busy.
+  if (first_line_ && !line_started_) return Outcome::kNeedMore;
   line_started_ = false;
+  first_line_ = false;
+  return given ? Outcome::kNeedMore : Execute(kLineEnd);
 }
 
-HttpRequestReader::Outcome HttpRequestReader::ReadBody(std::span<const std::byte> input,
-                                                       std::size_t* consumed) {
-  return Execute(reinterpret_cast<const char*>(input.data()), input.size(), consumed);
-}
-
-HttpRequestReader::Outcome HttpRequestReader::Execute(const char* bytes, std::size_t count,
-                                                      std::size_t* consumed) {
-  const llhttp_errno_t error = llhttp_execute(&parser_, bytes, count);
-  *consumed = count;
-  if (error == HPE_OK) return OutcomeOf(error);
-  if (const char* const stopped = llhttp_get_error_pos(&parser_); stopped != nullptr) {
-    *consumed = std::min(count, static_cast<std::size_t>(stopped - bytes));
+// Three words with a blank between them (RFC 9112 3), the third of which names HTTP: llhttp takes
+// several blanks, and other protocols. False: it is something else.
+bool HttpRequestReader::TakeRequestLine(std::string_view text) {
+  for (const char c : text) {
+    if (c == ' ') {
+      if (++line_blanks_ > 2) return false;
+    } else if (line_blanks_ == 2 && version_bytes_ < sizeof(version_)) {
+      if (version_bytes_ < kHttp.size() && c != kHttp[version_bytes_]) return false;
+      version_[version_bytes_++] = c;
+    }
   }
-  return OutcomeOf(error);
+  return true;
 }
 
-HttpRequestReader::Outcome HttpRequestReader::OutcomeOf(llhttp_errno_t error) {
-  switch (static_cast<int>(error)) {
+HttpRequestReader::Outcome HttpRequestReader::Execute(std::string_view bytes) {
+  switch (static_cast<int>(llhttp_execute(&parser_, bytes.data(), bytes.size()))) {
     case HPE_OK:
-      return std::exchange(continue_due_, false) ? Outcome::kContinue : Outcome::kNeedMore;
+      return Outcome::kNeedMore;
     case HPE_PAUSED:
       llhttp_resume(&parser_);
-      return Outcome::kRequest;
+      return HeadOver();
     case HPE_PAUSED_H2_UPGRADE:
-    case HPE_INVALID_VERSION:
       return Refuse(505);
+    case HPE_INVALID_VERSION:
+      return Refuse(RefusalOfVersion());
     default:
       return Refuse(400);
   }
 }
 
-int HttpRequestReader::OnUrl(llhttp_t* parser, const char* at, std::size_t bytes) {
-  HttpRequestReader* self = Self(parser);
-  HttpRequest& request = self->request_;
-  if (self->text_ != nullptr && self->KeepText(self->text_->target, at, bytes) != 0) return -1;
-  for (std::size_t i = 0; i < bytes && !self->path_ended_; ++i) {
-    if (at[i] == '?' || at[i] == '#' || request.path_bytes == HttpRequest::kPathMax) {
-      self->path_ended_ = true;
-    } else {
-      request.path_text[request.path_bytes++] = at[i];
-    }
+// 505 for a version that we do not have, 400 for what is none or has something behind it.
+unsigned HttpRequestReader::RefusalOfVersion() const {
+  const std::string_view version(version_, version_bytes_);
+  if (version.size() != sizeof(version_)) return 400;
+  if (!IsDigit(version[5]) || version[6] != '.' || !IsDigit(version[7])) return 400;
+  return version == "HTTP/1.0" || version == "HTTP/1.1" ? 400 : 505;
+}
+
+// ---- Between head and body
+
+HttpRequestReader::Outcome HttpRequestReader::HeadOver() {
+  in_head_ = false;
+  if (body_ == Body::kNone) return Complete();
+  // RFC 9110 10.1.1: the only expectation there is, and HTTP/1.0 does not know it.
+  const bool waits = expect_.Is("100-continue") && !request_.version_1_0;
+  return waits ? Outcome::kContinue : Outcome::kNeedMore;
+}
+
+// ---- The body
+
+HttpRequestReader::Outcome HttpRequestReader::ReadBody(std::span<const std::byte> input,
+                                                       std::size_t* consumed) {
+  if (body_ == Body::kSized) {
+    *consumed = static_cast<std::size_t>(std::min<std::uint64_t>(body_left_, input.size()));
+    body_left_ -= *consumed;
+    return body_left_ == 0 ? Complete() : Outcome::kNeedMore;
   }
-  return 0;
-}
-
-// The head's limit bounds it. Nothing may be thrown through the parser, which is C.
-int HttpRequestReader::KeepText(std::string& text, const char* at, std::size_t bytes) {
-  try {
-    text.append(at, bytes);
-    return 0;
-  } catch (const std::bad_alloc&) {
-    refusal_ = 503;
-    return -1;
+  switch (chunks_.Read(input, consumed)) {
+    case ChunkedBody::Outcome::kNeedMore:
+      return Outcome::kNeedMore;
+    case ChunkedBody::Outcome::kComplete:
+      return Complete();
+    case ChunkedBody::Outcome::kRefused:
+      break;
   }
+  return Refuse(chunks_.refusal());
 }
 
-int HttpRequestReader::OnFieldName(llhttp_t* parser, const char* at, std::size_t bytes) {
-  HttpRequestReader* self = Self(parser);
-  for (std::size_t i = 0; i < bytes; ++i) {
-    // RFC 9112 5.1: a blank in front of the colon has been used to smuggle requests.
-    if (at[i] == ' ' || at[i] == '\t') self->name_has_blank_ = true;
-    if (self->name_bytes_ < sizeof(self->name_)) {
-      self->name_[self->name_bytes_] = Lower(at[i]);
-      ++self->name_bytes_;
-    }
-  }
-  return 0;
-}
-
-int HttpRequestReader::OnFieldNameEnd(llhttp_t* parser) {
-  HttpRequestReader* self = Self(parser);
-  const std::string_view name(self->name_, self->name_bytes_);
-  self->field_ = name == "host" ? Field::kHost : name == "expect" ? Field::kExpect : Field::kOther;
-  if (self->field_ == Field::kHost && self->hosts_ < 2) ++self->hosts_;
-  self->name_bytes_ = 0;
-  if (self->text_ == nullptr || self->field_ != Field::kOther) return 0;
-  const KeptField* const kept = FindKept(name);
-  if (kept == nullptr) return 0;
-  self->field_ = Field::kKept;
-  self->kept_ = &(self->text_->*(kept->text));
-  // Several lines are one list (RFC 9110 5.2).
-  return self->kept_->empty() ? 0 : self->KeepText(*self->kept_, ", ", 2);
-}
-
-int HttpRequestReader::OnFieldValue(llhttp_t* parser, const char* at, std::size_t bytes) {
-  // RFC 9110 10.1.1 defines one expectation; its first letter is enough to know it.
-  HttpRequestReader* self = Self(parser);
-  if (self->field_ == Field::kExpect && bytes > 0 && at[0] == '1') self->expects_continue_ = true;
-  if (self->field_ == Field::kKept) return self->KeepText(*self->kept_, at, bytes);
-  return 0;
-}
-
-int HttpRequestReader::OnHeadersComplete(llhttp_t* parser) {
-  HttpRequestReader* self = Self(parser);
-  // An offer to upgrade is declined by going on (RFC 9110 7.8); CONNECT is answered as any method.
-  parser->upgrade = 0;
-  if (parser->http_major != 1 || parser->http_minor > 1) {
-    self->refusal_ = 505;
-    return -1;
-  }
-  const bool version_1_0 = parser->http_minor == 0;
-  // RFC 9112 3.2: HTTP/1.1 without exactly one Host is refused.
-  const bool host_ok = version_1_0 ? self->hosts_ <= 1 : self->hosts_ == 1;
-  if (self->name_has_blank_ || !host_ok) {
-    self->refusal_ = 400;
-    return -1;
-  }
-  const bool sized = (parser->flags & F_CONTENT_LENGTH) != 0;
-  if (sized && parser->content_length > self->limits_.body_bytes_max) {
-    self->refusal_ = 413;
-    return -1;
-  }
-  const bool body = (sized && parser->content_length > 0) || (parser->flags & F_CHUNKED) != 0;
-  self->request_.method = MethodOf(parser->method);
-  self->request_.version_1_0 = version_1_0;
-  self->in_head_ = false;
-  self->continue_due_ = body && self->expects_continue_ && !version_1_0;
-  return 0;
-}
-
-int HttpRequestReader::OnBody(llhttp_t* parser, const char* at, std::size_t bytes) {
-  static_cast<void>(at);
-  HttpRequestReader* self = Self(parser);
-  self->body_bytes_ += bytes;
-  if (self->body_bytes_ <= self->limits_.body_bytes_max) return 0;
-  self->refusal_ = 413;
-  return -1;
-}
-
-int HttpRequestReader::OnMessageComplete(llhttp_t* parser) {
-  HttpRequestReader* self = Self(parser);
-  self->request_.keep_alive = llhttp_should_keep_alive(parser) != 0;
-  self->complete_ = true;
-  // What is behind this request waits until it has been answered.
-  return HPE_PAUSED;
+HttpRequestReader::Outcome HttpRequestReader::Complete() {
+  complete_ = true;
+  return Outcome::kRequest;
 }
 
 }  // namespace ktlsim::serve

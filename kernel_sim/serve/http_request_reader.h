@@ -1,7 +1,9 @@
 // HttpRequestReader: bytes in, requests out, with every length bounded (RFC 9112).
 //
-// Around llhttp stand the checks that it leaves to its user: bare line feeds end a line (RFC 9112
-// 2.2), a folded line or a blank before the colon is refused, HTTP/1.1 names exactly one host.
+// llhttp, in its strict mode, reads the head. Around it stand the checks that it leaves to its
+// user: a bare line feed ends a line (RFC 9112 2.2), a bare CR, a folded line, a field without a
+// name or two blanks in a row in the request line are refused, HTTP/1.1 names exactly one host, and
+// no transfer coding but "chunked" is known. Bodies are read without llhttp (chunked_body.h).
 //
 // Private to serve/, because it shows llhttp's types. Any thread, one at a time; any level.
 #pragma once
@@ -14,9 +16,13 @@
 
 #include <llhttp.h>
 
+#include "kernel_sim/serve/chunked_body.h"
+#include "kernel_sim/serve/host_check.h"
+
 namespace ktlsim::serve {
 
 struct HttpRequestLimits {
+  // Of the head; and once more of what chunks have around them that is no content.
   std::size_t head_bytes_max = 16 * 1024;
   std::uint64_t body_bytes_max = 64 * 1024 * 1024;
 };
@@ -57,6 +63,12 @@ class HttpRequestReader {
     kRequest,   // one request is complete: request(); what is behind it was not consumed
     kRefused,   // answer refusal() and close; no further call
   };
+  // What is being waited for.
+  enum class Phase : std::uint8_t {
+    kIdle,  // a request, of which nothing has come
+    kHead,  // the rest of a head, blank lines in front of it included
+    kBody,
+  };
 
   // `text`, if not null, gets the words of each request; they stay until the next one begins.
   explicit HttpRequestReader(const HttpRequestLimits& limits, HttpRequestText* text = nullptr);
@@ -66,54 +78,97 @@ class HttpRequestReader {
   // Consumes a part of `input`, whose length becomes `*consumed`.
   Outcome Read(std::span<const std::byte> input, std::size_t* consumed);
 
+  Phase phase() const;
+  // With kContinue as well as with kRequest.
   const HttpRequest& request() const { return request_; }
-  // The status code for kRefused: 400, 413, 431, 503, 505.
+  // The status code for kRefused: 400, 413, 431, 501, 503, 505.
   unsigned refusal() const { return refusal_; }
 
  private:
-  enum class Field : std::uint8_t { kOther, kHost, kExpect, kKept };
+  enum class Field : std::uint8_t { kOther, kHost, kExpect, kTransferEncoding, kKept };
+  enum class Body : std::uint8_t { kNone, kSized, kChunked };
   struct KeptField;
 
+  // A value as long as those that matter here, in lower case and without blanks around it.
+  class ShortValue {
+   public:
+    void Take(char c);
+    // Several lines are one list (RFC 9110 5.2).
+    void NextLine();
+    bool Is(std::string_view text) const {
+      return !long_ && std::string_view(text_, bytes_) == text;
+    }
+
+   private:
+    void Put(char c);
+
+    std::uint8_t bytes_ = 0;
+    bool long_ = false;
+    bool blank_ = false;  // one or more are owed
+    char text_[13] = {};
+  };
+
+  // How far a target has been told apart: only the absolute form has an authority.
+  enum class TargetForm : std::uint8_t { kUnknown, kScheme, kSlash, kAuthority, kChecked };
+
   static int OnUrl(llhttp_t* parser, const char* at, std::size_t bytes);
+  static int OnUrlEnd(llhttp_t* parser);
   static int OnFieldName(llhttp_t* parser, const char* at, std::size_t bytes);
   static int OnFieldNameEnd(llhttp_t* parser);
   static int OnFieldValue(llhttp_t* parser, const char* at, std::size_t bytes);
   static int OnHeadersComplete(llhttp_t* parser);
-  static int OnBody(llhttp_t* parser, const char* at, std::size_t bytes);
   static int OnMessageComplete(llhttp_t* parser);
   static const llhttp_settings_t& Settings();
 
   static const KeptField* FindKept(std::string_view name);
+  static Field FieldOf(std::string_view name);
 
   void BeginRequest();
-  int KeepText(std::string& text, const char* at, std::size_t bytes);
   Outcome Refuse(unsigned status);
+  // The head.
   Outcome ReadHeadLine(std::span<const std::byte> input, std::size_t* consumed);
-  void EndLine();
+  Outcome TakeText(std::string_view text, std::string_view given);
+  Outcome EndLine(bool given);
+  bool TakeRequestLine(std::string_view text);
+  Outcome Execute(std::string_view bytes);
+  unsigned RefusalOfVersion() const;
+  void TakeTargetByte(char c);
+  void EndAuthority();
+  int KeepText(std::string& text, const char* at, std::size_t bytes);
+  // What it says, and the body.
+  unsigned JudgeHead();
+  unsigned JudgeCoding(bool version_1_0);
+  Outcome HeadOver();
   Outcome ReadBody(std::span<const std::byte> input, std::size_t* consumed);
-  Outcome Execute(const char* bytes, std::size_t count, std::size_t* consumed);
-  Outcome OutcomeOf(llhttp_errno_t error);
+  Outcome Complete();
 
   const HttpRequestLimits& limits_;
   HttpRequestText* const text_;
   llhttp_t parser_;
   HttpRequest request_;
-  std::uint64_t body_bytes_ = 0;
+  ChunkedBody chunks_;
+  HostCheck host_;  // of the target, then of the field
+  ShortValue transfer_encoding_;
+  ShortValue expect_;
+  std::uint64_t body_left_ = 0;  // for kSized
+  std::string* kept_ = nullptr;  // where the value goes, for kKept
   std::uint32_t head_bytes_ = 0;
   std::uint16_t refusal_ = 0;
   std::uint8_t hosts_ = 0;
   std::uint8_t name_bytes_ = 0;
-  char name_[20] = {};  // the beginning of the field's name, in lower case
+  std::uint8_t version_bytes_ = 0;
+  std::uint8_t line_blanks_ = 0;  // in the request line
+  char name_[20] = {};            // the beginning of the field's name, in lower case
+  char version_[8] = {};          // the third word of the request line, or its beginning
   Field field_ = Field::kOther;
-  std::string* kept_ = nullptr;  // where the value goes, for kKept
-  bool name_has_blank_ = false;
+  Body body_ = Body::kNone;
+  TargetForm target_form_ = TargetForm::kUnknown;
   bool in_head_ = true;
   bool path_ended_ = false;
   bool line_started_ = false;  // of the line being read something has come
   bool first_line_ = true;
-  bool last_was_cr_ = false;
-  bool expects_continue_ = false;
-  bool continue_due_ = false;
+  bool cr_held_ = false;  // a CR has come, and only a line feed may follow
+  bool coded_ = false;    // there is a Transfer-Encoding
   bool complete_ = false;
 };
 

@@ -19,8 +19,8 @@ class HttpContent;
 inline constexpr std::uint64_t kBytesPathMax = std::uint64_t{1} << 30;
 
 struct HttpOptions {
-  std::uint64_t respond_bytes = 1024;                 // at most kBytesPathMax
-  std::size_t head_bytes_max = 16 * 1024;             // more is answered with 431
+  std::uint64_t respond_bytes = 1024;      // at most kBytesPathMax
+  std::size_t head_bytes_max = 16 * 1024;  // more is answered with 431; see HttpRequestLimits
   std::uint64_t request_body_max = 64 * 1024 * 1024;  // more is answered with 413
 };
 

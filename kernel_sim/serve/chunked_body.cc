@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <string_view>
 
 namespace ktlsim::serve {
@@ -112,20 +113,32 @@ constexpr Move kMoves[] = {
 };
 
 constexpr std::size_t kStates = static_cast<std::size_t>(State::kRefused) + 1;
-using Table = std::array<std::array<State, 256>, kStates>;
+constexpr std::size_t kKinds = 12;
+static_assert(kControl == 1U << (kKinds - 1));
 
-constexpr Table kTable = [] {
-  Table table{};
+constexpr auto kTable = [] {
+  std::array<std::array<State, kKinds>, kStates> table{};
   for (auto& row : table) row.fill(State::kRefused);
   for (const Move& move : kMoves) {
-    for (unsigned c = 0; c < 256; ++c) {
-      if ((KindOf(static_cast<unsigned char>(c)) & move.kinds) != 0) {
-        table[static_cast<std::size_t>(move.from)][c] = move.to;
-      }
+    for (std::size_t kind = 0; kind < kKinds; ++kind) {
+      if (((move.kinds >> kind) & 1) != 0)
+        table[static_cast<std::size_t>(move.from)][kind] = move.to;
     }
   }
   return table;
 }();
+
+constexpr auto kKindOfByte = [] {
+  std::array<std::uint8_t, 256> kinds{};
+  for (std::size_t c = 0; c < kinds.size(); ++c) {
+    kinds[c] = static_cast<std::uint8_t>(std::countr_zero(KindOf(static_cast<unsigned char>(c))));
+  }
+  return kinds;
+}();
+
+State After(State state, char c) {
+  return kTable[static_cast<std::size_t>(state)][kKindOfByte[static_cast<unsigned char>(c)]];
+}
 
 unsigned ValueOf(char hex) {
   if (hex <= '9') return static_cast<unsigned>(hex - '0');
@@ -172,7 +185,7 @@ ChunkedBody::Outcome ChunkedBody::Read(std::span<const std::byte> input, std::si
 
 void ChunkedBody::Take(char c) {
   const State before = state_;
-  state_ = kTable[static_cast<std::size_t>(before)][static_cast<unsigned char>(c)];
+  state_ = After(before, c);
   if (state_ == State::kSizeDigits) {
     // The first zero may be all there is to say.
     if (before == State::kSizeDigits && size_ == 0) Charge();

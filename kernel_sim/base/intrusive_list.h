@@ -15,6 +15,13 @@ class IntrusiveQueue {
   bool empty() const { return head_ == nullptr; }
   std::size_t size() const { return size_; }
   T* front() const { return head_; }
+  // The element with `index` others in front of it, or nullptr. Walks there.
+  T* At(std::size_t index) const {
+    if (index >= size_) return nullptr;
+    T* element = head_;
+    for (; index != 0; --index) element = element->*next;
+    return element;
+  }
 
   void PushBack(T& element) {
     KTLSIM_ASSERT(element.*next == nullptr);

@@ -401,6 +401,7 @@ ExecutiveStatistics Executive::Statistics() const {
     statistics.callbacks += notification_pool_->delivered();
     statistics.notify_threads = notification_pool_->threads();
     statistics.notify_threads_peak = notification_pool_->threads_peak();
+    statistics.notify_threads_refused = notification_pool_->refused_threads();
   }
   return statistics;
 }

@@ -55,6 +55,7 @@ struct ExecutiveStatistics {
   std::uint64_t suspended = 0;
   unsigned notify_threads = 0;
   unsigned notify_threads_peak = 0;
+  std::uint64_t notify_threads_refused = 0;  // by the system
 };
 
 class Executive {

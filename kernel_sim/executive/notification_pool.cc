@@ -14,6 +14,9 @@ namespace {
 
 thread_local bool in_callback = false;
 
+// How long the keeper lets a system alone that has refused a thread.
+constexpr std::uint64_t kRetryNs = 10 * kNsPerMs;
+
 NotificationPool::Options Clamped(NotificationPool::Options options) {
   options.threads_max = std::max(options.threads_max, 1U);
   options.threads_min = std::min(options.threads_min, options.threads_max);
@@ -29,6 +32,7 @@ NotificationPool::NotificationPool(AsyncContextTable& contexts, const Options& o
 NotificationPool::~NotificationPool() {
   MutexLock lock(mutex_);
   KTLSIM_ASSERT(threads_ == 0 && queue_.empty());
+  while (spare_ != nullptr) delete std::exchange(spare_, spare_->below);
 }
 
 bool NotificationPool::InCallback() { return in_callback; }
@@ -40,6 +44,7 @@ bool NotificationPool::Start() {
   for (unsigned i = 0; i < options_.threads_min; ++i) {
     if (!StartThread() && i == 0) return false;
   }
+  if (!options_.keeper) return true;
   try {
     keeper_thread_ = std::thread([this] { KeeperMain(); });
   } catch (const std::exception&) {  // out of threads, or of memory
@@ -53,7 +58,7 @@ void NotificationPool::Stop() {
   {
     MutexLock lock(mutex_);
     stopping_ = true;
-    work_.notify_all();
+    while (Rest* const rest = CallOne()) rest->wake.notify_one();
     keeper_.notify_all();
   }
   if (keeper_thread_.joinable()) keeper_thread_.join();
@@ -65,15 +70,29 @@ void NotificationPool::Stop() {
 // time to make, and processors enqueue meanwhile.
 bool NotificationPool::StartThread() {
   CountThreads(threads_ + 1);
+  ++coming_;
+  Rest* rest = spare_;
+  if (rest != nullptr) spare_ = rest->below;
   mutex_.unlock();
-  bool started = true;
+  bool started = false;
   try {
-    std::thread([this] { ThreadMain(); }).detach();
+    if (rest == nullptr) rest = new Rest;
+    const auto body = [this, rest] { ThreadMain(*rest); };
+    if (options_.spawn) {
+      options_.spawn(body);
+    } else {
+      std::thread(body).detach();
+    }
+    started = true;
   } catch (const std::exception&) {  // out of threads, or of memory
-    started = false;
+    refused_.fetch_add(1, std::memory_order_relaxed);
   }
   mutex_.lock();
-  if (!started) CountThreads(threads_ - 1);
+  if (!started) {
+    --coming_;
+    CountThreads(threads_ - 1);
+    if (rest != nullptr) rest->below = std::exchange(spare_, rest);
+  }
   return started;
 }
 
@@ -86,22 +105,33 @@ void NotificationPool::CountThreads(unsigned threads) {
 }
 
 void NotificationPool::Enqueue(Request& request) {
-  request.enqueued_ns_ = MonotonicClock::Now();
-  bool wake_thread = false;
+  request.enqueued_ns_ = NowNs();
+  Rest* called = nullptr;
   bool wake_keeper = false;
   {
     MutexLock lock(mutex_);
     queue_.PushBack(request);
-    wake_thread = free_ != 0;
-    wake_keeper = keeper_asleep_ && free_ < queue_.size();
+    called = CallOne();
+    wake_keeper = keeper_asleep_ && coming_ < queue_.size();
   }
-  if (wake_thread) work_.notify_one();
+  if (called != nullptr) called->wake.notify_one();
   if (wake_keeper) keeper_.notify_one();
 }
 
-void NotificationPool::ThreadMain() {
+// The caller wakes it, with the lock or without.
+NotificationPool::Rest* NotificationPool::CallOne() {
+  Rest* const rest = resting_;
+  if (rest == nullptr) return nullptr;
+  resting_ = rest->below;
+  rest->called = true;
+  ++coming_;
+  return rest;
+}
+
+void NotificationPool::ThreadMain(Rest& rest) {
   pthread_setname_np(pthread_self(), "ktlsim-notify");
   mutex_.lock();
+  --coming_;
   for (;;) {
     if (Request* request = queue_.PopFront()) {
       mutex_.unlock();
@@ -109,17 +139,41 @@ void NotificationPool::ThreadMain() {
       mutex_.lock();
       continue;
     }
-    if (stopping_) break;
-    ++free_;
-    const auto idle = std::chrono::nanoseconds(options_.idle_ns);
-    const bool timed_out = work_.wait_for(mutex_, idle) == std::cv_status::timeout;
-    --free_;
-    if (timed_out && queue_.empty() && !stopping_ && threads_ > options_.threads_min) break;
+    if (stopping_ || !WaitForWork(rest)) break;
   }
+  rest.below = std::exchange(spare_, &rest);
   CountThreads(threads_ - 1);
   // Under the lock: Stop may destroy the pool as soon as it sees zero.
   if (threads_ == 0) drained_.notify_all();
   mutex_.unlock();
+}
+
+// With an empty queue. False: the thread has been idle for too long and is not needed.
+bool NotificationPool::WaitForWork(Rest& rest) {
+  rest.called = false;
+  rest.below = std::exchange(resting_, &rest);
+  const auto idle = std::chrono::nanoseconds(options_.idle_ns);
+  while (!rest.called) {
+    if (rest.wake.wait_for(mutex_, idle) == std::cv_status::no_timeout || rest.called) continue;
+    if (threads_ <= options_.threads_min) continue;
+    Leave(rest);
+    return false;
+  }
+  --coming_;
+  return true;
+}
+
+void NotificationPool::Leave(Rest& rest) {
+  Rest** at = &resting_;
+  while (*at != &rest) at = &(*at)->below;
+  *at = rest.below;
+}
+
+unsigned NotificationPool::resting() {
+  MutexLock lock(mutex_);
+  unsigned count = 0;
+  for (const Rest* rest = resting_; rest != nullptr; rest = rest->below) ++count;
+  return count;
 }
 
 bool NotificationPool::DeliverOne() {
@@ -151,30 +205,39 @@ void NotificationPool::Deliver(Request& request) {
   owner_.ended(owner_.context);
 }
 
-bool NotificationPool::NeedsThread() const {
-  return free_ < queue_.size() && threads_ < options_.threads_max;
+std::uint64_t NotificationPool::Grow() {
+  MutexLock lock(mutex_);
+  return GrowLocked();
+}
+
+// The threads that are coming take the first ones of the queue, which is in order of time: so the
+// one after those has waited longest with nobody coming for it.
+std::uint64_t NotificationPool::GrowLocked() {
+  for (;;) {
+    const Request* const waiting = threads_ < options_.threads_max ? queue_.At(coming_) : nullptr;
+    if (waiting == nullptr) return kNever;
+    const std::uint64_t due = waiting->enqueued_ns_ + options_.patience_ns;
+    const std::uint64_t now = NowNs();
+    if (now < due) return due;
+    if (!StartThread()) return now + kRetryNs;
+  }
 }
 
 void NotificationPool::KeeperMain() {
   pthread_setname_np(pthread_self(), "ktlsim-keeper");
   mutex_.lock();
   while (!stopping_ || !queue_.empty()) {
-    if (!NeedsThread()) {
+    const std::uint64_t due = GrowLocked();
+    if (due == kNever) {
+      // At the cap, or all are being served: no later look changes that without an Enqueue.
       if (stopping_) break;
       keeper_asleep_ = true;
       keeper_.wait(mutex_);
       keeper_asleep_ = false;
       continue;
     }
-    const std::uint64_t due = queue_.front()->enqueued_ns_ + options_.patience_ns;
-    const std::uint64_t now = MonotonicClock::Now();
-    if (now < due) {
-      keeper_.wait_for(mutex_, std::chrono::nanoseconds(due - now));
-      continue;
-    }
-    if (!StartThread()) keeper_.wait_for(mutex_, std::chrono::milliseconds(10));
-    // Give the new thread its chance before judging again.
-    if (NeedsThread()) keeper_.wait_for(mutex_, std::chrono::nanoseconds(options_.patience_ns));
+    const std::uint64_t now = NowNs();
+    if (now < due) keeper_.wait_for(mutex_, std::chrono::nanoseconds(due - now));
   }
   mutex_.unlock();
 }

@@ -1,13 +1,20 @@
 // NotificationPool: the threads that run user callbacks at passive level.
 //
-// A callback may block, even for ever. So the pool grows, up to a cap, whenever the oldest waiting
-// callback is older than 1 ms and no thread is free; a keeper thread watches for that, because the
-// threads that are blocked cannot. Threads beyond the first ones end after some idle seconds.
+// A callback may block, even for ever. So the pool grows, up to a cap, by one thread for each
+// callback that has waited for longer than 1 ms and that no thread is on its way to: however many
+// block at once, the next one waits for about that long. A keeper thread watches for that, because
+// the threads that are blocked cannot.
+//
+// The thread that rested last works first. So those that a burst has left over stay idle, and end
+// after some seconds, however busy the others are.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <limits>
 #include <thread>
 
+#include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/executive/async_context.h"
 
@@ -22,6 +29,12 @@ class NotificationPool {
     std::uint64_t idle_ns = 5 * kNsPerSecond;
     // No threads: a scheduler calls DeliverOne instead.
     bool stepped = false;
+    // No keeper thread: a test calls Grow instead, on a clock of its own.
+    bool keeper = true;
+    const Clock* clock = nullptr;  // null: the monotonic one
+    // Runs `body` on a thread of its own, or throws as the constructor of std::thread does. Empty:
+    // std::thread.
+    std::function<void(std::function<void()> body)> spawn = {};
   };
   // Who is told: `about_to(context, request)` in front of each callback, `ended(context)` once it
   // has returned.
@@ -48,32 +61,57 @@ class NotificationPool {
   bool DeliverOne();
   std::size_t waiting();
 
+  // The keeper's work: starts the threads that are missing at this time. Returns when to look
+  // again, or kNever: not before the next Enqueue.
+  std::uint64_t Grow();
+  static constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
+  // How many threads rest.
+  unsigned resting();
+
   unsigned threads() const { return threads_now_.load(std::memory_order_relaxed); }
   unsigned threads_peak() const { return threads_peak_.load(std::memory_order_relaxed); }
   std::uint64_t delivered() const { return delivered_.load(std::memory_order_relaxed); }
+  // Threads that the system refused to make. Each is tried again while its callback waits.
+  std::uint64_t refused_threads() const { return refused_.load(std::memory_order_relaxed); }
 
   // The calling thread is running one of this library's callbacks.
   static bool InCallback();
 
  private:
-  void ThreadMain();
+  // What a thread rests on. It stays the pool's when the thread has ended, because whoever wakes a
+  // thread does so without the lock.
+  struct Rest {
+    ConditionVariable wake;
+    Rest* below = nullptr;  // in resting_ or spare_
+    bool called = false;    // taken from resting_ to work
+  };
+
+  void ThreadMain(Rest& rest);
+  bool WaitForWork(Rest& rest) KTLSIM_REQUIRES(mutex_);
+  void Leave(Rest& rest) KTLSIM_REQUIRES(mutex_);
+  Rest* CallOne() KTLSIM_REQUIRES(mutex_);
   void KeeperMain();
   void Deliver(Request& request);
   bool StartThread() KTLSIM_REQUIRES(mutex_);
   void CountThreads(unsigned threads) KTLSIM_REQUIRES(mutex_);
-  bool NeedsThread() const KTLSIM_REQUIRES(mutex_);
+  std::uint64_t GrowLocked() KTLSIM_REQUIRES(mutex_);
+  std::uint64_t NowNs() const {
+    return options_.clock != nullptr ? options_.clock->NowNs() : MonotonicClock::Now();
+  }
 
   AsyncContextTable& contexts_;
   const Options options_;
   const Owner owner_;
 
   Mutex mutex_;
-  ConditionVariable work_;     // threads wait: something queued, or stopping
-  ConditionVariable keeper_;   // the keeper waits: queued with nobody free, or stopping
+  ConditionVariable keeper_;   // the keeper waits: queued with no thread coming, or stopping
   ConditionVariable drained_;  // Stop waits: the last thread has gone
   Request::Queue queue_ KTLSIM_GUARDED_BY(mutex_);
+  Rest* resting_ KTLSIM_GUARDED_BY(mutex_) = nullptr;  // the thread that came last is first
+  Rest* spare_ KTLSIM_GUARDED_BY(mutex_) = nullptr;    // of threads that have ended
   unsigned threads_ KTLSIM_GUARDED_BY(mutex_) = 0;
-  unsigned free_ KTLSIM_GUARDED_BY(mutex_) = 0;
+  // Started or called, and not yet at the queue: so many of its first ones will be taken soon.
+  unsigned coming_ KTLSIM_GUARDED_BY(mutex_) = 0;
   bool stopping_ KTLSIM_GUARDED_BY(mutex_) = false;
   bool keeper_asleep_ KTLSIM_GUARDED_BY(mutex_) = false;  // without a time limit
   std::thread keeper_thread_;
@@ -81,6 +119,7 @@ class NotificationPool {
   std::atomic<unsigned> threads_now_{0};
   std::atomic<unsigned> threads_peak_{0};
   std::atomic<std::uint64_t> delivered_{0};
+  std::atomic<std::uint64_t> refused_{0};
 };
 
 }  // namespace ktlsim::executive

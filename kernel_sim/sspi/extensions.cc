@@ -123,6 +123,7 @@ SECURITY_STATUS KtlsimQueryStatistics(KtlsimStatistics* stats) {
     stats->cCallbacks = core.callbacks;
     stats->cNotifyThreads = core.notify_threads;
     stats->cNotifyThreadsPeak = core.notify_threads_peak;
+    stats->cNotifyThreadsRefused = core.notify_threads_refused;
     stats->cSuspended = core.suspended;
   }
   stats->cAsyncContexts = runtime.async_contexts().live();

@@ -2,6 +2,10 @@
 #include "kernel_sim/executive/notification_pool.h"
 
 #include <memory>
+#include <new>
+#include <set>
+#include <system_error>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -119,6 +123,168 @@ TEST_F(NotificationPoolTest, GrowsForBlockedCallbacksAndShrinksWhenIdle) {
   again.Open();
   pool.Stop();
   EXPECT_EQ(ended_.value(), 13U);
+}
+
+// Growth in steps: the test is the keeper, and the clock is its own. However many callbacks block,
+// one look brings a thread to each that has waited too long, and to none that has not.
+class NotificationPoolGrowthTest : public NotificationPoolTest {
+ protected:
+  // A thread of the pool, or the failure that the next ones are to meet.
+  void Spawn(const std::function<void()>& body) {
+    if (out_of_threads_ != 0) {
+      --out_of_threads_;
+      throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
+    }
+    if (out_of_memory_ != 0) {
+      --out_of_memory_;
+      throw std::bad_alloc();
+    }
+    std::thread(body).detach();
+  }
+  NotificationPool::Options Stepped(unsigned threads_min, unsigned threads_max) {
+    return {.threads_min = threads_min,
+            .threads_max = threads_max,
+            .keeper = false,
+            .clock = &time_,
+            .spawn = [this](std::function<void()> body) { Spawn(body); }};
+  }
+  // One that blocks until the test opens `release_`.
+  Request& PublishBlocking() {
+    return Publish([this] {
+      entered_.Add();
+      release_.Pass();
+    });
+  }
+  void EndWith(NotificationPool& pool, std::uint32_t callbacks) {
+    release_.Open();
+    pool.Stop();
+    EXPECT_EQ(ended_.value(), callbacks);
+  }
+
+  FakeClock time_;
+  int out_of_threads_ = 0;
+  int out_of_memory_ = 0;
+  Gate release_;
+  Counter entered_;
+};
+
+TEST_F(NotificationPoolGrowthTest, OneLookServesAllThatHaveWaitedTooLong) {
+  NotificationPool pool(contexts_, Stepped(2, 256), CountingOwner());
+  ASSERT_TRUE(pool.Start());
+  for (int i = 0; i < 200; ++i) pool.Enqueue(PublishBlocking());
+  entered_.WaitFor(2);
+  const std::uint64_t began = time_.NowNs();
+  EXPECT_EQ(pool.Grow(), began + kNsPerMs);  // they have not waited for long
+  EXPECT_EQ(pool.threads(), 2U);
+
+  time_.Advance(kNsPerMs / 2);
+  Counter told;
+  pool.Enqueue(Publish([&] { told.Add(); }));
+  EXPECT_EQ(pool.Grow(), began + kNsPerMs);
+
+  // At their time all 198 get a thread at once, and the one that came later does not yet.
+  time_.Advance(kNsPerMs / 2);
+  EXPECT_EQ(pool.Grow(), began + kNsPerMs + kNsPerMs / 2);
+  EXPECT_EQ(pool.threads(), 200U);
+  entered_.WaitFor(200);
+  EXPECT_EQ(told.value(), 0U);
+
+  time_.Advance(kNsPerMs / 2);
+  EXPECT_EQ(pool.Grow(), NotificationPool::kNever);
+  told.WaitFor(1);
+  EXPECT_EQ(pool.threads_peak(), 201U);
+  EXPECT_EQ(pool.refused_threads(), 0U);
+  EndWith(pool, 201);
+}
+
+TEST_F(NotificationPoolGrowthTest, GrowsToItsCapAndNoFurther) {
+  NotificationPool pool(contexts_, Stepped(1, 20), CountingOwner());
+  ASSERT_TRUE(pool.Start());
+  for (int i = 0; i < 50; ++i) pool.Enqueue(PublishBlocking());
+  time_.Advance(kNsPerSecond);
+  EXPECT_EQ(pool.Grow(), NotificationPool::kNever);
+  EXPECT_EQ(pool.threads(), 20U);
+  entered_.WaitFor(20);
+  EXPECT_EQ(pool.Grow(), NotificationPool::kNever);
+  EXPECT_EQ(pool.threads_peak(), 20U);
+  EXPECT_EQ(entered_.value(), 20U);
+  EXPECT_EQ(pool.waiting(), 30U);
+  EndWith(pool, 50);
+}
+
+// A thread that rests is called, and counts as on its way: nothing grows for what it will take.
+TEST_F(NotificationPoolGrowthTest, ThreadsOnTheirWayCount) {
+  NotificationPool pool(contexts_, Stepped(3, 8), CountingOwner());
+  ASSERT_TRUE(pool.Start());
+  YieldUntil([&] { return pool.resting() == 3; });
+  for (int i = 0; i < 4; ++i) pool.Enqueue(PublishBlocking());
+  time_.Advance(kNsPerMs);
+  EXPECT_EQ(pool.Grow(), NotificationPool::kNever);
+  EXPECT_EQ(pool.threads(), 4U);
+  entered_.WaitFor(4);
+  EndWith(pool, 4);
+}
+
+// The system has no thread, or no memory: that is counted, nothing is lost, and it is tried again.
+TEST_F(NotificationPoolGrowthTest, ThreadThatCannotBeMadeIsTriedAgain) {
+  NotificationPool pool(contexts_, Stepped(1, 8), CountingOwner());
+  ASSERT_TRUE(pool.Start());
+  for (int i = 0; i < 5; ++i) pool.Enqueue(PublishBlocking());
+  entered_.WaitFor(1);
+  time_.Advance(kNsPerMs);
+  out_of_threads_ = 1;
+  EXPECT_EQ(pool.Grow(), time_.NowNs() + 10 * kNsPerMs);
+  EXPECT_EQ(pool.threads(), 1U);
+  EXPECT_EQ(pool.refused_threads(), 1U);
+  out_of_memory_ = 1;
+  EXPECT_EQ(pool.Grow(), time_.NowNs() + 10 * kNsPerMs);
+  EXPECT_EQ(pool.threads(), 1U);
+  EXPECT_EQ(pool.refused_threads(), 2U);
+  EXPECT_EQ(pool.waiting(), 4U);
+  EXPECT_EQ(pool.Grow(), NotificationPool::kNever);
+  entered_.WaitFor(5);
+  EXPECT_EQ(pool.threads(), 5U);
+  EndWith(pool, 5);
+}
+
+TEST_F(NotificationPoolGrowthTest, StartNeedsOneThread) {
+  NotificationPool pool(contexts_, Stepped(2, 8), CountingOwner());
+  out_of_threads_ = 1;
+  EXPECT_FALSE(pool.Start());
+  EXPECT_EQ(pool.threads(), 0U);
+  pool.Stop();
+  out_of_memory_ = 1;
+  EXPECT_FALSE(pool.Start());
+  pool.Stop();
+  // The second may be missing: it is made when a callback waits for it.
+  unsigned made = 0;
+  NotificationPool::Options options = Stepped(2, 8);
+  options.spawn = [&](std::function<void()> body) {
+    if (++made == 2) throw std::bad_alloc();
+    Spawn(body);
+  };
+  NotificationPool half(contexts_, options, CountingOwner());
+  ASSERT_TRUE(half.Start());
+  EXPECT_EQ(half.threads(), 1U);
+  for (int i = 0; i < 2; ++i) half.Enqueue(PublishBlocking());
+  time_.Advance(kNsPerMs);
+  EXPECT_EQ(half.Grow(), NotificationPool::kNever);
+  entered_.WaitFor(2);
+  EndWith(half, 2);
+}
+
+// One callback after the other keeps one thread busy: the seven that are left over can end.
+TEST_F(NotificationPoolTest, TheThreadThatRestedLastWorksFirst) {
+  NotificationPool pool(contexts_, {.threads_min = 8, .threads_max = 8}, CountingOwner());
+  ASSERT_TRUE(pool.Start());
+  std::set<std::thread::id> threads;
+  for (std::uint32_t i = 1; i <= 100; ++i) {
+    YieldUntil([&] { return pool.resting() == 8; });
+    pool.Enqueue(Publish([&] { threads.insert(std::this_thread::get_id()); }));
+    ended_.WaitFor(i);
+  }
+  pool.Stop();
+  EXPECT_EQ(threads.size(), 1U);
 }
 
 // Threads that come and go all the time while work arrives: nothing is forgotten.

@@ -272,6 +272,8 @@ typedef struct _KtlsimStatistics {
   ULONGLONG cRecordsOpened;
   ULONGLONG cCancelled;      // of cCompleted: KTLSIM_E_CANCELLED
   ULONGLONG cQueueTimeouts;  // of cCompleted: KTLSIM_E_QUEUE_TIMEOUT
+  // Times that the system made no thread for a callback that waited; each is tried again.
+  ULONGLONG cNotifyThreadsRefused;
 } KtlsimStatistics, *PKtlsimStatistics;
 
 // SEC_E_OK; SEC_E_INVALID_PARAMETER for NULL or a wrong cbSize. Any level.

@@ -50,7 +50,8 @@ extern "C" {
 #endif
 
 // Forgets the clients' cached sessions for a target name, without regard to case, or all of them
-// (NULL or empty). `dwFlags` is not looked at. FALSE: no memory. Passive level.
+// (NULL or empty). `dwFlags` is not looked at. FALSE: no memory, or the name has more
+// than KTLSIM_NAME_UNITS_MAX units. Passive level.
 KTLSIM_API BOOL SslEmptyCacheA(LPSTR pszTargetName, DWORD dwFlags);
 KTLSIM_API BOOL SslEmptyCacheW(LPWSTR pszTargetName, DWORD dwFlags);
 typedef BOOL(WINAPI* SSL_EMPTY_CACHE_FN_A)(LPSTR pszTargetName, DWORD dwFlags);

@@ -16,7 +16,6 @@
 #include "kernel_sim/sspi/calls.h"
 #include "kernel_sim/sspi/kernel_mode.h"
 #include "kernel_sim/sspi/runtime.h"
-#include "kernel_sim/sspi/text.h"
 
 namespace ktlsim::sspi {
 namespace {
@@ -92,22 +91,19 @@ SECURITY_STATUS SubmitAsync(SspiAsyncContext* context, bool callback_required,
 }
 
 template <typename String>
-SECURITY_STATUS AcquireAsync(SspiAsyncContext* context, String principal, String package, ULONG use,
-                             void* auth_data, PCredHandle credential, PTimeStamp expiry) {
+SECURITY_STATUS AcquireAsync(SspiAsyncContext* context, String principal, String package,
+                             AcquireParameters parameters) {
   return SubmitAsync(context, true, Executive::Bound::kBounded, [&](Request& request) {
-    return PrepareAcquire(request, {.principal = ToUtf8(principal),
-                                    .package = ToUtf8(package),
-                                    .use = use,
-                                    .auth_data = auth_data,
-                                    .credential = credential,
-                                    .expiry = expiry});
+    const SECURITY_STATUS status = parameters.SetNames(principal, package);
+    if (status != SEC_E_OK) return status;
+    return PrepareAcquire(request, std::move(parameters));
   });
 }
 
 template <typename String>
 SECURITY_STATUS LegAsync(SspiAsyncContext* context, LegParameters parameters, String target_name) {
   return SubmitAsync(context, true, Executive::Bound::kBounded, [&](Request& request) {
-    parameters.target_name = ToUtf8(target_name);
+    if (!parameters.SetTargetName(target_name)) return SEC_E_INVALID_PARAMETER;
     return PrepareLeg(request, std::move(parameters));
   });
 }
@@ -189,8 +185,8 @@ SECURITY_STATUS SspiAcquireCredentialsHandleAsyncA(SspiAsyncContext* AsyncContex
                                                    ULONG fCredentialUse, void*, void* pAuthData,
                                                    SEC_GET_KEY_FN, void*, PCredHandle phCredential,
                                                    PTimeStamp ptsExpiry) {
-  return AcquireAsync<const char*>(AsyncContext, pszPrincipal, pszPackage, fCredentialUse,
-                                   pAuthData, phCredential, ptsExpiry);
+  return AcquireAsync<const char*>(AsyncContext, pszPrincipal, pszPackage,
+                                   {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry});
 }
 
 SECURITY_STATUS SspiAcquireCredentialsHandleAsyncW(SspiAsyncContext* AsyncContext,
@@ -198,15 +194,16 @@ SECURITY_STATUS SspiAcquireCredentialsHandleAsyncW(SspiAsyncContext* AsyncContex
                                                    ULONG fCredentialUse, void*, void* pAuthData,
                                                    SEC_GET_KEY_FN, void*, PCredHandle phCredential,
                                                    PTimeStamp ptsExpiry) {
-  return AcquireAsync<const SEC_WCHAR*>(AsyncContext, pszPrincipal, pszPackage, fCredentialUse,
-                                        pAuthData, phCredential, ptsExpiry);
+  return AcquireAsync<const SEC_WCHAR*>(
+      AsyncContext, pszPrincipal, pszPackage,
+      {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry});
 }
 
 SECURITY_STATUS Ktlsim_k_SspiAcquireCredentialsHandleAsyncW(
     SspiAsyncContext* async, PSECURITY_STRING principal, PSECURITY_STRING package, ULONG use, void*,
     void* auth_data, SEC_GET_KEY_FN, void*, PCredHandle credential, PTimeStamp expiry) {
-  return AcquireAsync<const SECURITY_STRING*>(async, principal, package, use, auth_data, credential,
-                                              expiry);
+  return AcquireAsync<const SECURITY_STRING*>(async, principal, package,
+                                              {{}, {}, use, auth_data, credential, expiry});
 }
 
 SECURITY_STATUS SspiInitializeSecurityContextAsyncA(

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <new>
+#include <optional>
 #include <string>
 
 #include "kernel_sim/sspi/context_buffer.h"
@@ -124,8 +125,9 @@ SECURITY_STATUS QueryCredentialEx(PCredHandle handle, ULONG attribute, void* buf
 
 BOOL EmptyCache(const auto* target_name) {
   try {
-    TlsCredential::ForgetSessions(ToUtf8(target_name));
-    return TRUE;
+    const std::optional<std::string> name = ReadName(target_name);
+    if (name) TlsCredential::ForgetSessions(*name);
+    return name ? TRUE : FALSE;
   } catch (const std::bad_alloc&) {
     return FALSE;
   }

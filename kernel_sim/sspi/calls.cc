@@ -7,6 +7,7 @@
 #include "kernel_sim/executive/executive.h"
 #include "kernel_sim/sspi/handles.h"
 #include "kernel_sim/sspi/objects.h"
+#include "kernel_sim/sspi/packages/buffers.h"
 #include "kernel_sim/sspi/runtime.h"
 
 namespace ktlsim::sspi {
@@ -215,6 +216,9 @@ SECURITY_STATUS PrepareAcquire(Request& request, AcquireParameters parameters) {
 }
 
 SECURITY_STATUS PrepareLeg(Request& request, LegParameters parameters) {
+  if (TooManyBuffers(parameters.input) || TooManyBuffers(parameters.output)) {
+    return SEC_E_INVALID_PARAMETER;
+  }
   std::unique_ptr<LegCall> call(new (std::nothrow) LegCall());
   if (call == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
   Reference<ContextObject> context;
@@ -264,20 +268,21 @@ SECURITY_STATUS PrepareFreeCredentials(Request& request, const SecHandle* creden
 
 SECURITY_STATUS PrepareEncrypt(Request& request, const SecHandle* context, ULONG qop,
                                PSecBufferDesc message, ULONG sequence) {
-  if (message == nullptr) return SEC_E_INVALID_PARAMETER;
+  if (message == nullptr || TooManyBuffers(message)) return SEC_E_INVALID_PARAMETER;
   return PrepareOnStrand<RecordCall, RunEncrypt>(request, LookupContext(context), message, sequence,
                                                  qop, KtlsimUlongOut(nullptr));
 }
 
 SECURITY_STATUS PrepareDecrypt(Request& request, const SecHandle* context, PSecBufferDesc message,
                                ULONG sequence, KtlsimUlongOut qop) {
-  if (message == nullptr) return SEC_E_INVALID_PARAMETER;
+  if (message == nullptr || TooManyBuffers(message)) return SEC_E_INVALID_PARAMETER;
   return PrepareOnStrand<RecordCall, RunDecrypt>(request, LookupContext(context), message, sequence,
                                                  ULONG{0}, qop);
 }
 
 SECURITY_STATUS PrepareControl(Request& request, const SecHandle* context, ControlKind kind,
                                PSecBufferDesc token) {
+  if (TooManyBuffers(token)) return SEC_E_INVALID_PARAMETER;
   return PrepareOnStrand<ControlCall, RunControl>(request, LookupContext(context), token, kind);
 }
 

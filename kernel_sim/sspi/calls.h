@@ -8,10 +8,13 @@
 
 #include <sspi.h>
 
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "kernel_sim/executive/request.h"
 #include "kernel_sim/sspi/packages/package.h"
+#include "kernel_sim/sspi/text.h"
 
 namespace ktlsim::sspi {
 
@@ -22,6 +25,19 @@ struct AcquireParameters {
   void* auth_data = nullptr;
   PCredHandle credential = nullptr;
   PTimeStamp expiry = nullptr;
+
+  // From the caller's strings of any kind. SEC_E_OK; SEC_E_SECPKG_NOT_FOUND: no package has a name
+  // that is too long; SEC_E_INVALID_PARAMETER: the principal's is.
+  template <typename String>
+  SECURITY_STATUS SetNames(String principal_name, String package_name) {
+    std::optional<std::string> read = ReadName(package_name);
+    if (!read) return SEC_E_SECPKG_NOT_FOUND;
+    package = *std::move(read);
+    read = ReadName(principal_name);
+    if (!read) return SEC_E_INVALID_PARAMETER;
+    principal = *std::move(read);
+    return SEC_E_OK;
+  }
 };
 SECURITY_STATUS PrepareAcquire(executive::Request& request, AcquireParameters parameters);
 // The same, at once on the calling thread. Passive level.
@@ -38,6 +54,14 @@ struct LegParameters {
   PSecBufferDesc output = nullptr;
   KtlsimUlongOut attributes = nullptr;
   PTimeStamp expiry = nullptr;
+
+  // False: it is too long.
+  template <typename String>
+  bool SetTargetName(String name) {
+    std::optional<std::string> read = ReadName(name);
+    if (read) target_name = *std::move(read);
+    return read.has_value();
+  }
 };
 SECURITY_STATUS PrepareLeg(executive::Request& request, LegParameters parameters);
 

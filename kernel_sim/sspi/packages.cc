@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -85,10 +86,11 @@ SECURITY_STATUS Enumerate(KtlsimUlongOut count, Info** out) {
 template <typename Info, typename String>
 SECURITY_STATUS Find(String wanted, Info** out) try {
   if (out == nullptr) return SEC_E_INVALID_PARAMETER;
-  const std::string name = ToUtf8(wanted);
+  const std::optional<std::string> name = ReadName(wanted);
+  if (!name) return SEC_E_SECPKG_NOT_FOUND;
   for (const PackageEntry& entry : kEntries) {
-    if (entry.name.size() != name.size() ||
-        strncasecmp(entry.name.data(), name.data(), name.size()) != 0) {
+    if (entry.name.size() != name->size() ||
+        strncasecmp(entry.name.data(), name->data(), name->size()) != 0) {
       continue;
     }
     *out = Describe<Info>(&entry, 1);

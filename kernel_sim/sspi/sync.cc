@@ -16,9 +16,9 @@
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/handles.h"
 #include "kernel_sim/sspi/kernel_mode.h"
+#include "kernel_sim/sspi/packages/buffers.h"
 #include "kernel_sim/sspi/passive_level.h"
 #include "kernel_sim/sspi/runtime.h"
-#include "kernel_sim/sspi/text.h"
 
 namespace ktlsim::sspi {
 namespace {
@@ -52,7 +52,7 @@ SECURITY_STATUS LegNow(LegParameters parameters, String target_name) {
   Executive* executive = Runtime::Instance().Executive(&failure);
   if (executive == nullptr) return failure;
   return RunAndWait(*executive, [&](Request& request) {
-    parameters.target_name = ToUtf8(target_name);
+    if (!parameters.SetTargetName(target_name)) return SEC_E_INVALID_PARAMETER;
     return PrepareLeg(request, std::move(parameters));
   });
 }
@@ -63,9 +63,8 @@ SECURITY_STATUS Acquire(String principal, String package, AcquireParameters para
   SECURITY_STATUS failure = SEC_E_OK;
   if (Runtime::Instance().Executive(&failure) == nullptr) return failure;
   try {
-    parameters.principal = ToUtf8(principal);
-    parameters.package = ToUtf8(package);
-    return AcquireNow(parameters);
+    const SECURITY_STATUS status = parameters.SetNames(principal, package);
+    return status == SEC_E_OK ? AcquireNow(parameters) : status;
   } catch (const std::bad_alloc&) {
     return SEC_E_INSUFFICIENT_MEMORY;
   }
@@ -217,7 +216,7 @@ SECURITY_STATUS EncryptMessage(PCtxtHandle phContext, ULONG fQOP, PSecBufferDesc
                                ULONG MessageSeqNo) {
   const auto context = ClaimContext<ContextObject::kSealing>(phContext);
   if (!context) return SEC_E_INVALID_HANDLE;
-  if (pMessage == nullptr) return SEC_E_INVALID_PARAMETER;
+  if (pMessage == nullptr || TooManyBuffers(pMessage)) return SEC_E_INVALID_PARAMETER;
   return context->Encrypt(fQOP, *pMessage, MessageSeqNo);
 }
 
@@ -225,7 +224,7 @@ SECURITY_STATUS DecryptMessage(PCtxtHandle phContext, PSecBufferDesc pMessage, U
                                KtlsimUlongOut pfQOP) {
   const auto context = ClaimContext<ContextObject::kOpening>(phContext);
   if (!context) return SEC_E_INVALID_HANDLE;
-  if (pMessage == nullptr) return SEC_E_INVALID_PARAMETER;
+  if (pMessage == nullptr || TooManyBuffers(pMessage)) return SEC_E_INVALID_PARAMETER;
   ULONG qop = 0;
   const SECURITY_STATUS status = context->Decrypt(*pMessage, MessageSeqNo, &qop);
   if (status >= 0) pfQOP.Store(qop);

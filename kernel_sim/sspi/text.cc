@@ -1,6 +1,9 @@
 #include "kernel_sim/sspi/text.h"
 
+#include <ktlsim/sspi_ext.h>
+
 #include <algorithm>
+#include <cstring>
 #include <ctime>
 
 namespace ktlsim::sspi {
@@ -44,13 +47,27 @@ std::string ToUtf8(std::u16string_view text) {
   return out;
 }
 
-std::string ToUtf8(const SEC_WCHAR* text) {
-  return text == nullptr ? std::string() : ToUtf8(std::u16string_view(text));
+std::optional<std::string> ReadName(const char* text) {
+  if (text == nullptr) return std::string();
+  const std::size_t units = strnlen(text, KTLSIM_NAME_UNITS_MAX + 1);
+  if (units > KTLSIM_NAME_UNITS_MAX) return std::nullopt;
+  return std::string(text, units);
 }
 
-std::string ToUtf8(const SECURITY_STRING* text) {
-  if (text == nullptr || text->Buffer == nullptr) return {};
-  std::u16string copy(text->Buffer, text->Length / sizeof(SEC_WCHAR));
+std::optional<std::string> ReadName(const SEC_WCHAR* text) {
+  if (text == nullptr) return std::string();
+  std::size_t units = 0;
+  while (text[units] != 0) {
+    if (++units > KTLSIM_NAME_UNITS_MAX) return std::nullopt;
+  }
+  return ToUtf8(std::u16string_view(text, units));
+}
+
+std::optional<std::string> ReadName(const SECURITY_STRING* text) {
+  if (text == nullptr || text->Buffer == nullptr) return std::string();
+  const std::size_t units = text->Length / sizeof(SEC_WCHAR);
+  if (units > KTLSIM_NAME_UNITS_MAX) return std::nullopt;
+  std::u16string copy(text->Buffer, units);
   // What follows a zero would be cut off later, where nobody can tell any more.
   std::replace(copy.begin(), copy.end(), u'\0', u'\xFFFD');
   return ToUtf8(std::u16string_view(copy));

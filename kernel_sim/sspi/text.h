@@ -4,17 +4,22 @@
 #include <sspi.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 namespace ktlsim::sspi {
 
-// Null is empty. Unpaired surrogates become U+FFFD.
-std::string ToUtf8(const SEC_WCHAR* text);
+// Unpaired surrogates become U+FFFD.
 std::string ToUtf8(std::u16string_view text);
+
+// A caller's name: of a package, a target, a principal. Null is empty. Nothing: it is longer than
+// KTLSIM_NAME_UNITS_MAX, of which no more is read than tells that, so that a submission takes a
+// bounded time and a name without its end does no harm.
+std::optional<std::string> ReadName(const char* text);
+std::optional<std::string> ReadName(const SEC_WCHAR* text);
 // Counted, as in kernel mode. A zero inside is no character either.
-std::string ToUtf8(const SECURITY_STRING* text);
-inline std::string ToUtf8(const char* text) { return text == nullptr ? "" : text; }
+std::optional<std::string> ReadName(const SECURITY_STRING* text);
 
 // ASCII into a fixed array of 16-bit units, always terminated.
 void StoreWide(SEC_WCHAR* out, std::size_t units, std::string_view ascii);

@@ -48,6 +48,13 @@ KTLSIM_API SECURITY_STATUS KtlsimStop(void);
 // thread's next call of one of them.
 KTLSIM_API const char* KtlsimLastErrorText(void);
 
+// ---- Bounds ------------------------------------------------------------------------------------
+//
+// Of what one call reads of its caller's memory before it is queued (async_functions.h).
+
+#define KTLSIM_NAME_UNITS_MAX 1024  // char or WCHAR of a package, target or principal name
+#define KTLSIM_BUFFERS_MAX 4096     // SecBufferDesc.cBuffers
+
 // ---- Messages, asynchronously ------------------------------------------------------------------
 //
 // The contract of the Async functions in sspi.h, with the outcome and the buffer rules of

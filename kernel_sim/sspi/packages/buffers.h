@@ -1,6 +1,7 @@
 // Finding one's way in a SecBufferDesc of the caller's. Nothing in it is trusted but its memory.
 #pragma once
 
+#include <ktlsim/sspi_ext.h>
 #include <sspi.h>
 
 #include <cstddef>
@@ -14,6 +15,11 @@ inline ULONG TypeOf(const SecBuffer& buffer) { return buffer.BufferType & ~SECBU
 inline std::span<SecBuffer> BuffersOf(PSecBufferDesc descriptor) {
   if (descriptor == nullptr || descriptor->pBuffers == nullptr) return {};
   return {descriptor->pBuffers, descriptor->cBuffers};
+}
+
+// More than one call takes: refused as a parameter, so that no call is longer than others can wait.
+inline bool TooManyBuffers(const SecBufferDesc* descriptor) {
+  return descriptor != nullptr && descriptor->cBuffers > KTLSIM_BUFFERS_MAX;
 }
 
 // The first one of `type`, or null.

@@ -5,7 +5,7 @@
 //   succeeded.
 //      Anything else means that nothing was queued and no callback will come: SEC_E_INVALID_HANDLE
 //      (dead async context, credential or security context), SEC_E_INVALID_PARAMETER (a rule below
-//      is broken, or a required pointer is NULL), SEC_E_INSUFFICIENT_MEMORY (memory, or the queue
+//      is broken, a required pointer is NULL, or a bound is exceeded), SEC_E_INSUFFICIENT_MEMORY (memory, or the queue
 //      is full), SEC_E_SECPKG_NOT_FOUND, SEC_E_UNSUPPORTED_FUNCTION.
 //   2. SspiGetAsyncCallStatus is the outcome: SEC_I_ASYNC_CALL_PENDING while the call runs, then
 //   what the
@@ -23,7 +23,11 @@
 // once the status is final. Out-parameters are written before that, and only on success where the
 // synchronous function does so.
 //
-// Level: any level up to dispatch for everything here; a submission never blocks.
+// Level: any level up to dispatch for everything here; a submission never blocks, and takes a
+// bounded time, because what it reads is bounded (ktlsim/sspi_ext.h): a principal or target name of
+// more than KTLSIM_NAME_UNITS_MAX units or a descriptor of more than KTLSIM_BUFFERS_MAX buffers is
+// SEC_E_INVALID_PARAMETER, a package name as long as that SEC_E_SECPKG_NOT_FOUND. No more of a name
+// is read than tells that, so one that does not end is refused as well.
 //
 // Microsoft documents the two statuses, the one callback, which calls need one, and freeing inside
 // the callback. What each function answers to misuse is not documented and was decided here.

@@ -7,6 +7,8 @@
 // Ownership: arguments are only used during the call. What a call allocates for the caller (package
 // information, tokens with ALLOCATE_MEMORY, attribute strings) is released with FreeContextBuffer.
 //
+// Bounds: those of the asynchronous functions, with the same statuses (async_functions.h).
+//
 // Every call on a stale, zeroed or foreign handle answers SEC_E_INVALID_HANDLE. Out-parameters are
 // untouched on failure unless a function says otherwise.
 #pragma once

@@ -12,7 +12,7 @@
 namespace ktlsim::command {
 namespace {
 
-using Form = Setting::Form;
+using Form = SettingForm;
 
 constexpr std::string_view kListenerTable = "listener";
 

@@ -3,17 +3,30 @@
 #include <cstdio>
 #include <exception>
 #include <functional>
+#include <iostream>
+#include <iterator>
+#include <string>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 
 #include "kernel_sim/command/command.h"
+#include "kernel_sim/command/command_line.h"
+#include "kernel_sim/command/manual.h"
 
 namespace {
+
+// For the build: the manual page from standard input, with its options, to standard output.
+int FillManual(const CLI::App& app) {
+  const std::string page((std::istreambuf_iterator<char>(std::cin)), {});
+  std::fputs(ktlsim::command::FillManual(page, app).c_str(), stdout);
+  return ktlsim::command::kExitOk;
+}
 
 int Run(int argc, char** argv) {
   CLI::App app("ktlsim simulates a kernel-mode TLS offload: the asynchronous SSPI on io_uring.",
                "ktlsim");
-  app.set_version_flag("--version", "ktlsim " KTLSIM_VERSION);
+  app.set_version_flag("--version", "ktlsim " KTLSIM_VERSION, "Print the version and exit");
   app.set_help_flag("-h,--help", "Print this and exit");
   app.require_subcommand(1);
   app.footer("`ktlsim COMMAND --help` explains the options of a command.");
@@ -21,11 +34,9 @@ int Run(int argc, char** argv) {
   const std::function<int()> serve = ktlsim::command::AddServeCommand(app);
   const std::function<int()> load = ktlsim::command::AddLoadCommand(app);
   const std::function<int()> stress = ktlsim::command::AddStressCommand(app);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? ktlsim::command::kExitOk : ktlsim::command::kExitUsage;
-  }
+  ktlsim::command::UseWrappedHelp(app);
+  if (argc == 2 && std::string_view(argv[1]) == "--fill-manual") return FillManual(app);
+  if (const auto code = ktlsim::command::ParseCommandLine(app, argc, argv)) return *code;
   if (app.got_subcommand("run")) return run();
   if (app.got_subcommand("serve")) return serve();
   return app.got_subcommand("load") ? load() : stress();

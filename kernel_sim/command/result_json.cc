@@ -6,6 +6,11 @@
 #include <nlohmann/json.hpp>
 
 namespace ktlsim::command {
+namespace {
+
+constexpr const char* kStandardOutput = "-";
+
+}  // namespace
 
 nlohmann::json MachineJson(const Machine& machine) {
   return {{"cores", machine.cores},
@@ -40,12 +45,22 @@ nlohmann::json ResultJson(const ResultRow& row, const std::string& cpu_side) {
 }
 
 std::string CheckWritable(const std::string& path) {
+  if (path.empty()) return "a file is needed; - is standard output";
+  if (path == kStandardOutput) return {};
   const std::ofstream file(path, std::ios::app);
   if (file) return {};
   return fmt::format("{}: cannot be written; name a file in a folder that exists", path);
 }
 
+std::FILE* TextOutput(const std::string& json_path) {
+  return json_path == kStandardOutput ? stderr : stdout;
+}
+
 bool WriteJsonFile(const nlohmann::json& json, const std::string& path) {
+  if (path == kStandardOutput) {
+    fmt::print(stdout, "{}\n", json.dump(2));
+    return std::fflush(stdout) == 0;
+  }
   std::ofstream file(path);
   file << json.dump(2) << '\n';
   file.close();

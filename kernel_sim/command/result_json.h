@@ -1,6 +1,7 @@
 // What the commands' JSON files have in common.
 #pragma once
 
+#include <cstdio>
 #include <string>
 
 #include <nlohmann/json_fwd.hpp>
@@ -14,8 +15,10 @@ nlohmann::json MachineJson(const Machine& machine);
 // `cpu_side` as in PrintResultTable.
 nlohmann::json ResultJson(const ResultRow& row, const std::string& cpu_side);
 // Empty: the file can be written, and is there now; else why not. Better heard before a long run
-// than behind it.
+// than after it. "-" is standard output.
 std::string CheckWritable(const std::string& path);
+// Where tables and text go: to standard output, unless the JSON does.
+std::FILE* TextOutput(const std::string& json_path);
 // False: the file cannot be written.
 bool WriteJsonFile(const nlohmann::json& json, const std::string& path);
 

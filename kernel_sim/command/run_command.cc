@@ -19,11 +19,13 @@
 #include "kernel_sim/command/command.h"
 #include "kernel_sim/command/credentials.h"
 #include "kernel_sim/command/driver.h"
+#include "kernel_sim/command/library_settings.h"
 #include "kernel_sim/command/load_handlers.h"
 #include "kernel_sim/command/machine.h"
 #include "kernel_sim/command/progress.h"
 #include "kernel_sim/command/result_json.h"
 #include "kernel_sim/command/run_report.h"
+#include "kernel_sim/command/run_settings.h"
 #include "kernel_sim/command/startup.h"
 #include "kernel_sim/serve/http_responder.h"
 #include "kernel_sim/transport/server_path.h"
@@ -34,21 +36,8 @@ namespace {
 
 constexpr const char* kServerName = "localhost";
 constexpr std::uint64_t kBulkBytes = 16 * 1024 * 1024;
+constexpr std::uint64_t kWarmUpMaxNs = kNsPerSecond / 2;
 constexpr std::uint64_t kEndLimitNs = 10 * kNsPerSecond;
-
-struct RunOptions {
-  double seconds = 4;
-  unsigned connections = 64;
-  unsigned processors = 0;
-  std::string placement = "inline";
-  std::string tls;  // empty: both
-  std::uint64_t respond_bytes = 1024;
-  std::string json;
-
-  // A core can only make so many handshakes at once; more in flight is only more waiting.
-  unsigned handshakes_in_flight() const { return std::max(1U, connections / 4); }
-  unsigned bulk_connections() const { return std::max(1U, connections / 16); }
-};
 
 // The two server paths, the client path and what they use. Made in order, ended in reverse.
 class Testbed {
@@ -151,7 +140,7 @@ class Runner {
   std::string Prepare(const PhaseSpec& spec, Phase* phase);
   std::string AddProfile(const PhaseSpec& spec, Phase* phase);
   ResultRow Measure(const PhaseSpec& spec, LoadPhase& load);
-  void Watch(const PhaseSpec& spec, const LoadPhase& load, double seconds);
+  void Watch(const PhaseSpec& spec, const LoadPhase& load, std::uint64_t duration_ns);
 
   const RunOptions& options_;
   Progress progress_;
@@ -161,16 +150,15 @@ class Runner {
 
 std::vector<PhaseSpec> Runner::Specs() const {
   std::vector<PhaseSpec> specs;
-  for (const char* version : {"1.3", "1.2"}) {
-    if (!options_.tls.empty() && options_.tls != version) continue;
-    const TlsVersions versions =
-        std::string(version) == "1.3" ? TlsVersions::k13 : TlsVersions::k12;
+  for (const TlsVersions versions : {TlsVersions::k13, TlsVersions::k12}) {
+    if (options_.versions != TlsVersions::k12And13 && options_.versions != versions) continue;
+    const char* const version = versions == TlsVersions::k13 ? "1.3" : "1.2";
     specs.push_back(
         {fmt::format("full handshake {}", version), LoadKind::kFullHandshake, versions});
     specs.push_back(
         {fmt::format("resumed handshake {}", version), LoadKind::kResumedHandshake, versions});
   }
-  const bool only_12 = options_.tls == "1.2";
+  const bool only_12 = options_.versions == TlsVersions::k12;
   const TlsVersions versions = only_12 ? TlsVersions::k12 : TlsVersions::k13;
   const char* const version = only_12 ? "1.2" : "1.3";
   specs.push_back({fmt::format("request {}, {} B", version, options_.respond_bytes),
@@ -217,9 +205,8 @@ std::string Runner::Prepare(const PhaseSpec& spec, Phase* phase) {
   return {};
 }
 
-void Runner::Watch(const PhaseSpec& spec, const LoadPhase& load, double seconds) {
-  const std::uint64_t end = MonotonicClock::Now() +
-                            static_cast<std::uint64_t>(seconds * static_cast<double>(kNsPerSecond));
+void Runner::Watch(const PhaseSpec& spec, const LoadPhase& load, std::uint64_t duration_ns) {
+  const std::uint64_t end = MonotonicClock::Now() + duration_ns;
   for (std::uint64_t now = MonotonicClock::Now(); now < end; now = MonotonicClock::Now()) {
     std::this_thread::sleep_for(std::chrono::nanoseconds(std::min(end - now, kNsPerSecond / 4)));
     progress_.Update(spec.operation, load.operations(),
@@ -228,13 +215,13 @@ void Runner::Watch(const PhaseSpec& spec, const LoadPhase& load, double seconds)
 }
 
 ResultRow Runner::Measure(const PhaseSpec& spec, LoadPhase& load) {
-  progress_.Begin(spec.operation, options_.seconds);
+  progress_.Begin(spec.operation, static_cast<double>(options_.duration_ns) / kNsPerSecond);
   load.Start();
-  Watch(spec, load, std::min(0.5, options_.seconds / 5));
+  Watch(spec, load, std::min(kWarmUpMaxNs, options_.duration_ns / 5));
   const std::uint64_t cpu_before = KtlsimProcessorCpuNs("server");
   const std::uint64_t begin = MonotonicClock::Now();
   load.BeginMeasuring();
-  Watch(spec, load, options_.seconds);
+  Watch(spec, load, options_.duration_ns);
   load.EndMeasuring();
   ResultRow row;
   row.seconds = static_cast<double>(MonotonicClock::Now() - begin) / 1e9;
@@ -281,16 +268,16 @@ int Fail(const std::string& why) {
   return kExitUsage;
 }
 
-int RunAll(const RunOptions& options) {
+int RunAll(const RunOptions& options, StartupOptions startup) {
   std::signal(SIGPIPE, SIG_IGN);
   RunReport report;
   report.machine = DescribeMachine();
-  report.placement = options.placement;
+  report.placement = startup.pool ? "pool" : "inline";
   // Each role has a processor, also on a machine with one core.
-  const unsigned processors =
-      std::max(2U, options.processors != 0 ? options.processors : report.machine.cores);
-  std::string error = StartLibrary(
-      {.processors = processors, .pool = options.placement == "pool", .roles = "server,client"});
+  startup.processors =
+      std::max(2U, startup.processors != 0 ? startup.processors : report.machine.cores);
+  startup.roles = "server,client";
+  std::string error = StartLibrary(startup);
   if (!error.empty()) return Fail(error);
   static_cast<void>(KtlsimForEachProcessor(&CountProcessors, &report));
   if (!report.machine.optimized) {
@@ -298,7 +285,7 @@ int RunAll(const RunOptions& options) {
   }
   Runner runner(options);
   error = runner.Run(&report);
-  PrintRunReport(report, stdout);
+  PrintRunReport(report, TextOutput(options.json));
   if (!error.empty()) {
     fmt::print(stderr, "ktlsim run: {}\n", error);
     return kExitFailed;
@@ -313,51 +300,37 @@ int RunAll(const RunOptions& options) {
   return report.errors() == 0 && report.rundown.clean() ? kExitOk : kExitFailed;
 }
 
+struct RunCommandLine {
+  CommandOptions<RunOptions> run{RunSettings()};
+  CommandOptions<StartupOptions> placement{PlacementSettings()};
+  CommandOptions<StartupOptions> library{LibrarySettings()};
+
+  int Run() const {
+    RunOptions options;
+    StartupOptions startup;
+    std::string wrong = run.Apply(options);
+    if (wrong.empty()) wrong = placement.Apply(startup);
+    if (wrong.empty()) wrong = library.Apply(startup);
+    return wrong.empty() ? RunAll(options, startup) : Fail(wrong);
+  }
+};
+
 }  // namespace
 
 std::function<int()> AddRunCommand(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("run", "The main job, nothing needed: measures the whole path here");
+  CLI::App* command = app.add_subcommand(
+      "run", "Benchmark of server and client in this process over loopback; needs no arguments");
+  command->group("Commands");
   command->footer(
-      "Server and client run in this process over loopback, on processors of their own. Each phase "
-      "is closed-loop: a connection begins its next operation when the last one has ended. The "
-      "client verifies the server's certificate, which is made in memory and is its one trust "
-      "anchor. Exit code 1: an operation failed, or something was left behind at the end.");
-  auto options = std::make_shared<RunOptions>();
-  RunOptions& o = *options;
-  command->add_option("--seconds", o.seconds, "Measured time of each phase")
-      ->type_name("N")
-      ->check(CLI::Range(0.1, 3600.0))
-      ->capture_default_str();
-  command
-      ->add_option("--connections", o.connections,
-                   "Connections of the request phase; handshakes have a quarter of that in flight, "
-                   "bulk transfer uses a sixteenth")
-      ->type_name("N")
-      ->check(CLI::Range(1U, 10000U))
-      ->capture_default_str();
-  command->add_option("--respond-bytes", o.respond_bytes, "Body of one answer of the request phase")
-      ->type_name("N")
-      ->check(CLI::Range(std::uint64_t{0}, serve::kBytesPathMax))
-      ->capture_default_str();
-  command
-      ->add_option("--processors", o.processors,
-                   "Processors, shared out to server and client in turn; 0: one per core, at least "
-                   "two")
-      ->type_name("N")
-      ->check(CLI::Range(0U, 1024U))
-      ->capture_default_str();
-  command
-      ->add_option("--placement", o.placement,
-                   "Handshakes on the processor that has the connection, or on a pool of others")
-      ->check(CLI::IsMember({"inline", "pool"}))
-      ->capture_default_str();
-  command->add_option("--tls", o.tls, "Measure this version only")
-      ->check(CLI::IsMember({"1.2", "1.3"}));
-  command->add_option("--json", o.json, "Write the result there, too")
-      ->type_name("FILE")
-      ->check(&CheckWritable);
-  return [options] { return RunAll(*options); };
+      "Server and client have processors of their own, shared out in turn. Each phase is a closed "
+      "loop: a connection begins its next operation when the last one has ended. The client "
+      "verifies the server's certificate, which is made in memory and is its one trust "
+      "anchor.\n\nExit code 1: an operation failed, or something was left behind at the end.");
+  auto options = std::make_shared<RunCommandLine>();
+  options->run.AddTo(*command);
+  options->placement.AddTo(*command);
+  options->library.AddTo(*command);
+  return [options] { return options->Run(); };
 }
 
 }  // namespace ktlsim::command

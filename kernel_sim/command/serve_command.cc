@@ -31,10 +31,6 @@ std::string Load(const ServeOptions& options, ServeConfig* config) {
       config);
 }
 
-std::string Start(const ServeConfig& config) {
-  return StartLibrary({.processors = config.processors, .pool = config.pool, .roles = ""});
-}
-
 bool Tell(const ServeReport& report, const std::string& json) {
   PrintServeReport(report, stdout);
   if (json.empty() || WriteServeJson(report, json)) return true;
@@ -45,7 +41,7 @@ bool Tell(const ServeReport& report, const std::string& json) {
 }
 
 int Check(const ServeConfig& config) {
-  std::string error = Start(config);
+  std::string error = StartLibrary(config.library);
   if (error.empty()) error = TryConfig(config);
   static_cast<void>(KtlsimStop());
   if (!error.empty()) return Fail(error);
@@ -104,7 +100,7 @@ int Serve(const ServeOptions& options) {
   if (log == nullptr) {
     return Fail("--log-file " + error + "; name a file in a folder that exists");
   }
-  error = Start(config);
+  error = StartLibrary(config.library);
   if (!error.empty()) return Fail(error);
   ServeReport report;
   error = ServeUntilSignal(options, config, signals, *log, &report);
@@ -123,6 +119,7 @@ std::function<int()> AddServeCommand(CLI::App& app) {
       "serve",
       "A TLS terminator: serves files, passes plaintext on to backends, answers HTTP itself, or "
       "sends every byte back");
+  command->group("Commands");
   command->footer(
       "A duration is a number with ns, us, ms, s, m or h.\n\nSignals: SIGTERM and SIGINT drain and "
       "print statistics, a second one ends it at once; SIGHUP reads configuration and certificates "

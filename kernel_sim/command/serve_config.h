@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernel_sim/command/credentials.h"
+#include "kernel_sim/command/startup.h"
 #include "kernel_sim/serve/forward_service.h"
 #include "kernel_sim/serve/log.h"
 #include "kernel_sim/transport/limits.h"
@@ -48,8 +49,7 @@ struct ListenerConfig {
 
 struct ServeConfig {
   std::vector<ListenerConfig> listeners;
-  unsigned processors = 0;
-  bool pool = false;
+  StartupOptions library;
   std::uint64_t drain_ns = 5 * kNsPerSecond;
   serve::LogOptions log;
   std::string json;

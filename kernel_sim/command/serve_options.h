@@ -1,10 +1,9 @@
 // The options of `ktlsim serve` on the command line, made from its settings.
 #pragma once
 
-#include <list>
 #include <string>
-#include <vector>
 
+#include "kernel_sim/command/option_table.h"
 #include "kernel_sim/command/serve_settings.h"
 
 namespace CLI {
@@ -15,10 +14,6 @@ namespace ktlsim::command {
 
 class ServeOptions {
  public:
-  ServeOptions() = default;
-  ServeOptions(const ServeOptions&) = delete;
-  ServeOptions& operator=(const ServeOptions&) = delete;
-
   // Must live until `app` has parsed.
   void AddTo(CLI::App& app);
 
@@ -29,15 +24,7 @@ class ServeOptions {
   bool check() const { return check_; }
 
  private:
-  struct Option {
-    const Setting* setting;
-    std::vector<std::string> values;
-    bool flag = false;
-  };
-
-  void AddOption(CLI::App& app, const Setting& setting);
-
-  std::list<Option> options_;  // the parser has their addresses
+  OptionTable table_;
   std::string config_file_;
   bool check_ = false;
 };

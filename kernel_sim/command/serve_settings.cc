@@ -2,20 +2,23 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <numeric>
-#include <system_error>
+#include <iterator>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "io/address.h"
-#include "kernel_sim/command/durations.h"
+#include "kernel_sim/command/library_settings.h"
+#include "kernel_sim/command/similar.h"
+#include "kernel_sim/command/values.h"
 #include "kernel_sim/serve/http_responder.h"
 
 namespace ktlsim::command {
 namespace {
 
-using Form = Setting::Form;
+using Form = SettingForm;
+
+constexpr std::uint64_t kDurationMaxNs = 100 * 3600 * kNsPerSecond;
 
 // ---- Values
 
@@ -23,13 +26,17 @@ template <typename Number>
 std::string TakeNumber(const std::string& text, std::uint64_t min, std::uint64_t max,
                        Number* number) {
   std::uint64_t value = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc() || stop != end || text.empty() || value < min || value > max) {
-    return fmt::format("\"{}\" is no number from {} to {}", text, min, max);
-  }
-  *number = static_cast<Number>(value);
-  return {};
+  std::string wrong = ParseCount(text, min, max, &value);
+  if (wrong.empty()) *number = static_cast<Number>(value);
+  return wrong;
+}
+
+template <typename Number>
+std::string TakeSize(const std::string& text, std::uint64_t min, std::uint64_t max, Number* bytes) {
+  std::uint64_t value = 0;
+  std::string wrong = ParseSize(text, min, max, &value);
+  if (wrong.empty()) *bytes = static_cast<Number>(value);
+  return wrong;
 }
 
 std::string TakeRecordSize(const std::string& text, transport::RecordSizing* sizing) {
@@ -38,19 +45,14 @@ std::string TakeRecordSize(const std::string& text, transport::RecordSizing* siz
     return {};
   }
   std::uint32_t bytes = 0;
-  std::string error = TakeNumber(text, 64, 16384, &bytes);
-  if (!error.empty()) return error + ", and not \"dynamic\"";
+  std::string error = TakeSize(text, 64, 16384, &bytes);
+  if (!error.empty()) return error + ", or \"dynamic\"";
   *sizing = transport::RecordSizing::Fixed(bytes);
   return {};
 }
 
 std::string TakeDuration(const std::string& text, std::uint64_t* ns) {
-  const std::optional<std::uint64_t> parsed = ParseDurationNs(text);
-  if (!parsed) {
-    return fmt::format("\"{}\" is no duration; write one like 500ms or 10s, or 0 for none", text);
-  }
-  *ns = *parsed;
-  return {};
+  return ParseDuration(text, 0, kDurationMaxNs, BareNumber::kRefused, ns);
 }
 
 std::string TakeAddress(const std::string& text, const char* example, io::Address* address) {
@@ -61,26 +63,6 @@ std::string TakeAddress(const std::string& text, const char* example, io::Addres
   }
   *address = parsed.value();
   return {};
-}
-
-template <typename Value>
-struct Word {
-  const char* word;
-  Value value;
-};
-
-template <typename Value, std::size_t kCount>
-std::string TakeWord(const std::string& text, const std::array<Word<Value>, kCount>& words,
-                     Value* value) {
-  std::string all;
-  for (const Word<Value>& word : words) {
-    if (text == word.word) {
-      *value = word.value;
-      return {};
-    }
-    all += (all.empty() ? "" : ", ") + std::string(word.word);
-  }
-  return fmt::format("\"{}\" is not one of {}", text, all);
 }
 
 std::string TakeText(const std::string& text, std::string* out) {
@@ -155,7 +137,7 @@ std::string ApplyListen(SettingScope& scope, const std::string& value) {
 std::string ApplyRespondBytes(SettingScope& scope, const std::string& value) {
   std::string wrong = TakeMode(scope, "respond-bytes", ServeMode::kRespond);
   return !wrong.empty() ? wrong
-                        : TakeNumber(value, 0, serve::kBytesPathMax, &scope.listener.respond_bytes);
+                        : TakeSize(value, 0, serve::kBytesPathMax, &scope.listener.respond_bytes);
 }
 
 std::string ApplyRoot(SettingScope& scope, const std::string& value) {
@@ -172,7 +154,6 @@ constexpr std::array kClientAuthWords = {Word<ClientAuth>{"none", ClientAuth::kN
 constexpr std::array kBalanceWords = {
     Word<serve::Balance>{"round-robin", serve::Balance::kRoundRobin},
     Word<serve::Balance>{"least-connections", serve::Balance::kLeastConnections}};
-constexpr std::array kPlacementWords = {Word<bool>{"inline", false}, Word<bool>{"pool", true}};
 constexpr std::array kLevelWords = {Word<serve::LogLevel>{"debug", serve::LogLevel::kDebug},
                                     Word<serve::LogLevel>{"info", serve::LogLevel::kInfo},
                                     Word<serve::LogLevel>{"warning", serve::LogLevel::kWarning},
@@ -183,7 +164,7 @@ using S = SettingScope&;
 using V = const std::string&;
 
 // In the order of --help.
-constexpr Setting kSettings[] = {
+constexpr Setting kOwnSettings[] = {
     {"listen", Form::kList, false, "A:P",
      "Address and port to listen on, several times for more; port 0 lets the system choose one, "
      "which is printed",
@@ -210,7 +191,7 @@ constexpr Setting kSettings[] = {
        constexpr std::array kWords = {Word<const char*>{"ecdsa", "ecdsa"},
                                       Word<const char*>{"rsa", "rsa"}};
        const char* type = "";
-       std::string wrong = TakeWord(v, kWords, &type);
+       std::string wrong = ParseWord(v, kWords, &type);
        if (wrong.empty()) s.listener.key_type = type;
        return wrong;
      }},
@@ -225,11 +206,11 @@ constexpr Setting kSettings[] = {
      }},
     {"client-auth", Form::kOne, false, "POLICY",
      "Certificates of clients: none, request, require [none]",
-     [](S s, V v) { return TakeWord(v, kClientAuthWords, &s.listener.client_auth); }},
+     [](S s, V v) { return ParseWord(v, kClientAuthWords, &s.listener.client_auth); }},
     {"client-ca", Form::kOne, false, "FILE", "What clients' certificates must lead to, PEM",
      [](S s, V v) { return TakeText(v, &s.listener.client_ca_file); }},
     {"tls", Form::kOne, false, "VERSIONS", "Versions to offer: 1.2, 1.3, 1.2-1.3 [1.2-1.3]",
-     [](S s, V v) { return TakeWord(v, kTlsWords, &s.listener.versions); }},
+     [](S s, V v) { return ParseWord(v, kTlsWords, &s.listener.versions); }},
     {"alpn", Form::kList, false, "NAME,...",
      "Application protocols in order of preference; a client that offers others only is refused",
      &ApplyAlpn},
@@ -265,7 +246,7 @@ constexpr Setting kSettings[] = {
 
     {"balance", Form::kOne, false, "HOW",
      "Which backend is next: round-robin, least-connections [round-robin]",
-     [](S s, V v) { return TakeWord(v, kBalanceWords, &s.listener.forward.balance); }},
+     [](S s, V v) { return ParseWord(v, kBalanceWords, &s.listener.forward.balance); }},
     {"proxy-protocol", Form::kFlag, false, "",
      "Tell the backend first who the client is (PROXY protocol v2): addresses, ALPN, server name, "
      "TLS version and suite, whether a certificate was shown",
@@ -305,13 +286,8 @@ constexpr Setting kSettings[] = {
     {"drain-timeout", Form::kOne, true, "DURATION",
      "At the end: how long connections may finish what they are at [5s]",
      [](S s, V v) { return TakeDuration(v, &s.config.drain_ns); }},
-    {"processors", Form::kOne, true, "N", "Processors; 0: one per core [0]",
-     [](S s, V v) { return TakeNumber(v, 0, 1024, &s.config.processors); }},
-    {"placement", Form::kOne, true, "WHERE",
-     "Handshakes on the processor that has the connection (inline), or on others (pool) [inline]",
-     [](S s, V v) { return TakeWord(v, kPlacementWords, &s.config.pool); }},
     {"log-level", Form::kOne, true, "LEVEL", "debug, info, warning, error, off [info]",
-     [](S s, V v) { return TakeWord(v, kLevelWords, &s.config.log.level); }},
+     [](S s, V v) { return ParseWord(v, kLevelWords, &s.config.log.level); }},
     {"log-file", Form::kOne, true, "FILE",
      "Append the log there instead of standard error; opened again on SIGHUP",
      [](S s, V v) { return TakeText(v, &s.config.log.file); }},
@@ -333,44 +309,47 @@ void ClearList(const Setting& setting, ListenerConfig& listener) {
   if (name == "upstream") listener.forward.backends.clear();
 }
 
-// Levenshtein's, small.
-std::size_t Distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({row[j] + 1, row[j + 1] + 1, replaced});
-    }
-  }
-  return row.back();
+// A setting of the library as one of `serve`, which takes it as an option and as a key.
+template <auto kTable, std::size_t kIndex>
+Setting FromLibrary() {
+  const CommandSetting<StartupOptions>& from = kTable()[kIndex];
+  return {
+      from.name,           from.form,
+      /*of_process=*/true, from.value_name,
+      from.help,           [](S s, V v) {
+            return kTable()[kIndex].apply(s.config.library, v); }};
+}
+
+template <auto kTable, std::size_t... kIndices>
+void AppendLibrary(std::vector<Setting>* settings, std::index_sequence<kIndices...>) {
+  (settings->push_back(FromLibrary<kTable, kIndices>()), ...);
+}
+
+std::vector<Setting> MakeSettings() {
+  std::vector<Setting> settings(std::begin(kOwnSettings), std::end(kOwnSettings));
+  AppendLibrary<&PlacementSettings>(&settings, std::make_index_sequence<kPlacementSettings>());
+  AppendLibrary<&LibrarySettings>(&settings, std::make_index_sequence<kLibrarySettings>());
+  return settings;
 }
 
 }  // namespace
 
-std::span<const Setting> ServeSettings() { return kSettings; }
+std::span<const Setting> ServeSettings() {
+  static const std::vector<Setting> settings = MakeSettings();
+  return settings;
+}
 
 const Setting* FindSetting(std::string_view name) {
-  for (const Setting& setting : kSettings) {
+  for (const Setting& setting : ServeSettings()) {
     if (setting.name == name) return &setting;
   }
   return nullptr;
 }
 
 std::string SimilarSetting(std::string_view name) {
-  const Setting* best = nullptr;
-  std::size_t best_distance = 4;
-  for (const Setting& setting : kSettings) {
-    const std::size_t distance = Distance(name, setting.name);
-    if (distance < best_distance) {
-      best = &setting;
-      best_distance = distance;
-    }
-  }
-  return best != nullptr ? best->name : "";
+  std::vector<std::string> names;
+  for (const Setting& setting : ServeSettings()) names.emplace_back(setting.name);
+  return SimilarName(name, names);
 }
 
 std::string ApplySetting(const Setting& setting, SettingScope& scope, const std::string& value) {

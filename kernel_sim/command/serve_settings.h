@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernel_sim/command/option_table.h"
 #include "kernel_sim/command/serve_config.h"
 
 namespace ktlsim::command {
@@ -22,7 +23,7 @@ struct SettingScope {
 };
 
 struct Setting {
-  enum class Form { kOne, kList, kFlag };
+  using Form = SettingForm;
 
   const char* name;  // "leg-timeout"
   Form form;

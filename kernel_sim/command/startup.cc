@@ -20,8 +20,12 @@ std::string StartLibrary(const StartupOptions& options) {
   start.cbSize = sizeof(start);
   start.cProcessors = options.processors;
   start.Placement = options.pool ? KTLSIM_PLACEMENT_POOL : KTLSIM_PLACEMENT_INLINE;
+  start.cCryptoProcessors = options.crypto_processors;
   start.QueueDepth = options.queue_depth;
   start.QueueWaitLimitMs = options.queue_wait_limit_ms;
+  start.NotifyThreadsMax = options.notify_threads_max;
+  if (options.pin_processors) start.fFlags |= KTLSIM_PIN_PROCESSORS;
+  if (options.time_every_call) start.fFlags |= KTLSIM_TIME_EVERY_CALL;
   start.pszProcessorRoles = options.roles.empty() ? nullptr : options.roles.c_str();
   if (KtlsimStart(&start) == SEC_E_OK) return {};
   return KtlsimLastErrorText();

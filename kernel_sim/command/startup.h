@@ -3,16 +3,22 @@
 
 #include <ktlsim/sspi_ext.h>
 
+#include <cstdint>
 #include <string>
 
 namespace ktlsim::command {
 
+// What the library lets a program choose; see KtlsimOptions. 0 is the library's default.
 struct StartupOptions {
-  unsigned processors = 0;           // 0: one per core
-  bool pool = false;                 // handshakes on separate crypto processors
-  unsigned queue_depth = 0;          // calls per processor; 0: the library's default
-  unsigned queue_wait_limit_ms = 0;  // 0: none
-  std::string roles;                 // comma list, as in KtlsimOptions; empty: none
+  unsigned processors = 0;                // 0: one per core
+  bool pool = false;                      // handshakes on separate crypto processors
+  unsigned crypto_processors = 0;         // of a pool; 0: as many as processors
+  unsigned queue_depth = 0;               // calls per processor
+  std::uint32_t queue_wait_limit_ms = 0;  // 0: none
+  unsigned notify_threads_max = 0;
+  bool pin_processors = false;
+  bool time_every_call = false;
+  std::string roles;  // comma list, as in KtlsimOptions; empty: none
 };
 
 // Raises the limit on open files and starts the library. Empty on success, else why not, in words.

@@ -125,8 +125,16 @@ void Terminator::TellWhatNeedsARestart(const ServeConfig& config) {
   const auto tell = [this](const char* key) {
     log_.Write(LogLevel::kWarning, "takes effect with a restart only", {{"key", key}});
   };
-  if (config.processors != config_.processors) tell("processors");
-  if (config.pool != config_.pool) tell("placement");
+  const StartupOptions& now = config.library;
+  const StartupOptions& old = config_.library;
+  if (now.processors != old.processors) tell("processors");
+  if (now.pool != old.pool) tell("placement");
+  if (now.crypto_processors != old.crypto_processors) tell("crypto-processors");
+  if (now.queue_depth != old.queue_depth) tell("queue-depth");
+  if (now.queue_wait_limit_ms != old.queue_wait_limit_ms) tell("queue-wait-limit");
+  if (now.notify_threads_max != old.notify_threads_max) tell("notify-threads");
+  if (now.pin_processors != old.pin_processors) tell("pin-processors");
+  if (now.time_every_call != old.time_every_call) tell("time-every-call");
   if (config.log.file != config_.log.file) tell("log-file");
   if (config.log.level != config_.log.level) tell("log-level");
   if (config.log.json != config_.log.json) tell("log-json");

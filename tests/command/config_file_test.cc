@@ -53,8 +53,8 @@ log-json = true
   EXPECT_EQ(listener.groups, "P-256:X25519");
   EXPECT_EQ(listener.record_sizing.bytes_max, 4096U);
   EXPECT_EQ(listener.record_sizing.first_bytes, 0U);
-  EXPECT_EQ(config.processors, 3U);
-  EXPECT_TRUE(config.pool);
+  EXPECT_EQ(config.library.processors, 3U);
+  EXPECT_TRUE(config.library.pool);
   EXPECT_EQ(config.drain_ns, 60 * kNsPerSecond);
   EXPECT_EQ(config.log.level, serve::LogLevel::kWarning);
   EXPECT_TRUE(config.log.json);
@@ -205,22 +205,6 @@ TEST(ServeSettingsTest, EveryNameIsThereOnceAndExplained) {
     EXPECT_EQ(SimilarSetting(std::string(setting.name) + "x"), setting.name);
   }
   EXPECT_EQ(FindSetting("nothing"), nullptr);
-}
-
-TEST(ServeSettingsTest, TheManualHasEveryOption) {
-  std::ifstream file(KTLSIM_MANUAL);
-  const std::string manual((std::istreambuf_iterator<char>(file)), {});
-  ASSERT_NE(manual.find(".SS serve"), std::string::npos);
-  for (const Setting& setting : ServeSettings()) {
-    std::string name = std::string("--") + setting.name;
-    for (std::size_t at = 0; (at = name.find('-', at)) != std::string::npos; at += 2) {
-      name.insert(at, "\\");
-    }
-    // ".BI \\-\\-name " VALUE"", or ".B \\-\\-name" for a flag.
-    const bool flag = setting.form == Setting::Form::kFlag;
-    const std::string line = flag ? ".B " + name + "\n" : ".BI " + name + " \"";
-    EXPECT_NE(manual.find(line), std::string::npos) << line;
-  }
 }
 
 }  // namespace

@@ -27,7 +27,18 @@ TEST(CommandLineTest, MistakesAreNamedWithTheirRemedy) {
     return more;
   };
   const std::vector<Mistake> mistakes = {
-      {{}, {"subcommand is required"}},
+      {{}, {"a command is needed", "run, serve, load, stress"}},
+      {{"sevre"}, {"sevre", "did you mean serve?"}},
+      {{"load", "--plcement", "pool"}, {"--plcement", "did you mean --placement?"}},
+      {{"load"}, {"a server is needed", "https://"}},
+      {{"load", "http://127.0.0.1:1/"}, {"https://"}},
+      {{"load", "127.0.0.1:0"}, {"1 to 65535"}},
+      {{"load", "127.0.0.1:70000"}, {"1 to 65535"}},
+      {{"load", "127.0.0.1:1", "--sni", "a\r\nX: y"}, {"--sni", "\\x0d\\x0a"}},
+      {{"load", "127.0.0.1:1", "--rate", "0"}, {"--rate", "out of range"}},
+      {{"load", "127.0.0.1:1", "--connections", "5s"}, {"--connections", "64 or 10k"}},
+      {{"run", "--seconds", "5 s"}, {"--seconds", "500ms or 10s"}},
+      {{"stress", "--faults", "slow-readr"}, {"did you mean slow-reader?"}},
       {{"serve"}, {"--listen"}},
       {{"serve", "--listen", "nowhere"}, {"--listen", "127.0.0.1:8443"}},
       {{"serve", "--listen", "127.0.0.1:0", "--echo"}, {"--cert", "--self-signed"}},
@@ -56,7 +67,7 @@ TEST(CommandLineTest, MistakesAreNamedWithTheirRemedy) {
       {{"load", "--connect", "127.0.0.1:1", "--resume"}, {"--resume", "--mode handshake"}},
       {{"run", "--seconds", "x"}, {"--seconds"}},
       {{"run", "--tls", "1.1"}, {"--tls"}},
-      {{"stress", "--faults", "canary"}, {"--faults", "'canary'", "slow-reader"}},
+      {{"stress", "--faults", "canary"}, {"--faults", "'canary'", "silent"}},
       {{"stress", "--connect", "nowhere"}, {"--connect"}},
   };
   for (const Mistake& mistake : mistakes) {

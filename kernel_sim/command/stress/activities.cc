@@ -1,6 +1,9 @@
 #include "kernel_sim/command/stress/activities.h"
 
 #include <sstream>
+#include <vector>
+
+#include "kernel_sim/command/similar.h"
 
 namespace ktlsim::command {
 namespace {
@@ -78,13 +81,17 @@ FaultSet AllFaults() {
   return faults;
 }
 
+std::vector<std::string> FaultNameList() {
+  std::vector<std::string> names;
+  for (const Description& each : kDescriptions) {
+    if (each.fault) names.emplace_back(each.name);
+  }
+  return names;
+}
+
 std::string FaultNames() {
   std::string names;
-  for (const Description& each : kDescriptions) {
-    if (!each.fault) continue;
-    if (!names.empty()) names += ", ";
-    names += each.name;
-  }
+  for (const std::string& each : FaultNameList()) names += (names.empty() ? "" : ", ") + each;
   return names;
 }
 
@@ -101,7 +108,10 @@ std::optional<FaultSet> ParseFaults(const std::string& list, std::string* error)
       known = true;
     }
     if (!known) {
-      *error = "no fault is called '" + name + "'; there are all, none, " + FaultNames();
+      const std::string similar = SimilarName(name, FaultNameList());
+      *error = "no fault is called '" + name + "'; ";
+      *error += similar.empty() ? "there are all, none, " + FaultNames()
+                                : "did you mean " + similar + "?";
       return {};
     }
   }

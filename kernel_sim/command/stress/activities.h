@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "kernel_sim/base/clock.h"
 
@@ -65,6 +66,7 @@ bool Has(const FaultSet& faults, StressActivity activity);
 FaultSet AllFaults();
 // "all", "none", or names with commas between them. None: an unknown name, which `*error` tells.
 std::optional<FaultSet> ParseFaults(const std::string& list, std::string* error);
+std::vector<std::string> FaultNameList();
 // "half-close, slow-reader, ...", for people.
 std::string FaultNames();
 

@@ -11,7 +11,6 @@
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/command/rundown_check.h"
-#include "kernel_sim/command/startup.h"
 #include "kernel_sim/command/stress/counters.h"
 #include "kernel_sim/command/stress/wire_worker.h"
 
@@ -63,8 +62,7 @@ class Watchdog {
 }  // namespace
 
 std::string StressRunner::StartLibraryFor(ApiMix mix) {
-  StartupOptions startup;
-  startup.processors = plan_.processors;
+  StartupOptions startup = plan_.library;
   startup.pool = plan_.placement == StressPlacement::kPool ||
                  (plan_.placement == StressPlacement::kMixed && rounds_ % 2 == 0);
   if (mix == ApiMix::kFullQueues) {

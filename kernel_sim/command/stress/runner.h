@@ -13,6 +13,7 @@
 #include "io/seeded_random.h"
 #include "kernel_sim/command/credentials.h"
 #include "kernel_sim/command/progress.h"
+#include "kernel_sim/command/startup.h"
 #include "kernel_sim/command/stress/api_worker.h"
 #include "kernel_sim/command/stress/paths.h"
 #include "kernel_sim/command/stress/report.h"
@@ -30,7 +31,7 @@ struct StressPlan {
   double seconds = 30;
   unsigned connections = 64;
   FaultSet faults;
-  unsigned processors = 0;
+  StartupOptions library;  // some of it changes from round to round
   StressPlacement placement = StressPlacement::kMixed;
   std::optional<io::Address> foreign;  // dial this server and none of our own
   const std::atomic<bool>* interrupted = nullptr;

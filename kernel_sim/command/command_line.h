@@ -1,0 +1,29 @@
+// The command line as a whole: its help, and what a person who mistypes is told.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace CLI {
+class App;
+}  // namespace CLI
+
+namespace ktlsim::command {
+
+// `text` in lines of at most `width` columns, broken at blanks; further lines begin with `indent`
+// blanks. A word that is longer than a line stays whole. Line breaks of the text stay.
+std::string WrapText(std::string_view text, std::size_t width, std::size_t indent);
+
+// Columns of the terminal that standard output is, or of COLUMNS, or 80; from 40 to 120.
+std::size_t HelpWidth();
+
+// Help of `app` and of its subcommands in lines of HelpWidth().
+void UseWrappedHelp(CLI::App& app);
+
+// Parses. Empty: one subcommand was chosen, and its values can be used. Else the exit code: help or
+// the version was printed, or standard error says what is wrong and what would be right.
+std::optional<int> ParseCommandLine(CLI::App& app, int argc, char** argv);
+
+}  // namespace ktlsim::command

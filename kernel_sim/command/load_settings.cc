@@ -1,0 +1,165 @@
+#include "kernel_sim/command/load_settings.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "kernel_sim/command/result_json.h"
+#include "kernel_sim/command/values.h"
+
+namespace ktlsim::command {
+namespace {
+
+using Form = SettingForm;
+using S = LoadOptions&;
+using V = const std::string&;
+
+constexpr std::uint64_t kDurationMinNs = kNsPerSecond / 10;
+constexpr std::uint64_t kDurationMaxNs = 24 * 3600 * kNsPerSecond;
+constexpr std::uint64_t kWarmUpMaxNs = 3600 * kNsPerSecond;
+constexpr std::uint64_t kConnectionsMax = 100000;
+constexpr double kRateMin = 0.01;
+constexpr double kRateMax = 1e7;
+
+constexpr std::array kModeWords = {Word<LoadMode>{"handshake", LoadMode::kHandshake},
+                                   Word<LoadMode>{"request", LoadMode::kRequest},
+                                   Word<LoadMode>{"bulk", LoadMode::kBulk}};
+constexpr std::array kTlsWords = {Word<TlsVersions>{"1.2", TlsVersions::k12},
+                                  Word<TlsVersions>{"1.3", TlsVersions::k13},
+                                  Word<TlsVersions>{"1.2-1.3", TlsVersions::k12And13}};
+
+std::string TakeText(V text, std::string* out) {
+  if (text.empty()) return "a text that is not empty is needed";
+  *out = text;
+  return {};
+}
+
+std::string TakeServer(S s, V v) {
+  std::string wrong = ParseServerUrl(v, &s.url);
+  if (wrong.empty()) s.server = v;
+  return wrong;
+}
+
+std::string TakeAlpn(S s, V v) {
+  std::vector<std::string> names;
+  for (std::size_t begin = 0; begin <= v.size();) {
+    const std::size_t comma = std::min(v.find(',', begin), v.size());
+    const std::string name = v.substr(begin, comma - begin);
+    if (name.empty() || name.size() > 255) {
+      return fmt::format("\"{}\": a protocol's name has 1 to 255 bytes, for example http/1.1",
+                         Printable(v));
+    }
+    names.push_back(name);
+    begin = comma + 1;
+  }
+  s.alpn.insert(s.alpn.end(), names.begin(), names.end());
+  return {};
+}
+
+std::string TakeConnections(S s, V v) {
+  std::uint64_t connections = 0;
+  std::string wrong = ParseCount(v, 1, kConnectionsMax, &connections);
+  if (wrong.empty()) s.connections = static_cast<unsigned>(connections);
+  return wrong;
+}
+
+// In the order of --help.
+constexpr CommandSetting<LoadOptions> kSettings[] = {
+    {"connect", "", Form::kOne, "SERVER",
+     "The server: a URL such as https://localhost:8443/path, or HOST:PORT; it can also stand "
+     "without --connect",
+     &TakeServer},
+    {"mode", "", Form::kOne, "MODE",
+     "handshake: connect, make the handshake, close. request: HTTP/1.1 GETs on connections that "
+     "are kept. bulk: large responses, reported as throughput [request]",
+     [](S s, V v) { return ParseWord(v, kModeWords, &s.mode); }},
+    {"resume", "", Form::kFlag, "",
+     "Mode handshake: each handshake resumes the session of the connection before",
+     [](S s, V v) {
+       s.resume = v == "true";
+       return std::string();
+     }},
+    {"path", "", Form::kOne, "PATH", "Path of the requests [that of the URL, or /]",
+     [](S s, V v) {
+       std::string wrong = CheckRequestPath(v);
+       if (wrong.empty()) s.path = v;
+       return wrong;
+     }},
+    {"seconds", "d", Form::kOne, "DURATION", "Measured time: 5 or 5s, 500ms, 2m [5s]",
+     [](S s, V v) {
+       return ParseDuration(v, kDurationMinNs, kDurationMaxNs, BareNumber::kSeconds,
+                            &s.duration_ns);
+     }},
+    {"warm-up", "", Form::kOne, "DURATION", "Time before it that is not measured [500ms]",
+     [](S s, V v) {
+       return ParseDuration(v, 0, kWarmUpMaxNs, BareNumber::kSeconds, &s.warm_up_ns);
+     }},
+    {"connections", "c", Form::kOne, "N", "Connections open at once [64]", &TakeConnections},
+    {"rate", "R", Form::kOne, "RATE",
+     "Open loop: operations per second over all connections, like 500 or 10k [closed loop]",
+     [](S s, V v) { return ParseRate(v, kRateMin, kRateMax, &s.rate); }},
+    {"tls", "", Form::kOne, "VERSIONS", "Versions to offer: 1.2, 1.3, 1.2-1.3 [1.2-1.3]",
+     [](S s, V v) { return ParseWord(v, kTlsWords, &s.versions); }},
+    {"cipher-suites", "", Form::kOne, "LIST",
+     "OpenSSL's names, with colons between them, in order of preference",
+     [](S s, V v) { return TakeText(v, &s.suites); }},
+    {"groups", "", Form::kOne, "LIST",
+     "Key exchange groups, with colons between them, in order of preference",
+     [](S s, V v) { return TakeText(v, &s.groups); }},
+    {"alpn", "", Form::kList, "NAME,...", "Application protocols to offer, in order of preference",
+     &TakeAlpn},
+    {"sni", "", Form::kOne, "NAME",
+     "The server's name in the SNI extension, the Host field and the certificate check [the host "
+     "of "
+     "the URL, or localhost for an address]",
+     [](S s, V v) {
+       std::string wrong = CheckHostName(v);
+       if (wrong.empty()) s.sni = v;
+       return wrong;
+     }},
+    {"ca", "", Form::kOne, "FILE",
+     "Trust anchors for the server's certificate, PEM [those of the system]",
+     [](S s, V v) { return TakeText(v, &s.ca); }},
+    {"insecure", "", Form::kFlag, "", "Accept any certificate of the server",
+     [](S s, V v) {
+       s.insecure = v == "true";
+       return std::string();
+     }},
+    {"cert", "", Form::kOne, "FILE", "Client certificate chain, PEM, leaf first",
+     [](S s, V v) { return TakeText(v, &s.cert); }},
+    {"key", "", Form::kOne, "FILE", "Its private key, PEM, not encrypted",
+     [](S s, V v) { return TakeText(v, &s.key); }},
+    {"json", "", Form::kOne, "FILE", "Write the result there as JSON; - is standard output",
+     [](S s, V v) {
+       std::string wrong = CheckWritable(v);
+       if (wrong.empty()) s.json = v;
+       return wrong;
+     }},
+};
+
+}  // namespace
+
+const char* LoadModeName(LoadMode mode) {
+  for (const Word<LoadMode>& word : kModeWords) {
+    if (word.value == mode) return word.word;
+  }
+  return "?";
+}
+
+std::span<const CommandSetting<LoadOptions>> LoadSettings() { return kSettings; }
+
+std::string CheckLoadOptions(const LoadOptions& options) {
+  if (options.server.empty()) {
+    return "a server is needed: ktlsim load https://localhost:8443/ or --connect HOST:PORT";
+  }
+  if (options.cert.empty() != options.key.empty()) {
+    return "--cert and --key belong together: give both or none";
+  }
+  if (options.resume && !options.handshake()) {
+    return "--resume is for --mode handshake: requests stay on their connections";
+  }
+  return {};
+}
+
+}  // namespace ktlsim::command

@@ -1,0 +1,30 @@
+// Which server a command talks to: a URL, or HOST:PORT.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace ktlsim::command {
+
+struct ServerUrl {
+  std::string host;  // a name or an address; an IPv6 address without its brackets
+  std::uint16_t port = 443;
+  std::string path;  // with the query; empty: none was given
+
+  // "host:port", with brackets around an IPv6 address (RFC 3986 3.2.2).
+  std::string Authority() const;
+  bool IsAddress() const;  // `host` is an address, not a name
+};
+
+// "https://HOST[:PORT][/PATH]", "HOST:PORT" or "[ADDRESS]:PORT". Empty: done. Else what is wrong
+// and what would be right; `*url` is as it was.
+std::string ParseServerUrl(std::string_view text, ServerUrl* url);
+
+// Empty when `path` can stand in a request line (RFC 9112 3.2.1); else what is wrong.
+std::string CheckRequestPath(std::string_view path);
+
+// Empty when `name` can be a host: a DNS name or an address literal.
+std::string CheckHostName(std::string_view name);
+
+}  // namespace ktlsim::command

@@ -1,0 +1,85 @@
+#include "kernel_sim/command/stress_settings.h"
+
+#include <array>
+#include <limits>
+
+#include "io/address.h"
+#include "kernel_sim/base/clock.h"
+#include "kernel_sim/command/result_json.h"
+#include "kernel_sim/command/values.h"
+
+namespace ktlsim::command {
+namespace {
+
+using Form = SettingForm;
+using S = StressOptions&;
+using V = const std::string&;
+
+constexpr std::uint64_t kDurationMinNs = kNsPerSecond / 2;
+constexpr std::uint64_t kDurationMaxNs = 90 * 3600 * kNsPerSecond;
+
+std::string TakeServer(S s, V v) {
+  const Result<io::Address> parsed = io::Address::Parse(v);
+  if (!parsed.ok()) {
+    return fmt::format("\"{}\": {}; write ADDRESS:PORT, for example 127.0.0.1:8443", Printable(v),
+                       parsed.status().ToString());
+  }
+  if (parsed.value().port() == 0) {
+    return fmt::format("\"{}\": a port is a number from 1 to 65535", Printable(v));
+  }
+  s.plan.foreign = parsed.value();
+  return {};
+}
+
+// In the order of --help.
+constexpr CommandSetting<StressOptions> kSettings[] = {
+    {"seconds", "d", Form::kOne, "DURATION", "How long: 30 or 30s, 2m, 8h [30s]",
+     [](S s, V v) {
+       std::uint64_t ns = 0;
+       std::string wrong =
+           ParseDuration(v, kDurationMinNs, kDurationMaxNs, BareNumber::kSeconds, &ns);
+       if (wrong.empty()) s.plan.seconds = static_cast<double>(ns) / kNsPerSecond;
+       return wrong;
+     }},
+    {"seed", "", Form::kOne, "N", "Seed of the random choices; 0: another one each time [0]",
+     [](S s, V v) { return ParseCount(v, 0, std::numeric_limits<std::uint64_t>::max(), &s.seed); }},
+    {"connections", "c", Form::kOne, "N", "Connections open at once, about [64]",
+     [](S s, V v) {
+       std::uint64_t connections = 0;
+       std::string wrong = ParseCount(v, 4, 4096, &connections);
+       if (wrong.empty()) s.plan.connections = static_cast<unsigned>(connections);
+       return wrong;
+     }},
+    {"faults", "", Form::kOne, "LIST",
+     "all, none, or names of the list below with commas between them [all]",
+     [](S s, V v) {
+       std::string error;
+       const std::optional<FaultSet> faults = ParseFaults(v, &error);
+       if (faults) s.plan.faults = *faults;
+       return error;
+     }},
+    {"placement", "", Form::kOne, "WHERE",
+     "Where handshakes run: inline (on the processor that has the connection), pool (on crypto "
+     "processors of their own), or mixed (each in turn) [mixed]",
+     [](S s, V v) {
+       constexpr std::array kWords = {Word<StressPlacement>{"inline", StressPlacement::kInline},
+                                      Word<StressPlacement>{"pool", StressPlacement::kPool},
+                                      Word<StressPlacement>{"mixed", StressPlacement::kMixed}};
+       return ParseWord(v, kWords, &s.plan.placement);
+     }},
+    {"connect", "", Form::kOne, "A:P",
+     "Dial this server, a `ktlsim serve --respond-bytes N`, instead of one in this process",
+     &TakeServer},
+    {"json", "", Form::kOne, "FILE", "Write the result there as JSON; - is standard output",
+     [](S s, V v) {
+       std::string wrong = CheckWritable(v);
+       if (wrong.empty()) s.json = v;
+       return wrong;
+     }},
+};
+
+}  // namespace
+
+std::span<const CommandSetting<StressOptions>> StressSettings() { return kSettings; }
+
+}  // namespace ktlsim::command

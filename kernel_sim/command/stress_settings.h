@@ -1,0 +1,21 @@
+// What `ktlsim stress` can be told, and the one table of it.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "kernel_sim/command/option_table.h"
+#include "kernel_sim/command/stress/runner.h"
+
+namespace ktlsim::command {
+
+struct StressOptions {
+  StressPlan plan;
+  std::uint64_t seed = 0;  // 0: from the clock
+  std::string json;
+};
+
+std::span<const CommandSetting<StressOptions>> StressSettings();
+
+}  // namespace ktlsim::command

@@ -1,0 +1,64 @@
+// Texts of options and configuration keys made into values: one parser for each kind of value and
+// one message for each kind of mistake, for every command and for configuration files.
+//
+// Every function returns an empty string and sets its result, or returns what is wrong with `text`
+// and what would be right, and leaves the result as it was.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <fmt/format.h>
+
+namespace ktlsim::command {
+
+// A whole number, with a suffix if wanted: k, M, G are thousands ("10k"). No sign, no blanks.
+std::string ParseCount(std::string_view text, std::uint64_t min, std::uint64_t max,
+                       std::uint64_t* count);
+// A number of bytes, with a suffix if wanted: k, M, G are powers of 1024 ("16k").
+std::string ParseSize(std::string_view text, std::uint64_t min, std::uint64_t max,
+                      std::uint64_t* bytes);
+// Operations per second, also with a fraction and with "/s" behind it: "0.5", "10k", "10k/s".
+std::string ParseRate(std::string_view text, double min, double max, double* per_second);
+
+// What a duration without a unit is.
+enum class BareNumber : std::uint8_t {
+  kRefused,  // "5" could be anything: write "5s"
+  kSeconds,  // for options that are named after seconds
+};
+// "500ms", "10s", "2m"; see durations.h for the units.
+std::string ParseDuration(std::string_view text, std::uint64_t min_ns, std::uint64_t max_ns,
+                          BareNumber bare, std::uint64_t* ns);
+
+// `text` as it may be shown in a message: control characters become "\x0a", and what is longer than
+// a line is cut.
+std::string Printable(std::string_view text);
+
+// One of a few words.
+template <typename Value>
+struct Word {
+  const char* word;
+  Value value;
+};
+
+template <typename Value, std::size_t kCount>
+std::string ParseWord(std::string_view text, const std::array<Word<Value>, kCount>& words,
+                      Value* value) {
+  std::string all;
+  for (const Word<Value>& word : words) {
+    if (text == word.word) {
+      *value = word.value;
+      return {};
+    }
+    all.append(all.empty() ? "" : ", ").append(word.word);
+  }
+  return fmt::format("\"{}\" is not one of {}", Printable(text), all);
+}
+
+// Empty when `text` may stand in a line of a protocol: no CR, LF, NUL or other control character.
+std::string CheckOneLine(std::string_view text);
+
+}  // namespace ktlsim::command

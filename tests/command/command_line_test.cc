@@ -1,0 +1,124 @@
+#include "kernel_sim/command/command_line.h"
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <gtest/gtest.h>
+
+#include "kernel_sim/command/command.h"
+#include "kernel_sim/command/manual.h"
+#include "kernel_sim/command/similar.h"
+
+namespace ktlsim::command {
+namespace {
+
+TEST(SimilarNameTest, FindsASlipOfTheFingerAndNothingElse) {
+  const std::vector<std::string> known = {"run", "serve", "load", "stress"};
+  EXPECT_EQ(SimilarName("sevre", known), "serve");
+  EXPECT_EQ(SimilarName("laod", known), "load");
+  EXPECT_EQ(SimilarName("strss", known), "stress");
+  EXPECT_EQ(SimilarName("foo", known), "");
+  EXPECT_EQ(SimilarName("", known), "");
+  EXPECT_EQ(SimilarName(std::string(1000000, 's'), known), "");
+}
+
+TEST(WrapTextTest, BreaksAtBlanksAndKeepsLongWords) {
+  EXPECT_EQ(WrapText("one two three", 7, 0), "one two\nthree");
+  EXPECT_EQ(WrapText("one two three", 7, 2), "one two\n  three");
+  EXPECT_EQ(WrapText("a-word-that-is-long b", 5, 0), "a-word-that-is-long\nb");
+  EXPECT_EQ(WrapText("one\n\ntwo", 80, 0), "one\n\ntwo");
+  EXPECT_EQ(WrapText("", 80, 0), "");
+}
+
+class CommandsTest : public ::testing::Test {
+ protected:
+  CommandsTest() {
+    AddRunCommand(app_);
+    AddServeCommand(app_);
+    AddLoadCommand(app_);
+    AddStressCommand(app_);
+    UseWrappedHelp(app_);
+  }
+
+  static std::size_t LongestLine(const std::string& text) {
+    std::size_t longest = 0;
+    std::size_t begin = 0;
+    while (begin < text.size()) {
+      const std::size_t end = std::min(text.find('\n', begin), text.size());
+      longest = std::max(longest, end - begin);
+      begin = end + 1;
+    }
+    return longest;
+  }
+
+  std::vector<const CLI::App*> commands() const {
+    return static_cast<const CLI::App&>(app_).get_subcommands([](const CLI::App*) { return true; });
+  }
+
+  CLI::App app_{"What is tested", "ktlsim"};
+};
+
+TEST_F(CommandsTest, HelpFitsTheTerminal) {
+  for (const char* columns : {"60", "80", "100"}) {
+    ASSERT_EQ(setenv("COLUMNS", columns, 1), 0);
+    for (const CLI::App* command : commands()) {
+      EXPECT_LE(LongestLine(command->help()), std::stoul(columns)) << command->get_name();
+    }
+  }
+  unsetenv("COLUMNS");
+}
+
+TEST_F(CommandsTest, EveryOptionHasHelpThatBeginsWithACapitalOrIsAListOfWords) {
+  for (const CLI::App* command : commands()) {
+    for (const CLI::Option* option : command->get_options()) {
+      EXPECT_FALSE(option->get_description().empty())
+          << command->get_name() << " " << option->get_name();
+    }
+  }
+}
+
+TEST_F(CommandsTest, TheSettingsOfTheLibraryAreInEveryCommand) {
+  for (const CLI::App* command : commands()) {
+    for (const char* name :
+         {"--processors", "--crypto-processors", "--queue-depth", "--queue-wait-limit",
+          "--notify-threads", "--pin-processors", "--time-every-call", "--placement"}) {
+      EXPECT_NE(command->get_option_no_throw(name), nullptr) << command->get_name() << " " << name;
+    }
+  }
+}
+
+TEST_F(CommandsTest, TheManualHasEveryOption) {
+  const std::string page = FillManual(
+      ".SS run\n.\\\" OPTIONS run\n.\\\" OPTIONS serve\n.\\\" OPTIONS load\n"
+      ".\\\" OPTIONS stress\n.\\\" OPTIONS nothing\n",
+      app_);
+  EXPECT_TRUE(page.starts_with(".SS run\n.TP\n"));
+  EXPECT_TRUE(page.ends_with(".\\\" OPTIONS nothing\n"));
+  for (const CLI::App* command : commands()) {
+    for (const CLI::Option* option : command->get_options()) {
+      for (const std::string& name : option->get_lnames()) {
+        if (name == "help") continue;
+        EXPECT_NE(page.find(EscapeRoff("--" + name)), std::string::npos) << name;
+      }
+    }
+  }
+}
+
+TEST(EscapeRoffTest, NothingOfATextIsARequest) {
+  EXPECT_EQ(EscapeRoff(".sp"), "\\&.sp");
+  EXPECT_EQ(EscapeRoff("a\\b--c"), "a\\eb\\-\\-c");
+  EXPECT_EQ(EscapeRoff("say \"x\""), "say \\(dqx\\(dq");
+}
+
+TEST_F(CommandsTest, MistakesHaveAnExitCode) {
+  std::array<char, 7> program = {"ktlsim"};
+  std::array<char, 6> mistyped = {"sevre"};
+  std::array<char*, 2> arguments = {program.data(), mistyped.data()};
+  EXPECT_EQ(ParseCommandLine(app_, 2, arguments.data()), kExitUsage);
+  EXPECT_EQ(ParseCommandLine(app_, 1, arguments.data()), kExitUsage);
+}
+
+}  // namespace
+}  // namespace ktlsim::command

@@ -31,6 +31,10 @@ bool IsEveryday(const EndReason& reason) {
     case EndKind::kTooManyLegs:
     case EndKind::kLegTimeout:
     case EndKind::kHandshakeTimeout:
+    case EndKind::kRecordTimeout:
+    case EndKind::kHeadTimeout:
+    case EndKind::kRequestTimeout:
+    case EndKind::kBodyTooSlow:
     case EndKind::kRefusedForOverload:
     case EndKind::kNoMemory:
       return false;

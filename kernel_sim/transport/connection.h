@@ -97,6 +97,9 @@ class Connection {
   // The same, and what still comes in is dropped; waits for the peer's close for
   // Limits::close_ns. In the handshake, where nothing can be closed in order, FIN at once.
   virtual void Close() = 0;
+  // Close, because of what the peer did: OnEnded, the log and the statistics are told `why`,
+  // whatever way the end comes about.
+  virtual void CloseFor(EndKind why) = 0;
   // RST; whatever is in flight is dropped.
   virtual void Abort() = 0;
 

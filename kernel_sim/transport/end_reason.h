@@ -24,12 +24,16 @@ enum class EndKind : std::uint8_t {
   kLegTimeout,             // Limits::leg_ns
   kHandshakeTimeout,       // Limits::handshake_ns
   kIdleTimeout,            // Limits::idle_ns
-  kRefusedForOverload,     // the library's queue was full at the first leg
-  kNoMemory,               // buffers or async contexts
-  kAborted,                // Connection::Abort
-  kStopped,                // the path stopped: in the handshake, or after its drain limit
+  kRecordTimeout,          // Limits::record_ns
+  kHeadTimeout,         // told by the user (Connection::CloseFor): a request's head came too late,
+  kRequestTimeout,      // or a whole request,
+  kBodyTooSlow,         // or its body at less than the least rate
+  kRefusedForOverload,  // the library's queue was full at the first leg
+  kNoMemory,            // buffers or async contexts
+  kAborted,             // Connection::Abort
+  kStopped,             // the path stopped: in the handshake, or after its drain limit
 };
-inline constexpr std::size_t kEndKinds = 18;
+inline constexpr std::size_t kEndKinds = 22;
 
 // "peer closed during the handshake". Never null.
 const char* EndKindText(EndKind kind);

@@ -19,8 +19,11 @@ struct Limits {
   std::uint64_t leg_ns = 10 * kNsPerSecond;
   // From the start of the connection until it is established. What a slow peer can hold.
   std::uint64_t handshake_ns = 30 * kNsPerSecond;
-  // Established, and nothing was received and nothing could be sent.
+  // Established, and no plaintext was received and none could be sent. Records without plaintext,
+  // key updates and parts of a record are no activity.
   std::uint64_t idle_ns = 120 * kNsPerSecond;
+  // Established: from the first byte of a record to its last, while we read.
+  std::uint64_t record_ns = 30 * kNsPerSecond;
   // How long the peer's own close is awaited behind our close_notify or alert.
   std::uint64_t close_ns = 2 * kNsPerSecond;
   // Bytes kept for one handshake message that is not complete yet.

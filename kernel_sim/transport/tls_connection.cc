@@ -123,9 +123,7 @@ void TlsConnection::Pump() {
 
 void TlsConnection::OnReceived(io::BufferLease bytes) {
   any_received_ = true;
-  // What is dropped is no activity: it must not keep the connection alive.
   if (state_ == State::kFailed || discarding_ || peer_closed_) return;
-  Touch();
   Store(std::move(bytes));
   if (state_ != State::kDead) UpdateReceiving();
   Pump();
@@ -171,11 +169,13 @@ void TlsConnection::OnSent(Status outcome) {
     SocketFailed(outcome.code());
     return;
   }
-  Touch();
   if (std::exchange(token_sending_, false)) {
     DropToken();
   } else {
     send_queue_.Sent(std::exchange(sending_bytes_, 0), loop().NowNs());
+    // Answers to key updates are no activity: the peer can have as many as it likes.
+    if (data_queued_) Touch();
+    if (send_queue_.idle()) data_queued_ = false;
   }
   Pump();
 }
@@ -196,6 +196,7 @@ void TlsConnection::SocketFailed(int error_number) {
 
 void TlsConnection::PauseReading() {
   reading_paused_ = true;
+  record_begun_ns_ = 0;  // from here on it is not the peer that is slow
   if (state_ != State::kEstablished) return;
   UpdateReceiving();
   // A call in flight, or the handler above us, still uses the front: OnDecrypted does it then.
@@ -221,10 +222,16 @@ void TlsConnection::Close() {
     return;
   }
   if (state_ != State::kEstablished || std::exchange(discarding_, true)) return;
+  record_begun_ns_ = 0;
   if (call_ == Call::kNone && !in_handler_ && !post_handshake_due_) input_.Clear();
   UpdateReceiving();
   ShutdownSend();
   EndWhenBothClosed();
+}
+
+void TlsConnection::CloseFor(EndKind why) {
+  if (state_ == State::kEstablished && !discarding_) close_kind_ = why;
+  Close();
 }
 
 void TlsConnection::CloseForStop() {
@@ -282,6 +289,7 @@ void TlsConnection::End(EndReason reason, io::Stream::CloseMode mode) {
   if (state_ == State::kDead) return;
   if (state_ != State::kFailed) {
     reason_ = reason;
+    if (close_kind_ != EndKind::kCompleted) reason_ = {.kind = close_kind_};
     reason_.established = established_;
     reason_.leg = legs_ + (established_ ? 0 : 1);
   }

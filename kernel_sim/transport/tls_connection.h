@@ -62,6 +62,7 @@ class TlsConnection final : public Connection,
   void ResumeReading() override;
   void ShutdownSend() override;
   void Close() override;
+  void CloseFor(EndKind why) override;
   void Abort() override { AbortAs(EndKind::kAborted); }
   bool established() const override { return established_; }
   const io::Address& peer_address() const override { return peer_; }
@@ -103,7 +104,10 @@ class TlsConnection final : public Connection,
   void ArmLegLimit();
   void ArmLegTimer();
   void SetKeepsWaiting(bool keeps_waiting);
-  void ArmIdleLimit();
+  void ArmEstablishedLimit();
+  void BeginRecordLimit();
+  std::uint64_t IdleDeadline() const;
+  std::uint64_t RecordDeadline() const;
   void ArmCloseLimit();
   void Touch() { last_activity_ns_ = loop().NowNs(); }
   void RetryIn(std::uint64_t delay_ns);
@@ -200,6 +204,8 @@ class TlsConnection final : public Connection,
   std::uint64_t handshake_deadline_ns_ = 0;  // 0: none
   std::uint64_t leg_deadline_ns_ = 0;        // the earlier of this leg's and that; 0: none
   std::uint64_t last_activity_ns_ = 0;
+  std::uint64_t record_begun_ns_ = 0;  // the first record, if it is not whole; 0: there is none
+  std::uint64_t limit_armed_ns_ = 0;   // established: when limit_timer_ will look
 
   // The leg side. Descriptors are the library's while a call is in flight.
   InputQueue input_;
@@ -234,6 +240,7 @@ class TlsConnection final : public Connection,
   State state_ = State::kConnecting;
   Call call_ = Call::kNone;
   EndKind fetch_kind_ = EndKind::kRecordFailed;
+  EndKind close_kind_ = EndKind::kCompleted;  // CloseFor
   SECURITY_STATUS fetch_status_ = SEC_E_OK;
   bool seal_in_flight_ = false;
   bool seal_retry_ = false;          // the records handed out must be submitted again
@@ -259,6 +266,7 @@ class TlsConnection final : public Connection,
   bool close_wanted_ = false;  // close_notify is due behind the data
   bool close_sealed_ = false;
   bool fin_sent_ = false;
+  bool data_queued_ = false;   // of what is sealed some is plaintext of the handler
   bool write_wanted_ = false;  // OnWritable is owed
   bool in_handler_ = false;
   bool handshake_over_ = false;  // not counted as one any more

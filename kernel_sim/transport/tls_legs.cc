@@ -260,7 +260,7 @@ void TlsConnection::BecomeEstablished() {
     counters.resumed.Add();
   }
   Touch();
-  ArmIdleLimit();
+  ArmEstablishedLimit();
   HandshakeOver();
   // The last token and the first record can share a packet.
   if (token_ready_ && send_queue_.AppendSealed({token_->bytes(), token_bytes_})) DropToken();

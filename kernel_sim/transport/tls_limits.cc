@@ -48,14 +48,38 @@ void TlsConnection::OnLegLimit(std::uint64_t now_ns) {
   ArmLegTimer();
 }
 
-void TlsConnection::ArmIdleLimit() {
-  // The timer is not moved with every record: when it fires it looks at the last activity.
+// 0: none.
+std::uint64_t TlsConnection::IdleDeadline() const {
   const std::uint64_t idle_ns = profile_.limits().idle_ns;
-  if (idle_ns == 0) {
+  return idle_ns == 0 ? 0 : last_activity_ns_ + idle_ns;
+}
+
+// 0: none.
+std::uint64_t TlsConnection::RecordDeadline() const {
+  const std::uint64_t record_ns = profile_.limits().record_ns;
+  return record_ns == 0 || record_begun_ns_ == 0 ? 0 : record_begun_ns_ + record_ns;
+}
+
+void TlsConnection::ArmEstablishedLimit() {
+  const std::uint64_t record_ns = RecordDeadline();
+  limit_armed_ns_ = IdleDeadline();
+  if (limit_armed_ns_ == 0 || (record_ns != 0 && record_ns < limit_armed_ns_)) {
+    limit_armed_ns_ = record_ns;
+  }
+  if (limit_armed_ns_ == 0) {
     loop().StopTimer(limit_timer_);
   } else {
-    loop().StartTimer(limit_timer_, last_activity_ns_ + idle_ns);
+    loop().StartTimer(limit_timer_, limit_armed_ns_);
   }
+}
+
+// The timer is not moved with every record: it is set for a moment that is not too late, and looks
+// when it fires.
+void TlsConnection::BeginRecordLimit() {
+  record_begun_ns_ = loop().NowNs();
+  const std::uint64_t deadline_ns = RecordDeadline();
+  if (deadline_ns == 0 || closing_time_) return;
+  if (limit_armed_ns_ == 0 || deadline_ns < limit_armed_ns_) ArmEstablishedLimit();
 }
 
 void TlsConnection::ArmCloseLimit() {
@@ -76,11 +100,15 @@ void TlsConnection::OnLimit() {
     End({.kind = truncated_ ? EndKind::kTruncatedByPeer : EndKind::kCompleted},
         stuck ? io::Stream::CloseMode::kReset : io::Stream::CloseMode::kGraceful);
   } else if (state_ == State::kEstablished) {
-    if (now_ns < last_activity_ns_ + profile_.limits().idle_ns) {
-      ArmIdleLimit();
-      return;
+    const std::uint64_t record_ns = RecordDeadline();
+    const std::uint64_t idle_ns = IdleDeadline();
+    if (record_ns != 0 && now_ns >= record_ns) {
+      End({.kind = EndKind::kRecordTimeout}, io::Stream::CloseMode::kReset);
+    } else if (idle_ns != 0 && now_ns >= idle_ns) {
+      End({.kind = EndKind::kIdleTimeout}, io::Stream::CloseMode::kReset);
+    } else {
+      ArmEstablishedLimit();
     }
-    End({.kind = EndKind::kIdleTimeout}, io::Stream::CloseMode::kReset);
   } else {
     OnLegLimit(now_ns);
   }

@@ -55,6 +55,7 @@ void TlsConnection::PumpReading() {
   }
   if ((discarding_ && !post_handshake_due_) || peer_closed_) {
     input_.Clear();
+    record_begun_ns_ = 0;
     return;
   }
   if (token_ready_) return;
@@ -74,6 +75,7 @@ void TlsConnection::PumpReading() {
         PeerClosed(/*truncated=*/true);
         return;
       }
+      if (record_begun_ns_ == 0 && !input_.empty()) BeginRecordLimit();
       break;
   }
   UpdateReceiving();
@@ -91,6 +93,7 @@ void TlsConnection::SubmitDecrypt() {
     call_ = Call::kDecrypt;
     input_given_ = bytes.size();
     input_wanted_ = 0;
+    record_begun_ns_ = 0;
   } else if (!RetriesRefused(submitted)) {
     Fail(EndKind::kRecordFailed, submitted);
   }
@@ -135,6 +138,7 @@ void TlsConnection::OnDecrypted(SECURITY_STATUS status) {
 void TlsConnection::Deliver(std::span<std::byte> plaintext) {
   shard_.counters().plaintext_received.Add(plaintext.size());
   if (!discarding_) {
+    Touch();
     in_handler_ = true;
     handler_->OnPlaintext(*this, plaintext);
     in_handler_ = false;
@@ -146,6 +150,7 @@ void TlsConnection::Deliver(std::span<std::byte> plaintext) {
 
 void TlsConnection::PeerClosed(bool truncated) {
   peer_closed_ = true;
+  record_begun_ns_ = 0;
   truncated_ = truncated && !close_sealed_;
   input_.Clear();
   if (!discarding_) {

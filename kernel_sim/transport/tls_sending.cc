@@ -123,7 +123,11 @@ void TlsConnection::CountSealed() {
     send_queue_.EndSeal(record[0].cbBuffer, record[1].cbBuffer, record[2].cbBuffer);
     if (!sealing_alert_) shard_.counters().plaintext_sent.Add(record[1].cbBuffer);
   }
-  if (sealing_alert_) close_sealed_ = true;
+  if (sealing_alert_) {
+    close_sealed_ = true;
+  } else {
+    data_queued_ = true;
+  }
   shard_.counters().records_sealed.Add(records);
   key_limit_met_ = false;
   records_since_key_check_ += records;

@@ -28,6 +28,7 @@ alpn = ["http/1.1", "x"]
 tickets = 2
 leg-timeout = "500ms"
 idle-timeout = 0
+record-timeout = "7s"
 max-connections = 10
 groups = "P-256:X25519"
 record-size = 4096
@@ -49,6 +50,7 @@ log-json = true
   EXPECT_EQ(listener.tickets, 2U);
   EXPECT_EQ(listener.limits.leg_ns, 500 * kNsPerMs);
   EXPECT_EQ(listener.limits.idle_ns, 0U);
+  EXPECT_EQ(listener.limits.record_ns, 7 * kNsPerSecond);
   EXPECT_EQ(listener.max_connections, 10U);
   EXPECT_EQ(listener.groups, "P-256:X25519");
   EXPECT_EQ(listener.record_sizing.bytes_max, 4096U);

@@ -29,6 +29,10 @@ class FakeConnection final : public transport::Connection {
   void ResumeReading() override { paused = false; }
   void ShutdownSend() override { closed = true; }
   void Close() override { closed = true; }
+  void CloseFor(transport::EndKind why) override {
+    if (!closed) close_kind = why;
+    closed = true;
+  }
   void Abort() override { aborted = true; }
   bool established() const override { return true; }
   transport::ConnectionInfo Info() override { return {}; }
@@ -59,6 +63,7 @@ class FakeConnection final : public transport::Connection {
   io::Loop* its_loop = nullptr;
   bool paused = false;
   bool closed = false;
+  transport::EndKind close_kind = transport::EndKind::kCompleted;
   bool aborted = false;
 
  private:

@@ -144,6 +144,158 @@ TEST_F(LimitsTest, AnIdleConnectionEndsBehindItsLastActivity) {
   EXPECT_EQ(times_.ended_ns, last_plaintext_ns_ + options.tls.limits.idle_ns);
 }
 
+// Whatever a peer sends that is no plaintext, it is as silent as one that sends nothing.
+TEST_F(LimitsTest, RecordsWithoutPlaintextAreNoActivity) {
+  ServerOptions options = DefaultServer();
+  StartTimed(options);
+  RawPeer peer = Dial();
+  TestEnd client(false);
+  ASSERT_TRUE(Establish(peer, client));
+  for (int i = 0; i < 40 && times_.ended_ns == 0; ++i) {
+    peer.Send(client.Seal({}));
+    machine_->RunFor(7 * kNsPerSecond);
+  }
+  ExpectEnded(EndKind::kIdleTimeout);
+  EXPECT_EQ(times_.ended_ns, times_.established_ns + options.tls.limits.idle_ns);
+  EXPECT_GT(server_.Statistics().records_opened, 10U);
+}
+
+TEST_F(LimitsTest, ARecordByteByByteEndsAtItsLimit) {
+  for (const std::uint64_t idle_ns : {120 * kNsPerSecond, std::uint64_t{0}}) {
+    times_ = {};
+    ServerOptions options = DefaultServer();
+    options.tls.limits.idle_ns = idle_ns;
+    StartTimed(options);
+    RawPeer peer = Dial();
+    TestEnd client(false);
+    ASSERT_TRUE(Establish(peer, client));
+    machine_->RunFor(50 * kNsPerSecond);
+    // A whole one first, and with it the first byte of the next.
+    const Bytes whole = client.Seal(ToBytes("whole"));
+    const Bytes record = client.Seal(Bytes(100, 'x'));
+    Bytes first = whole;
+    first.push_back(record[0]);
+    peer.Send(first);
+    ASSERT_TRUE(WaitUntil([&] { return last_plaintext_ns_ != 0; }));
+    const std::uint64_t begun_ns = machine_->NowNs();
+    for (std::size_t i = 1; i < record.size() && times_.ended_ns == 0; ++i) {
+      peer.Send({record[i]});
+      machine_->RunFor(kNsPerSecond);
+    }
+    ExpectEnded(EndKind::kRecordTimeout);
+    EXPECT_LE(times_.ended_ns, begun_ns + options.tls.limits.record_ns + kNsPerSecond);
+    EXPECT_GE(times_.ended_ns, last_plaintext_ns_ + options.tls.limits.record_ns);
+    server_.Stop();
+    last_plaintext_ns_ = 0;
+  }
+}
+
+TEST_F(LimitsTest, SlowRecordsThatEndInTimeGoOnForEver) {
+  ServerOptions options = DefaultServer();
+  StartTimed(options);
+  RawPeer peer = Dial();
+  TestEnd client(false);
+  ASSERT_TRUE(Establish(peer, client));
+  for (int i = 0; i < 8; ++i) {
+    const Bytes record = client.Seal(ToBytes("x"));
+    peer.Send(Bytes(record.begin(), record.begin() + 10));
+    machine_->RunFor(29 * kNsPerSecond);
+    last_plaintext_ns_ = 0;
+    peer.Send(Bytes(record.begin() + 10, record.end()));
+    ASSERT_TRUE(WaitUntil([&] { return last_plaintext_ns_ != 0; })) << i;
+  }
+  EXPECT_EQ(times_.ended_ns, 0U);
+}
+
+// Where the handler does not read, the peer is not slow.
+TEST_F(LimitsTest, ARecordMayWaitAsLongAsItsHandlerPauses) {
+  class Pauser final : public ConnectionHandler {
+   public:
+    Pauser(Connection*& connection, std::size_t& received, EndReason& reason)
+        : connection_(connection), received_(received), reason_(reason) {}
+    void OnEstablished(Connection& connection) override {
+      connection.PauseReading();
+      connection_ = &connection;
+    }
+    void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override {
+      static_cast<void>(connection);
+      received_ += plaintext.size();
+    }
+    void OnEnded(Connection& connection, const EndReason& reason) override {
+      static_cast<void>(connection);
+      connection_ = nullptr;
+      reason_ = reason;
+      delete this;
+    }
+
+   private:
+    Connection*& connection_;
+    std::size_t& received_;
+    EndReason& reason_;
+  };
+  Connection* connection = nullptr;
+  std::size_t received = 0;
+  EndReason reason;
+  StartServer(DefaultServer(),
+              [&](Connection&) { return new Pauser(connection, received, reason); });
+  RawPeer peer = Dial();
+  TestEnd client(false);
+  while (client.status == SEC_I_CONTINUE_NEEDED || client.status == SEC_E_INCOMPLETE_MESSAGE) {
+    peer.Send(client.Leg(client_credential_->get()));
+    if (client.status != SEC_E_OK) Append(client.inbox, peer.ReceiveSome());
+  }
+  ASSERT_TRUE(WaitUntil([&] { return connection != nullptr; }));
+  const Bytes record = client.Seal(ToBytes("x"));
+  peer.Send(Bytes(record.begin(), record.begin() + 10));
+  machine_->RunFor(100 * kNsPerSecond);
+  ASSERT_NE(connection, nullptr) << reason.ToString();
+  connection->ResumeReading();
+  machine_->RunFor(10 * kNsPerSecond);
+  ASSERT_NE(connection, nullptr) << reason.ToString();
+  peer.Send(Bytes(record.begin() + 10, record.end()));
+  ASSERT_TRUE(WaitUntil([&] { return received == 1; }));
+  machine_->RunFor(100 * kNsPerSecond);
+  EXPECT_NE(connection, nullptr) << reason.ToString();
+}
+
+// What the handler closes for is told, however the peer goes.
+TEST_F(LimitsTest, WhatTheHandlerClosesForIsTold) {
+  class Closer final : public ConnectionHandler {
+   public:
+    explicit Closer(EndReason& reason) : reason_(reason) {}
+    void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override {
+      connection.Send(plaintext);
+      connection.CloseFor(EndKind::kHeadTimeout);
+    }
+    void OnEnded(Connection& connection, const EndReason& reason) override {
+      static_cast<void>(connection);
+      reason_ = reason;
+      delete this;
+    }
+
+   private:
+    EndReason& reason_;
+  };
+  for (const bool reset : {false, true}) {
+    EndReason reason;
+    StartServer(DefaultServer(), [&](Connection&) { return new Closer(reason); });
+    RawPeer peer = Dial();
+    TestEnd client(false);
+    while (client.status == SEC_I_CONTINUE_NEEDED || client.status == SEC_E_INCOMPLETE_MESSAGE) {
+      peer.Send(client.Leg(client_credential_->get()));
+      if (client.status != SEC_E_OK) Append(client.inbox, peer.ReceiveSome());
+    }
+    peer.Send(client.Seal(ToBytes("x")));
+    Append(client.inbox, peer.ReceiveToEnd());
+    if (reset) peer.Reset();
+    ASSERT_TRUE(WaitUntil([&] { return reason.kind != EndKind::kCompleted; }));
+    EXPECT_EQ(reason.kind, EndKind::kHeadTimeout) << reason.ToString();
+    EXPECT_FALSE(reason.orderly());
+    server_.Stop();
+    EXPECT_EQ(server_.Statistics().ended_by_kind(EndKind::kHeadTimeout), reset ? 2U : 1U);
+  }
+}
+
 TEST_F(LimitsTest, StopWaitsForTheDrainLimit) {
   ServerOptions options = DefaultServer();
   options.drain_ns = 700 * kNsPerMs;

@@ -9,6 +9,7 @@
 #include "kernel_sim/command/credentials.h"
 #include "kernel_sim/command/startup.h"
 #include "kernel_sim/serve/forward_service.h"
+#include "kernel_sim/serve/http_responder.h"
 #include "kernel_sim/serve/log.h"
 #include "kernel_sim/transport/limits.h"
 #include "kernel_sim/transport/profile.h"
@@ -36,7 +37,7 @@ struct ListenerConfig {
   std::string groups;
 
   ServeMode mode = ServeMode::kNone;
-  std::uint64_t respond_bytes = 1024;
+  serve::HttpOptions http;
   std::string root;
   serve::ForwardOptions forward;
 

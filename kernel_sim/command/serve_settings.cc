@@ -137,7 +137,7 @@ std::string ApplyListen(SettingScope& scope, const std::string& value) {
 std::string ApplyRespondBytes(SettingScope& scope, const std::string& value) {
   std::string wrong = TakeMode(scope, "respond-bytes", ServeMode::kRespond);
   return !wrong.empty() ? wrong
-                        : TakeSize(value, 0, serve::kBytesPathMax, &scope.listener.respond_bytes);
+                        : TakeSize(value, 0, serve::kBytesPathMax, &scope.listener.http.respond_bytes);
 }
 
 std::string ApplyRoot(SettingScope& scope, const std::string& value) {
@@ -272,6 +272,16 @@ constexpr Setting kOwnSettings[] = {
     {"record-timeout", Form::kOne, false, "DURATION",
      "Longest time from the first byte of a record to its last, once established [30s]",
      [](S s, V v) { return TakeDuration(v, &s.listener.limits.record_ns); }},
+    {"head-timeout", Form::kOne, false, "DURATION",
+     "HTTP: longest time from the first byte of a request to the end of its head [10s]",
+     [](S s, V v) { return TakeDuration(v, &s.listener.http.times.head_ns); }},
+    {"request-timeout", Form::kOne, false, "DURATION",
+     "HTTP: longest time from the first byte of a request to the end of its body [5m]",
+     [](S s, V v) { return TakeDuration(v, &s.listener.http.times.request_ns); }},
+    {"min-body-rate", Form::kOne, false, "N",
+     "HTTP: bytes per second that the body of a request brings at least, in any 5 seconds; 0: no "
+     "limit [240]",
+     [](S s, V v) { return TakeSize(v, 0, 1U << 30, &s.listener.http.times.body_rate_min); }},
     {"close-timeout", Form::kOne, false, "DURATION",
      "Longest wait for the client's close behind ours [2s]",
      [](S s, V v) { return TakeDuration(v, &s.listener.limits.close_ns); }},

@@ -22,7 +22,7 @@ class EchoService final : public serve::Service {
 
 class RespondService final : public serve::Service {
  public:
-  explicit RespondService(std::uint64_t bytes) { options_.respond_bytes = bytes; }
+  explicit RespondService(const serve::HttpOptions& options) : options_(options) {}
 
   transport::ConnectionHandler* NewHandler(transport::Connection& connection) override {
     static_cast<void>(connection);
@@ -30,11 +30,12 @@ class RespondService final : public serve::Service {
   }
 
  private:
-  serve::HttpOptions options_;
+  const serve::HttpOptions options_;
 };
 
-std::unique_ptr<serve::Service> MakeFiles(const std::string& root, std::string* error) {
-  Result<std::unique_ptr<serve::Service>> files = serve::MakeFileService(root, {});
+std::unique_ptr<serve::Service> MakeFiles(const ListenerConfig& config, std::string* error) {
+  const std::string& root = config.root;
+  Result<std::unique_ptr<serve::Service>> files = serve::MakeFileService(root, config.http);
   if (files) return std::move(*files);
   *error =
       fmt::format("--root {}: {}; name a folder that can be read", root, files.status().ToString());
@@ -79,13 +80,13 @@ std::unique_ptr<Outfit> Outfit::Make(const ListenerConfig& config, serve::Connec
   outfit->credential_ = std::move(*credential);
   switch (config.mode) {
     case ServeMode::kRespond:
-      outfit->service_ = std::make_unique<RespondService>(config.respond_bytes);
+      outfit->service_ = std::make_unique<RespondService>(config.http);
       break;
     case ServeMode::kEcho:
       outfit->service_ = std::make_unique<EchoService>();
       break;
     case ServeMode::kFiles:
-      outfit->service_ = MakeFiles(config.root, error);
+      outfit->service_ = MakeFiles(config, error);
       break;
     case ServeMode::kForward: {
       serve::ForwardOptions options = config.forward;

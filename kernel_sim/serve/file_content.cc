@@ -50,6 +50,11 @@ class FileContent final : public HttpContent {
   FileContent(FileShare& share, io::Loop& loop) : share_(share), loop_(loop) {}
 
   HttpRequestText* request_text() override { return &text_; }
+  // No body changes what is answered.
+  bool WantsBody(const HttpRequest& request) override {
+    static_cast<void>(request);
+    return false;
+  }
   Outcome Answer(const HttpRequest& request, HttpContentWaiter& waiter,
                  HttpResponse& response) override;
   Outcome Fill(std::uint64_t offset, std::span<std::byte> out, HttpContentWaiter& waiter,

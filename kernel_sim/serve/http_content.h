@@ -37,6 +37,13 @@ class HttpContent {
   // Where the reader puts the request's words. Null: nobody wants more than HttpRequest has.
   virtual HttpRequestText* request_text() { return nullptr; }
 
+  // Whether a body that waits for "100 Continue" is asked for. False: Answer is called in its
+  // place, and the connection ends with the response (RFC 9110 10.1.1).
+  virtual bool WantsBody(const HttpRequest& request) {
+    static_cast<void>(request);
+    return true;
+  }
+
   // Answers `request`: fills status, body length and fields of `response`; keep-alive is the
   // caller's. Both stay where they are until EndResponse; with kLater the response is filled then.
   virtual Outcome Answer(const HttpRequest& request, HttpContentWaiter& waiter,

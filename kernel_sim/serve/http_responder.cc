@@ -12,11 +12,13 @@
 #include "kernel_sim/serve/http_request_reader.h"
 #include "kernel_sim/serve/http_response.h"
 #include "kernel_sim/serve/pattern_content.h"
+#include "kernel_sim/serve/request_clock.h"
 
 namespace ktlsim::serve {
 namespace {
 
 using transport::Connection;
+using transport::EndKind;
 using transport::EndReason;
 
 constexpr std::string_view kContinueText = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -28,7 +30,8 @@ class HttpResponder final : public transport::ConnectionHandler, private HttpCon
   HttpResponder(const HttpOptions& options, HttpContent& content)
       : limits_{options.head_bytes_max, options.request_body_max},
         content_(content),
-        reader_(limits_, content.request_text()) {}
+        reader_(limits_, content.request_text()),
+        clock_(options.times) {}
 
   void OnEstablished(Connection& connection) override { connection_ = &connection; }
   void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override;
@@ -38,6 +41,15 @@ class HttpResponder final : public transport::ConnectionHandler, private HttpCon
   void OnEnded(Connection& connection, const EndReason& reason) override;
 
  private:
+  class ClockTimer final : public io::Timer {
+   public:
+    explicit ClockTimer(HttpResponder& responder) : responder_(responder) {}
+    void OnTimer() override { responder_.OnClock(); }
+
+   private:
+    HttpResponder& responder_;
+  };
+
   // Where the response under way is.
   enum class Stage : std::uint8_t { kNone, kAwaited, kHead, kBody, kBodyAwaited };
 
@@ -45,7 +57,12 @@ class HttpResponder final : public transport::ConnectionHandler, private HttpCon
   std::size_t Consume(Connection& connection, std::span<const std::byte> bytes);
   void Keep(Connection& connection, std::span<const std::byte> bytes);
   void GoOn(Connection& connection);
-  void Answer(const HttpRequest& request);
+  void Watch(Connection& connection, std::size_t bytes);
+  void ArmClock();
+  void OnClock();
+  void GiveUp(EndKind why);
+  void Continue(const HttpRequest& request);
+  void Answer(const HttpRequest& request, bool close);
   void AnswerWithout(unsigned status);
   void BeginHead();
   void Pump(Connection& connection);
@@ -62,12 +79,16 @@ class HttpResponder final : public transport::ConnectionHandler, private HttpCon
 
   Connection* connection_ = nullptr;
   HttpRequestReader reader_;
+  RequestClock clock_;
+  ClockTimer clock_timer_{*this};
+  std::uint64_t clock_armed_ns_ = 0;  // when clock_timer_ will look, if it is armed
   HttpResponse response_;
   std::uint64_t body_sent_ = 0;
   std::size_t head_sent_ = 0;
   std::size_t continue_left_ = 0;
   std::vector<std::byte> pending_;  // received, not yet looked at
   Stage stage_ = Stage::kNone;
+  EndKind close_kind_ = EndKind::kCompleted;
   bool head_only_ = false;
   bool by_content_ = false;  // the content made this response
   bool paused_ = false;
@@ -96,10 +117,11 @@ std::size_t HttpResponder::Consume(Connection& connection, std::span<const std::
       case HttpRequestReader::Outcome::kNeedMore:
         break;
       case HttpRequestReader::Outcome::kContinue:
-        continue_left_ = kContinueText.size();
+        Continue(reader_.request());
         break;
       case HttpRequestReader::Outcome::kRequest:
-        Answer(reader_.request());
+        clock_.Finish();
+        Answer(reader_.request(), /*close=*/!reader_.request().keep_alive);
         break;
       case HttpRequestReader::Outcome::kRefused:
         continue_left_ = 0;
@@ -109,7 +131,54 @@ std::size_t HttpResponder::Consume(Connection& connection, std::span<const std::
     total += part;
     Pump(connection);
   }
+  Watch(connection, total);
   return total;
+}
+
+// `bytes` more have been read. A request that came as a whole costs no look at the time.
+void HttpResponder::Watch(Connection& connection, std::size_t bytes) {
+  const HttpRequestReader::Phase phase = reader_.phase();
+  if (done_ || responding() || phase == HttpRequestReader::Phase::kIdle) {
+    clock_.Finish();
+    return;
+  }
+  clock_.Advance(phase, bytes, connection.loop().NowNs());
+  ArmClock();
+}
+
+// The timer stays where it is unless it would look too late.
+void HttpResponder::ArmClock() {
+  const std::uint64_t deadline_ns = clock_.deadline_ns();
+  if (deadline_ns == 0 || (clock_timer_.armed() && clock_armed_ns_ <= deadline_ns)) return;
+  clock_armed_ns_ = deadline_ns;
+  connection_->loop().StartTimer(clock_timer_, deadline_ns);
+}
+
+void HttpResponder::OnClock() {
+  const EndKind why = clock_.Judge(connection_->loop().NowNs());
+  if (why == EndKind::kCompleted) {
+    ArmClock();
+  } else {
+    GiveUp(why);
+  }
+}
+
+// RFC 9110 15.5.9.
+void HttpResponder::GiveUp(EndKind why) {
+  clock_.Finish();
+  close_kind_ = why;
+  AnswerWithout(408);
+  Pump(*connection_);
+  // A client that does not read either has no claim to it.
+  if (stage_ != Stage::kNone) connection_->CloseFor(why);
+}
+
+void HttpResponder::Continue(const HttpRequest& request) {
+  if (content_.WantsBody(request)) {
+    continue_left_ = kContinueText.size();
+  } else {
+    Answer(request, /*close=*/true);
+  }
 }
 
 void HttpResponder::Keep(Connection& connection, std::span<const std::byte> bytes) {
@@ -127,14 +196,14 @@ void HttpResponder::Keep(Connection& connection, std::span<const std::byte> byte
   paused_ = true;
 }
 
-void HttpResponder::Answer(const HttpRequest& request) {
+void HttpResponder::Answer(const HttpRequest& request, bool close) {
   if (request.method == HttpMethod::kConnect) {
     AnswerWithout(501);
     return;
   }
   response_ = {};
-  response_.close = !request.keep_alive;
-  response_.keep_alive = request.version_1_0 && request.keep_alive;
+  response_.close = close;
+  response_.keep_alive = request.version_1_0 && !close;
   head_only_ = request.method == HttpMethod::kHead;
   by_content_ = true;
   if (content_.Answer(request, *this, response_) == HttpContent::Outcome::kLater) {
@@ -177,7 +246,7 @@ void HttpResponder::Pump(Connection& connection) {
   }
   if (stage_ == Stage::kHead && !PumpHead(connection)) return;
   if (stage_ == Stage::kBody && !PumpBody(connection)) return;
-  if (done_ && stage_ == Stage::kNone) connection.Close();
+  if (done_ && stage_ == Stage::kNone) connection.CloseFor(close_kind_);
 }
 
 bool HttpResponder::PumpText(Connection& connection, std::string_view text, std::size_t* sent) {
@@ -272,8 +341,8 @@ void HttpResponder::OnDrain(Connection& connection) {
 }
 
 void HttpResponder::OnEnded(Connection& connection, const EndReason& reason) {
-  static_cast<void>(connection);
   static_cast<void>(reason);
+  if (clock_timer_.armed()) connection.loop().StopTimer(clock_timer_);
   content_.Release();
   delete this;
 }

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernel_sim/base/clock.h"
 #include "kernel_sim/transport/connection.h"
 
 namespace ktlsim::serve {
@@ -18,10 +19,19 @@ class HttpContent;
 
 inline constexpr std::uint64_t kBytesPathMax = std::uint64_t{1} << 30;
 
+// What a client may take its time for; 0: no limit. Whoever takes longer gets 408, if a response
+// can still begin, and is closed. Between requests the connection's idle limit counts alone.
+struct RequestTimes {
+  std::uint64_t head_ns = 10 * kNsPerSecond;      // from a request's first byte to its head's last
+  std::uint64_t request_ns = 300 * kNsPerSecond;  // to its body's last
+  std::uint64_t body_rate_min = 240;              // bytes per second of the body, at least
+};
+
 struct HttpOptions {
   std::uint64_t respond_bytes = 1024;      // at most kBytesPathMax
   std::size_t head_bytes_max = 16 * 1024;  // more is answered with 431; see HttpRequestLimits
   std::uint64_t request_body_max = 64 * 1024 * 1024;  // more is answered with 413
+  RequestTimes times;
 };
 
 // For a HandlerFactory. The handler frees itself in OnEnded; `options` must outlive it. Null: no

@@ -29,6 +29,9 @@ tickets = 2
 leg-timeout = "500ms"
 idle-timeout = 0
 record-timeout = "7s"
+head-timeout = "3s"
+request-timeout = 0
+min-body-rate = 1000
 max-connections = 10
 groups = "P-256:X25519"
 record-size = 4096
@@ -51,6 +54,9 @@ log-json = true
   EXPECT_EQ(listener.limits.leg_ns, 500 * kNsPerMs);
   EXPECT_EQ(listener.limits.idle_ns, 0U);
   EXPECT_EQ(listener.limits.record_ns, 7 * kNsPerSecond);
+  EXPECT_EQ(listener.http.times.head_ns, 3 * kNsPerSecond);
+  EXPECT_EQ(listener.http.times.request_ns, 0U);
+  EXPECT_EQ(listener.http.times.body_rate_min, 1000U);
   EXPECT_EQ(listener.max_connections, 10U);
   EXPECT_EQ(listener.groups, "P-256:X25519");
   EXPECT_EQ(listener.record_sizing.bytes_max, 4096U);

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "kernel_sim/serve/http_content.h"
+#include "tests/io/ring_test_support.h"
 #include "tests/serve/fake_connection.h"
 
 namespace ktlsim::serve {
@@ -21,7 +23,10 @@ std::string Pattern(std::size_t bytes) {
 
 class HttpResponderTest : public testing::Test {
  protected:
-  HttpResponderTest() { options_.respond_bytes = 10; }
+  HttpResponderTest() {
+    options_.respond_bytes = 10;
+    connection_.its_loop = ring_.get();
+  }
   ~HttpResponderTest() override {
     if (handler_ != nullptr) connection_.End(*handler_);
   }
@@ -31,6 +36,19 @@ class HttpResponderTest : public testing::Test {
     return *handler_;
   }
   void Receive(std::string_view text) { connection_.Receive(handler(), text); }
+  void RunFor(std::uint64_t ns) {
+    const std::uint64_t end_ns = ring_->NowNs() + ns;
+    ASSERT_TRUE(io::TurnUntil(*ring_, [&] { return ring_->NowNs() >= end_ns; }));
+  }
+  // Sends `text` every so often until the connection is closed; how long that took.
+  std::uint64_t Trickle(std::string_view text, std::uint64_t every_ns, std::uint64_t at_most_ns) {
+    const std::uint64_t begun_ns = ring_->NowNs();
+    while (!connection_.closed && ring_->NowNs() < begun_ns + at_most_ns) {
+      Receive(text);
+      RunFor(every_ns);
+    }
+    return ring_->NowNs() - begun_ns;
+  }
 
   // Takes the next response out of what was sent: "<status> <body>".
   std::string TakeResponse(bool head_only = false) {
@@ -45,6 +63,8 @@ class HttpResponderTest : public testing::Test {
     return head.substr(9, 3) + " " + body;
   }
 
+  io::MemoryNetwork network_{io::MemoryNetworkOptions{}};
+  std::unique_ptr<io::MemoryRing> ring_ = io::CreateMemoryRing(network_, {}).value();
   HttpOptions options_;
   FakeConnection connection_;
   transport::ConnectionHandler* handler_ = nullptr;
@@ -125,6 +145,115 @@ TEST_F(HttpResponderTest, SaysContinueBeforeTheBody) {
   connection_.sent.clear();
   Receive("abc");
   EXPECT_EQ(TakeResponse(), "200 abcdefghij");
+}
+
+// Content that no body changes, as files are.
+class Indifferent final : public HttpContent {
+ public:
+  bool WantsBody(const HttpRequest&) override { return false; }
+  Outcome Answer(const HttpRequest&, HttpContentWaiter&, HttpResponse& response) override {
+    response.status = 405;
+    return Outcome::kReady;
+  }
+  Outcome Fill(std::uint64_t, std::span<std::byte>, HttpContentWaiter&, std::size_t*) override {
+    return Outcome::kFailed;
+  }
+  void Release() override { delete this; }
+};
+
+// RFC 9110 10.1.1: the final status instead, and the client is told that its body is not awaited.
+TEST_F(HttpResponderTest, DoesNotAskForABodyThatChangesNothing) {
+  handler_ = MakeHttpResponder(options_, new Indifferent);
+  Receive("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+  EXPECT_NE(connection_.sent.find("Connection: close"), std::string::npos);
+  EXPECT_EQ(TakeResponse(), "405 ");
+  EXPECT_TRUE(connection_.closed);
+  Receive("abc");
+  EXPECT_EQ(connection_.sent, "");
+}
+
+TEST_F(HttpResponderTest, ASlowHeadIsGivenUp) {
+  for (const char* trickle : {"\r\n", "\n", "A: b\r\n"}) {
+    connection_.sent.clear();
+    connection_.closed = false;
+    if (handler_ != nullptr) connection_.End(*std::exchange(handler_, nullptr));
+    if (trickle[0] == 'A') Receive("GET / HTTP/1.1\r\nHost: h\r\n");
+    const std::uint64_t took_ns = Trickle(trickle, kNsPerSecond / 2, 20 * kNsPerSecond);
+    EXPECT_GE(took_ns, options_.times.head_ns);
+    EXPECT_LE(took_ns, options_.times.head_ns + kNsPerSecond);
+    EXPECT_EQ(TakeResponse(), "408 ") << trickle;
+    EXPECT_EQ(connection_.close_kind, transport::EndKind::kHeadTimeout);
+  }
+}
+
+TEST_F(HttpResponderTest, ASlowBodyIsGivenUp) {
+  Receive("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" + std::string(50000, 'x'));
+  const std::uint64_t took_ns = Trickle("x", kNsPerSecond / 2, 20 * kNsPerSecond);
+  EXPECT_LE(took_ns, 6 * kNsPerSecond);
+  EXPECT_EQ(TakeResponse(), "408 ");
+  EXPECT_EQ(connection_.close_kind, transport::EndKind::kBodyTooSlow);
+}
+
+TEST_F(HttpResponderTest, ASlowEndOfChunksIsGivenUp) {
+  Receive("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA:");
+  EXPECT_LE(Trickle("x", kNsPerSecond / 2, 20 * kNsPerSecond), 6 * kNsPerSecond);
+  EXPECT_EQ(connection_.close_kind, transport::EndKind::kBodyTooSlow);
+}
+
+TEST_F(HttpResponderTest, ABodyAtTheLeastRateArrivesUnlessTheRequestTakesTooLong) {
+  options_.times.request_ns = 60 * kNsPerSecond;
+  for (const bool too_long : {false, true}) {
+    connection_.sent.clear();
+    connection_.closed = false;
+    const std::string piece(240, 'x');
+    Receive("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: " +
+            std::to_string((too_long ? 70 : 50) * 240) + "\r\n\r\n");
+    for (int i = 0; i < 70 && connection_.sent.empty(); ++i) {
+      Receive(piece);
+      RunFor(kNsPerSecond);
+    }
+    EXPECT_EQ(TakeResponse(), too_long ? "408 " : "200 abcdefghij");
+    EXPECT_EQ(connection_.closed, too_long);
+    EXPECT_EQ(connection_.close_kind,
+              too_long ? transport::EndKind::kRequestTimeout : transport::EndKind::kCompleted);
+  }
+}
+
+// The time of one request is not that of the next, and between them there is no hurry.
+TEST_F(HttpResponderTest, EachRequestHasItsOwnTime) {
+  for (int i = 0; i < 5; ++i) {
+    Receive("GET / HTTP/1.1\r\n");
+    RunFor(8 * kNsPerSecond);
+    Receive("Host: h\r\n\r\nGET / HTTP/1.1\r\n");
+    RunFor(8 * kNsPerSecond);
+    Receive("Host: h\r\n\r\n");
+    EXPECT_EQ(TakeResponse(), "200 abcdefghij");
+    EXPECT_EQ(TakeResponse(), "200 abcdefghij");
+    RunFor(50 * kNsPerSecond);
+    EXPECT_FALSE(connection_.closed);
+  }
+}
+
+TEST_F(HttpResponderTest, OurOwnDelayIsNotTheClients) {
+  connection_.room = 0;
+  Receive(std::string(kGet) + "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n");
+  RunFor(50 * kNsPerSecond);
+  EXPECT_FALSE(connection_.closed);
+  connection_.GiveRoom(handler(), 100'000);
+  EXPECT_EQ(TakeResponse(), "200 abcdefghij");
+  RunFor(4 * kNsPerSecond);
+  EXPECT_FALSE(connection_.closed);
+  RunFor(2 * kNsPerSecond);
+  EXPECT_EQ(connection_.close_kind, transport::EndKind::kBodyTooSlow);
+}
+
+// There is no room for 408, and there will be none.
+TEST_F(HttpResponderTest, ASlowClientThatDoesNotReadIsClosedWithoutAWord) {
+  Receive("GET / HTTP/1.1\r\n");
+  connection_.room = 0;
+  RunFor(11 * kNsPerSecond);
+  EXPECT_EQ(connection_.close_kind, transport::EndKind::kHeadTimeout);
+  EXPECT_EQ(connection_.sent, "");
 }
 
 TEST_F(HttpResponderTest, AnswersPipelinedRequestsInOrder) {

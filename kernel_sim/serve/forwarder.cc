@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <new>
 #include <string>
 #include <utility>
@@ -12,13 +11,13 @@
 #include "io/connector.h"
 #include "io/stream.h"
 #include "kernel_sim/base/assert.h"
+#include "kernel_sim/serve/held_bytes.h"
 #include "kernel_sim/serve/proxy_facts.h"
 #include "kernel_sim/serve/proxy_protocol.h"
 
 namespace ktlsim::serve {
 namespace {
 
-using transport::Buffer;
 using transport::Connection;
 using transport::EndReason;
 
@@ -74,12 +73,15 @@ class Forwarder final : public transport::ConnectionHandler,
 
   io::Stream* stream() { return std::get_if<io::Stream>(&backend_socket_); }
   bool client_here() const { return client_ != nullptr; }
+  // The client is gone, and what it left is still on its way.
+  bool flushing() const { return flush_deadline_ns_ != 0; }
+  void BeginFlush();
   bool ConnectNext();
+  void ArmConnectLimit();
   bool PutProxyHeader();
   void Adopt(io::SocketId socket);
   void OnLimit();
   bool KeepUp(std::span<const std::byte> bytes);
-  bool KeepDown(std::span<const std::byte> bytes);
   void PumpUp();
   void PumpDown();
   void BackendFailed(Status reason);
@@ -87,7 +89,6 @@ class Forwarder final : public transport::ConnectionHandler,
   void AbortClient();
   void ReleaseBackend();
   void NotePeak(std::size_t bytes);
-  void Give(Buffer*& buffer) { here_.buffers.Give(std::exchange(buffer, nullptr)); }
   void DeleteIfOver();
 
   // Fixed.
@@ -95,21 +96,19 @@ class Forwarder final : public transport::ConnectionHandler,
   ForwardLoopShare& here_;
 
   Connection* client_ = nullptr;  // from OnEstablished to OnEnded
+  io::Address client_address_;
   std::variant<std::monostate, io::Connector, io::Stream> backend_socket_;
   std::size_t backend_ = BackendPool::kNone;  // whose place we have
   BackendPool::Tried tried_ = 0;
   LimitTimer limit_timer_{*this};
-  std::string server_name_;  // for the PROXY header
+  std::uint64_t connect_begun_ns_ = 0;
+  std::uint64_t flush_deadline_ns_ = 0;  // 0: no flush
+  std::string server_name_;              // for the PROXY header
 
-  // Towards the backend: one buffer on its way, one being filled.
-  Buffer* up_sending_ = nullptr;
-  Buffer* up_filling_ = nullptr;
-  std::size_t up_sending_bytes_ = 0;
-  std::size_t up_filling_bytes_ = 0;
-  // Towards the client: what it had no room for.
-  Buffer* down_ = nullptr;
-  std::size_t down_begin_ = 0;
-  std::size_t down_end_ = 0;
+  // Towards the backend: what is on its way, and what comes behind it.
+  HeldBytes up_sending_{here_.buffers};
+  HeldBytes up_filling_{here_.buffers};
+  HeldBytes down_{here_.buffers};  // towards the client
 
   bool ended_ = false;           // OnEnded has come
   bool client_paused_ = false;   // not read, for the backend is slow
@@ -127,6 +126,7 @@ void Forwarder::OnFirstBytes(Connection& connection, std::span<const std::byte> 
 
 void Forwarder::OnEstablished(Connection& connection) {
   client_ = &connection;
+  client_address_ = connection.peer_address();
   if (share_.options.proxy_protocol && !PutProxyHeader()) {
     connection.Abort();
     return;
@@ -150,8 +150,8 @@ void Forwarder::OnPlaintext(Connection& connection, std::span<std::byte> plainte
     return;
   }
   PumpUp();
-  const std::size_t room = kForwardBufferBytes - up_filling_bytes_;
-  if (room < 2 * kRecordBytes && !std::exchange(client_paused_, true)) connection.PauseReading();
+  if (up_filling_.room() < 2 * kRecordBytes && !std::exchange(client_paused_, true))
+    connection.PauseReading();
 }
 
 void Forwarder::OnWritable(Connection& connection) {
@@ -173,48 +173,64 @@ void Forwarder::OnEnded(Connection& connection, const EndReason& reason) {
   static_cast<void>(connection);
   client_ = nullptr;
   ended_ = true;
-  Give(down_);
-  if (auto* connector = std::get_if<io::Connector>(&backend_socket_)) {
+  down_.Drop();
+  // What an orderly client has said still gets there, whether or not it waited, and whether or not
+  // there is a backend yet.
+  const bool left = !up_sending_.empty() || !up_filling_.empty();
+  if (reason.orderly() && client_closed_ && left) {
+    BeginFlush();
+  } else if (auto* connector = std::get_if<io::Connector>(&backend_socket_)) {
     connector->Cancel();
   } else if (stream() != nullptr && !stream()->closing()) {
-    // What an orderly client has said still gets there, whether or not it waited.
-    const bool flush = reason.orderly() && client_closed_ && up_sending_ != nullptr;
-    if (flush) {
-      here_.loop.StartTimer(limit_timer_, here_.loop.NowNs() + kFlushNs);
-      stream()->ResumeReceiving();
-    } else {
-      CloseBackend(reason.orderly() ? io::Stream::CloseMode::kGraceful
-                                    : io::Stream::CloseMode::kReset);
-    }
+    CloseBackend(reason.orderly() ? io::Stream::CloseMode::kGraceful
+                                  : io::Stream::CloseMode::kReset);
   }
   DeleteIfOver();
+}
+
+void Forwarder::BeginFlush() {
+  flush_deadline_ns_ = here_.loop.NowNs() + kFlushNs;
+  if (std::holds_alternative<io::Connector>(backend_socket_)) {
+    // The wait for the backend has a limit already, which may be later.
+    ArmConnectLimit();
+  } else if (stream() != nullptr && !stream()->closing()) {
+    here_.loop.StartTimer(limit_timer_, flush_deadline_ns_);
+    stream()->ResumeReceiving();
+  }
 }
 
 // ---- The backend's side
 
 // False: nobody is left to try.
 bool Forwarder::ConnectNext() {
-  backend_ = share_.pool.Choose(here_.loop.NowNs(), tried_);
+  connect_begun_ns_ = here_.loop.NowNs();
+  if (flushing() && connect_begun_ns_ >= flush_deadline_ns_) return false;
+  backend_ = share_.pool.Choose(connect_begun_ns_, tried_);
   if (backend_ == BackendPool::kNone) {
     here_.without_backend.Add();
     if (share_.options.watcher != nullptr) {
-      share_.options.watcher->OnNoBackend(client_->peer_address());
+      share_.options.watcher->OnNoBackend(client_address_);
     }
     return false;
   }
   tried_ |= BackendPool::Tried{1} << backend_;
-  if (share_.options.connect_ns != 0) {
-    here_.loop.StartTimer(limit_timer_, here_.loop.NowNs() + share_.options.connect_ns);
-  }
+  ArmConnectLimit();
   backend_socket_.emplace<io::Connector>(here_.loop, static_cast<io::ConnectHandler&>(*this))
       .Connect(share_.pool.address(backend_));
   return true;
 }
 
+void Forwarder::ArmConnectLimit() {
+  const std::uint64_t connect_ns = share_.options.connect_ns;
+  std::uint64_t limit_ns = connect_ns == 0 ? 0 : connect_begun_ns_ + connect_ns;
+  if (flushing() && (limit_ns == 0 || flush_deadline_ns_ < limit_ns)) limit_ns = flush_deadline_ns_;
+  if (limit_ns != 0) here_.loop.StartTimer(limit_timer_, limit_ns);
+}
+
 void Forwarder::OnConnected(Status outcome, io::SocketId socket) {
   here_.loop.StopTimer(limit_timer_);
   backend_socket_.emplace<std::monostate>();
-  if (ended_) {
+  if (ended_ && !flushing()) {
     if (socket != io::kNoSocket) here_.loop.Close(socket, /*reset=*/true);
     ReleaseBackend();
     DeleteIfOver();
@@ -232,7 +248,10 @@ void Forwarder::OnConnected(Status outcome, io::SocketId socket) {
     share_.options.watcher->OnBackendOut(share_.pool.address(failed), outcome);
   }
   ReleaseBackend();
-  if (own_lack || !ConnectNext()) AbortClient();
+  if (own_lack || !ConnectNext()) {
+    AbortClient();
+    DeleteIfOver();
+  }
 }
 
 void Forwarder::Adopt(io::SocketId socket) {
@@ -243,6 +262,7 @@ void Forwarder::Adopt(io::SocketId socket) {
   backend_socket_.emplace<io::Stream>(here_.loop, socket, static_cast<io::StreamHandler&>(*this),
                                       /*multishot=*/false);
   stream()->ResumeReceiving();
+  if (flushing()) here_.loop.StartTimer(limit_timer_, flush_deadline_ns_);
   PumpUp();
 }
 
@@ -257,9 +277,10 @@ void Forwarder::OnLimit() {
 void Forwarder::OnReceived(io::BufferLease bytes) {
   if (!client_here()) return;  // nobody wants it any more
   std::span<const std::byte> rest = bytes.bytes();
-  if (down_ == nullptr) rest = rest.subspan(client_->Send(rest));
+  if (down_.empty()) rest = rest.subspan(client_->Send(rest));
   if (rest.empty()) return;
-  if (KeepDown(rest)) {
+  if (down_.Keep(rest)) {
+    NotePeak(down_.size());
     stream()->PauseReceiving();
   } else {
     AbortClient();
@@ -276,14 +297,13 @@ void Forwarder::OnReceiveEnded(Status reason) {
 }
 
 void Forwarder::OnSent(Status outcome) {
-  Give(up_sending_);
-  up_sending_bytes_ = 0;
+  up_sending_.Drop();
   if (!outcome.ok()) {
     BackendFailed(outcome);
     return;
   }
   PumpUp();
-  if (ended_ && up_sending_ == nullptr) CloseBackend(io::Stream::CloseMode::kGraceful);
+  if (ended_ && up_sending_.empty()) CloseBackend(io::Stream::CloseMode::kGraceful);
 }
 
 void Forwarder::BackendFailed(Status reason) {
@@ -296,7 +316,7 @@ void Forwarder::BackendFailed(Status reason) {
 void Forwarder::OnClosed() {
   here_.loop.StopTimer(limit_timer_);
   backend_socket_.emplace<std::monostate>();
-  Give(up_sending_);
+  up_sending_.Drop();
   ReleaseBackend();
   DeleteIfOver();
 }
@@ -322,9 +342,6 @@ void Forwarder::ReleaseBackend() {
 void Forwarder::DeleteIfOver() {
   if (!ended_ || !std::holds_alternative<std::monostate>(backend_socket_)) return;
   here_.loop.StopTimer(limit_timer_);
-  Give(up_sending_);
-  Give(up_filling_);
-  Give(down_);
   Rundown& forwarders = share_.forwarders;
   delete this;
   forwarders.Leave();
@@ -334,12 +351,8 @@ void Forwarder::DeleteIfOver() {
 
 // False: no memory, or a client that ignores the pause.
 bool Forwarder::KeepUp(std::span<const std::byte> bytes) {
-  if (bytes.size() > kForwardBufferBytes - up_filling_bytes_) return false;
-  if (up_filling_ == nullptr) up_filling_ = here_.buffers.Take(kForwardBufferBytes);
-  if (up_filling_ == nullptr) return false;
-  std::memcpy(up_filling_->bytes() + up_filling_bytes_, bytes.data(), bytes.size());
-  up_filling_bytes_ += bytes.size();
-  NotePeak(up_filling_bytes_ + up_sending_bytes_);
+  if (!up_filling_.Keep(bytes)) return false;
+  NotePeak(up_filling_.size() + up_sending_.size());
   return true;
 }
 
@@ -347,36 +360,21 @@ bool Forwarder::KeepUp(std::span<const std::byte> bytes) {
 void Forwarder::PumpUp() {
   io::Stream* const socket = stream();
   if (socket == nullptr || socket->closing() || socket->sending()) return;
-  if (up_filling_bytes_ != 0) {
-    up_sending_ = std::exchange(up_filling_, nullptr);
-    up_sending_bytes_ = std::exchange(up_filling_bytes_, 0);
-    socket->Send({up_sending_->bytes(), up_sending_bytes_});
+  if (!up_filling_.empty()) {
+    up_sending_.TakeFrom(up_filling_);
+    socket->Send(up_sending_.bytes());
     if (client_here() && std::exchange(client_paused_, false)) client_->ResumeReading();
   } else if (client_closed_) {
     socket->ShutdownSend();
   }
 }
 
-bool Forwarder::KeepDown(std::span<const std::byte> bytes) {
-  if (down_ == nullptr) {
-    down_ = here_.buffers.Take(kForwardBufferBytes);
-    down_begin_ = 0;
-    down_end_ = 0;
-  }
-  if (down_ == nullptr || bytes.size() > kForwardBufferBytes - down_end_) return false;
-  std::memcpy(down_->bytes() + down_end_, bytes.data(), bytes.size());
-  down_end_ += bytes.size();
-  NotePeak(down_end_ - down_begin_);
-  return true;
-}
-
 // Gives the client what waits, then reads the backend again or passes its end on.
 void Forwarder::PumpDown() {
   if (!client_here()) return;
-  if (down_ != nullptr) {
-    down_begin_ += client_->Send({down_->bytes() + down_begin_, down_end_ - down_begin_});
-    if (down_begin_ < down_end_) return;
-    Give(down_);
+  if (!down_.empty()) {
+    down_.Consume(client_->Send(down_.bytes()));
+    if (!down_.empty()) return;
     if (stream() != nullptr) stream()->ResumeReceiving();
   }
   if (backend_closed_) client_->ShutdownSend();

@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -47,7 +48,7 @@ class ForwarderTest : public testing::TestWithParam<std::uint64_t> {
 
   void TearDown() override {
     EXPECT_EQ(share_->forwarders.inside(), 0U);
-    EXPECT_EQ(share_->pool.in_use(0), 0U);
+    for (std::size_t i = 0; i < share_->pool.size(); ++i) EXPECT_EQ(share_->pool.in_use(i), 0U);
     EXPECT_EQ(here_->buffers.in_use(), 0U);
     EXPECT_LE(here_->buffered_peak.load(), 2 * kForwardBufferBytes);
     CloseListener();
@@ -59,6 +60,9 @@ class ForwarderTest : public testing::TestWithParam<std::uint64_t> {
   void Forward() {
     ForwardOptions options;
     options.backends = {backend_address_};
+    Forward(options);
+  }
+  void Forward(const ForwardOptions& options) {
     share_ = std::make_unique<ForwardShare>(options);
     handler_ = MakeForwarder(*share_, *here_);
     ASSERT_NE(handler_, nullptr);
@@ -75,6 +79,21 @@ class ForwarderTest : public testing::TestWithParam<std::uint64_t> {
       client_.Receive(*handler_, text.substr(0, 16384));
       text.remove_prefix(std::min<std::size_t>(text.size(), 16384));
     }
+  }
+  // An address that nobody listens at.
+  io::Address DeadAddress() {
+    const io::SocketId listener = ring_->Listen(io::Address::Loopback(0), {}).value();
+    const io::Address address = ring_->LocalAddress(listener).value();
+    ring_->Close(listener);
+    return address;
+  }
+  // All it has to say, close_notify, and its socket is gone: before any backend has accepted.
+  void LeaveEarly(std::string_view upload) {
+    ClientSays(upload);
+    ASSERT_TRUE(upload.empty());
+    handler_->OnPeerClosed(client_, /*truncated=*/false);
+    handler_->OnEnded(client_, {.kind = transport::EndKind::kCompleted});
+    ASSERT_EQ(here_->forwarded.value(), 0U);
   }
   // The path says that the connection is over; the backend's socket goes in its own time.
   void EndClient(transport::EndKind kind) {
@@ -207,6 +226,87 @@ TEST_P(ForwarderTest, WhatAClientLeftBehindStillArrives) {
   ReadBackend(received);
   ExpectUntil([&] { return received.ended && share_->forwarders.inside() == 0; });
   EXPECT_TRUE(received.text == upload) << received.text.size();
+}
+
+TEST_P(ForwarderTest, WhatAClientLeftBehindAwaitsALateBackend) {
+  ForwardOptions options;
+  options.backends = {backend_address_};
+  options.connect_ns = 0;
+  options.proxy_protocol = GetParam() % 2 == 0;
+  Forward(options);
+  const std::string upload = io::Pattern(40'000);
+  LeaveEarly(upload);
+  io::Receiver received;
+  ReadBackend(received);
+  ExpectUntil([&] { return received.ended && share_->forwarders.inside() == 0; });
+  EXPECT_TRUE(received.end.ok()) << received.end.ToString();
+  EXPECT_TRUE(received.text.ends_with(upload)) << received.text.size();
+  EXPECT_EQ(here_->forwarded.value(), 1U);
+}
+
+class CountingWatcher final : public BackendWatcher {
+ public:
+  void OnBackendOut(const io::Address&, Status) override { ++out; }
+  void OnBackendBack(const io::Address&) override {}
+  void OnNoBackend(const io::Address& client) override { turned_away.push_back(client); }
+
+  int out = 0;
+  std::vector<io::Address> turned_away;
+};
+
+TEST_P(ForwarderTest, WhatAClientLeftBehindGoesToTheNextBackend) {
+  CountingWatcher watcher;
+  ForwardOptions options;
+  options.backends = {DeadAddress(), DeadAddress(), backend_address_};
+  options.watcher = &watcher;
+  Forward(options);
+  LeaveEarly("the last words");
+  io::Receiver received;
+  ReadBackend(received);
+  ExpectUntil([&] { return received.ended && share_->forwarders.inside() == 0; });
+  EXPECT_EQ(received.text, "the last words");
+  EXPECT_EQ(watcher.out, 2);
+}
+
+TEST_P(ForwarderTest, WhatAClientLeftBehindIsDroppedWhenNoBackendIsThere) {
+  CountingWatcher watcher;
+  client_.peer = io::Address::Loopback(4711);
+  ForwardOptions options;
+  options.backends = {DeadAddress(), DeadAddress()};
+  options.watcher = &watcher;
+  Forward(options);
+  LeaveEarly("the last words");
+  ExpectUntil([&] { return share_->forwarders.inside() == 0; });
+  EXPECT_EQ(here_->without_backend.value(), 1U);
+  ASSERT_EQ(watcher.turned_away.size(), 1U);
+  EXPECT_EQ(watcher.turned_away[0].ToString(), client_.peer.ToString());
+}
+
+// Half a minute, whatever the wait for a backend may be.
+TEST(ForwarderLimitTest, WhatAClientLeftBehindIsNotKeptForEver) {
+  io::MemoryNetworkOptions network;
+  network.faults.connect_timeout = 1000;
+  io::MemoryNetwork silent(network);
+  std::unique_ptr<io::MemoryRing> ring = io::CreateMemoryRing(silent, {}).value();
+  for (const std::uint64_t connect_ns : {std::uint64_t{0}, 100 * kNsPerSecond, 20 * kNsPerSecond}) {
+    ForwardOptions options;
+    options.backends = {io::Address::Loopback(1), io::Address::Loopback(2)};
+    options.connect_ns = connect_ns;
+    ForwardShare share(options);
+    ForwardLoopShare here(*ring);
+    transport::ConnectionHandler* const handler = MakeForwarder(share, here);
+    FakeConnection client;
+    client.its_loop = ring.get();
+    handler->OnEstablished(client);
+    const std::uint64_t begun_ns = ring->NowNs();
+    client.Receive(*handler, "the last words");
+    handler->OnPeerClosed(client, /*truncated=*/false);
+    handler->OnEnded(client, {.kind = transport::EndKind::kCompleted});
+    ASSERT_TRUE(io::TurnUntil(*ring, [&] { return share.forwarders.inside() == 0; }));
+    EXPECT_GE(ring->NowNs() - begun_ns, 30 * kNsPerSecond);
+    EXPECT_LT(ring->NowNs() - begun_ns, 31 * kNsPerSecond);
+    EXPECT_EQ(here.buffers.in_use(), 0U);
+  }
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "kernel_sim/base/memory_watch.h"
 #include "tls/openssl_handles.h"
 #include "tls/secret.h"
 
@@ -44,7 +45,7 @@ Result<Certificate::Der> DerOf(X509* certificate) {
   return der;
 }
 
-Result<std::vector<Certificate::Der>> ParseChain(std::string_view pem) {
+Result<std::vector<Certificate::Der>> ReadChain(std::string_view pem) {
   const BioPtr bio = ReadOnlyBio(pem);
   if (bio == nullptr) return Bad("the certificate text is too long");
   std::vector<Certificate::Der> chain;
@@ -64,13 +65,18 @@ Result<std::vector<Certificate::Der>> ParseChain(std::string_view pem) {
   return chain;
 }
 
+// Where memory runs out the text seems to end, or a certificate to be damaged.
+Result<std::vector<Certificate::Der>> ParseChain(std::string_view pem) {
+  return UnlessOutOfMemory(NoMemory(), [pem] { return ReadChain(pem); });
+}
+
 // Nobody is asked for a passphrase; that one was wanted is worth its own message.
 int RefusePassphrase(char*, int, int, void* wanted) {
   *static_cast<bool*>(wanted) = true;
   return -1;
 }
 
-Result<PkeyPtr> ParseKey(std::string_view pem) {
+Result<PkeyPtr> ReadKey(std::string_view pem) {
   const BioPtr bio = ReadOnlyBio(pem);
   if (bio == nullptr) return Bad("the private key text is too long");
   bool encrypted = false;
@@ -78,6 +84,10 @@ Result<PkeyPtr> ParseKey(std::string_view pem) {
   if (encrypted) return Bad("the private key is encrypted: decrypt it first (openssl pkey)");
   if (key == nullptr) return Bad("there is no readable PEM private key");
   return key;
+}
+
+Result<PkeyPtr> ParseKey(std::string_view pem) {
+  return UnlessOutOfMemory(NoMemory(), [pem] { return ReadKey(pem); });
 }
 
 std::int64_t UnixTime(const ASN1_TIME* time) {
@@ -124,23 +134,31 @@ KeyType TypeOf(const EVP_PKEY* key) {
 }
 
 Result<std::string> ReadFile(const std::string& path) {
+  const MemoryWatch watch;
   using FilePtr = std::unique_ptr<std::FILE, Deleter<&std::fclose>>;
   const FilePtr file(std::fopen(path.c_str(), "re"));
-  if (file == nullptr) return IoError(errno, "open the file");
+  if (file == nullptr) return watch.ran_out() ? NoMemory() : IoError(errno, "open the file");
   std::string text;
   char block[4096];
   while (const std::size_t size = std::fread(block, 1, sizeof block, file.get())) {
     text.append(block, size);
     if (text.size() > kPemBytesMax) return Bad("the file is too large");
   }
+  if (watch.ran_out()) return NoMemory();
   if (std::ferror(file.get()) != 0) return IoError(errno, "read the file");
   return text;
 }
 
 template <typename Write>
 Result<std::string> PemText(Write write) {
+  const MemoryWatch watch;
   const BioPtr bio(BIO_new(BIO_s_mem()));
-  if (bio == nullptr || !write(bio.get())) return Bad("the certificate cannot be written as PEM");
+  const bool written = bio != nullptr && write(bio.get());
+  if (watch.ran_out()) {
+    ERR_clear_error();
+    return NoMemory();
+  }
+  if (!written) return Bad("the certificate cannot be written as PEM");
   char* text = nullptr;
   const long size = BIO_get_mem_data(bio.get(), &text);
   try {
@@ -167,7 +185,9 @@ Result<Certificate::Ptr> Certificate::Build(std::vector<Der> chain, evp_pkey_st*
   std::unique_ptr<Certificate> certificate(new Certificate);
   certificate->chain_ = std::move(chain);
   certificate->key_ = owned_key.release();
-  const Status status = certificate->ReadLeaf();
+  // Without memory a certificate has no names, or no dates.
+  const Status status =
+      UnlessOutOfMemory(NoMemory(), [&certificate] { return certificate->ReadLeaf(); });
   if (!status.ok()) return status;
   return Ptr(std::move(certificate));
 }
@@ -198,13 +218,10 @@ Result<Certificate::Ptr> Certificate::FromPem(std::string_view chain_pem,
   try {
     auto chain = ParseChain(chain_pem);
     if (!chain) return chain.status();
-    PkeyPtr key;
-    if (!key_pem.empty()) {
-      auto parsed = ParseKey(key_pem);
-      if (!parsed) return parsed.status();
-      key = std::move(*parsed);
-    }
-    return Build(std::move(*chain), key.release());
+    if (key_pem.empty()) return Build(std::move(*chain), nullptr);
+    auto key = ParseKey(key_pem);
+    if (!key) return key.status();
+    return Build(std::move(*chain), key->release());
   } catch (const std::bad_alloc&) {
     return NoMemory();
   }

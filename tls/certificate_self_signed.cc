@@ -12,6 +12,7 @@
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
+#include "kernel_sim/base/memory_watch.h"
 #include "tls/certificate.h"
 #include "tls/openssl_handles.h"
 
@@ -76,17 +77,22 @@ Result<Certificate::Ptr> Certificate::SelfSigned(std::string_view name, KeyType 
     return Status(Category::kContract, 0, "a self-signed certificate needs a DNS name or address");
   }
   try {
+    const MemoryWatch watch;
     PkeyPtr key(key_type == KeyType::kRsa2048 ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256"));
     const X509Ptr certificate(X509_new());
     unsigned char* der = nullptr;
     const bool filled = key != nullptr && certificate != nullptr &&
                         Fill(certificate.get(), key.get(), std::string(name));
     const int size = filled ? i2d_X509(certificate.get(), &der) : 0;
+    const std::unique_ptr<unsigned char, OpensslDeleter> owner(der);
+    if (watch.ran_out()) {
+      ERR_clear_error();
+      return ResourceError("no memory for a certificate");
+    }
     if (size <= 0) {
       ERR_clear_error();
       return Status(Category::kCrypto, 0, "the self-signed certificate could not be made");
     }
-    const std::unique_ptr<unsigned char, OpensslDeleter> owner(der);
     std::vector<Der> chain;
     chain.emplace_back(der, der + size);
     return Build(std::move(chain), key.release());

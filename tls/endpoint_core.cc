@@ -8,6 +8,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 
+#include "kernel_sim/base/memory_watch.h"
 #include "tls/handshake.h"
 #include "tls/key_schedule.h"
 #include "tls/ssl_callbacks.h"
@@ -63,7 +64,10 @@ Status EndpointCore::Init() {
     return ResourceError("no memory for an SSL_CTX");
   }
   SSL_CTX* context = context_.get();
-  SSL_CTX_set_app_data(context, this);
+  if (SSL_CTX_set_app_data(context, this) != 1) {
+    ERR_clear_error();
+    return ResourceError("no memory for an SSL_CTX");
+  }
   SSL_CTX_set_options(
       context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN);
@@ -71,11 +75,12 @@ Status EndpointCore::Init() {
 
   for (Status (EndpointCore::*step)() :
        {&EndpointCore::SetSuites, &EndpointCore::SetGroups, &EndpointCore::LoadCertificates,
-        &EndpointCore::SetTrust, &EndpointCore::SetSessions}) {
-    const Status status = (this->*step)();
+        &EndpointCore::SetTrust, &EndpointCore::SetSessions, &EndpointCore::ComputeIdentity}) {
+    // A list that memory has cut short is no error to OpenSSL.
+    const Status status = UnlessOutOfMemory(ResourceError("no memory for an endpoint"),
+                                            [this, step] { return (this->*step)(); });
     if (!status.ok()) return status;
   }
-  ComputeIdentity();
   InstallCallbacks(context, options_);
   ERR_clear_error();
   return {};
@@ -188,7 +193,7 @@ Status EndpointCore::SetSessions() {
   return {};
 }
 
-void EndpointCore::ComputeIdentity() {
+Status EndpointCore::ComputeIdentity() {
   std::vector<std::uint8_t> parts;
   for (const Certificate::Ptr& certificate : options_.certificates) {
     AppendPart(parts, certificate->leaf());
@@ -198,9 +203,10 @@ void EndpointCore::ComputeIdentity() {
                             static_cast<std::uint8_t>(options_.verification)};
   AppendPart(parts, kinds);
   Secret hash;
-  if (Digest(HashId::kSha256, parts, hash)) {
-    std::ranges::copy(std::as_const(hash).span(), identity_.begin());
-  }
+  // Without it sessions of another endpoint could be resumed here.
+  if (!Digest(HashId::kSha256, parts, hash)) return Crypto("an endpoint cannot be hashed");
+  std::ranges::copy(std::as_const(hash).span(), identity_.begin());
+  return {};
 }
 
 EndpointCore::IdContext EndpointCore::SessionIdContext(const HandshakeOptions& handshake,

@@ -59,7 +59,7 @@ class EndpointCore {
   Status LoadCertificates();
   Status SetTrust();
   Status SetSessions();
-  void ComputeIdentity();
+  Status ComputeIdentity();
   std::string ServerSessionKey(std::span<const std::uint8_t> id) const;
 
   EndpointOptions options_;

@@ -124,6 +124,11 @@ StepResult Handshake::Advance(std::span<const std::byte> record) {
   StepResult result;
   result.received_alert = ssl_->received_alert();
   result.sent_alert = ssl_->sent_alert();
+  if (ssl_->ran_out_of_memory()) {
+    // Half a flight is of no use to the peer.
+    ssl_->DiscardOutput(ssl_->output().size());
+    return Failed(ResourceError("no memory for a handshake"));
+  }
   if (code == SSL_ERROR_NONE && all_read) {
     established_ = true;
     result.outcome = StepOutcome::kEstablished;

@@ -185,6 +185,25 @@ int SkipVerification(X509_STORE_CTX* context, void*) {
   return 1;
 }
 
+// A chain that was judged without memory may have been judged without its name, its purpose or its
+// dates: libssl does not look whether it could copy them (X509_VERIFY_PARAM_set1 in front of this).
+int JudgeChain(X509_STORE_CTX* context, void*) {
+  const auto* ssl = static_cast<const SSL*>(
+      X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  SslConnection& connection = SslConnection::Of(ssl);
+  connection.NoteMemory();
+  const int verdict = X509_verify_cert(context);
+  connection.NoteMemory();
+  if (!connection.ran_out_of_memory()) return verdict;
+  X509_STORE_CTX_set_error(context, X509_V_ERR_OUT_OF_MEM);
+  return 0;
+}
+
+// In front of each record that is written and behind each that is read.
+void OnMessage(int, int, int, const void*, std::size_t, SSL* ssl, void*) {
+  SslConnection::Of(ssl).NoteMemory();
+}
+
 }  // namespace
 
 void InstallCallbacks(SSL_CTX* context, const EndpointOptions& options) {
@@ -192,7 +211,10 @@ void InstallCallbacks(SSL_CTX* context, const EndpointOptions& options) {
   SSL_CTX_set_info_callback(context, &OnInfo);
   if (options.verification == PeerVerification::kNone) {
     SSL_CTX_set_cert_verify_callback(context, &SkipVerification, nullptr);
+  } else {
+    SSL_CTX_set_cert_verify_callback(context, &JudgeChain, nullptr);
   }
+  SSL_CTX_set_msg_callback(context, &OnMessage);
   if (SSL_CTX_get_session_cache_mode(context) != SSL_SESS_CACHE_OFF) {
     SSL_CTX_sess_set_new_cb(context, &OnNewSession);
   }

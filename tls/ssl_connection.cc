@@ -1,6 +1,7 @@
 #include "tls/ssl_connection.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <ctime>
 #include <new>
 #include <string_view>
@@ -10,6 +11,7 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
+#include "kernel_sim/base/memory_watch.h"
 #include "tls/endpoint_core.h"
 
 namespace ktlsim::tls {
@@ -89,6 +91,7 @@ SslConnection& SslConnection::Of(const SSL* ssl) {
 Role SslConnection::role() const { return core_->options().role; }
 
 bool SslConnection::Init() {
+  const MemoryWatch watch;
   const BIO_METHOD* method = FlatBufferMethod();
   ssl_.reset(SSL_new(core_->context()));
   BIO* bio = method != nullptr && ssl_ != nullptr ? BIO_new(method) : nullptr;
@@ -96,10 +99,10 @@ bool SslConnection::Init() {
   BIO_set_data(bio, this);
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl_.get(), bio, bio);  // takes the reference, once for both directions
-  SSL_set_app_data(ssl_.get(), this);
+  if (SSL_set_app_data(ssl_.get(), this) != 1) return false;
   setup_failure_ = Configure();
   ERR_clear_error();
-  return setup_failure_.category() != Category::kResource;
+  return !watch.ran_out() && setup_failure_.category() != Category::kResource;
 }
 
 Status SslConnection::Configure() {
@@ -240,9 +243,12 @@ void SslConnection::DiscardOutput(std::size_t bytes) {
 
 int SslConnection::DoHandshake() {
   ERR_clear_error();
+  const MemoryWatch watch;
+  ran_out_of_memory_ = false;
   const std::size_t before = output_.size();
   const int returned = SSL_do_handshake(ssl_.get());
   const int code = SSL_get_error(ssl_.get(), returned);
+  NoteMemory();
   ScanOutput(before);
   return code;
 }
@@ -286,6 +292,8 @@ void SslConnection::KeyLogLine(const char* line) {
 void SslConnection::NoteAlert(bool sent, Alert alert) {
   (sent ? sent_alert_ : received_alert_) = alert;
 }
+
+void SslConnection::NoteMemory() { ran_out_of_memory_ = ran_out_of_memory_ || errno == ENOMEM; }
 
 void SslConnection::NoteVerifyError(int error) {
   if (verify_error_ == X509_V_OK) verify_error_ = error;

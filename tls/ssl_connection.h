@@ -86,6 +86,10 @@ class SslConnection {
   const std::optional<Alert>& sent_alert() const { return sent_alert_; }
   int verify_error() const { return verify_error_; }
   bool ticket_stored() const { return ticket_stored_; }
+  // From a callback: OpenSSL sets errno to zero when it reads and writes.
+  void NoteMemory();
+  // In the newest DoHandshake. What OpenSSL was to check may be unchecked then, whatever it says.
+  bool ran_out_of_memory() const { return ran_out_of_memory_; }
 
   Secret& client_traffic_secret() { return client_traffic_secret_; }
   Secret& server_traffic_secret() { return server_traffic_secret_; }
@@ -129,6 +133,7 @@ class SslConnection {
   std::optional<Alert> sent_alert_;
   int verify_error_ = 0;
   bool ticket_stored_ = false;
+  bool ran_out_of_memory_ = false;
 
   Secret client_traffic_secret_;
   Secret server_traffic_secret_;

@@ -115,17 +115,18 @@ SECURITY_STATUS StatusOfFault(tls::CertificateFault fault) {
 
 SECURITY_STATUS StatusOfHandshakeFailure(const tls::StepResult& result) {
   if (result.not_tls) return SEC_E_INVALID_TOKEN;
+  // Before all verdicts: none of them is worth anything without memory.
+  if (result.failure.category() == Category::kResource) return SEC_E_INSUFFICIENT_MEMORY;
   if (result.received_alert) return StatusOfReceivedAlert(result.received_alert->description);
   if (result.certificate_fault != tls::CertificateFault::kNone) {
     return StatusOfFault(result.certificate_fault);
   }
   switch (result.failure.category()) {
-    case Category::kResource:
-      return SEC_E_INSUFFICIENT_MEMORY;
     case Category::kTls:
       return StatusOfSentAlert(static_cast<AlertDescription>(result.failure.code()));
     case Category::kContract:
       return SEC_E_INVALID_TOKEN;
+    case Category::kResource:
     case Category::kNone:
     case Category::kIo:
     case Category::kCrypto:

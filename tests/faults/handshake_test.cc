@@ -1,0 +1,164 @@
+// Whole connections in which an allocation fails, on either side: the call that needed it says
+// SEC_E_INSUFFICIENT_MEMORY, nothing is lost, and a peer that is to be refused never gets in.
+#include <ktlsim/sspi_ext.h>
+#include <schannel.h>
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "tests/faults/ends.h"
+
+namespace ktlsim::test {
+namespace {
+
+constexpr ULONG kNoTls12 = SP_PROT_TLS1_2;
+constexpr ULONG kNoTls13 = SP_PROT_TLS1_3;
+// Without OpenSSL's reading of the system's certificates.
+constexpr ULONG kAnyServer = SCH_CRED_MANUAL_CRED_VALIDATION;
+
+FaultCredential::Wanted Server(ULONG disabled, PCCERT_CONTEXT certificate) {
+  return {.use = SECPKG_CRED_INBOUND, .disabled = disabled, .certificate = certificate};
+}
+FaultCredential::Wanted Client(ULONG disabled, ULONG flags = kAnyServer) {
+  return {.use = SECPKG_CRED_OUTBOUND, .disabled = disabled, .flags = flags};
+}
+FaultCredential::Wanted JudgingClient(ULONG disabled) {
+  FaultCredential::Wanted wanted = Client(disabled, 0);
+  wanted.trust = true;
+  return wanted;
+}
+
+struct Version {
+  const char* name;
+  ULONG disabled;
+};
+void PrintTo(const Version& version, std::ostream* out) { *out << version.name; }
+
+class HandshakeFaultsTest : public testing::TestWithParam<Version> {
+ protected:
+  ULONG disabled() const { return GetParam().disabled; }
+  std::string Name(const std::string& scene) const { return GetParam().name + (" " + scene); }
+  bool tls13() const { return disabled() == kNoTls12; }
+
+ private:
+  RuntimeWith runtime_{OneProcessor()};
+};
+
+class FormsFaultsTest : public testing::TestWithParam<std::tuple<Version, Form>> {
+ private:
+  RuntimeWith runtime_{OneProcessor()};
+};
+
+TEST_P(FormsFaultsTest, AWholeHandshake) {
+  const auto& [version, form] = GetParam();
+  const FaultAuthority& authority = FaultAuthority::Get();
+  FaultCredential server_credential(Server(version.disabled, authority.localhost));
+  PlayWithFaults(version.name + (std::string(" handshake, ") + NameOf(form)), [&](FaultRun& run) {
+    // A new one has no session to resume.
+    FaultCredential client_credential(JudgingClient(version.disabled));
+    FaultEnd client(run, false, form, client_credential.get());
+    FaultEnd server(run, true, form, server_credential.get());
+    ShakeHands(run, client, server);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, FormsFaultsTest,
+    testing::Combine(testing::Values(Version{"TLS 1.2", kNoTls13}, Version{"TLS 1.3", kNoTls12}),
+                     testing::Values(Form::kA, Form::kW, Form::kKernel, Form::kAsyncA,
+                                     Form::kAsyncW, Form::kAsyncKernel)));
+
+// The client takes the tickets of a first connection, with memory; the second one is resumed.
+TEST_P(HandshakeFaultsTest, AResumedHandshake) {
+  FaultCredential server_credential(Server(disabled(), FaultAuthority::Get().localhost));
+  PlayWithFaults(Name("resumed handshake"), [&](FaultRun& run) {
+    FaultCredential client_credential(Client(disabled()));
+    {
+      TestEnd client(false);
+      TestEnd server(true);
+      ASSERT_TRUE(RunHandshake(client, client_credential.get(), server, server_credential.get()));
+      client.Open(client_credential.get());
+    }
+    FaultEnd client(run, false, Form::kA, client_credential.get());
+    FaultEnd server(run, true, Form::kA, server_credential.get());
+    if (!ShakeHands(run, client, server) || run.fired()) return;
+    SecPkgContext_SessionInfo info{};
+    EXPECT_EQ(QueryContextAttributesA(&client.context, SECPKG_ATTR_SESSION_INFO, &info), SEC_E_OK);
+    EXPECT_NE(info.dwFlags & SSL_SESSION_RECONNECT, 0U);
+  });
+}
+
+TEST_P(HandshakeFaultsTest, AHandshakeWithTwoCertificates) {
+  const FaultAuthority& authority = FaultAuthority::Get();
+  FaultCredential::Wanted asks = Server(disabled(), authority.localhost);
+  asks.client_auth = KTLSIM_CLIENT_AUTH_REQUIRE;
+  FaultCredential server_credential(asks);
+  FaultCredential::Wanted shows = Client(disabled());
+  shows.certificate = authority.localhost;
+  PlayWithFaults(Name("mutual handshake"), [&](FaultRun& run) {
+    FaultCredential client_credential(shows);
+    FaultEnd client(run, false, Form::kA, client_credential.get());
+    FaultEnd server(run, true, Form::kA, server_credential.get());
+    ShakeHands(run, client, server);
+  });
+}
+
+// ---- Nothing fails open -------------------------------------------------------------------------
+
+TEST_P(HandshakeFaultsTest, AClientThatJudgesRefusesWhatItRefusesWithMemory) {
+  const FaultAuthority& authority = FaultAuthority::Get();
+  struct Case {
+    const char* name;
+    PCCERT_CONTEXT certificate;
+    SECURITY_STATUS refusal;
+  };
+  for (const Case& bad : {Case{"another name", authority.other_name, SEC_E_WRONG_PRINCIPAL},
+                          Case{"out of date", authority.expired, SEC_E_CERT_EXPIRED},
+                          Case{"untrusted", authority.untrusted, SEC_E_UNTRUSTED_ROOT}}) {
+    FaultCredential server_credential(Server(disabled(), bad.certificate));
+    PlayWithFaults(
+        Name(bad.name),
+        [&](FaultRun& run) {
+          FaultCredential client_credential(JudgingClient(disabled()));
+          FaultEnd client(run, false, Form::kA, client_credential.get());
+          FaultEnd server(run, true, Form::kA, server_credential.get());
+          ShakeHands(run, client, server, {.of_server = false, .refusal = bad.refusal});
+        },
+        40);
+  }
+}
+
+TEST_P(HandshakeFaultsTest, AServerThatRequiresACertificateLetsNobodyInWithoutAGoodOne) {
+  const FaultAuthority& authority = FaultAuthority::Get();
+  struct Case {
+    const char* name;
+    PCCERT_CONTEXT certificate;
+    SECURITY_STATUS refusal;
+  };
+  for (const Case& bad : {Case{"no client certificate", nullptr, SEC_E_NO_CREDENTIALS},
+                          Case{"client out of date", authority.expired, SEC_E_CERT_EXPIRED},
+                          Case{"client untrusted", authority.untrusted, SEC_E_UNTRUSTED_ROOT}}) {
+    FaultCredential::Wanted asks = Server(disabled(), authority.localhost);
+    asks.client_auth = KTLSIM_CLIENT_AUTH_REQUIRE;
+    FaultCredential server_credential(asks);
+    FaultCredential::Wanted shows = Client(disabled());
+    shows.certificate = bad.certificate;
+    PlayWithFaults(
+        Name(bad.name),
+        [&](FaultRun& run) {
+          FaultCredential client_credential(shows);
+          FaultEnd client(run, false, Form::kA, client_credential.get());
+          FaultEnd server(run, true, Form::kA, server_credential.get());
+          ShakeHands(run, client, server, {.of_server = true, .refusal = bad.refusal});
+        },
+        40);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Versions, HandshakeFaultsTest,
+                         testing::Values(Version{"TLS 1.2", kNoTls13},
+                                         Version{"TLS 1.3", kNoTls12}));
+
+}  // namespace
+}  // namespace ktlsim::test

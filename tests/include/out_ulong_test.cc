@@ -1,5 +1,7 @@
 // Out-parameters of both widths, from C and C++, in both modes; SecHandle's macros.
 #include <array>
+#include <cstddef>
+#include <cstring>
 #include <type_traits>
 
 #include <gtest/gtest.h>
@@ -31,6 +33,19 @@ TEST(UlongOutTest, StoresInTheWidthOfThePointerItWasMadeFrom) {
   std::array<unsigned long, 3> wide = {1, ~0UL, 2};
   KtlsimUlongOut(&wide[1]).Store(kStoredValue);
   EXPECT_EQ(wide, (std::array<unsigned long, 3>{1, kStoredValue, 2}));
+}
+
+// A member of a packed structure, for one: four bytes there, and nothing beside them.
+TEST(UlongOutTest, StoresAtAnyAddress) {
+  for (std::size_t offset = 0; offset < sizeof(unsigned long); ++offset) {
+    std::array<unsigned char, 24> bytes{};
+    bytes.fill(0xEE);
+    std::array<unsigned char, 24> expected = bytes;
+    const ULONG value = kStoredValue;
+    std::memcpy(&expected[8 + offset], &value, sizeof(value));
+    KtlsimUlongOut(reinterpret_cast<ULONG*>(&bytes[8 + offset])).Store(value);
+    EXPECT_EQ(bytes, expected) << offset;
+  }
 }
 
 TEST(UlongOutTest, IgnoresEverySpellingOfNull) {

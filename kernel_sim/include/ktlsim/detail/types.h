@@ -73,7 +73,15 @@ typedef uint16_t WORD;
 typedef uint16_t USHORT;
 typedef int16_t SHORT;
 
-// 32 bits.
+// 32 bits. In C, where an out-parameter is a plain pointer, a write through ULONG* or DWORD* may
+// meet the lower half of an `unsigned long` (see out_ulong.h): the compiler has to know that.
+#ifdef __cplusplus
+#define KTLSIM_MAY_ALIAS
+#else
+#define KTLSIM_MAY_ALIAS __attribute__((__may_alias__))
+#endif
+typedef uint32_t KTLSIM_MAY_ALIAS ULONG;
+typedef uint32_t KTLSIM_MAY_ALIAS DWORD;
 typedef int32_t LONG;
 typedef int INT;
 typedef int BOOL;
@@ -81,8 +89,6 @@ typedef int WINBOOL;
 typedef LONG HRESULT;
 typedef LONG NTSTATUS;
 typedef LONG SECURITY_STATUS;
-typedef uint32_t ULONG;
-typedef uint32_t DWORD;
 typedef unsigned int UINT;
 typedef uint32_t ULONG32;
 typedef UINT ALG_ID;

@@ -1,8 +1,8 @@
 // Endpoint: what every handshake of one credential on one processor has in common. Building one
 // parses certificates and fills tables: do it when the credential is made, not per connection.
 //
-// One thread at a time per Endpoint. Endpoints on different threads share only what is made for it:
-// certificates, session store, ticket keys.
+// Any thread: several may make handshakes of one Endpoint at once. One for each processor keeps
+// them from contending for the counters inside of OpenSSL's SSL_CTX.
 #pragma once
 
 #include <cstdint>
@@ -52,16 +52,24 @@ struct EndpointOptions {
   // AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305.
   std::string cipher_suites;
   // Server: tickets per full TLS 1.3 handshake, at most 16; 0 turns tickets off in 1.2, too.
+  // TLS 1.2 clients that take no ticket resume by session ID either way.
   unsigned tickets = 1;
   bool resumption = true;
   PeerVerification verification = PeerVerification::kNone;
   // Certificates to trust; empty: those of the system.
   std::string trust_pem;
-  // Seconds since 1970 at which certificates are judged: tests only.
+  // Seconds since 1970 at which certificates are judged, for tests; else the clock below tells.
   std::optional<std::int64_t> verification_time;
-  // Created here when absent: sessions in memory, one random ticket key.
+  // No session is resumed later than this after the full handshake it comes from, however often it
+  // was renewed, nor after a certificate of the peer's chain has expired. 1 to kLifespanMsMax.
+  static constexpr std::int64_t kLifespanMsMax =
+      std::int64_t{7} * 24 * 3600 * 1000;  // RFC 8446 4.6.1
+  std::int64_t session_lifespan_ms = std::int64_t{2} * 3600 * 1000;
+  // Created here when absent: sessions in memory, random ticket keys.
   std::shared_ptr<SessionStore> sessions;
   std::shared_ptr<TicketKeys> ticket_keys;
+  // Milliseconds since 1970, by which sessions and ticket keys grow old; nullptr: the system clock.
+  std::int64_t (*clock_ms)() = nullptr;
   // Of the connections that come out.
   RecordLimits record_limits;
   AeadFactory aead_factory = ChosenAead().factory;

@@ -35,42 +35,47 @@ class EndpointCore {
   using IdContext = std::array<std::uint8_t, 32>;
   static_assert(sizeof(IdContext) <= SSL_MAX_SID_CTX_LENGTH);
   // Sessions are resumed only where whoever accepts them would have judged the peer alike, and by a
-  // server only under the name they were made for (RFC 6066 3).
+  // server only under the name they were made for (RFC 6066 3) and with the certificates that
+  // answer to it. Nothing else is in here, so that a credential made anew, with another certificate
+  // for another name, say, goes on with the sessions of the one it replaces. May throw bad_alloc.
   IdContext SessionIdContext(const HandshakeOptions& handshake,
                              std::string_view server_name = {}) const;
   std::string SessionKey(const HandshakeOptions& handshake) const;
 
+  // Server: whether a handshake asks for a client's certificate.
+  bool AsksForCertificate(const HandshakeOptions& handshake) const;
+
   const LocalCertificates& certificates() const { return certificates_; }
 
-  // Sessions of a server without tickets (TLS 1.2) are kept by session ID.
-  bool keeps_sessions_by_id() const {
-    return options_.role == Role::kServer && options_.resumption && options_.tickets == 0;
-  }
-  void StoreServerSession(SSL_SESSION* session);
-  SSL_SESSION* LookUpServerSession(std::span<const std::uint8_t> id);
-  void RemoveServerSession(SSL_SESSION* session);
+  // By options().clock_ms.
+  std::int64_t NowMs() const;
+  std::int64_t NowS() const { return NowMs() / 1000; }
+  // Seconds since 1970 at which certificates are judged.
+  std::int64_t VerificationTime() const;
 
-  // The ring, refreshed after a rotation. The endpoint's thread only.
-  const TicketKeyRing& ticket_ring();
+  // TLS 1.2 sessions of clients that take no ticket (RFC 5246 7.4.1.3), by session ID.
+  void StoreServerSession(SSL* ssl, SSL_SESSION* session);
+  // A copy for the caller; nullptr: none that may be resumed.
+  SSL_SESSION* LookUpServerSession(const SSL* ssl, std::span<const std::uint8_t> id);
+  void RemoveServerSession(SSL_SESSION* session);
+  // `session` as a store keeps it: a copy, since the connection may still change its own. Its
+  // session is null when there was no memory or it cannot be resumed at all.
+  StoredSession CopySession(SSL* ssl, const SSL_SESSION& session) const;
 
  private:
   Status SetSuites();
   Status SetGroups();
   Status LoadCertificates();
   Status SetTrust();
+  Status TrustTheSystem();
+  Status TrustPem();
   Status SetSessions();
-  Status ComputeIdentity();
-  std::string ServerSessionKey(std::span<const std::uint8_t> id) const;
+  Status ComputeTrustIdentity(std::vector<std::array<std::uint8_t, 32>> trusted);
 
   EndpointOptions options_;
   SslCtxPtr context_;
   LocalCertificates certificates_;
-  IdContext identity_{};
-  std::shared_ptr<const TicketKeyRing> ring_;
-  std::uint64_t ring_generation_ = 0;
+  IdContext trust_identity_{};  // whom the endpoint trusts, in whatever order or file
 };
-
-// `session` as a store keeps it: the connection may still change its own. Null: out of memory.
-StoredSession CopySession(const SSL_SESSION& session);
 
 }  // namespace ktlsim::tls

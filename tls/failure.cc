@@ -96,6 +96,9 @@ constexpr std::array kVerifyErrors = {
     Text{X509_V_ERR_CA_MD_TOO_WEAK, "the peer's certificate is signed with a weak hash"},
 };
 
+// The one place that knows OpenSSL's name for it.
+bool TellsOfMemory(unsigned long error) { return ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE; }
+
 template <std::size_t size>
 constexpr const char* Find(const std::array<Text, size>& table, int code) {
   for (const Text& text : table) {
@@ -197,6 +200,16 @@ const char* ReceivedAlertText(AlertDescription description) {
   return "the peer ended the handshake with an unknown alert";
 }
 
+bool DrainTellsOfMemory() {
+  bool memory = false;
+  while (const unsigned long error = ERR_get_error()) memory = memory || TellsOfMemory(error);
+  return memory;
+}
+
+Status CryptoFailure(const char* what) {
+  return DrainTellsOfMemory() ? ResourceError("out of memory") : Status(Category::kCrypto, 0, what);
+}
+
 Status DrainFailure(const std::optional<Alert>& received, const std::optional<Alert>& sent,
                     int verify_error) {
   const char* words = nullptr;
@@ -205,14 +218,16 @@ Status DrainFailure(const std::optional<Alert>& received, const std::optional<Al
   // The oldest entry is the closest to the cause; not all of them have words.
   while (const unsigned long error = ERR_get_error()) {
     const int reason = ERR_GET_REASON(error);
-    memory = memory || reason == ERR_R_MALLOC_FAILURE;
+    memory = memory || TellsOfMemory(error);
     if (words != nullptr || ERR_GET_LIB(error) != ERR_LIB_SSL) continue;
     certificate_missing = reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
     words = reason == SSL_R_CERTIFICATE_VERIFY_FAILED && verify_error != X509_V_OK
                 ? VerifyErrorText(verify_error)
                 : ReasonText(reason);
   }
-  if (memory) return ResourceError("no memory for a handshake");
+  if (memory || verify_error == X509_V_ERR_OUT_OF_MEM) {
+    return ResourceError("no memory for a handshake");
+  }
   if (received && received->level == AlertLevel::kFatal) {
     return {Category::kTls, static_cast<int>(received->description),
             ReceivedAlertText(received->description)};

@@ -13,9 +13,16 @@ namespace ktlsim::tls {
 // The cause of a failure according to this thread's OpenSSL error queue, which is drained.
 // `received`, `sent`: the alerts of the connection, if any; `verify_error`: X509_V_*. The code is
 // an alert's: the one received, else the one sent, but certificate_required for a missing
-// certificate in every version.
+// certificate in every version. kResource: memory ran out, or OpenSSL failed by itself, which has
+// no other cause that is known.
 Status DrainFailure(const std::optional<Alert>& received, const std::optional<Alert>& sent,
                     int verify_error);
+
+// Whether this thread's OpenSSL error queue tells of memory that ran out; the queue is drained.
+bool DrainTellsOfMemory();
+// For a call of OpenSSL that has failed: kResource if the queue tells of memory, else kCrypto and
+// `what`. The queue is drained. `what` is a literal.
+Status CryptoFailure(const char* what);
 
 // "the peer's certificate has expired"
 const char* VerifyErrorText(int verify_error);

@@ -130,6 +130,11 @@ StepResult Handshake::Advance(std::span<const std::byte> record) {
     return Failed(ResourceError("no memory for a handshake"));
   }
   if (code == SSL_ERROR_NONE && all_read) {
+    if (!ssl_->ResumedInTime()) {
+      certificate_fault_ = CertificateFault::kOutOfDate;
+      return Failed({Category::kTls, static_cast<int>(AlertDescription::kCertificateExpired),
+                     VerifyErrorText(X509_V_ERR_CERT_HAS_EXPIRED)});
+    }
     established_ = true;
     result.outcome = StepOutcome::kEstablished;
     return result;
@@ -155,10 +160,13 @@ StepResult Handshake::Advance(std::span<const std::byte> record) {
                    "we have no certificate for this handshake"});
   }
   const int verify_error = static_cast<int>(SSL_get_verify_result(ssl_->ssl()));
-  result = Failed(DrainFailure(ssl_->received_alert(), ssl_->sent_alert(), verify_error));
-  const bool ours = result.sent_alert && !result.received_alert && ssl_->options().verify_peer;
-  if (ours) result.certificate_fault = CertificateFaultOf(verify_error);
-  return result;
+  const Status failure = DrainFailure(ssl_->received_alert(), ssl_->sent_alert(), verify_error);
+  const bool ours = ssl_->sent_alert() && !ssl_->received_alert() && ssl_->options().verify_peer;
+  // Want of memory says nothing about a certificate.
+  if (ours && failure.category() != Category::kResource) {
+    certificate_fault_ = CertificateFaultOf(verify_error);
+  }
+  return Failed(failure);
 }
 
 void Handshake::SupplyCertificates(const Endpoint& endpoint) {
@@ -171,12 +179,14 @@ void Handshake::AllowResumption(bool allow) { ssl_->AllowResumption(allow); }
 
 StepResult Handshake::Failed(Status failure) {
   ERR_clear_error();
+  ssl_->ForgetOfferedSession();
   failure_ = failure;
   StepResult result;
   result.outcome = StepOutcome::kFailed;
   result.failure = failure;
   result.received_alert = ssl_->received_alert();
   result.sent_alert = ssl_->sent_alert();
+  result.certificate_fault = certificate_fault_;
   return result;
 }
 

@@ -114,6 +114,7 @@ class Handshake {
   std::unique_ptr<SslConnection> ssl_;
   std::string server_name_;  // once `ssl_` is gone
   Status failure_;
+  CertificateFault certificate_fault_ = CertificateFault::kNone;  // with `failure_`
   bool started_ = false;
   bool stopped_ = false;  // kNeedsCertificate was answered
   bool received_record_ = false;

@@ -6,15 +6,12 @@
 #include <openssl/err.h>
 
 #include "tls/endpoint.h"
+#include "tls/failure.h"
 
 namespace ktlsim::tls {
 namespace {
 
 Status Contract(const char* what) { return {Category::kContract, 0, what}; }
-Status Crypto(const char* what) {
-  ERR_clear_error();
-  return {Category::kCrypto, 0, what};
-}
 
 X509Ptr ParseDer(const Certificate::Der& der) {
   const unsigned char* at = der.data();
@@ -38,7 +35,7 @@ Status LocalCertificates::Load(const EndpointOptions& options, SSL_CTX* context)
     const Status status = Parse(certificate, &loaded);
     if (!status.ok()) return status;
     if (!use(trial.get(), loaded)) {
-      return Crypto("OpenSSL refuses the certificate or its key (too weak?)");
+      return CryptoFailure("OpenSSL refuses the certificate or its key (too weak?)");
     }
   }
   if (options.role == Role::kClient) return {};
@@ -46,7 +43,10 @@ Status LocalCertificates::Load(const EndpointOptions& options, SSL_CTX* context)
   if (!status.ok()) return status;
   ChooseDefault(options);
   for (const std::uint32_t place : default_) {
-    if (!use(context, loaded_[place])) return ResourceError("no memory for a certificate");
+    if (!use(context, loaded_[place])) {
+      ERR_clear_error();
+      return ResourceError("no memory for a certificate");
+    }
   }
   return {};
 }
@@ -58,12 +58,11 @@ Status LocalCertificates::Parse(const Certificate::Ptr& certificate, Loaded* loa
   loaded->certificate = certificate;
   loaded->leaf = ParseDer(certificate->chain().front());
   loaded->issuers.reset(sk_X509_new_null());
-  if (loaded->issuers == nullptr || loaded->leaf == nullptr) {
-    return Crypto("the certificate is damaged");
-  }
+  if (loaded->issuers == nullptr) return ResourceError("no memory for a certificate");
+  if (loaded->leaf == nullptr) return CryptoFailure("the certificate is damaged");
   for (std::size_t i = 1; i < certificate->chain().size(); ++i) {
     X509Ptr issuer = ParseDer(certificate->chain()[i]);
-    if (issuer == nullptr) return Crypto("a certificate in the chain is damaged");
+    if (issuer == nullptr) return CryptoFailure("a certificate in the chain is damaged");
     if (sk_X509_push(loaded->issuers.get(), issuer.get()) == 0) return ResourceError("no memory");
     // NOLINTNEXTLINE(bugprone-unused-return-value): the stack has it now
     static_cast<void>(issuer.release());
@@ -110,12 +109,24 @@ ServerNameTable::Places LocalCertificates::OnePerKind(const ServerNameTable::Pla
   return chosen;
 }
 
+ServerNameTable::Places LocalCertificates::PlacesFor(std::string_view server_name) const {
+  const ServerNameTable::Places* places = server_name.empty() ? nullptr : names_.Find(server_name);
+  return places != nullptr ? OnePerKind(*places) : default_;
+}
+
+std::vector<const Certificate*> LocalCertificates::AnswerTo(std::string_view server_name) const {
+  std::vector<const Certificate*> certificates;
+  for (const std::uint32_t place : PlacesFor(server_name)) {
+    certificates.push_back(loaded_[place].certificate.get());
+  }
+  return certificates;
+}
+
 LocalCertificates::Choice LocalCertificates::ChooseForName(SSL* ssl,
                                                            std::string_view server_name) const {
   if (server_name.empty()) return Choice::kMade;
-  const ServerNameTable::Places* places = names_.Find(server_name);
-  if (places == nullptr) return strict_ ? Choice::kNoSuchName : Choice::kMade;
-  const ServerNameTable::Places chosen = OnePerKind(*places);
+  if (strict_ && names_.Find(server_name) == nullptr) return Choice::kNoSuchName;
+  const ServerNameTable::Places chosen = PlacesFor(server_name);
   if (chosen == default_) return Choice::kMade;
   SSL_certs_clear(ssl);
   for (const std::uint32_t place : chosen) {

@@ -33,6 +33,9 @@ class LocalCertificates {
   // A server's, for the name that the client asks for; empty: none.
   Choice ChooseForName(SSL* ssl, std::string_view server_name) const;
 
+  // What ChooseForName chooses from: of a server, for that name, one of each kind of key.
+  std::vector<const Certificate*> AnswerTo(std::string_view server_name) const;
+
   // A client's, once the server has asked: the first that the server's signature algorithms allow
   // and that comes from an issuer it names (with `any_issuer` it need not). False: none fits, or
   // no memory.
@@ -52,6 +55,7 @@ class LocalCertificates {
   Status Parse(const Certificate::Ptr& certificate, Loaded* loaded) const;
   Status NameThem(const EndpointOptions& options);
   void ChooseDefault(const EndpointOptions& options);
+  ServerNameTable::Places PlacesFor(std::string_view server_name) const;
   ServerNameTable::Places OnePerKind(const ServerNameTable::Places& places) const;
 
   std::vector<Loaded> loaded_;  // of the options, in their order

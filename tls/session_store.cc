@@ -19,9 +19,16 @@ struct MemorySessionStore::Shard {
   // The views look into `entries`, whose elements do not move.
   std::unordered_map<std::string_view, Entries::iterator> index KTLSIM_GUARDED_BY(mutex);
 
+  std::size_t bytes KTLSIM_GUARDED_BY(mutex) = 0;
+
   void Erase(Entries::iterator entry) KTLSIM_REQUIRES(mutex) {
+    for (const StoredSession& session : entry->sessions) bytes -= session.bytes;
     index.erase(entry->key);
     entries.erase(entry);
+  }
+  void Pop(Entry& entry, std::list<StoredSession>::iterator session) KTLSIM_REQUIRES(mutex) {
+    bytes -= session->bytes;
+    entry.sessions.erase(session);
   }
   Entry& Touch(std::string_view key) KTLSIM_REQUIRES(mutex) {
     const auto found = index.find(key);
@@ -63,12 +70,17 @@ void MemorySessionStore::Put(std::string_view key, StoredSession session) noexce
   try {
     MutexLock lock(shard.mutex);
     Shard::Entry& entry = shard.Touch(key);
-    // A session that is used again and again needs no older ones behind it.
-    if (!session.single_use) entry.sessions.clear();
+    const std::size_t bytes = session.bytes;
     entry.sessions.push_front(std::move(session));
-    if (entry.sessions.size() > options_.sessions_per_key_max) entry.sessions.pop_back();
+    shard.bytes += bytes;
+    // A session that is used again and again needs no older ones behind it.
+    const std::size_t kept = entry.sessions.front().single_use ? options_.sessions_per_key_max : 1;
+    while (entry.sessions.size() > kept) shard.Pop(entry, std::prev(entry.sessions.end()));
     const std::size_t keys_max = options_.keys_max / kShards + 1;
-    while (shard.entries.size() > keys_max) shard.Erase(std::prev(shard.entries.end()));
+    const std::size_t bytes_max = options_.bytes_max / kShards;
+    while (shard.entries.size() > keys_max || (shard.bytes > bytes_max && !shard.entries.empty())) {
+      shard.Erase(std::prev(shard.entries.end()));
+    }
   } catch (const std::bad_alloc&) {
     return;  // lost, which the interface allows
   }
@@ -89,7 +101,7 @@ std::optional<StoredSession> MemorySessionStore::Get(std::string_view key) noexc
         result = newest;
         if (!newest.single_use) break;
       }
-      entry->sessions.pop_front();
+      shard.Pop(*entry, entry->sessions.begin());
     }
     if (entry->sessions.empty()) {
       shard.Erase(entry);
@@ -107,6 +119,15 @@ void MemorySessionStore::Remove(std::string_view key) noexcept {
   MutexLock lock(shard.mutex);
   const auto found = shard.index.find(key);
   if (found != shard.index.end()) shard.Erase(found->second);
+}
+
+std::size_t MemorySessionStore::bytes() const {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < kShards; ++i) {
+    MutexLock lock(shards_[i].mutex);
+    count += shards_[i].bytes;
+  }
+  return count;
 }
 
 std::size_t MemorySessionStore::size() const {

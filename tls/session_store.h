@@ -1,7 +1,7 @@
 // SessionStore: where resumable sessions wait for the next connection.
 //
-// Client: keyed by credential and target. Server: TLS 1.2 sessions keyed by session ID, when
-// tickets are off. Kept as libssl's objects, which wipe their secrets when they go, and not as
+// Client: keyed by credential and target. Server: TLS 1.2 sessions of clients that take no ticket,
+// keyed by session ID. Kept as libssl's objects, which wipe their secrets when they go, and not as
 // bytes: decoding the peer's certificate once more costs several times what a resumption does.
 #pragma once
 
@@ -21,12 +21,15 @@ struct ssl_session_st;  // SSL_SESSION
 namespace ktlsim::tls {
 
 struct StoredSession {
-  // Shared by the connections that resume it, as libssl's own cache would; nobody changes it.
+  // Nobody changes it or adds a reference to it: who resumes it makes a copy, since libssl writes
+  // to sessions under the lock of whichever SSL_CTX resumes them.
   std::shared_ptr<ssl_session_st> session;
   // Seconds since 1970; not answered from then on.
   std::int64_t expires_at = 0;
   // TLS 1.3: a ticket is used for one connection only, else an observer links them (RFC 8446 C.4).
   bool single_use = false;
+  // About how much memory it holds, for the store's bound.
+  std::size_t bytes = 0;
 };
 
 // Any thread. Implementations neither throw nor block for long; a session may be lost at any time,
@@ -40,12 +43,14 @@ class SessionStore {
   virtual void Remove(std::string_view key) noexcept = 0;
 };
 
-// Bounded memory: the least recently used key leaves first, and of one key the oldest session.
+// Bounded memory, in keys and in bytes, since a peer's certificates count among them: the least
+// recently used key leaves first, and of one key the oldest session.
 class MemorySessionStore final : public SessionStore {
  public:
   struct Options {
     std::size_t keys_max = 20'000;
     std::size_t sessions_per_key_max = 4;
+    std::size_t bytes_max = 64 << 20;
     std::int64_t (*now_s)() = nullptr;  // the system clock
   };
   MemorySessionStore() : MemorySessionStore(Options()) {}
@@ -56,8 +61,9 @@ class MemorySessionStore final : public SessionStore {
   std::optional<StoredSession> Get(std::string_view key) noexcept override;
   void Remove(std::string_view key) noexcept override;
 
-  // Sessions held now.
+  // Sessions held now, and their bytes.
   std::size_t size() const;
+  std::size_t bytes() const;
 
  private:
   static constexpr std::size_t kShards = 16;

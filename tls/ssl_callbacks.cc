@@ -11,6 +11,8 @@
 #include <openssl/x509_vfy.h>
 
 #include "tls/endpoint_core.h"
+#include "tls/peer_judgement.h"
+#include "tls/resumption.h"
 #include "tls/ssl_connection.h"
 
 namespace ktlsim::tls {
@@ -101,10 +103,11 @@ int OnNewSession(SSL* ssl, SSL_SESSION* session) {
   if (!connection.resumable()) return 0;
   try {
     if (core.options().role == Role::kServer) {
-      core.StoreServerSession(session);
+      // In TLS 1.3 it is in the ticket.
+      if (SSL_version(ssl) == TLS1_2_VERSION) core.StoreServerSession(ssl, session);
       return 0;
     }
-    StoredSession stored = CopySession(*session);
+    StoredSession stored = core.CopySession(ssl, *session);
     if (stored.session != nullptr) {
       core.options().sessions->Put(connection.session_key(), std::move(stored));
       connection.NoteTicketStored();
@@ -118,7 +121,8 @@ int OnNewSession(SSL* ssl, SSL_SESSION* session) {
 SSL_SESSION* OnGetSession(SSL* ssl, const unsigned char* id, int size, int* copy) {
   *copy = 0;  // the caller gets our only reference
   try {
-    return SslConnection::Of(ssl).core().LookUpServerSession({id, static_cast<std::size_t>(size)});
+    return SslConnection::Of(ssl).core().LookUpServerSession(ssl,
+                                                             {id, static_cast<std::size_t>(size)});
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
@@ -174,29 +178,26 @@ int OnTicketKey(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX
                 EVP_MAC_CTX* mac, int seal) {
   SslConnection& connection = SslConnection::Of(ssl);
   if (seal != 0 && !connection.resumable()) return 0;  // an empty ticket (RFC 5077 3.3)
-  const TicketKeyRing& ring = connection.core().ticket_ring();
-  return seal != 0 ? SealTicket(ring.current, name, iv, cipher, mac)
-                   : OpenTicket(ssl, ring, name, iv, cipher, mac);
+  const EndpointCore& core = connection.core();
+  const auto ring = core.options().ticket_keys->At(core.NowS());
+  return seal != 0 ? SealTicket(ring->current, name, iv, cipher, mac)
+                   : OpenTicket(ssl, *ring, name, iv, cipher, mac);
 }
 
-// For endpoints that do not judge: building and checking a chain would be work for nothing.
-int SkipVerification(X509_STORE_CTX* context, void*) {
-  X509_STORE_CTX_set_error(context, X509_V_OK);
-  return 1;
+// Before a ticket is sealed, in either version.
+int OnTicketMade(SSL* ssl, void*) {
+  return DateSession(SslConnection::Of(ssl).core(), ssl, SSL_get_session(ssl)) ? 1 : 0;
 }
 
-// A chain that was judged without memory may have been judged without its name, its purpose or its
-// dates: libssl does not look whether it could copy them (X509_VERIFY_PARAM_set1 in front of this).
-int JudgeChain(X509_STORE_CTX* context, void*) {
-  const auto* ssl = static_cast<const SSL*>(
-      X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx()));
-  SslConnection& connection = SslConnection::Of(ssl);
-  connection.NoteMemory();
-  const int verdict = X509_verify_cert(context);
-  connection.NoteMemory();
-  if (!connection.ran_out_of_memory()) return verdict;
-  X509_STORE_CTX_set_error(context, X509_V_ERR_OUT_OF_MEM);
-  return 0;
+// After one was opened. A ticket that is not used gets a full handshake and a fresh ticket.
+SSL_TICKET_RETURN OnTicketOpened(SSL* ssl, SSL_SESSION* session, const unsigned char*, std::size_t,
+                                 SSL_TICKET_STATUS status, void*) {
+  const bool opened = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
+  if (!opened || session == nullptr ||
+      JudgeResumption(SslConnection::Of(ssl).core(), ssl, *session) != ResumptionVerdict::kGood) {
+    return SSL_TICKET_RETURN_IGNORE_RENEW;
+  }
+  return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
 
 // In front of each record that is written and behind each that is read.
@@ -206,32 +207,34 @@ void OnMessage(int, int, int, const void*, std::size_t, SSL* ssl, void*) {
 
 }  // namespace
 
-void InstallCallbacks(SSL_CTX* context, const EndpointOptions& options) {
+Status InstallCallbacks(SSL_CTX* context, const EndpointOptions& options) {
   SSL_CTX_set_keylog_callback(context, &OnKeyLog);
   SSL_CTX_set_info_callback(context, &OnInfo);
-  if (options.verification == PeerVerification::kNone) {
-    SSL_CTX_set_cert_verify_callback(context, &SkipVerification, nullptr);
-  } else {
-    SSL_CTX_set_cert_verify_callback(context, &JudgeChain, nullptr);
-  }
   SSL_CTX_set_msg_callback(context, &OnMessage);
+  SSL_CTX_set_cert_verify_callback(context,
+                                   options.verification == PeerVerification::kNone
+                                       ? &AcceptPeerCertificate
+                                       : &JudgePeerCertificate,
+                                   nullptr);
   if (SSL_CTX_get_session_cache_mode(context) != SSL_SESS_CACHE_OFF) {
     SSL_CTX_sess_set_new_cb(context, &OnNewSession);
   }
   if (options.role == Role::kClient) {
     SSL_CTX_set_cert_cb(context, &OnCertificateWanted, nullptr);
-    return;
+    return {};
   }
   SSL_CTX_set_client_hello_cb(context, &OnClientHello, nullptr);
   SSL_CTX_set_alpn_select_cb(context, &OnAlpnSelect, nullptr);
   SSL_CTX_set_tlsext_servername_callback(context, &OnServerName);
-  if (!options.resumption) return;
-  if (options.tickets == 0) {
-    SSL_CTX_sess_set_get_cb(context, &OnGetSession);
-    SSL_CTX_sess_set_remove_cb(context, &OnRemoveSession);
-  } else {
-    SSL_CTX_set_tlsext_ticket_key_evp_cb(context, &OnTicketKey);
+  if (!options.resumption) return {};
+  SSL_CTX_sess_set_get_cb(context, &OnGetSession);
+  SSL_CTX_sess_set_remove_cb(context, &OnRemoveSession);
+  if (options.tickets == 0) return {};
+  if (SSL_CTX_set_tlsext_ticket_key_evp_cb(context, &OnTicketKey) != 1 ||
+      SSL_CTX_set_session_ticket_cb(context, &OnTicketMade, &OnTicketOpened, nullptr) != 1) {
+    return ResourceError("no memory for an SSL_CTX");
   }
+  return {};
 }
 
 }  // namespace ktlsim::tls

@@ -9,6 +9,6 @@
 namespace ktlsim::tls {
 
 // `context`'s app data is its EndpointCore, an SSL's is its SslConnection.
-void InstallCallbacks(SSL_CTX* context, const EndpointOptions& options);
+Status InstallCallbacks(SSL_CTX* context, const EndpointOptions& options);
 
 }  // namespace ktlsim::tls

@@ -1,8 +1,9 @@
 #include "tls/ssl_connection.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -13,6 +14,7 @@
 
 #include "kernel_sim/base/memory_watch.h"
 #include "tls/endpoint_core.h"
+#include "tls/resumption.h"
 
 namespace ktlsim::tls {
 namespace {
@@ -48,6 +50,12 @@ bool ParseHex(std::string_view text, Secret& out) {
     out.span()[i] = static_cast<std::uint8_t>(high << 4 | low);
   }
   return true;
+}
+
+bool IsAddress(const std::string& name) {
+  in6_addr address{};
+  return inet_pton(AF_INET, name.c_str(), &address) == 1 ||
+         inet_pton(AF_INET6, name.c_str(), &address) == 1;
 }
 
 // For verification that only takes notes.
@@ -99,6 +107,7 @@ bool SslConnection::Init() {
   BIO_set_data(bio, this);
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl_.get(), bio, bio);  // takes the reference, once for both directions
+  // The callbacks find the connection there.
   if (SSL_set_app_data(ssl_.get(), this) != 1) return false;
   setup_failure_ = Configure();
   ERR_clear_error();
@@ -134,9 +143,7 @@ void SslConnection::ConfigureVerification() {
   }
   const bool required =
       verification == PeerVerification::kRequired || options_.require_client_certificate;
-  const bool asked = required || verification == PeerVerification::kIfPresented ||
-                     options_.request_client_certificate;
-  if (!asked) return;
+  if (!core_->AsksForCertificate(options_)) return;
   const bool judge = options_.verify_peer && verification != PeerVerification::kNone;
   SSL_set_verify(ssl_.get(), SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
                  judge ? nullptr : &AcceptAnyCertificate);
@@ -153,30 +160,50 @@ Status SslConnection::ConfigureClient() {
   if (name.size() > kHostNameBytesMax || name.find('\0') != std::string::npos) {
     return {Category::kContract, 0, "the target name is no host name"};
   }
-  if (!name.empty()) {
-    X509_VERIFY_PARAM* parameters = SSL_get0_param(ssl_.get());
-    if (X509_VERIFY_PARAM_set1_ip_asc(parameters, name.c_str()) == 1) {
-      if (!options_.check_name) X509_VERIFY_PARAM_set1_ip(parameters, nullptr, 0);
-    } else {
-      if (SSL_set_tlsext_host_name(ssl_.get(), name.c_str()) != 1 ||
-          (options_.check_name &&
-           X509_VERIFY_PARAM_set1_host(parameters, name.data(), name.size()) != 1)) {
-        return {Category::kContract, 0, "the target name is no host name"};
-      }
-      X509_VERIFY_PARAM_set_hostflags(parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-      server_name_ = std::move(name);
-    }
-  }
+  if (!name.empty() && !SetTarget(std::move(name))) return ResourceError("no memory for a name");
   OfferSession();
   return {};
+}
+
+// The name or address is checked by these parameters and once more in peer_judgement.cc.
+bool SslConnection::SetTarget(std::string name) {
+  X509_VERIFY_PARAM* parameters = SSL_get0_param(ssl_.get());
+  // Asked before, since to OpenSSL an address that it has no memory for is none.
+  if (IsAddress(name)) {
+    server_address_ = std::move(name);
+    return !options_.check_name ||
+           X509_VERIFY_PARAM_set1_ip_asc(parameters, server_address_.c_str()) == 1;
+  }
+  server_name_ = std::move(name);
+  X509_VERIFY_PARAM_set_hostflags(parameters, kHostFlags);
+  return SSL_set_tlsext_host_name(ssl_.get(), server_name_.c_str()) == 1 &&
+         (!options_.check_name ||
+          X509_VERIFY_PARAM_set1_host(parameters, server_name_.data(), server_name_.size()) == 1);
 }
 
 void SslConnection::OfferSession() {
   if (!core_->options().resumption) return;
   auto stored = core_->options().sessions->Get(session_key_);
   if (!stored) return;
-  SSL_SESSION* session = stored->session.get();
-  if (SSL_SESSION_is_resumable(session) == 1) SSL_set_session(ssl_.get(), session);
+  if (JudgeResumption(*core_, ssl_.get(), *stored->session) != ResumptionVerdict::kGood) return;
+  using SessionPtr = std::unique_ptr<SSL_SESSION, Deleter<&SSL_SESSION_free>>;
+  const SessionPtr own(SSL_SESSION_dup(stored->session.get()));
+  // A full handshake is all that a failure costs.
+  if (own == nullptr || SSL_set_session(ssl_.get(), own.get()) != 1) return;
+  offered_from_store_ = !stored->single_use;
+}
+
+bool SslConnection::ResumedInTime() {
+  if (SSL_session_reused(ssl_.get()) != 1) return true;
+  const ResumptionVerdict verdict =
+      JudgeResumption(*core_, ssl_.get(), *SSL_get_session(ssl_.get()));
+  if (verdict != ResumptionVerdict::kExpired) return true;
+  NoteVerifyError(X509_V_ERR_CERT_HAS_EXPIRED);
+  return !options_.verify_peer;
+}
+
+void SslConnection::ForgetOfferedSession() {
+  if (offered_from_store_) core_->options().sessions->Remove(session_key_);
 }
 
 std::optional<AlertDescription> SslConnection::ChooseIdentity(std::string_view name) {

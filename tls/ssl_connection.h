@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #include "kernel_sim/base/status.h"
 #include "tls/handshake.h"
@@ -27,6 +28,9 @@ class LocalCertificates;
 
 class SslConnection {
  public:
+  // Of X509_check_host: "w*.example.org" names nobody (RFC 6125 6.4.3).
+  static constexpr unsigned kHostFlags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
+
   // nullptr: out of memory.
   static std::unique_ptr<SslConnection> Create(std::shared_ptr<EndpointCore> core,
                                                const HandshakeOptions& options);
@@ -76,12 +80,20 @@ class SslConnection {
   // Where the certificates of this connection come from.
   const LocalCertificates& certificates() const;
 
+  // When the handshake is over: false if it is resumed and the peer's certificate has expired while
+  // it went on, as a certificate that is sent would have been found out.
+  bool ResumedInTime();
+  // Client, when the handshake has failed: what was offered is not offered again.
+  void ForgetOfferedSession();
+
   void AllowResumption(bool allow);
   bool resumable() const { return resumable_; }
 
   const HandshakeOptions& options() const { return options_; }
   const std::string& session_key() const { return session_key_; }
   const std::string& server_name() const { return server_name_; }
+  // Client: the target when it is an address, which is checked and not sent. Empty: it is a name.
+  const std::string& server_address() const { return server_address_; }
   const std::optional<Alert>& received_alert() const { return received_alert_; }
   const std::optional<Alert>& sent_alert() const { return sent_alert_; }
   int verify_error() const { return verify_error_; }
@@ -105,6 +117,7 @@ class SslConnection {
   Status Configure();
   Status ConfigureClient();
   void ConfigureVerification();
+  bool SetTarget(std::string name);
   void OfferSession();
   void ScanOutput(std::size_t from);
 
@@ -124,11 +137,13 @@ class SslConnection {
 
   std::string session_key_;
   std::string server_name_;
+  std::string server_address_;
   std::optional<std::string> hello_name_;  // in the first ClientHello
   std::shared_ptr<EndpointCore> supplied_;
   bool any_issuer_ = false;
   bool stopped_for_certificate_ = false;
   bool resumable_ = true;
+  bool offered_from_store_ = false;  // and the store still has it
   std::optional<Alert> received_alert_;
   std::optional<Alert> sent_alert_;
   int verify_error_ = 0;

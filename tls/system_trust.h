@@ -2,6 +2,8 @@
 // hundred, and to read them takes tens of milliseconds. Private to this module.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <memory>
 
 #include <openssl/x509.h>
@@ -10,7 +12,11 @@
 
 namespace ktlsim::tls {
 
-using SystemTrust = std::shared_ptr<X509_STORE>;
+struct SystemTrust {
+  std::shared_ptr<X509_STORE> store;
+  // Another one whenever the store may hold other certificates.
+  std::array<std::uint8_t, 32> identity{};
+};
 
 // OpenSSL's default file and directory, or those of SSL_CERT_FILE and SSL_CERT_DIR. The file is
 // read again when it has changed since; what was given out before stays as it was. A file that is

@@ -1,12 +1,14 @@
 // TicketKeys: the keys that seal session tickets (RFC 5077 4, RFC 8446 4.6.1), shared by every
-// endpoint of a server, and by several machines when their operator sets them.
+// endpoint of a server, by the credential that replaces it, and by several machines when their
+// operator sets them.
 //
-// New tickets use the current key; the previous one still opens. Readers look at one atomic number
-// and take the lock only after a rotation.
+// New tickets use the current key. Keys made here change by time: each seals for as long as a
+// session lives, an hour at least, and opens for a session's life after that, so that no ticket
+// outlives its key; then it is wiped. There is no timer: a key that is due goes when a ticket is
+// next made or opened.
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -31,22 +33,38 @@ struct TicketKeyRing {
 // Any thread.
 class TicketKeys {
  public:
+  static constexpr std::int64_t kSealsForAtLeastS = 3600;
+
   // Starts with one random key.
   static Result<std::shared_ptr<TicketKeys>> Create();
-  // A fresh random key becomes current.
+  // A fresh random key becomes current, before its time.
   [[nodiscard]] Status Rotate();
-  // `key` becomes current, for keys shared between machines. Both secrets are 32 bytes.
+  // `key` becomes current, for keys shared between machines. Both secrets are 32 bytes. From now on
+  // only Install and Rotate change keys: one that time had made would be this machine's alone.
   [[nodiscard]] Status Install(TicketKey key);
 
-  // Grows with every rotation; acquire, pairs with the release in Install.
-  std::uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
-  std::shared_ptr<const TicketKeyRing> Snapshot() const;
+  // Sessions live for up to `lifespan_s`; the longest one told counts.
+  void Cover(std::int64_t lifespan_s);
+  // The keys at `now_s`, seconds since 1970. What is due is done first; if a new key cannot be had,
+  // the old one goes on and the next call tries again. One short lock for each ticket.
+  std::shared_ptr<const TicketKeyRing> At(std::int64_t now_s) noexcept;
 
  private:
+  static constexpr std::int64_t kUnknown = -1;
+
   TicketKeys() = default;
-  mutable Mutex mutex_;
+  Status Add(TicketKey key) KTLSIM_REQUIRES(mutex_);
+  Status RotateLocked() KTLSIM_REQUIRES(mutex_);
+  void DropPrevious() KTLSIM_REQUIRES(mutex_);
+
+  Mutex mutex_;
   std::shared_ptr<const TicketKeyRing> ring_ KTLSIM_GUARDED_BY(mutex_);
-  std::atomic<std::uint64_t> generation_{0};
+  bool by_time_ KTLSIM_GUARDED_BY(mutex_) = true;
+  std::int64_t lifespan_s_ KTLSIM_GUARDED_BY(mutex_) = 0;
+  // When the current and the previous key became what they are; kUnknown until a call tells the
+  // time.
+  std::int64_t current_since_s_ KTLSIM_GUARDED_BY(mutex_) = kUnknown;
+  std::int64_t previous_since_s_ KTLSIM_GUARDED_BY(mutex_) = kUnknown;
 };
 
 }  // namespace ktlsim::tls

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
 
 namespace ktlsim::tls {
 namespace {
@@ -35,8 +36,24 @@ TEST(FailureTest, TheQueueIsDrainedAndItsCauseTold) {
   ERR_raise(ERR_LIB_SSL, ERR_R_MALLOC_FAILURE);
   status = DrainFailure({}, {}, 0);
   EXPECT_EQ(status.category(), Category::kResource);
-  status = DrainFailure({}, {}, 0);
+  status = DrainFailure({}, FatalAlert(AlertDescription::kDecodeError), 0);
+  EXPECT_EQ(status.category(), Category::kTls);
   EXPECT_STREQ(status.what(), "the handshake failed");
+}
+
+TEST(FailureTest, WantOfMemoryHasManyNamesAndOneStatus) {
+  ERR_raise(ERR_LIB_SSL, SSL_R_CERTIFICATE_VERIFY_FAILED);
+  EXPECT_EQ(DrainFailure({}, FatalAlert(AlertDescription::kInternalError), X509_V_ERR_OUT_OF_MEM)
+                .category(),
+            Category::kResource);
+  const Alert received = FatalAlert(AlertDescription::kInternalError);
+  EXPECT_EQ(DrainFailure(received, {}, 0).category(), Category::kTls) << "theirs, not ours";
+  ERR_raise(ERR_LIB_ASN1, ERR_R_MALLOC_FAILURE);
+  ERR_raise(ERR_LIB_PEM, ERR_R_ASN1_LIB);
+  EXPECT_EQ(CryptoFailure("a certificate is damaged").category(), Category::kResource);
+  ERR_raise(ERR_LIB_PEM, ERR_R_ASN1_LIB);
+  EXPECT_STREQ(CryptoFailure("a certificate is damaged").what(), "a certificate is damaged");
+  EXPECT_EQ(ERR_peek_error(), 0U);
 }
 
 }  // namespace

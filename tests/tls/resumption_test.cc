@@ -1,5 +1,8 @@
 // Sessions outlive their OpenSSL connection: resumption on both sides, with and without tickets.
+#include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
@@ -229,6 +232,131 @@ TEST(TicketTest, EndpointsThatShareKeysResumeEachOthersSessions) {
   OurSide server(first);
   ASSERT_TRUE(RunHandshake(client, server));
   EXPECT_FALSE(client.connection->facts.resumed);
+}
+
+// Sessions by ID beside tickets (RFC 5246 7.4.1.3), for TLS 1.2 clients that take no ticket.
+TEST(SessionIdTest, WithTicketsOnAClientWithoutThemResumes) {
+  LibsslOptions libssl;
+  libssl.versions = Only(Version::kTls12);
+  libssl.tickets = 0;  // no session_ticket extension
+  const ContextPtr context = MakeLibsslContext(Role::kClient, libssl);
+  const auto store = std::make_shared<MemorySessionStore>();
+  EndpointOptions options;
+  options.sessions = store;
+  const auto endpoint = MakeServer(options);
+  SSL_SESSION* session = nullptr;
+  for (int i = 0; i < 3; ++i) {
+    OurSide server(endpoint);
+    LibsslSide client(context.get(), Role::kClient);
+    if (session != nullptr) SSL_set_session(client.ssl, session);
+    SSL_SESSION_free(session);
+    ASSERT_TRUE(RunHandshake(server, client)) << server.last.failure.ToString();
+    EXPECT_EQ(server.connection->facts.resumed, i > 0);
+    SSL_shutdown(client.ssl);
+    session = SSL_get1_session(client.ssl);
+    EXPECT_EQ(SSL_SESSION_has_ticket(session), 0);
+  }
+  SSL_SESSION_free(session);
+  EXPECT_EQ(store->size(), 1U);
+}
+
+TEST(SessionIdTest, ClientsWithTicketsLeaveNothingInTheStore) {
+  for (const Version version : {Version::kTls12, Version::kTls13}) {
+    const auto store = std::make_shared<MemorySessionStore>();
+    EndpointOptions options;
+    options.sessions = store;
+    EndpointOptions of_client;
+    of_client.versions = Only(version);
+    OurSide client(MakeClient(of_client), Target());
+    OurSide server(MakeServer(options));
+    ASSERT_TRUE(RunHandshake(client, server));
+    EXPECT_EQ(store->size(), 0U);
+  }
+}
+
+// Several connections, on as many processors, resume one session at once: each a copy, because
+// libssl writes to a session under the lock of its own SSL_CTX.
+TEST(SessionIdTest, OneSessionIsResumedByManyThreadsAtOnce) {
+  const auto store = std::make_shared<MemorySessionStore>();
+  EndpointOptions options;
+  options.versions = Only(Version::kTls12);
+  options.tickets = 0;
+  options.sessions = store;
+  EndpointOptions of_client = options;
+  of_client.sessions = std::make_shared<MemorySessionStore>();
+  {
+    OurSide client(MakeClient(of_client), Target());
+    OurSide server(MakeServer(options));
+    ASSERT_TRUE(RunHandshake(client, server));
+  }
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 2; ++t) {
+    threads.emplace_back([&] {
+      const auto client_endpoint = MakeClient(of_client);
+      const auto server_endpoint = MakeServer(options);
+      for (int i = 0; i < 40; ++i) {
+        OurSide client(client_endpoint, Target());
+        OurSide server(server_endpoint);
+        EXPECT_TRUE(RunHandshake(client, server));
+        // It ends without close_notify, by which libssl marks the session it holds.
+        const bool resumed = server.connection->facts.resumed;
+        EXPECT_TRUE(resumed) << i;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST(SessionIdTest, AFailedHandshakeEndsItsSessionOnBothSides) {
+  EndpointOptions options;
+  options.versions = Only(Version::kTls12);
+  options.tickets = 0;
+  const auto client_endpoint = MakeClient(options);
+  const auto server_endpoint = MakeServer(options);
+  const auto connect = [&] {
+    OurSide client(client_endpoint, Target());
+    OurSide server(server_endpoint);
+    EXPECT_TRUE(RunHandshake(client, server));
+    return server.connection->facts.resumed;
+  };
+  EXPECT_FALSE(connect());
+  EXPECT_TRUE(connect());
+  OurSide client(client_endpoint, Target());
+  OurSide server(server_endpoint);
+  client.Advance();
+  Move(client, server);
+  server.Advance();
+  Move(server, client);
+  client.inbox.back() ^= std::byte{1};  // the server's Finished
+  client.Advance();
+  EXPECT_EQ(client.last.outcome, StepOutcome::kFailed);
+  Move(client, server);
+  server.Advance();
+  EXPECT_EQ(server.last.outcome, StepOutcome::kFailed);
+  EXPECT_FALSE(connect());
+}
+
+// A credential can be made with fewer processors than use it.
+TEST(EndpointTest, MayBeUsedByManyThreadsAtOnce) {
+  EndpointOptions options;
+  options.session_lifespan_ms = 1000;
+  const auto client_endpoint = MakeClient(options);
+  const auto server_endpoint = MakeServer(options);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 2; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 40; ++i) {
+        OurSide client(client_endpoint, Target());
+        OurSide server(server_endpoint);
+        EXPECT_TRUE(RunHandshake(client, server));
+        Exchange(client, server);
+        if (t == 0 && i % 5 == 0) {
+          EXPECT_TRUE(server_endpoint->options().ticket_keys->Rotate().ok());
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
 }
 
 TEST(TicketTest, ATls13TicketIsUsedOnce) {

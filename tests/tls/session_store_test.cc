@@ -69,6 +69,28 @@ TEST(MemorySessionStoreTest, TheLeastRecentlyUsedKeyLeavesFirst) {
   EXPECT_TRUE(store.Get("key999"));
 }
 
+TEST(MemorySessionStoreTest, IsBoundedInBytes) {
+  MemorySessionStore::Options options = Options(100'000);
+  options.bytes_max = 16 * 10'000;
+  MemorySessionStore store(options);
+  for (int i = 0; i < 1000; ++i) {
+    StoredSession session = Session(1, i % 2 == 0);
+    session.bytes = 3000;
+    store.Put("key" + std::to_string(i % 300), std::move(session));
+  }
+  EXPECT_LE(store.bytes(), options.bytes_max);
+  EXPECT_GE(store.size(), 16U * 2);
+  EXPECT_EQ(store.bytes(), store.size() * 3000);
+  StoredSession huge = Session(1, false);
+  huge.bytes = 10'001;
+  store.Put("huge", std::move(huge));
+  EXPECT_FALSE(store.Get("huge"));
+  for (int i = 0; i < 300; ++i) {
+    while (store.Get("key" + std::to_string(i))) store.Remove("key" + std::to_string(i));
+  }
+  EXPECT_EQ(store.bytes(), 0U);
+}
+
 TEST(MemorySessionStoreTest, ManyThreadsAtOnce) {
   MemorySessionStore store(Options(64));
   std::vector<std::thread> threads;

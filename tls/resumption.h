@@ -1,0 +1,51 @@
+// Whether a session may be resumed: the one place for all that a resumption does not see again,
+// because no certificate is sent and none is verified. Private to this module.
+//
+// A session remembers where it comes from, in OpenSSL's "ticket application data": sealed inside a
+// ticket, plain in a store. It goes from a resumed session into the tickets that renew it, so a
+// chain of renewals ends when its first session would have.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+
+#include <openssl/ssl.h>
+
+namespace ktlsim::tls {
+
+class EndpointCore;
+
+struct SessionOrigin {
+  static constexpr std::int64_t kNoEnd = std::numeric_limits<std::int64_t>::max();
+  // Milliseconds since 1970: the full handshake.
+  std::int64_t made_at_ms = 0;
+  // Seconds since 1970: the first certificate of the peer's chain to expire. kNoEnd: the peer sent
+  // none, or nobody here judges it.
+  std::int64_t not_after_s = kNoEnd;
+};
+
+enum class ResumptionVerdict : std::uint8_t {
+  kGood,
+  kUnknownOrigin,  // not made by this module
+  kTooOld,         // the credential's lifespan is over, or the clock stands before the session
+  kExpired,        // a certificate of the peer's chain has expired
+  kSuiteRefused,   // its cipher suite is not among those in use (any more)
+};
+
+// Looks again at everything but what makes two sessions different in kind: role, policy, trusted
+// certificates, own certificate and name are in the session's id context (endpoint_core.h), which
+// OpenSSL compares. Revocation belongs here once it is checked at all. Both roles, tickets and
+// stores; `ssl` is the connection that would resume.
+ResumptionVerdict JudgeResumption(const EndpointCore& core, const SSL* ssl,
+                                  const SSL_SESSION& session);
+
+// Gives `session` of the connection `ssl` an origin, if it has none, and the rest of its life as
+// its timeout, which is what a ticket tells the client. False: out of memory.
+[[nodiscard]] bool DateSession(const EndpointCore& core, SSL* ssl, SSL_SESSION* session);
+
+std::optional<SessionOrigin> OriginOf(const SSL_SESSION& session);
+// Seconds since 1970 from which on the session is not resumed.
+std::int64_t EndOf(const EndpointCore& core, const SessionOrigin& origin);
+
+}  // namespace ktlsim::tls

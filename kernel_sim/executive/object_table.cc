@@ -11,8 +11,6 @@ namespace {
 
 constexpr std::uint64_t kOpen = ObjectSlot::kOpen;
 constexpr std::uint64_t kReferences = kOpen - 1;
-// 30 bits, so that no half of a handle can become all ones.
-constexpr std::uint64_t kGenerations = std::uint64_t{1} << 30;
 
 std::uint64_t GenerationOf(std::uint64_t word) { return word >> ObjectSlot::kGenerationShift; }
 
@@ -55,33 +53,27 @@ void Object::Release() {
 
 void Object::Take(Claim claim) { slot_->Take(claim); }
 
-ObjectTable::ObjectTable(std::uint32_t capacity)
-    : capacity_(capacity),
-      reach_(capacity),
-      chunks_(new std::atomic<Slot*>[(capacity + kChunkSlots - 1) / kChunkSlots]()) {}
+ObjectTable::ObjectTable(std::uint32_t capacity, std::uint64_t generations)
+    : capacity_(capacity), generations_(generations), reach_(capacity) {
+  KTLSIM_ASSERT(capacity <= kCapacityMax);
+  KTLSIM_ASSERT(generations <= ObjectSlot::kGenerations);
+}
 
 ObjectTable::~ObjectTable() {
   KTLSIM_ASSERT(live() == 0);
-  for (std::uint32_t i = 0; i < (capacity_ + kChunkSlots - 1) / kChunkSlots; ++i) {
-    delete[] chunks_[i].load(std::memory_order_relaxed);
-  }
+  for (std::atomic<Slot*>& chunk : chunks_) delete[] chunk.load(std::memory_order_relaxed);
 }
 
 bool ObjectTable::TakeFreeIndex(std::uint32_t* index) {
   MutexLock lock(mutex_);
-  if (!free_.empty()) {
-    *index = free_.back();
-    free_.pop_back();
+  if (oldest_free_ != 0) {
+    *index = oldest_free_ - 1;
+    oldest_free_ = SlotAt(*index)->next_free;
+    if (oldest_free_ == 0) newest_free_ = 0;
     return true;
   }
   if (grown_ == capacity_) return false;
   if (grown_ % kChunkSlots == 0) {
-    // Room for every index first: giving one back must never fail.
-    try {
-      free_.reserve(grown_ + kChunkSlots);
-    } catch (const std::bad_alloc&) {
-      return false;
-    }
     Slot* chunk = new (std::nothrow) Slot[kChunkSlots];
     if (chunk == nullptr) return false;
     chunks_[grown_ / kChunkSlots].store(chunk, std::memory_order_release);
@@ -153,12 +145,15 @@ void ObjectTable::Retire(Slot& slot, std::uint32_t index) {
   }
   delete slot.object;
   slot.object = nullptr;
-  const std::uint64_t generation =
-      (GenerationOf(slot.word.load(std::memory_order_relaxed)) + 1) % kGenerations;
-  slot.word.store(generation << ObjectSlot::kGenerationShift, std::memory_order_release);
+  const std::uint64_t generation = GenerationOf(slot.word.load(std::memory_order_relaxed)) + 1;
   live_.fetch_sub(1, std::memory_order_relaxed);
+  // A generation that came again would bring dead handles to life.
+  if (generation == generations_) return;
+  slot.word.store(generation << ObjectSlot::kGenerationShift, std::memory_order_release);
   MutexLock lock(mutex_);
-  free_.push_back(index);
+  slot.next_free = 0;
+  (newest_free_ != 0 ? SlotAt(newest_free_ - 1)->next_free : oldest_free_) = index + 1;
+  newest_free_ = index + 1;
 }
 
 }  // namespace ktlsim::executive

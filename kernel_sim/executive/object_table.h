@@ -7,10 +7,11 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <vector>
+#include <utility>
 
 #include "kernel_sim/base/mutex.h"
 
@@ -29,11 +30,13 @@ enum class Claim : std::uint8_t { kFirst, kSecond };
 struct alignas(64) ObjectSlot {
   static constexpr std::uint64_t kOpen = std::uint64_t{1} << 32;
   static constexpr unsigned kGenerationShift = 33;
+  static constexpr std::uint64_t kGenerations = std::uint64_t{1} << 31;
 
-  // generation (30 bits) | unused (1) | open (1) | references (32)
+  // generation (31 bits) | open (1) | references (32)
   std::atomic<std::uint64_t> word{0};
   Object* object = nullptr;
   std::array<std::atomic<bool>, 2> claims{};
+  std::uint32_t next_free = 0;  // under the table's lock; index and one, 0: none
 
   std::atomic<bool>& claim(Claim which) { return claims[static_cast<std::size_t>(which)]; }
   // Sequentially consistent: Lookup looks at the word behind it, Retire at the claim behind the
@@ -129,10 +132,14 @@ class Claimed {
 
 class ObjectTable {
  public:
-  using Handle = std::uint64_t;  // 0 is never a handle; neither half is ever all ones
+  // Index and one below, generation above. 0 is never a handle; neither half is ever all ones. No
+  // value is given out twice: a place whose generations are used up is given up.
+  using Handle = std::uint64_t;
 
-  // At most `capacity` live objects.
-  explicit ObjectTable(std::uint32_t capacity = 1U << 22);
+  static constexpr std::uint32_t kCapacityMax = 1U << 22;
+  // At most `capacity` live objects. `generations`: how often a place is used; fewer are for tests.
+  explicit ObjectTable(std::uint32_t capacity = kCapacityMax,
+                       std::uint64_t generations = ObjectSlot::kGenerations);
   ~ObjectTable();
   ObjectTable(const ObjectTable&) = delete;
   ObjectTable& operator=(const ObjectTable&) = delete;
@@ -150,7 +157,8 @@ class ObjectTable {
     slot->Take(claim);
     // Either this sees that the handle was closed, or Retire sees the claim and waits.
     const std::uint64_t word = slot->word.load(std::memory_order_seq_cst);
-    const std::uint64_t open = (handle >> 32 << Slot::kGenerationShift) | Slot::kOpen;
+    // Rotated, so that the bit above the generation is compared, too: with zero.
+    const std::uint64_t open = std::rotl(handle >> 32 << 32, 1) | Slot::kOpen;
     if ((word & ~std::uint64_t{UINT32_MAX}) == open) return slot->object;
     slot->claim(claim).store(false, std::memory_order_release);
     return nullptr;
@@ -174,7 +182,7 @@ class ObjectTable {
 
   using Slot = ObjectSlot;
   static constexpr std::uint32_t kChunkSlots = 1024;
-  using Chunk = std::unique_ptr<Slot[]>;
+  static_assert(Slot::kGenerationShift == 33);  // Lookup rotates by one
 
   Slot* SlotAt(std::uint32_t index) const {
     Slot* chunk = chunks_[index / kChunkSlots].load(std::memory_order_acquire);
@@ -188,12 +196,16 @@ class ObjectTable {
   void Retire(Slot& slot, std::uint32_t index) KTLSIM_EXCLUDES(mutex_);
 
   const std::uint32_t capacity_;
+  const std::uint64_t generations_;
   std::uint32_t reach_;  // the handles up to this index are looked at; all, unless hidden
-  std::unique_ptr<std::atomic<Slot*>[]> chunks_;  // published once each, never replaced
+  // Published once each, never replaced.
+  std::array<std::atomic<Slot*>, kCapacityMax / kChunkSlots> chunks_{};
   std::atomic<std::uint32_t> live_{0};
 
   Mutex mutex_;
-  std::vector<std::uint32_t> free_ KTLSIM_GUARDED_BY(mutex_);
+  // Places to be used again, first in, first out: index and one, 0: none.
+  std::uint32_t oldest_free_ KTLSIM_GUARDED_BY(mutex_) = 0;
+  std::uint32_t newest_free_ KTLSIM_GUARDED_BY(mutex_) = 0;
   std::uint32_t grown_ KTLSIM_GUARDED_BY(mutex_) = 0;
 };
 

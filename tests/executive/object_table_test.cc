@@ -224,6 +224,54 @@ TEST_F(ObjectTableTest, ClaimsExcludeEachOther) {
   EXPECT_EQ(table.live(), 0U);
 }
 
+TEST_F(ObjectTableTest, EveryBitOfAHandleCounts) {
+  ObjectTable table;
+  const ObjectTable::Handle handle = Insert(table);
+  for (unsigned bit = 0; bit < 64; ++bit) {
+    SCOPED_TRACE(bit);
+    const ObjectTable::Handle other = handle ^ (ObjectTable::Handle{1} << bit);
+    EXPECT_EQ(table.Lookup(other), nullptr);
+    EXPECT_EQ(table.Lookup(other, Claim::kFirst), nullptr);
+    Object* object = nullptr;
+    EXPECT_FALSE(table.Close(other, &object));
+  }
+  {
+    const Claimed<Object, Claim::kFirst> claimed(table.Lookup(handle, Claim::kFirst));
+    EXPECT_TRUE(claimed);
+  }
+  EXPECT_TRUE(CloseAndRelease(table, handle));
+}
+
+TEST_F(ObjectTableTest, PlacesAreUsedAgainFirstInFirstOut) {
+  ObjectTable table;
+  std::vector<ObjectTable::Handle> handles;
+  for (int i = 0; i < 5; ++i) handles.push_back(Insert(table));
+  for (const std::size_t i : {3U, 0U, 4U}) EXPECT_TRUE(CloseAndRelease(table, handles[i]));
+  for (const std::size_t i : {3U, 0U, 4U}) {
+    const ObjectTable::Handle next = Insert(table);
+    EXPECT_EQ(next & 0xffffffff, handles[i] & 0xffffffff);
+    EXPECT_NE(next, handles[i]);
+    handles[i] = next;
+  }
+  for (const ObjectTable::Handle handle : handles) EXPECT_TRUE(CloseAndRelease(table, handle));
+}
+
+// A place whose generations are used up is given up rather than begun again.
+TEST_F(ObjectTableTest, NoHandleIsGivenOutTwice) {
+  constexpr std::uint32_t kCapacity = 3;
+  constexpr std::uint64_t kGenerations = 5;
+  ObjectTable table(kCapacity, kGenerations);
+  std::set<ObjectTable::Handle> dead;
+  while (const ObjectTable::Handle handle = Insert(table)) {
+    EXPECT_TRUE(dead.insert(handle).second);
+    EXPECT_TRUE(CloseAndRelease(table, handle));
+    for (const ObjectTable::Handle other : dead) EXPECT_EQ(table.Lookup(other), nullptr);
+    ASSERT_LE(dead.size(), kCapacity * kGenerations);
+  }
+  EXPECT_EQ(dead.size(), kCapacity * kGenerations);
+  EXPECT_EQ(table.live(), 0U);
+}
+
 // Goal: slots are reused all the time while others look up handles that may be stale.
 TEST_F(ObjectTableTest, StaleHandlesNeverAnswerAnotherObject) {
   constexpr int kThreads = 4;

@@ -257,6 +257,40 @@ TEST(TlsPackageTest, KeepsContextsAliveWhenTheirCredentialIsFreed) {
   EXPECT_EQ(ToText(server.Open(nullptr)), "still here");
 }
 
+TEST(TlsPackageTest, EveryBitOfAHandleCounts) {
+  TestCredential server_credential = TestCredential::Server();
+  TestCredential client_credential = TestCredential::Client();
+  TestEnd client(false);
+  TestEnd server(true);
+  ASSERT_TRUE(RunHandshake(client, client_credential.get(), server, server_credential.get()));
+  for (unsigned bit = 0; bit < 128; ++bit) {
+    SCOPED_TRACE(bit);
+    CtxtHandle other = client.context;
+    (bit < 64 ? other.dwLower : other.dwUpper) ^= ULONG_PTR{1} << (bit % 64);
+    Bytes record(64);
+    SecBuffer buffers[4] = {{5, SECBUFFER_STREAM_HEADER, record.data()},
+                            {10, SECBUFFER_DATA, record.data() + 5},
+                            {17, SECBUFFER_STREAM_TRAILER, record.data() + 15},
+                            {0, SECBUFFER_EMPTY, nullptr}};
+    SecBufferDesc message = {SECBUFFER_VERSION, 4, buffers};
+    // The other end's handle, as it happens, is one bit away.
+    if (other.dwUpper == server.context.dwUpper && other.dwLower == server.context.dwLower) {
+      continue;
+    }
+    EXPECT_EQ(EncryptMessage(&other, 0, &message, 0), SEC_E_INVALID_HANDLE);
+    EXPECT_EQ(DecryptMessage(&other, &message, 0, nullptr), SEC_E_INVALID_HANDLE);
+    SecPkgContext_StreamSizes sizes{};
+    EXPECT_EQ(QueryContextAttributesA(&other, SECPKG_ATTR_STREAM_SIZES, &sizes),
+              SEC_E_INVALID_HANDLE);
+    EXPECT_EQ(DeleteSecurityContext(&other), SEC_E_INVALID_HANDLE);
+    CredHandle credential = *client_credential.get();
+    (bit < 64 ? credential.dwLower : credential.dwUpper) ^= ULONG_PTR{1} << (bit % 64);
+    if (credential.dwUpper == server_credential.get()->dwUpper) continue;
+    EXPECT_EQ(FreeCredentialsHandle(&credential), SEC_E_INVALID_HANDLE);
+  }
+  EXPECT_EQ(client.Seal(ToBytes("hello")).empty(), false);
+}
+
 TEST(TlsPackageTest, LeavesNothingBehind) {
   KtlsimStatistics before{};
   before.cbSize = sizeof(before);

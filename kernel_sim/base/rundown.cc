@@ -34,8 +34,6 @@ void Rundown::Reopen() {
   word_.store(0, std::memory_order_release);
 }
 
-void Rundown::CloseAfterFork() { word_.store(kClosed, std::memory_order_release); }
-
 void Rundown::WaitUntilDrained() {
   KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
   std::uint64_t word = word_.load(std::memory_order_acquire);

@@ -22,8 +22,6 @@ class Rundown {
   void Close();
   // Admits again. Only when drained.
   void Reopen();
-  // In a forked child: closed, and who was inside does not exist here.
-  void CloseAfterFork();
   // Blocks until nobody is inside. Passive level, after Close.
   void WaitUntilDrained();
 

@@ -51,8 +51,7 @@ AsyncHandle HandleOf(const AsyncContextSlot& slot, std::uint64_t word) {
 
 }  // namespace
 
-AsyncContextTable::AsyncContextTable(const Clock& clock)
-    : clock_(clock), chunks_(new std::atomic<AsyncContextSlot*>[kChunks]()) {}
+AsyncContextTable::AsyncContextTable(const Clock& clock) : clock_(clock) {}
 
 AsyncContextTable::~AsyncContextTable() {
   for (std::uint32_t i = 0; i < kChunks; ++i) {
@@ -277,6 +276,7 @@ AsyncResult AsyncContextTable::BeginSubmit(AsyncHandle handle, bool callback_req
   }
   slot->request->context_ = slot;
   *request = slot->request;
+  Trace("async_claim", handle);
   return AsyncResult::kOk;
 }
 
@@ -396,11 +396,14 @@ void AsyncContextTable::FinishCallback(const Notification& notification) {
 }
 
 Request* AsyncContextTable::TakeRequest() {
+  Request* request = nullptr;
   {
     MutexLock lock(mutex_);
-    if (Request* request = free_requests_.PopFront()) return request;
+    request = free_requests_.PopFront();
   }
-  return new (std::nothrow) Request();
+  if (request == nullptr) request = new (std::nothrow) Request();
+  Trace("request_take", 0);
+  return request;
 }
 
 void AsyncContextTable::GiveBackRequest(Request& request) {

@@ -8,9 +8,9 @@
 // second: the documented sample polls after its callback may have freed the context.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
-#include <memory>
 
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/mutex.h"
@@ -147,7 +147,7 @@ class AsyncContextTable {
   AsyncResult Configure(AsyncHandle handle, Change change);
 
   const Clock& clock_;
-  std::unique_ptr<std::atomic<AsyncContextSlot*>[]> chunks_;
+  std::array<std::atomic<AsyncContextSlot*>, kChunks> chunks_{};
   std::atomic<std::uint64_t> live_{0};
 
   Mutex mutex_;

@@ -19,6 +19,7 @@ constinit std::array<Stripe, kStripes> stripes;
 constinit std::atomic<bool> closed{false};
 
 thread_local int depth = 0;
+thread_local bool ends_the_process = false;  // has called Close
 
 Stripe& OwnStripe() {
   static constinit std::atomic<std::size_t> next{0};
@@ -54,12 +55,19 @@ void CallbackGate::Leave() {
 }
 
 void CallbackGate::Close(std::uint64_t patience_ns) {
+  ends_the_process = true;
   closed.store(true, std::memory_order_seq_cst);
   if (depth != 0) return;
   const std::uint64_t until = MonotonicClock::Now() + patience_ns;
   while (AnyInside() && MonotonicClock::Now() < until) {
     std::this_thread::sleep_for(std::chrono::microseconds(100));
   }
+}
+
+void CallbackGate::AfterForkInChild() {
+  for (Stripe& stripe : stripes) stripe.inside.store(0, std::memory_order_relaxed);
+  if (depth != 0) OwnStripe().inside.store(depth, std::memory_order_relaxed);
+  closed.store(ends_the_process, std::memory_order_seq_cst);
 }
 
 }  // namespace ktlsim::executive

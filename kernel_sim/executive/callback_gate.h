@@ -19,6 +19,9 @@ class CallbackGate {
   // For an exit handler: from now on Enter refuses. Callbacks that were entered before are waited
   // for, but not for longer than `patience_ns`, and not from inside one. Passive level.
   static void Close(std::uint64_t patience_ns);
+  // In a forked child: of the callbacks that were entered only the caller's own exists there, and
+  // only a process whose own thread is ending it stays closed.
+  static void AfterForkInChild();
 };
 
 }  // namespace ktlsim::executive

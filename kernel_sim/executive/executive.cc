@@ -2,7 +2,7 @@
 
 #include <sched.h>
 
-#include <algorithm>
+#include <new>
 
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/base/level.h"
@@ -35,68 +35,106 @@ std::uint64_t After(std::uint64_t word, SuspensionEvent event) {
 
 }  // namespace
 
-Executive::Executive(AsyncContextTable& contexts) : contexts_(contexts) { calls_.Close(); }
+Executive::Executive(AsyncContextTable& contexts) : contexts_(contexts) {
+  calls_.Close();
+  visits_.Close();
+}
 
 Executive::~Executive() { KTLSIM_ASSERT(processors_.empty()); }
 
-Status Executive::Start(const ExecutiveOptions& options) {
-  KTLSIM_ASSERT(processors_.empty());
+void Executive::Machine::Stop() {
+  if (pool != nullptr) pool->Stop();
+  for (auto& processor : processors) processor->Stop();
+}
+
+Status Executive::BuildProcessor(unsigned index, Machine* machine) {
+  std::string role = "io";
+  if (index >= io_processors_) {
+    role = "crypto";
+  } else if (!options_.roles.empty()) {
+    role = options_.roles[index % options_.roles.size()];
+  }
+  const std::vector<int> cpus = options_.pin ? UsableCpus() : std::vector<int>{-1};
+  auto processor = std::make_unique<Processor>(*this, index, role, cpus[index % cpus.size()]);
+  const Status status = options_.step ? processor->StartStepped(options_.ring_factory)
+                                      : processor->Start(options_.ring_factory);
+  // There is room for it, so that nothing can fail once its thread runs.
+  if (status.ok()) machine->processors.push_back(std::move(processor));
+  return status;
+}
+
+Status Executive::Build(const ExecutiveOptions& options, Machine* machine) {
   options_ = options;
-  const std::vector<int> cpus = UsableCpus();
+  stepped_.store(options.step != nullptr, std::memory_order_relaxed);
   io_processors_ =
-      options.processors != 0 ? options.processors : static_cast<unsigned>(cpus.size());
+      options.processors != 0 ? options.processors : static_cast<unsigned>(UsableCpus().size());
   unsigned crypto = 0;
   if (options.placement == Placement::kPool) {
     crypto = options.crypto_processors != 0 ? options.crypto_processors : io_processors_;
   }
-  notification_pool_ = std::make_unique<NotificationPool>(
+  machine->processors.reserve(io_processors_ + crypto);
+  machine->pool = std::make_unique<NotificationPool>(
       contexts_,
       NotificationPool::Options{.threads_max = options.notify_threads_max,
                                 .stepped = options.step != nullptr},
       NotificationPool::Owner{&Executive::AboutToNotify, &Executive::CallbackEnded, this});
-  Status status = notification_pool_->Start() ? Status() : ResourceError("notification threads");
-  for (unsigned i = 0; status.ok() && i < io_processors_ + crypto; ++i) {
-    std::string role = "io";
-    if (i >= io_processors_) {
-      role = "crypto";
-    } else if (!options.roles.empty()) {
-      role = options.roles[i % options.roles.size()];
-    }
-    const int cpu = options.pin ? cpus[i % cpus.size()] : -1;
-    auto processor = std::make_unique<Processor>(*this, i, role, cpu);
-    status = options.step ? processor->StartStepped(options.ring_factory)
-                          : processor->Start(options.ring_factory);
-    if (status.ok()) processors_.push_back(std::move(processor));
+  if (!machine->pool->Start()) return ResourceError("start the notification threads");
+  for (unsigned i = 0; i < io_processors_ + crypto; ++i) {
+    if (Status status = BuildProcessor(i, machine); !status.ok()) return status;
+  }
+  return {};
+}
+
+Status Executive::Start(const ExecutiveOptions& options) {
+  KTLSIM_ASSERT(processors_.empty());
+  Machine machine;
+  Status status;
+  try {
+    status = Build(options, &machine);
+  } catch (const std::bad_alloc&) {
+    status = ResourceError("memory for the processors");
   }
   if (!status.ok()) {
-    for (auto& processor : processors_) processor->Stop();
-    processors_.clear();
-    notification_pool_->Stop();
+    machine.Stop();
     return status;
   }
   static std::atomic<std::uint32_t> starts{0};
   epoch_ = starts.fetch_add(1) + 1;
+  processor_count_.store(static_cast<unsigned>(machine.processors.size()),
+                         std::memory_order_relaxed);
+  std::vector<std::unique_ptr<Processor>> forgotten;
+  {
+    SpinLockHolder lock(figures_lock_);
+    forgotten.swap(ended_);
+    processors_.swap(machine.processors);
+    notification_pool_.swap(machine.pool);
+    accepted_before_ = accepted_.Sum();
+  }
+  visits_.Reopen();
   calls_.Reopen();
   return {};
 }
 
 template <typename Condition>
 void Executive::StepUntil(Condition condition) {
-  while (!condition()) KTLSIM_CHECK(options_.step());  // a false here is a deadlock
+  // A step may stop and start what is inside of us.
+  const std::function<bool()> step = options_.step;
+  while (!condition()) KTLSIM_CHECK(step());  // a false here is a deadlock
 }
 
 void Executive::Stop() {
   calls_.Close();
+  visits_.Close();
   if (options_.step) {
-    StepUntil([this] { return calls_.inside() == 0; });
+    StepUntil([this] { return calls_.inside() == 0 && visits_.inside() == 0; });
   } else {
     calls_.WaitUntilDrained();
+    visits_.WaitUntilDrained();
     notification_pool_->Stop();
   }
   for (auto& processor : processors_) processor->Stop();
-  AddProcessors(ended_);
-  processors_.clear();
-  calls_.Close();
+  SpinLockHolder lock(figures_lock_);
+  ended_.swap(processors_);
 }
 
 Processor& Executive::NextIo() {
@@ -250,7 +288,7 @@ bool Executive::SubmitAndWait(Request& request) {
   request.done_.store(0, std::memory_order_relaxed);
   // A synchronous caller waits for its turn; its own stack bounds how many there are.
   if (Enter(request, Bound::kAlways) != Admission::kAccepted) return false;
-  if (options_.step) {
+  if (stepped_.load(std::memory_order_relaxed)) {
     StepUntil([&request] { return request.done_.load(std::memory_order_acquire) != 0; });
   } else {
     request.done_.wait(0, std::memory_order_acquire);
@@ -378,8 +416,12 @@ void ResumeToken::Resume() {
   if (SuspensionOf(after) == Suspension::kNone) Executive::BringBack(*request_);
 }
 
-void Executive::AddProcessors(ExecutiveStatistics& statistics) const {
-  for (const auto& processor : processors_) {
+ExecutiveStatistics Executive::Statistics() const {
+  ExecutiveStatistics statistics;
+  SpinLockHolder lock(figures_lock_);
+  statistics.accepted = accepted_.Sum() - accepted_before_;
+  statistics.in_flight = calls_.inside();
+  for (const auto& processor : Shown()) {
     const ProcessorStatistics one = processor->Statistics();
     statistics.callbacks += one.callbacks;
     statistics.suspended += one.suspended;
@@ -390,13 +432,6 @@ void Executive::AddProcessors(ExecutiveStatistics& statistics) const {
       statistics.timed_out += lane.timed_out;
     }
   }
-}
-
-ExecutiveStatistics Executive::Statistics() const {
-  ExecutiveStatistics statistics = ended_;
-  statistics.accepted = accepted_.Sum();
-  statistics.in_flight = calls_.inside();
-  AddProcessors(statistics);
   if (notification_pool_ != nullptr) {
     statistics.callbacks += notification_pool_->delivered();
     statistics.notify_threads = notification_pool_->threads();
@@ -404,6 +439,26 @@ ExecutiveStatistics Executive::Statistics() const {
     statistics.notify_threads_refused = notification_pool_->refused_threads();
   }
   return statistics;
+}
+
+bool Executive::QueryProcessor(std::size_t index, std::span<char> role,
+                               ProcessorStatistics* statistics) const {
+  SpinLockHolder lock(figures_lock_);
+  const std::vector<std::unique_ptr<Processor>>& processors = Shown();
+  if (index >= processors.size()) return false;
+  const std::size_t length = processors[index]->role().copy(role.data(), role.size() - 1);
+  role[length] = 0;
+  *statistics = processors[index]->Statistics();
+  return true;
+}
+
+std::uint64_t Executive::CpuNs(const char* role) const {
+  SpinLockHolder lock(figures_lock_);
+  std::uint64_t total = 0;
+  for (const auto& processor : Shown()) {
+    if (role == nullptr || processor->role() == role) total += processor->CpuNs();
+  }
+  return total;
 }
 
 }  // namespace ktlsim::executive

@@ -1,14 +1,20 @@
 // Executive: the simulated kernel's core. Processors, admission, placement, completion, drain.
 //
 // It knows requests, strands and async contexts; what a request does is the SSPI layer's business.
+//
+// What a newcomer gets wrong: the object outlives its stops. Who found it running may submit
+// however much later: the call is accepted by whatever start there is by then, or refused. So the
+// object lives for as long as anybody may submit, and Stop ends what is inside of it only.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "kernel_sim/base/mutex.h"
 #include "kernel_sim/base/rundown.h"
 #include "kernel_sim/base/striped_counter.h"
 #include "kernel_sim/executive/async_context.h"
@@ -44,6 +50,7 @@ struct ExecutiveOptions {
   std::function<bool()> step;
 };
 
+// Since the last start.
 struct ExecutiveStatistics {
   std::uint64_t accepted = 0;
   std::uint64_t refused = 0;
@@ -67,10 +74,12 @@ class Executive {
   explicit Executive(AsyncContextTable& contexts);
   ~Executive();
 
-  // Passive level. On failure nothing is left running.
+  // Passive level, when nothing runs; again after each Stop. On failure nothing is left running,
+  // and the figures of the last start stay: no memory and no threads are kResource, the rest is
+  // what the ring factory answers.
   Status Start(const ExecutiveOptions& options);
   // Refuses new calls, completes what was accepted, delivers every callback, ends the threads.
-  // Passive level, not from a callback.
+  // Passive level, not from a callback or a visit.
   void Stop();
 
   // A prepared request whose async context BeginSubmit has claimed. kAccepted: it will complete
@@ -85,16 +94,57 @@ class Executive {
   // From Run: the context's handshake is over; under kPool its work moves to who submitted.
   void MoveHome(Request& request);
 
+  // Keeps the processors and their rings from ending: a Stop waits for it, as for a callback.
+  // False: nothing runs, or a Stop is under way.
+  class Visit {
+   public:
+    explicit Visit(Executive& executive)
+        : executive_(executive), entered_(executive.visits_.Enter()) {}
+    ~Visit() {
+      if (entered_) executive_.visits_.Leave();
+    }
+    Visit(const Visit&) = delete;
+    Visit& operator=(const Visit&) = delete;
+
+    explicit operator bool() const { return entered_; }
+    // Those with sockets.
+    std::span<const std::unique_ptr<Processor>> io_processors() const {
+      return std::span(executive_.processors_).first(executive_.io_processors_);
+    }
+
+   private:
+    Executive& executive_;
+    const bool entered_;
+  };
+
+  // Any thread, any level, at any time. After a stop: as it was at its end, until the next start.
+  ExecutiveStatistics Statistics() const;
+  // False: there is no such processor. `role` gets its role, as much as fits, and a zero.
+  bool QueryProcessor(std::size_t index, std::span<char> role,
+                      ProcessorStatistics* statistics) const;
+  // Of the processors of `role`, or of all for null.
+  std::uint64_t CpuNs(const char* role) const;
+  // How many the last start has made; 0 before the first.
+  unsigned processor_count() const { return processor_count_.load(std::memory_order_relaxed); }
+
+  // For who knows that it runs. Empty when it does not.
   const std::vector<std::unique_ptr<Processor>>& processors() const { return processors_; }
-  // The first so many of processors() have sockets.
-  unsigned io_processors() const { return io_processors_; }
   NotificationPool& notification_pool() { return *notification_pool_; }
   AsyncContextTable& contexts() { return contexts_; }
-  ExecutiveStatistics Statistics() const;
 
  private:
   friend class Processor;
   friend class ResumeToken;
+
+  // What has threads.
+  struct Machine {
+    std::unique_ptr<NotificationPool> pool;
+    std::vector<std::unique_ptr<Processor>> processors;
+    void Stop();
+  };
+  // May throw bad_alloc; `machine` is whole all the same.
+  Status Build(const ExecutiveOptions& options, Machine* machine);
+  Status BuildProcessor(unsigned index, Machine* machine);
 
   static bool RecallExpired(void* self, Request& request);
   static void EndExpired(void* self, Request& request);
@@ -103,7 +153,6 @@ class Executive {
   void BeginMeasuring(Request& request) const;
   void Measure(Request& request, TimeHistogram& histogram) const;
   static void CountEnd(const Request& request);
-  void AddProcessors(ExecutiveStatistics& statistics) const;
   std::uint64_t NowNs() const;
   void Execute(Request& request);
   static void BringBack(Request& request);
@@ -120,10 +169,13 @@ class Executive {
   static void CallbackEnded(void* self);
   template <typename Condition>
   void StepUntil(Condition condition);
+  const std::vector<std::unique_ptr<Processor>>& Shown() const KTLSIM_REQUIRES(figures_lock_) {
+    return processors_.empty() ? ended_ : processors_;
+  }
 
   AsyncContextTable& contexts_;
 
-  // Fixed between Start and Stop.
+  // Fixed between Start and Stop: used by calls that were accepted, visits, and their threads.
   ExecutiveOptions options_;
   std::vector<std::unique_ptr<Processor>> processors_;  // I/O ones first, then crypto ones
   unsigned io_processors_ = 0;
@@ -132,12 +184,18 @@ class Executive {
 
   // Shared. A call is inside from its acceptance until its callback has returned.
   Rundown calls_;
+  Rundown visits_;
+  std::atomic<unsigned> processor_count_{0};
+  std::atomic<bool> stepped_{false};  // options_.step, for who is not inside any more
   std::atomic<std::uint64_t> next_io_{0};
   std::atomic<std::uint64_t> next_crypto_{0};
   StripedCounter accepted_;
 
-  // What the processors of earlier starts had counted. Written by Stop only.
-  ExecutiveStatistics ended_;
+  // Held while statistics are read, and while processors_ and notification_pool_ change.
+  mutable SpinLock figures_lock_;
+  // Those of the last start once it has been stopped: their figures, without threads and rings.
+  std::vector<std::unique_ptr<Processor>> ended_ KTLSIM_GUARDED_BY(figures_lock_);
+  std::uint64_t accepted_before_ KTLSIM_GUARDED_BY(figures_lock_) = 0;  // by earlier starts
 };
 
 }  // namespace ktlsim::executive

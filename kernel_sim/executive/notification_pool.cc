@@ -36,6 +36,9 @@ NotificationPool::~NotificationPool() {
 }
 
 bool NotificationPool::InCallback() { return in_callback; }
+NotificationPool::CallbackScope::CallbackScope() : outer_(std::exchange(in_callback, true)) {}
+NotificationPool::CallbackScope::~CallbackScope() { in_callback = in_callback && outer_; }
+void NotificationPool::ForgetCallback() { in_callback = false; }
 
 bool NotificationPool::Start() {
   if (options_.stepped) return true;
@@ -197,9 +200,10 @@ void NotificationPool::Deliver(Request& request) {
   owner_.about_to(owner_.context, request);
   const AsyncContextTable::Notification notification = contexts_.EnterCallback(*request.context_);
   // The context, and `request` with it, may now be reused by its owner.
-  const bool outer = std::exchange(in_callback, true);
-  notification.Invoke();
-  in_callback = outer;
+  {
+    const CallbackScope inside;
+    notification.Invoke();
+  }
   contexts_.FinishCallback(notification);
   delivered_.fetch_add(1, std::memory_order_relaxed);
   owner_.ended(owner_.context);

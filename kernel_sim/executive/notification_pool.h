@@ -76,6 +76,19 @@ class NotificationPool {
 
   // The calling thread is running one of this library's callbacks.
   static bool InCallback();
+  // It does, for as long as this lives.
+  class CallbackScope {
+   public:
+    CallbackScope();
+    ~CallbackScope();
+    CallbackScope(const CallbackScope&) = delete;
+    CallbackScope& operator=(const CallbackScope&) = delete;
+
+   private:
+    const bool outer_;
+  };
+  // In a forked child: the callback that forked was one of its parent's library.
+  static void ForgetCallback();
 
  private:
   // What a thread rests on. It stays the pool's when the thread has ended, because whoever wakes a

@@ -2,6 +2,7 @@
 
 #include <sched.h>
 
+#include <cerrno>
 #include <new>
 #include <system_error>
 #include <utility>
@@ -33,6 +34,7 @@ Status Processor::Start(const RingFactory& factory) {
   try {
     thread_ = std::thread([this, factory] { Main(factory); });
   } catch (const std::system_error& error) {
+    if (error.code().value() == EAGAIN) return ResourceError("no more threads for processors");
     return IoError(error.code().value(), "start a processor's thread");
   } catch (const std::bad_alloc&) {
     return ResourceError("memory for a processor's thread");
@@ -45,8 +47,17 @@ Status Processor::Start(const RingFactory& factory) {
   return {};
 }
 
+// On a thread of its own nobody could catch what is thrown.
+Result<std::unique_ptr<io::Ring>> Processor::MakeRing(const RingFactory& factory) {
+  try {
+    return factory();
+  } catch (const std::bad_alloc&) {
+    return ResourceError("memory for a ring");
+  }
+}
+
 Status Processor::StartStepped(const RingFactory& factory) {
-  Result<std::unique_ptr<io::Ring>> ring = factory();
+  Result<std::unique_ptr<io::Ring>> ring = MakeRing(factory);
   if (!ring.ok()) return ring.status();
   ring_ = std::move(*ring);
   wait_limits_.Attach(*ring_);
@@ -88,7 +99,7 @@ void Processor::Main(const RingFactory& factory) {
     // A refused pin costs speed, not correctness.
     static_cast<void>(pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus));
   }
-  Result<std::unique_ptr<io::Ring>> ring = factory();
+  Result<std::unique_ptr<io::Ring>> ring = MakeRing(factory);
   if (!ring.ok() || pthread_getcpuclockid(pthread_self(), &cpu_clock_) != 0) {
     start_failure_ = ring.ok() ? ResourceError("thread clock") : ring.status();
     started_.store(2);
@@ -106,6 +117,7 @@ void Processor::Main(const RingFactory& factory) {
   KTLSIM_ASSERT(!HasWork());
   wait_limits_.Detach();
   ring_.reset();
+  cpu_ended_ns_.store(CpuNs(), std::memory_order_release);
   current_processor = nullptr;
 }
 
@@ -180,8 +192,10 @@ ProcessorStatistics Processor::Statistics() const {
 }
 
 std::uint64_t Processor::CpuNs() const {
+  // The clock of a thread goes with it.
+  if (const std::uint64_t ended = cpu_ended_ns_.load(std::memory_order_acquire)) return ended;
   timespec time{};
-  if (clock_gettime(cpu_clock_, &time) != 0) return 0;
+  if (clock_gettime(cpu_clock_, &time) != 0) return cpu_ended_ns_.load(std::memory_order_acquire);
   return static_cast<std::uint64_t>(time.tv_sec) * kNsPerSecond +
          static_cast<std::uint64_t>(time.tv_nsec);
 }

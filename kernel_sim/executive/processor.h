@@ -60,7 +60,7 @@ class Processor {
   Executive& executive() const { return executive_; }
   io::Ring& ring() const { return *ring_; }
   ProcessorStatistics Statistics() const;
-  // CPU time of the processor's thread.
+  // CPU time of the processor's thread, also when it has ended.
   std::uint64_t CpuNs() const;
 
   // Brings `request` to its lane here or, once it is published (kToNotify), delivers its callback
@@ -85,6 +85,7 @@ class Processor {
 
   static constexpr int kRecordBudget = 64;
 
+  static Result<std::unique_ptr<io::Ring>> MakeRing(const RingFactory& factory);
   void Main(const RingFactory& factory);
   void RunLanes(int record_budget);
   void DeliverNotifications();
@@ -115,6 +116,7 @@ class Processor {
   Status start_failure_;
   std::atomic<std::uint64_t> depth_{0};
   clockid_t cpu_clock_{};
+  std::atomic<std::uint64_t> cpu_ended_ns_{0};  // 0: its thread runs, or never did
   LaneCounters counters_[kLanes];
   WaitLimits wait_limits_;
   std::atomic<std::uint64_t> suspended_{0};

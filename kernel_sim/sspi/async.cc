@@ -57,13 +57,28 @@ SECURITY_STATUS ToStatus(AsyncResult result) {
   return SEC_E_INTERNAL_ERROR;
 }
 
+SECURITY_STATUS Submit(Executive& executive, Request& request, Executive::Bound bound) {
+  switch (executive.Submit(request, bound)) {
+    case Executive::Admission::kAccepted:
+      return SEC_E_OK;
+    case Executive::Admission::kQueueFull:
+      return SEC_E_INSUFFICIENT_MEMORY;
+    case Executive::Admission::kStopping:
+      return SEC_E_SHUTDOWN_IN_PROGRESS;
+  }
+  return SEC_E_INTERNAL_ERROR;
+}
+
 // `prepare(request)` fills the request and answers a submission status.
+//
+// Teardown (kAlways) is prepared in a library that does not run, too: who gives it up again frees
+// what it was for, as when the library stops just then. Its callers ignore the answer by custom.
 template <typename Prepare>
 SECURITY_STATUS SubmitAsync(SspiAsyncContext* context, bool callback_required,
                             Executive::Bound bound, Prepare prepare) {
   SECURITY_STATUS failure = SEC_E_OK;
   Executive* executive = Runtime::Instance().Executive(&failure);
-  if (executive == nullptr) return failure;
+  if (executive == nullptr && bound == Executive::Bound::kBounded) return failure;
   Request* request = nullptr;
   const AsyncResult claimed =
       Contexts().BeginSubmit(HandleOf(context), callback_required, &request);
@@ -75,16 +90,8 @@ SECURITY_STATUS SubmitAsync(SspiAsyncContext* context, bool callback_required,
     status = SEC_E_INSUFFICIENT_MEMORY;
   }
   if (status == SEC_E_OK) {
-    switch (executive->Submit(*request, bound)) {
-      case Executive::Admission::kAccepted:
-        return SEC_E_OK;
-      case Executive::Admission::kQueueFull:
-        status = SEC_E_INSUFFICIENT_MEMORY;
-        break;
-      case Executive::Admission::kStopping:
-        status = SEC_E_SHUTDOWN_IN_PROGRESS;
-        break;
-    }
+    status = executive != nullptr ? Submit(*executive, *request, bound) : failure;
+    if (status == SEC_E_OK) return SEC_E_OK;
   }
   Contexts().AbandonSubmit(*request);
   return status;

@@ -88,11 +88,7 @@ RunResult RunLeg(Request& request) {
   arguments.request = &request;
   const LegResult result = call.context->Leg(arguments);
   if (result.suspended) return RunResult::kSuspended;
-  if (result.established) {
-    if (executive::Executive* executive = Runtime::Instance().ExecutiveIfRunning()) {
-      executive->MoveHome(request);
-    }
-  }
+  if (result.established) Runtime::Instance().ExecutiveInFlight().MoveHome(request);
   if (LeavesContext(result.status)) {
     if (parameters.new_context != nullptr) *parameters.new_context = call.handle;
     call.owns_handle = false;

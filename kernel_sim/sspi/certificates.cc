@@ -8,6 +8,7 @@
 
 #include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/base/mutex.h"
+#include "kernel_sim/base/never_destroyed.h"
 #include "kernel_sim/sspi/runtime.h"
 
 namespace ktlsim::sspi {
@@ -26,8 +27,8 @@ struct Registry {
 };
 
 Registry& TheRegistry() {
-  static auto* const registry = new Registry();
-  return *registry;
+  static NeverDestroyed<Registry> registry;
+  return registry.get();
 }
 
 SECURITY_STATUS Publish(Result<tls::Certificate::Ptr> certificate, const std::string& message,
@@ -53,6 +54,8 @@ SECURITY_STATUS MakeContext(bool valid, PCCERT_CONTEXT* out, Make make) {
     SetLastErrorText("a parameter is NULL or out of range");
     return SEC_E_INVALID_PARAMETER;
   }
+  // Forks are made safe, and OpenSSL is set up, before it is first used.
+  static_cast<void>(Runtime::Instance());
   try {
     const ForkGate::Scope inside;
     std::string message;

@@ -2,12 +2,12 @@
 
 #include <array>
 #include <cstdlib>
-#include <new>
 #include <unordered_map>
 
 #include <openssl/crypto.h>
 
 #include "kernel_sim/base/mutex.h"
+#include "kernel_sim/base/never_destroyed.h"
 
 namespace ktlsim::sspi {
 namespace {
@@ -20,8 +20,8 @@ struct Shard {
 constexpr std::size_t kShards = 16;
 
 std::array<Shard, kShards>& Shards() {
-  static auto* const shards = new std::array<Shard, kShards>();
-  return *shards;
+  static NeverDestroyed<std::array<Shard, kShards>> shards;
+  return shards.get();
 }
 
 Shard& ShardOf(const void* buffer) {

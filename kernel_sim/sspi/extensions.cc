@@ -4,9 +4,11 @@
 #include <ktlsim/sspi_ext.h>
 
 #include <algorithm>
+#include <iterator>
 #include <new>
-#include <sstream>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "io/uring.h"
 #include "kernel_sim/executive/misuse.h"
@@ -22,6 +24,16 @@ constexpr ULONG kNotifyThreadsMaxMax = 16384;
 SECURITY_STATUS Refuse(const char* why) {
   SetLastErrorText(why);
   return SEC_E_INVALID_PARAMETER;
+}
+
+std::vector<std::string> Split(std::string_view list) {
+  std::vector<std::string> parts;
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    parts.emplace_back(list.substr(0, comma));
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return parts;
 }
 
 SECURITY_STATUS Translate(const KtlsimOptions& from, executive::ExecutiveOptions* to) {
@@ -53,10 +65,7 @@ SECURITY_STATUS Translate(const KtlsimOptions& from, executive::ExecutiveOptions
   to->pin = (from.fFlags & KTLSIM_PIN_PROCESSORS) != 0;
   if ((from.fFlags & KTLSIM_TIME_EVERY_CALL) != 0) to->sample_mask = 0;
   to->wait_limit_ns = from.QueueWaitLimitMs * kNsPerMs;
-  if (from.pszProcessorRoles != nullptr) {
-    std::istringstream roles(from.pszProcessorRoles);
-    for (std::string role; std::getline(roles, role, ',');) to->roles.push_back(role);
-  }
+  if (from.pszProcessorRoles != nullptr) to->roles = Split(from.pszProcessorRoles);
   io::UringOptions ring;
   if (from.cReceiveBuffers != 0) ring.receive_buffers = from.cReceiveBuffers;
   to->ring_factory = [ring] { return io::CreateUring(ring); };
@@ -111,8 +120,7 @@ SECURITY_STATUS KtlsimQueryStatistics(KtlsimStatistics* stats) {
   Runtime& runtime = Runtime::Instance();
   *stats = KtlsimStatistics();
   stats->cbSize = sizeof(KtlsimStatistics);
-  const Runtime::Reading reading(runtime);
-  if (const executive::Executive* executive = reading.executive()) {
+  if (const executive::Executive* executive = runtime.ExecutiveForFigures()) {
     const executive::ExecutiveStatistics core = executive->Statistics();
     stats->cAccepted = core.accepted;
     stats->cRefused = core.refused;
@@ -141,17 +149,18 @@ SECURITY_STATUS KtlsimQueryStatistics(KtlsimStatistics* stats) {
 }
 
 SECURITY_STATUS KtlsimQueryProcessorStatistics(ULONG index, KtlsimProcessorStatistics* stats) {
-  const Runtime::Reading reading(Runtime::Instance());
-  const executive::Executive* executive = reading.executive();
-  if (stats == nullptr || stats->cbSize != sizeof(KtlsimProcessorStatistics) ||
-      executive == nullptr || index >= executive->processors().size()) {
+  if (stats == nullptr || stats->cbSize != sizeof(KtlsimProcessorStatistics)) {
     return SEC_E_INVALID_PARAMETER;
   }
-  const executive::Processor& processor = *executive->processors()[index];
-  const executive::ProcessorStatistics core = processor.Statistics();
+  const executive::Executive* executive = Runtime::Instance().ExecutiveForFigures();
+  executive::ProcessorStatistics core;
+  char role[sizeof(stats->szRole)] = {};
+  if (executive == nullptr || !executive->QueryProcessor(index, role, &core)) {
+    return SEC_E_INVALID_PARAMETER;
+  }
   *stats = KtlsimProcessorStatistics();
   stats->cbSize = sizeof(KtlsimProcessorStatistics);
-  processor.role().copy(stats->szRole, sizeof(stats->szRole) - 1);
+  std::copy(std::begin(role), std::end(role), stats->szRole);
   stats->cSuspended = core.suspended;
   stats->cCallbacks = core.callbacks;
   for (std::size_t lane = 0; lane < executive::kLanes; ++lane) {
@@ -167,8 +176,10 @@ SECURITY_STATUS KtlsimForEachProcessor(void (*visit)(void* context,
   SECURITY_STATUS failure = SEC_E_OK;
   executive::Executive* executive = Runtime::Instance().Executive(&failure);
   if (executive == nullptr) return failure;
-  for (unsigned i = 0; i < executive->io_processors(); ++i) {
-    const auto& processor = executive->processors()[i];
+  const executive::Executive::Visit visiting(*executive);
+  if (!visiting) return SEC_E_SHUTDOWN_IN_PROGRESS;
+  const executive::NotificationPool::CallbackScope inside;
+  for (const auto& processor : visiting.io_processors()) {
     const KtlsimProcessor shown{processor->index(), processor->role().c_str(), &processor->ring()};
     visit(context, &shown);
   }
@@ -176,14 +187,8 @@ SECURITY_STATUS KtlsimForEachProcessor(void (*visit)(void* context,
 }
 
 ULONGLONG KtlsimProcessorCpuNs(const char* role) {
-  const Runtime::Reading reading(Runtime::Instance());
-  const executive::Executive* executive = reading.executive();
-  if (executive == nullptr) return 0;
-  ULONGLONG total = 0;
-  for (const auto& processor : executive->processors()) {
-    if (role == nullptr || processor->role() == role) total += processor->CpuNs();
-  }
-  return total;
+  const executive::Executive* executive = Runtime::Instance().ExecutiveForFigures();
+  return executive != nullptr ? executive->CpuNs(role) : 0;
 }
 
 }  // extern "C"

@@ -9,6 +9,8 @@
 #include <string>
 #include <utility>
 
+#include <openssl/crypto.h>
+
 #include "io/uring.h"
 #include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/base/level.h"
@@ -34,22 +36,37 @@ bool SameName(std::string_view a, std::string_view b) {
                     [](char x, char y) { return LowerAscii(x) == LowerAscii(y); });
 }
 
+// Best without memory: the status is right, whatever becomes of its text.
+SECURITY_STATUS FailedStart(const Status& status) {
+  try {
+    const std::string detail = io::LastProbeText();
+    SetLastErrorText(detail.empty() ? status.ToString() : status.ToString() + ": " + detail);
+  } catch (const std::bad_alloc&) {
+    SetLastErrorText({});
+  }
+  return status.category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
+                                                  : SEC_E_INTERNAL_ERROR;
+}
+
 }  // namespace
 
 void SetLastErrorText(std::string text) { last_error_text = std::move(text); }
 const char* LastErrorText() { return last_error_text.c_str(); }
 
 Runtime& Runtime::MakeInstance() {
-  // Leaked on purpose: threads may still be in a call while static objects are destroyed.
-  static Runtime* const runtime = new Runtime();
-  instance_.store(runtime, std::memory_order_release);
-  return *runtime;
+  static NeverDestroyed<Runtime> runtime;
+  instance_.store(&runtime.get(), std::memory_order_release);
+  return runtime.get();
 }
 
-Runtime::Runtime() {
-  readings_.Close();
-  packages_.push_back(&TlsPackage::Instance());
-  pthread_atfork(&BeforeFork, &AfterForkInParent, &AfterForkInChild);
+Runtime::Runtime() : fork_handlers_(RegisterForkHandlers()) {
+  // Processors may be in the midst of a handshake when the process exits: OpenSSL must not be taken
+  // away from under them. (It is, where the program itself was the first to use OpenSSL.)
+  OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
+}
+
+bool Runtime::RegisterForkHandlers() {
+  return pthread_atfork(&BeforeFork, &AfterForkInParent, &AfterForkInChild) == 0;
 }
 
 // What is shared is copied in one piece, and the child can use it: no thread that could unlock it
@@ -87,11 +104,12 @@ KTLSIM_NO_THREAD_SAFETY void Runtime::AfterForkInChild() {
   Runtime& runtime = Instance();
   runtime.UnlockAfterFork();
   ForkGate::OpenInChild();
+  executive::CallbackGate::AfterForkInChild();
+  executive::NotificationPool::ForgetCallback();
   runtime.packages_mutex_.unlock();
   // A start or a stop may have held it, on a thread that is not here.
   new (&runtime.start_mutex_) Mutex();
   runtime.Move(RuntimeEvent::kFork);
-  runtime.readings_.CloseAfterFork();
   runtime.security_contexts_.Hide();
   runtime.credentials_.Hide();
   runtime.inherited_ = true;
@@ -108,7 +126,7 @@ void Runtime::Move(RuntimeEvent event) {
 executive::Executive* Runtime::StartOnFirstUse(SECURITY_STATUS* failure) {
   switch (state_.load(std::memory_order_acquire)) {
     case RuntimeState::kRunning:
-      return executive_.get();
+      return executive_;
     case RuntimeState::kStopping:
     case RuntimeState::kStopped:
       *failure = SEC_E_SHUTDOWN_IN_PROGRESS;
@@ -120,46 +138,64 @@ executive::Executive* Runtime::StartOnFirstUse(SECURITY_STATUS* failure) {
       break;
   }
   MutexLock lock(start_mutex_);
+  // Somebody else may have started it meanwhile, and even stopped it.
   if (state_.load(std::memory_order_acquire) == RuntimeState::kNeverStarted) {
     *failure = StartLocked({});
     if (*failure != SEC_E_OK) return nullptr;
   }
-  return executive_.get();
+  return executive_;
 }
 
-SECURITY_STATUS Runtime::StartLocked(executive::ExecutiveOptions options) {
-  if (!options.ring_factory) {
-    options.ring_factory = [] { return io::CreateUring(io::UringOptions()); };
+// Once in a process; what failed for want of memory is tried again by the next start.
+bool Runtime::PrepareProcess() {
+  if (!fork_handlers_) fork_handlers_ = RegisterForkHandlers();
+  if (!exit_handler_) {
+    exit_handler_ = std::atexit([] { executive::CallbackGate::Close(kExitPatienceNs); }) == 0;
   }
-  auto executive = std::make_unique<executive::Executive>(async_contexts_);
-  if (Status status = executive->Start(options); !status.ok()) {
-    const std::string detail = io::LastProbeText();
-    SetLastErrorText(detail.empty() ? status.ToString() : status.ToString() + ": " + detail);
-    return status.category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
-                                                    : SEC_E_INTERNAL_ERROR;
+  return fork_handlers_ && exit_handler_;
+}
+
+SECURITY_STATUS Runtime::StartLocked(const executive::ExecutiveOptions& options) {
+  if (!PrepareProcess()) return FailedStart(ResourceError("memory for the process's handlers"));
+  if (executive_ == nullptr || inherited_) {
+    // The threads of the parent's executive do not exist here: it is left as it is.
+    auto* const made = new (std::nothrow) executive::Executive(async_contexts_);
+    if (made == nullptr) return FailedStart(ResourceError("memory for the executive"));
+    executive_ = made;
+    if (std::exchange(inherited_, false)) {
+      security_contexts_.CloseAll();
+      credentials_.CloseAll();
+    }
   }
-  if (std::exchange(inherited_, false)) {
-    // The threads of the parent's executive do not exist here: it cannot be destroyed.
-    // NOLINTNEXTLINE(bugprone-unused-return-value): left where it is
-    static_cast<void>(executive_.release());
-    security_contexts_.CloseAll();
-    credentials_.CloseAll();
+  Status status;
+  try {
+    executive::ExecutiveOptions complete = options;
+    if (!complete.ring_factory) {
+      complete.ring_factory = [] { return io::CreateUring(io::UringOptions()); };
+    }
+    status = executive_->Start(complete);
+  } catch (const std::bad_alloc&) {
+    status = ResourceError("memory for the options");
   }
-  static const int registered =
-      std::atexit([] { executive::CallbackGate::Close(kExitPatienceNs); });
-  static_cast<void>(registered);  // without it, callbacks may come while the process ends
-  executive_ = std::move(executive);
-  readings_.Reopen();
+  if (!status.ok()) return FailedStart(status);
   Move(RuntimeEvent::kStart);
   return SEC_E_OK;
 }
 
 SECURITY_STATUS Runtime::Start(const executive::ExecutiveOptions& options) {
   MutexLock lock(start_mutex_);
-  // A stop in progress holds the lock: a start waits for its end.
-  if (!kRuntimeTable.Legal(state_.load(std::memory_order_acquire), RuntimeEvent::kStart)) {
-    SetLastErrorText("ktlsim runs already: call KtlsimStop first");
-    return SEC_E_INVALID_PARAMETER;
+  switch (state_.load(std::memory_order_acquire)) {
+    case RuntimeState::kRunning:
+      SetLastErrorText("ktlsim runs already: call KtlsimStop first");
+      return SEC_E_INVALID_PARAMETER;
+    case RuntimeState::kStopping:
+      // The stop may be waiting for the very callback that this is called in, or that waits for it.
+      SetLastErrorText("another thread is in KtlsimStop: start when that has returned");
+      return SEC_E_SHUTDOWN_IN_PROGRESS;
+    case RuntimeState::kNeverStarted:
+    case RuntimeState::kStopped:
+    case RuntimeState::kForked:
+      break;
   }
   return StartLocked(options);
 }
@@ -169,26 +205,39 @@ SECURITY_STATUS Runtime::Stop() {
     executive::ReportMisuse("KtlsimStop inside a callback or above passive level");
     return SEC_E_INVALID_PARAMETER;
   }
-  MutexLock lock(start_mutex_);
-  if (!kRuntimeTable.Legal(state_.load(std::memory_order_acquire), RuntimeEvent::kStop)) {
-    return SEC_E_OK;  // nothing runs
+  bool ours = false;
+  std::uint32_t ended = 0;
+  {
+    MutexLock lock(start_mutex_);
+    const RuntimeState state = state_.load(std::memory_order_acquire);
+    ours = kRuntimeTable.Legal(state, RuntimeEvent::kStop);
+    if (!ours && state != RuntimeState::kStopping) return SEC_E_OK;  // nothing runs
+    ended = stops_.load(std::memory_order_relaxed);
+    if (ours) Move(RuntimeEvent::kStop);
   }
-  Move(RuntimeEvent::kStop);
-  readings_.Close();
-  readings_.WaitUntilDrained();
+  if (!ours) {
+    stops_.wait(ended, std::memory_order_acquire);
+    return SEC_E_OK;
+  }
   executive_->Stop();
-  Move(RuntimeEvent::kDrained);
+  {
+    MutexLock lock(start_mutex_);
+    Move(RuntimeEvent::kDrained);
+    stops_.fetch_add(1, std::memory_order_release);
+  }
+  stops_.notify_all();
   return SEC_E_OK;
 }
 
 Package* Runtime::FindPackage(std::string_view name) {
+  const auto has_it = [name](Package& package) {
+    return std::ranges::any_of(package.Names(),
+                               [name](std::string_view known) { return SameName(known, name); });
+  };
+  if (has_it(TlsPackage::Instance())) return &TlsPackage::Instance();
   MutexLock lock(packages_mutex_);
-  for (Package* package : packages_) {
-    for (std::string_view known : package->Names()) {
-      if (SameName(known, name)) return package;
-    }
-  }
-  return nullptr;
+  const auto found = std::ranges::find_if(packages_, [&](Package* each) { return has_it(*each); });
+  return found != packages_.end() ? *found : nullptr;
 }
 
 void Runtime::RegisterPackage(Package& package) {

@@ -5,15 +5,16 @@
 
 #include <sspi.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/mutex.h"
-#include "kernel_sim/base/rundown.h"
+#include "kernel_sim/base/never_destroyed.h"
 #include "kernel_sim/base/striped_counter.h"
 #include "kernel_sim/executive/executive.h"
 #include "kernel_sim/sspi/packages/package.h"
@@ -30,41 +31,35 @@ class Runtime {
 
   // The running executive; starts it with defaults on the first use. Null: *failure says why
   // (stopped, stopping, forked, or the start failed). Any level once it runs.
+  //
+  // Valid for the rest of the process: who is slow to submit finds it stopped, or started again.
   executive::Executive* Executive(SECURITY_STATUS* failure) {
-    if (state_.load(std::memory_order_acquire) == RuntimeState::kRunning) return executive_.get();
+    if (state_.load(std::memory_order_acquire) == RuntimeState::kRunning) return executive_;
     return StartOnFirstUse(failure);
   }
   // As Executive, but never starts it.
   executive::Executive* ExecutiveIfRunning() {
-    return state_.load(std::memory_order_acquire) == RuntimeState::kRunning ? executive_.get()
-                                                                            : nullptr;
+    return state_.load(std::memory_order_acquire) == RuntimeState::kRunning ? executive_ : nullptr;
   }
-
-  // Reading counters, at any level: what runs stays until the reading is over. Short, and never
-  // blocks, because a stop waits for it.
-  class Reading {
-   public:
-    explicit Reading(Runtime& runtime) : runtime_(runtime), entered_(runtime.readings_.Enter()) {}
-    ~Reading() {
-      if (entered_) runtime_.readings_.Leave();
+  // For figures, which can be read in every state. Null: never started, or forked.
+  const executive::Executive* ExecutiveForFigures() const {
+    switch (state_.load(std::memory_order_acquire)) {
+      case RuntimeState::kNeverStarted:
+      case RuntimeState::kForked:
+        return nullptr;
+      case RuntimeState::kRunning:
+      case RuntimeState::kStopping:
+      case RuntimeState::kStopped:
+        break;
     }
-    Reading(const Reading&) = delete;
-    Reading& operator=(const Reading&) = delete;
-
-    // Null: nothing runs.
-    const executive::Executive* executive() const {
-      return entered_ ? runtime_.executive_.get() : nullptr;
-    }
-
-   private:
-    Runtime& runtime_;
-    const bool entered_;
-  };
-
-  // For who holds a call in flight: it keeps the executive from ending.
+    return executive_;
+  }
+  // For who holds a call in flight: it keeps the executive running.
   executive::Executive& ExecutiveInFlight() { return *executive_; }
 
-  // SEC_E_INVALID_PARAMETER when it runs already.
+  // Never waits for a stop, nor for anything that a callback could be waiting for.
+  // SEC_E_INVALID_PARAMETER: it runs already; SEC_E_SHUTDOWN_IN_PROGRESS: a stop is under way;
+  // SEC_E_INSUFFICIENT_MEMORY, SEC_E_INTERNAL_ERROR: nothing of it is left.
   SECURITY_STATUS Start(const executive::ExecutiveOptions& options);
   SECURITY_STATUS Stop();
 
@@ -72,10 +67,16 @@ class Runtime {
   executive::ObjectTable& security_contexts() { return security_contexts_; }
   executive::ObjectTable& credentials() { return credentials_; }
 
+  // Of the last start; at least one.
+  unsigned processor_count() const {
+    const executive::Executive* executive = ExecutiveForFigures();
+    return executive != nullptr ? std::max(executive->processor_count(), 1U) : 1U;
+  }
+
   // Null: no package of that name. Names are compared without regard to case (ASCII).
   Package* FindPackage(std::string_view name);
   // Makes `package` known under its names; it must live for the rest of the process. For tests and
-  // for packages of the embedding program.
+  // for packages of the embedding program. May throw bad_alloc.
   void RegisterPackage(Package& package);
 
   // Counters that packages report to.
@@ -89,14 +90,18 @@ class Runtime {
   Counters& counters() { return counters_; }
 
  private:
+  friend class NeverDestroyed<Runtime>;
   Runtime();
   static Runtime& MakeInstance();
+  static bool RegisterForkHandlers();
   static void BeforeFork();
   static void AfterForkInParent();
   static void AfterForkInChild();
   void UnlockAfterFork();
   executive::Executive* StartOnFirstUse(SECURITY_STATUS* failure);
-  SECURITY_STATUS StartLocked(executive::ExecutiveOptions options) KTLSIM_REQUIRES(start_mutex_);
+  SECURITY_STATUS StartLocked(const executive::ExecutiveOptions& options)
+      KTLSIM_REQUIRES(start_mutex_);
+  bool PrepareProcess() KTLSIM_REQUIRES(start_mutex_);
   // The only one who changes the state: under `start_mutex_`, or alone in a forked child.
   void Move(RuntimeEvent event);
 
@@ -108,14 +113,19 @@ class Runtime {
   executive::ObjectTable credentials_;
   Counters counters_;
 
+  // Held for a start, and while the state changes; not while a stop drains.
   Mutex start_mutex_;
-  Rundown readings_;  // open while something runs
-  // Replaced only while no call can be using it; the last one is kept for late readers.
-  std::unique_ptr<executive::Executive> executive_;
+  bool fork_handlers_ KTLSIM_GUARDED_BY(start_mutex_) = false;  // registered
+  bool exit_handler_ KTLSIM_GUARDED_BY(start_mutex_) = false;
+  // Made by the first start of a process and never destroyed. Written before the state says that it
+  // runs, read by who has seen that it did.
+  executive::Executive* executive_ = nullptr;
   bool inherited_ = false;  // from the process that forked this one: tables and executive
   std::atomic<RuntimeState> state_{RuntimeState::kNeverStarted};
+  std::atomic<std::uint32_t> stops_{0};  // that have ended; who comes second waits for it
 
   Mutex packages_mutex_;
+  // Beside the one for TLS, which is always there.
   std::vector<Package*> packages_ KTLSIM_GUARDED_BY(packages_mutex_);
 };
 

@@ -196,7 +196,7 @@ SECURITY_STATUS DeleteSecurityContext(PCtxtHandle phContext) {
   }
   if (!AtPassiveLevel()) return SEC_E_UNSUPPORTED_FUNCTION;
   Executive* executive = Runtime::Instance().ExecutiveIfRunning();
-  // Nothing runs: nothing can be in front of the teardown.
+  // What may still be in front of it while the library stops has references of its own.
   if (executive == nullptr) return CloseContext(phContext) ? SEC_E_OK : SEC_E_INVALID_HANDLE;
   const SECURITY_STATUS status =
       RunAndWait(*executive, [&](Request& request) { return PrepareDelete(request, phContext); });

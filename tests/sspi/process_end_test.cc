@@ -13,7 +13,9 @@
 
 #include <gtest/gtest.h>
 
+#include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/fork_gate.h"
+#include "kernel_sim/executive/callback_gate.h"
 #include "kernel_sim/sspi/certificates.h"
 #include "kernel_sim/sspi/context_buffer.h"
 #include "tests/support/sspi_async.h"
@@ -167,6 +169,76 @@ TEST_F(ForkTest, TheChildsCallsFailUntilItStartsARuntimeOfItsOwn) {
       }),
       0);
   EXPECT_EQ(CallOnce(), 0) << "the parent goes on";
+}
+
+// Threads do not survive a fork, and so the callbacks that they are in do not end in the child. An
+// alarm ends a child that waits for them.
+TEST_F(ForkTest, AChildsExitDoesNotWaitForItsParentsCallbacks) {
+  ScriptedCredential credential(RepeatedScript());
+  struct Blocked {
+    Event entered;
+    Event may_return;
+  } blocked;
+  SspiAsyncContext* async = SspiCreateAsyncContext();
+  SspiSetAsyncNotifyCallback(
+      async,
+      [](SspiAsyncContext*, PVOID data) {
+        static_cast<Blocked*>(data)->entered.Set();
+        static_cast<Blocked*>(data)->may_return.Wait();
+      },
+      &blocked);
+  LegMemory memory;
+  CtxtHandle made{};
+  ASSERT_EQ(memory.Accept(async, credential.get(), nullptr, &made), SEC_E_OK);
+  blocked.entered.Wait();
+  const auto close = [] {
+    alarm(20);
+    executive::CallbackGate::Close(600 * kNsPerSecond);
+    return 0;
+  };
+  EXPECT_EQ(InChild(close), 0);
+  EXPECT_EQ(InChild([&] {
+              // Its own callbacks come, and are counted.
+              if (KtlsimStart(nullptr) != SEC_E_OK || CallOnce() != 0) return 1;
+              return close();
+            }),
+            0);
+  blocked.may_return.Set();
+  WaitUntil([&] { return Statistics().cInFlight == 0; });
+  SspiFreeAsyncContext(async);
+  EXPECT_EQ(DeleteSecurityContext(&made), SEC_E_OK);
+}
+
+// The callback is one of the parent's library: the child's own may be stopped in it.
+TEST_F(ForkTest, ACallbackMayForkAndTheChildHasALibraryOfItsOwn) {
+  ScriptedCredential credential(RepeatedScript());
+  struct Forked {
+    int answer = -1;
+    Event done;
+  } forked;
+  SspiAsyncContext* async = SspiCreateAsyncContext();
+  SspiSetAsyncNotifyCallback(
+      async,
+      [](SspiAsyncContext*, PVOID data) {
+        auto& self = *static_cast<Forked*>(data);
+        self.answer = InChild([] {
+          alarm(20);
+          if (KtlsimStart(nullptr) != SEC_E_OK || CallOnce() != 0) return 1;
+          if (KtlsimStop() != SEC_E_OK) return 2;
+          executive::CallbackGate::Close(600 * kNsPerSecond);
+          return 0;
+        });
+        self.done.Set();
+      },
+      &forked);
+  LegMemory memory;
+  CtxtHandle made{};
+  ASSERT_EQ(memory.Accept(async, credential.get(), nullptr, &made), SEC_E_OK);
+  forked.done.Wait();
+  EXPECT_EQ(forked.answer, 0);
+  WaitUntil([&] { return Statistics().cInFlight == 0; });
+  SspiFreeAsyncContext(async);
+  EXPECT_EQ(DeleteSecurityContext(&made), SEC_E_OK);
 }
 
 // Two processes that seal with the same keys would repeat nonces.

@@ -33,14 +33,21 @@ typedef struct _KtlsimOptions {
 } KtlsimOptions, *PKtlsimOptions;
 
 // Starts with `options`, or with the defaults for NULL; keeps nothing of the caller's. Passive
-// level. SEC_E_OK; SEC_E_INVALID_PARAMETER: bad cbSize or value, or already started;
-// SEC_E_INTERNAL_ERROR: io_uring cannot be used; SEC_E_INSUFFICIENT_MEMORY. KtlsimLastErrorText has
-// the reason.
+// level; any thread, also while others call whatever they like. Never waits for a KtlsimStop.
+// SEC_E_OK; SEC_E_INVALID_PARAMETER: bad cbSize or value, or already started;
+// SEC_E_SHUTDOWN_IN_PROGRESS: another thread is in KtlsimStop, which may wait for the callback that
+// this is called in; SEC_E_INTERNAL_ERROR: io_uring cannot be used; SEC_E_INSUFFICIENT_MEMORY: also
+// no more threads. After a failure nothing runs that did not before. KtlsimLastErrorText has the
+// reason.
 KTLSIM_API SECURITY_STATUS KtlsimStart(const KtlsimOptions* options);
 
 // Admits no further calls, waits until every accepted one has completed and its callback has
-// returned, then ends all threads. Passive level; not from a callback. SEC_E_OK, also when not
-// started.
+// returned, then ends all threads. Calls that others make meanwhile are accepted and waited for, or
+// refused with SEC_E_SHUTDOWN_IN_PROGRESS; who was slow to submit is accepted by the next start.
+// Handles outlive it. A second KtlsimStop on another thread waits for the first one's end.
+//
+// Passive level. SEC_E_OK, also when not started; SEC_E_INVALID_PARAMETER: inside a callback or a
+// visit of KtlsimForEachProcessor.
 KTLSIM_API SECURITY_STATUS KtlsimStop(void);
 
 // Why the last KtlsimStart, KtlsimLoadCertificate, AcquireCredentialsHandle or
@@ -255,8 +262,11 @@ typedef struct _KtlsimControl_KeyUpdate {
 
 // ---- Statistics --------------------------------------------------------------------------------
 
-// cAccepted to cCallbacks and cSuspended to cRecordsOpened count since the start, apart from
-// cInFlight; the others say how many there are now. A snapshot is not one instant for all counters.
+// cAccepted, cRefused, cCompleted, cCallbacks, cNotifyThreadsPeak, cCancelled and cQueueTimeouts
+// count since the last KtlsimStart, and stay readable after KtlsimStop until the next one. cMisuse
+// and cHandshakesCompleted to cRecordsOpened count since the process began: records are sealed and
+// opened in a stopped library, too. The others say how many there are now. A snapshot is not one
+// instant for all counters.
 typedef struct _KtlsimStatistics {
   ULONG cbSize;  // sizeof(KtlsimStatistics), set by the caller
   ULONGLONG cAccepted;
@@ -318,9 +328,10 @@ typedef struct _KtlsimProcessorStatistics {
   KtlsimLaneStatistics Lanes[KTLSIM_LANES];
 } KtlsimProcessorStatistics, *PKtlsimProcessorStatistics;
 
-// One processor, counted since the start. A call is counted where it was queued as depth and
+// One processor, counted since the last start, also after KtlsimStop. A call is counted where it was queued as depth and
 // refusal, and where it ran otherwise. SEC_E_OK; SEC_E_INVALID_PARAMETER: NULL, a wrong cbSize, or
-// no such processor (they are numbered from 0, those of the crypto pool last; none when stopped).
+// no such processor (they are numbered from 0, those of the crypto pool last; none before the first
+// start).
 // Any level.
 KTLSIM_API SECURITY_STATUS KtlsimQueryProcessorStatistics(ULONG processor,
                                                           KtlsimProcessorStatistics* stats);

@@ -145,8 +145,7 @@ SECURITY_STATUS TlsCredential::Create(Direction direction, ULONG flags, ULONG pr
 
 // Endpoints are built here, off the connection path. Contexts hold the endpoint they began with.
 SECURITY_STATUS TlsCredential::Rebuild(tls::EndpointOptions options) {
-  executive::Executive* executive = Runtime::Instance().ExecutiveIfRunning();
-  const std::size_t count = executive != nullptr ? executive->processors().size() : 1;
+  const std::size_t count = Runtime::Instance().processor_count();
   auto endpoints = std::make_shared<Endpoints>();
   for (std::size_t i = 0; i < count; ++i) {
     Result<std::shared_ptr<tls::Endpoint>> endpoint = tls::Endpoint::Create(options);

@@ -85,6 +85,11 @@ KTLSIM_API SECURITY_STATUS SspiGetAsyncCallStatus(SspiAsyncContext* Handle);
 //
 // All need a callback, except SspiDeleteSecurityContextAsync: without one,
 // SEC_E_INVALID_PARAMETER.
+//
+// While the library stops, and when it is stopped, every submission is SEC_E_SHUTDOWN_IN_PROGRESS
+// (ktlsim/sspi_ext.h). The two that tear down have done it then: the handle is dead and what it
+// stood for is freed, as soon as no call in flight has it; there is no callback and no outcome, and
+// the async context is idle.
 
 // Outcome: as AcquireCredentialsHandle; `*phCredential` and `*ptsExpiry` are untouched on failure.
 KTLSIM_API SECURITY_STATUS SspiAcquireCredentialsHandleAsyncA(

@@ -100,6 +100,8 @@ Status Executive::Start(const ExecutiveOptions& options) {
   }
   static std::atomic<std::uint32_t> starts{0};
   epoch_ = starts.fetch_add(1) + 1;
+  next_io_.store(0, std::memory_order_relaxed);
+  next_crypto_.store(0, std::memory_order_relaxed);
   processor_count_.store(static_cast<unsigned>(machine.processors.size()),
                          std::memory_order_relaxed);
   std::vector<std::unique_ptr<Processor>> forgotten;

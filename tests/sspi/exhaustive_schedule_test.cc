@@ -126,7 +126,7 @@ class Scene {
         [&enumeration](std::size_t n) { return enumeration.Choose(n); });
     runtime_.scheduler().SetCheck([this] { CheckAfterStep(); });
     runtime_.Observe([this](std::string_view event, std::uint64_t) {
-      if (checking_) return;
+      if (checking_ || event == "runtime_state") return;
       Check();
       if (event == interrupted_at_) MayBeInterrupted();
     });
@@ -175,12 +175,21 @@ class Scene {
     // A place in the order from the moment that somebody else may see it in.
     leg.submitting = true;
     const bool deleted = deleted_;
+    const bool stopped = stopped_;
+    const int turns = turns_;
     leg.submitted =
         SspiAcceptSecurityContextAsync(leg.async, nullptr, &handle, nullptr, 0, 0, &leg.made,
                                        &leg.out_desc, &leg.attributes, nullptr);
     leg.submitting = false;
     SecInvalidateHandle(&handle);  // the caller may reuse the variable at once
-    EXPECT_EQ(leg.submitted, deleted ? SEC_E_INVALID_HANDLE : SEC_E_OK);
+    if (leg.submitted == SEC_E_SHUTDOWN_IN_PROGRESS) {
+      EXPECT_TRUE(stopped || turns != turns_) << "nobody stops it";
+    } else if (leg.submitted == SEC_E_INVALID_HANDLE) {
+      EXPECT_TRUE(deleting_);
+    } else {
+      EXPECT_EQ(leg.submitted, SEC_E_OK);
+      EXPECT_FALSE(deleted || (stopped && turns == turns_));
+    }
     if (leg.submitted == SEC_E_OK) order_.push_back(&leg);
   }
   void Cancel(Leg& leg) {
@@ -190,6 +199,8 @@ class Scene {
       EXPECT_FALSE(std::exchange(leg.cancelled, true)) << "promised twice";
       return;
     }
+    // What is on its way in counts as submitted from its acceptance on.
+    if (leg.submitting && status == SEC_E_INVALID_PARAMETER) return;
     const bool submitted = leg.submitting || leg.submitted == SEC_E_OK;
     if (leg.context == Leg::Context::kFreed) {
       EXPECT_EQ(status, SEC_E_INVALID_HANDLE);
@@ -211,11 +222,35 @@ class Scene {
   void Delete() {
     SspiAsyncContext* async = SspiCreateAsyncContext();
     CtxtHandle handle = context_;
-    EXPECT_EQ(SspiDeleteSecurityContextAsync(async, &handle),
-              deleted_ ? SEC_E_INVALID_HANDLE : SEC_E_OK);
+    const bool stopped = stopped_;
+    const int turns = turns_;
+    const bool first = !std::exchange(deleting_, true);
+    const SECURITY_STATUS status = SspiDeleteSecurityContextAsync(async, &handle);
+    if (!first) {
+      EXPECT_EQ(status, SEC_E_INVALID_HANDLE);
+    } else if (status == SEC_E_SHUTDOWN_IN_PROGRESS) {
+      EXPECT_TRUE(stopped || turns != turns_) << "nobody stops it";
+    } else {
+      EXPECT_EQ(status, SEC_E_OK);
+    }
     SecInvalidateHandle(&handle);
     SspiFreeAsyncContext(async);
     deleted_ = true;
+  }
+  void StopLibrary() {
+    if (!runtime_.MayStop()) return;
+    stopped_ = true;
+    ++turns_;
+    EXPECT_EQ(KtlsimStop(), SEC_E_OK);
+    for (const Leg* leg : order_) EXPECT_EQ(leg->callbacks, 1) << "it had not been drained";
+  }
+  void StartLibrary() {
+    ++turns_;
+    if (!stopped_) return;
+    const SECURITY_STATUS status = runtime_.TryToStart();
+    // Beside a stop, which is told so at once.
+    EXPECT_TRUE(status == SEC_E_OK || status == SEC_E_SHUTDOWN_IN_PROGRESS) << status;
+    if (status == SEC_E_OK) stopped_ = false;
   }
   void Resume() {
     token_.Resume();
@@ -348,7 +383,10 @@ class Scene {
   Enumeration& enumeration_;
   std::string_view interrupted_at_;
   bool checking_ = false;
-  bool deleted_ = false;
+  bool deleting_ = false;  // has begun
+  bool deleted_ = false;   // has returned
+  bool stopped_ = false;   // or about to be
+  int turns_ = 0;          // stops and starts that have begun
   bool gone_ = false;
   executive::ResumeToken token_;
 };

@@ -3,8 +3,8 @@
 // (exhaustive_schedule_test) or on real threads (threaded_scenes_test).
 //
 // It has NewLeg, NewLegWithoutContext, Suspend, InterruptAt, Limit; what acts at once: Submit,
-// Cancel, CancelIfSubmitted, Free, Delete, Resume, PassLimit; and Once(name, act), for what another
-// thread does at some time.
+// Cancel, CancelIfSubmitted, Free, Delete, Resume, PassLimit, StopLibrary, StartLibrary; and
+// Once(name, act), for what another thread does at some time.
 #pragma once
 
 #include <ktlsim/sspi_ext.h>
@@ -135,6 +135,29 @@ constexpr auto Scenes() {
                          scene.Once("clock", [&] { scene.PassLimit(); });
                        },
                        1000},
+      // Between the look-up of what runs and the acceptance by it.
+      SceneCase<Scene>{"SubmissionInterruptedByAStopAndAStart",
+                       [](Scene& scene) {
+                         scene.InterruptAt("async_claim");
+                         auto& leg = scene.NewLeg();
+                         leg.afterwards = Afterwards::kFree;
+                         scene.Once("submit", [&] { scene.Submit(leg); });
+                         scene.Once("stop", [&] { scene.StopLibrary(); });
+                         scene.Once("start", [&] { scene.StartLibrary(); });
+                         scene.Once("delete", [&] { scene.Delete(); });
+                       },
+                       100},
+      SceneCase<Scene>{"TwoSubmittersACancelAStopAndAStart",
+                       [](Scene& scene) {
+                         auto& first = scene.NewLeg();
+                         auto& second = scene.NewLeg(KTLSIM_NOTIFY_ON_PROCESSOR);
+                         scene.Submit(first);
+                         scene.Once("submit", [&] { scene.Submit(second); });
+                         scene.Once("cancel", [&] { scene.Cancel(first); });
+                         scene.Once("stop", [&] { scene.StopLibrary(); });
+                         scene.Once("start", [&] { scene.StartLibrary(); });
+                       },
+                       100},
   };
 }
 

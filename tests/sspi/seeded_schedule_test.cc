@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -72,7 +73,8 @@ class World {
     executive::SeededScheduler& scheduler = runtime_.scheduler();
     scheduler.SetCheck([this] { Check(); });
     runtime_.Observe([this](std::string_view event, std::uint64_t id) {
-      if (checking_) return;
+      // A start or a stop has the lock of those: nobody else gets further than this one.
+      if (checking_ || event == "runtime_state") return;
       for (Call* call : watched_) {
         if (reinterpret_cast<std::uint64_t>(call->async) == id) CheckCall(*call, event);
       }
@@ -96,6 +98,10 @@ class World {
       TakeOver();
       return --left > 0;
     });
+    scheduler.AddActor("restarter", [this, left = 4 * random().Below(3)]() mutable {
+      if (left > 0) StopOrStart();
+      return left-- > 1;
+    });
     scheduler.AddActor("clock", [this, left = 10]() mutable {
       runtime_.PassTime(random().Below(20));
       return --left > 0;
@@ -107,7 +113,7 @@ class World {
     ASSERT_TRUE(runtime_.RunToTheEnd(waiting)) << "runs for ever";
     while (!woken_.empty()) TakeOver();
     ASSERT_TRUE(runtime_.RunToTheEnd(waiting)) << "runs for ever";
-    for (const CtxtHandle& handle : contexts_) Delete(handle);
+    for (const CtxtHandle& handle : std::vector<CtxtHandle>(contexts_)) Delete(handle);
     ASSERT_TRUE(runtime_.RunToTheEnd(waiting));
     for (const auto& call : calls_) {
       EXPECT_EQ(call->callbacks, call->accepted ? 1 : 0);
@@ -115,12 +121,12 @@ class World {
       if (ours || call->context == Call::Context::kReinitialised) Free(*call);
     }
     for (const auto& call : calls_) CheckCall(*call, {});
-    const KtlsimStatistics counts = Statistics();
-    EXPECT_EQ(counts.cAccepted, counts.cCompleted);
-    EXPECT_EQ(counts.cInFlight, 0U);
-    EXPECT_EQ(counts.cRefused, refused_);
-    EXPECT_EQ(counts.cCancelled, cancelled_);
-    EXPECT_EQ(counts.cQueueTimeouts, timed_out_);
+    if (!stopped_) AddFigures();
+    EXPECT_EQ(in_all_.cAccepted, in_all_.cCompleted);
+    EXPECT_EQ(in_all_.cInFlight, 0U);
+    EXPECT_EQ(in_all_.cRefused, refused_);
+    EXPECT_EQ(in_all_.cCancelled, cancelled_);
+    EXPECT_EQ(in_all_.cQueueTimeouts, timed_out_);
     runtime_.Stop();
   }
 
@@ -132,6 +138,9 @@ class World {
   std::size_t refused() const { return refused_; }
   std::size_t cancelled() const { return cancelled_; }
   std::size_t timed_out() const { return timed_out_; }
+  std::size_t shut_out() const { return shut_out_; }
+  // Submissions during which somebody stopped, and perhaps started.
+  std::size_t overtaken() const { return overtaken_; }
 
  private:
   io::SeededRandom& random() { return runtime_.random(); }
@@ -246,7 +255,9 @@ class World {
     if (call.context == Call::Context::kGivenOn || call.submitting) return;
     const SECURITY_STATUS status = SspiGetAsyncCallStatus(call.async);
     if (!call.accepted || call.context == Call::Context::kReinitialised) {
-      EXPECT_EQ(status, SEC_E_INVALID_PARAMETER) << "there is no call";
+      // Freed on its way in, and then refused: there is no context either.
+      EXPECT_EQ(status, call.orphaned ? SEC_E_INVALID_HANDLE : SEC_E_INVALID_PARAMETER)
+          << "there is no call";
       return;
     }
     EXPECT_EQ(SspiAsyncContextRequiresNotify(call.async), call.context == Call::Context::kOurs)
@@ -303,17 +314,57 @@ class World {
       call.handle = context;
     }
     call.submitting = true;
+    const bool stopped = stopped_;
+    const std::size_t turns = turns_;
     const SECURITY_STATUS status = SspiAcceptSecurityContextAsync(
         async, runtime_.credential(), call.first_leg ? nullptr : &context, nullptr, 0, 0,
         &call.handle, &call.out_desc, &call.attributes, nullptr);
     call.submitting = false;
     call.accepted = status == SEC_E_OK;
+    if (turns != turns_) ++overtaken_;
+    if (stopped && turns == turns_) {
+      EXPECT_EQ(status, SEC_E_SHUTDOWN_IN_PROGRESS);
+    }
     if (call.accepted) {
       ++accepted_;
+    } else if (status == SEC_E_SHUTDOWN_IN_PROGRESS) {
+      EXPECT_TRUE(stopped || turns != turns_) << "nobody stops it";
+      ++shut_out_;
+    } else if (status == SEC_E_INVALID_HANDLE) {
+      EXPECT_TRUE(deleted_.contains(context.dwUpper)) << "it was alive when it was looked up";
     } else {
       EXPECT_EQ(status, SEC_E_INSUFFICIENT_MEMORY) << "only a full queue refuses";
       ++refused_;
     }
+  }
+
+  // One step of whoever stops the library and starts it again.
+  void StopOrStart() {
+    if (!runtime_.MayStop()) return;
+    // Mostly it runs.
+    if (!stopped_ && random().Below(3) != 0) return;
+    ++turns_;
+    if (stopped_) {
+      runtime_.StartAgain();
+      stopped_ = false;
+      return;
+    }
+    stopped_ = true;
+    EXPECT_EQ(KtlsimStop(), SEC_E_OK);
+    AddFigures();
+    for (const auto& call : calls_) {
+      EXPECT_TRUE(!call->accepted || call->callbacks == 1) << "it had not been drained";
+    }
+  }
+  // Those of the start that ends.
+  void AddFigures() {
+    const KtlsimStatistics now = Statistics();
+    in_all_.cAccepted += now.cAccepted;
+    in_all_.cCompleted += now.cCompleted;
+    in_all_.cInFlight += now.cInFlight;
+    in_all_.cRefused += now.cRefused;
+    in_all_.cCancelled += now.cCancelled;
+    in_all_.cQueueTimeouts += now.cQueueTimeouts;
   }
 
   // One step of whoever has lost interest in a call: cancels it, or frees its context in flight.
@@ -342,8 +393,14 @@ class World {
 
   // The documented form: no callback, handle overwritten and async context freed at once.
   void Delete(CtxtHandle handle) {
+    deleted_.insert(handle.dwUpper);
     SspiAsyncContext* async = SspiCreateAsyncContext();
-    EXPECT_EQ(SspiDeleteSecurityContextAsync(async, &handle), SEC_E_OK) << "never refused";
+    const bool stopped = stopped_;
+    const std::size_t turns = turns_;
+    const SECURITY_STATUS status = SspiDeleteSecurityContextAsync(async, &handle);
+    EXPECT_TRUE(status == SEC_E_OK ||
+                (status == SEC_E_SHUTDOWN_IN_PROGRESS && (stopped || turns != turns_)))
+        << "never refused";
     CtxtHandle copy = handle;
     SecInvalidateHandle(&handle);
     SspiFreeAsyncContext(async);
@@ -363,6 +420,12 @@ class World {
   std::size_t refused_ = 0;
   std::size_t cancelled_ = 0;
   std::size_t timed_out_ = 0;
+  std::size_t shut_out_ = 0;
+  std::size_t overtaken_ = 0;
+  bool stopped_ = false;   // or about to be
+  std::size_t turns_ = 0;  // stops and starts that have begun
+  std::set<ULONG_PTR> deleted_;
+  KtlsimStatistics in_all_{};
 };
 
 class SeededScheduleTest : public testing::Test {
@@ -384,6 +447,8 @@ TEST_F(SeededScheduleTest, KeepsTheContractOnEverySchedule) {
   std::size_t refused = 0;
   std::size_t cancelled = 0;
   std::size_t timed_out = 0;
+  std::size_t shut_out = 0;
+  std::size_t overtaken = 0;
   const Seeds seeds = SeedsToRun(kSeeds);
   for (std::uint64_t seed = seeds.first; seed <= seeds.last; ++seed) {
     World world(seed);
@@ -397,14 +462,20 @@ TEST_F(SeededScheduleTest, KeepsTheContractOnEverySchedule) {
     refused += world.refused();
     cancelled += world.cancelled();
     timed_out += world.timed_out();
+    shut_out += world.shut_out();
+    overtaken += world.overtaken();
     ASSERT_FALSE(HasFailure()) << told();
   }
-  std::printf("%zu calls accepted, %zu refused, %zu cancelled, %zu waited too long\n", accepted,
-              refused, cancelled, timed_out);
+  std::printf(
+      "%zu calls accepted, %zu refused, %zu cancelled, %zu waited too long, %zu found it stopped, "
+      "%zu overtaken by a stop or a start\n",
+      accepted, refused, cancelled, timed_out, shut_out, overtaken);
   if (seeds.last - seeds.first < 200) return;
   EXPECT_GT(refused, 0U) << "the queues were never full: the schedules are too tame";
   EXPECT_GT(cancelled, 0U);
   EXPECT_GT(timed_out, 0U);
+  EXPECT_GT(shut_out, 0U);
+  EXPECT_GT(overtaken, 0U);
 }
 
 TEST_F(SeededScheduleTest, ReplaysASeedStepByStep) {

@@ -57,15 +57,30 @@ class SteppedRuntime {
       if (!ring.ok()) return ring.status();
       return std::unique_ptr<io::Ring>(std::move(*ring));
     };
-    options.step = scheduler_.AsStep();
+    // Who waits for a stop waits for suspended legs, too.
+    options.step = [this] {
+      if (scheduler_.Step()) return true;
+      if (suspended_.empty()) return false;
+      Resume();
+      return true;
+    };
+    options_ = options;
     sspi::Runtime& runtime = sspi::Runtime::Instance();
     runtime.RegisterPackage(sspi::ScriptedPackage::Instance());
-    ASSERT_EQ(runtime.Start(options), SEC_E_OK);
+    StartAgain();
     scheduler_.Attach(*runtime.ExecutiveIfRunning());
     char package[] = "ktlsim scripted";
     ASSERT_EQ(AcquireCredentialsHandleA(nullptr, package, SECPKG_CRED_INBOUND, nullptr, &script_,
                                         nullptr, nullptr, &credential_, nullptr),
               SEC_E_OK);
+  }
+  SECURITY_STATUS TryToStart() { return sspi::Runtime::Instance().Start(options_); }
+  void StartAgain() { ASSERT_EQ(TryToStart(), SEC_E_OK); }
+  // False: the one thread there is holds a call in flight, or is in a callback. A stop waits for
+  // both, and would wait for itself.
+  bool MayStop() const {
+    return holding_ == 0 && CurrentLevel() == Level::kPassive &&
+           !executive::NotificationPool::InCallback();
   }
   // `observer(event, id)` is told what the library does in the midst of its steps: what it looks at
   // is what another thread could see, and from inside it lets others run by Preempt.
@@ -131,7 +146,12 @@ class SteppedRuntime {
     auto& runtime = *static_cast<SteppedRuntime*>(self);
     // What the observer does itself is not told.
     if (std::exchange(runtime.in_observer_, true)) return;
+    // Accepted and not yet queued; taken back and not yet ended; its callback not yet called.
+    const std::string_view seen = event;
+    const bool holds = seen == "async_accept" || seen == "async_recall" || seen == "async_notify";
+    if (holds) ++runtime.holding_;
     runtime.observer_(event, id);
+    if (holds) --runtime.holding_;
     runtime.in_observer_ = false;
   }
 
@@ -147,7 +167,9 @@ class SteppedRuntime {
   CredHandle credential_{};
   std::deque<executive::ResumeToken> suspended_;
   std::function<void(std::string_view, std::uint64_t)> observer_;
+  executive::ExecutiveOptions options_;
   bool in_observer_ = false;
+  int holding_ = 0;
   int preempted_ = 0;
 };
 

@@ -43,7 +43,6 @@ class Forwarder final : public transport::ConnectionHandler,
   Forwarder(ForwardShare& share, ForwardLoopShare& loop_share) : share_(share), here_(loop_share) {}
 
   // The client's side.
-  void OnFirstBytes(Connection& connection, std::span<const std::byte> bytes) override;
   void OnEstablished(Connection& connection) override;
   void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override;
   void OnWritable(Connection& connection) override;
@@ -103,7 +102,6 @@ class Forwarder final : public transport::ConnectionHandler,
   LimitTimer limit_timer_{*this};
   std::uint64_t connect_begun_ns_ = 0;
   std::uint64_t flush_deadline_ns_ = 0;  // 0: no flush
-  std::string server_name_;              // for the PROXY header
 
   // Towards the backend: what is on its way, and what comes behind it.
   HeldBytes up_sending_{here_.buffers};
@@ -118,12 +116,6 @@ class Forwarder final : public transport::ConnectionHandler,
 
 // ---- The client's side
 
-void Forwarder::OnFirstBytes(Connection& connection, std::span<const std::byte> bytes) {
-  static_cast<void>(connection);
-  if (!share_.options.proxy_protocol) return;
-  server_name_ = ServerNameIn(bytes);
-}
-
 void Forwarder::OnEstablished(Connection& connection) {
   client_ = &connection;
   client_address_ = connection.peer_address();
@@ -136,7 +128,7 @@ void Forwarder::OnEstablished(Connection& connection) {
 
 bool Forwarder::PutProxyHeader() {
   try {
-    const ProxyFacts facts = ProxyFactsOf(*client_, std::move(server_name_));
+    const ProxyFacts facts = ProxyFactsOf(*client_);
     std::array<std::byte, kProxyHeaderBytesMax> header;
     return KeepUp(std::span(header).first(FormatProxyHeader(facts, header)));
   } catch (const std::bad_alloc&) {

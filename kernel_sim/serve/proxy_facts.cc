@@ -1,9 +1,9 @@
 #include "kernel_sim/serve/proxy_facts.h"
 
+#include <ktlsim/sspi_ext.h>
 #include <schannel.h>
 #include <sspi.h>
 
-#include <new>
 #include <utility>
 
 namespace ktlsim::serve {
@@ -20,28 +20,22 @@ void TellClientCertificate(CtxtHandle context, ProxyFacts& facts) {
   facts.certificate_verified = status == SEC_E_OK && result.hrVerifyChainStatus == 0;
 }
 
-}  // namespace
-
-std::string ServerNameIn(std::span<const std::byte> client_hello) {
-  PBYTE name = nullptr;
-  DWORD name_bytes = 0;
-  // It only reads, but is declared as on Windows.
-  auto* const hello = reinterpret_cast<PBYTE>(const_cast<std::byte*>(client_hello.data()));
-  const auto bytes = static_cast<DWORD>(client_hello.size());
-  if (SslGetServerIdentity(hello, bytes, &name, &name_bytes, 0) != SEC_E_OK) return {};
-  try {
-    return {reinterpret_cast<const char*>(name), name_bytes};
-  } catch (const std::bad_alloc&) {
+std::string ServerNameOf(CtxtHandle context) {
+  KtlsimContext_ServerName name{};
+  if (QueryContextAttributesA(&context, KTLSIM_ATTR_CONTEXT_SERVER_NAME, &name) != SEC_E_OK) {
     return {};
   }
+  return {name.szName, name.cbName};
 }
 
-ProxyFacts ProxyFactsOf(transport::Connection& connection, std::string server_name) {
+}  // namespace
+
+ProxyFacts ProxyFactsOf(transport::Connection& connection) {
   ProxyFacts facts;
   facts.source = connection.peer_address();
   if (const Result<io::Address> local = connection.LocalAddress())
     facts.destination = local.value();
-  facts.server_name = std::move(server_name);
+  facts.server_name = ServerNameOf(connection.security_context());
   transport::ConnectionInfo info = connection.Info();
   facts.alpn = std::move(info.alpn);
   facts.tls_version = info.version == kTls13 ? "TLSv1.3" : "TLSv1.2";

@@ -40,6 +40,8 @@ ULONG BytesOf(ULONG attribute) {
     case SECPKG_ATTR_CERT_CHECK_RESULT:
     case SECPKG_ATTR_CERT_CHECK_RESULT_INPROC:
       return sizeof(SecPkgContext_CertificateValidationResult);
+    case KTLSIM_ATTR_CONTEXT_SERVER_NAME:
+      return sizeof(KtlsimContext_ServerName);
     default:
       return 0;
   }

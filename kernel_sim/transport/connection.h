@@ -26,12 +26,6 @@ class Connection;
 // may be called from each of these, except from OnEnded.
 class ConnectionHandler {
  public:
-  // Server: the peer's first bytes, a ClientHello if all is well, as far as they have come and
-  // before anybody has judged them. May come again with more.
-  virtual void OnFirstBytes(Connection& connection, std::span<const std::byte> bytes) {
-    static_cast<void>(connection);
-    static_cast<void>(bytes);
-  }
   // The handshake is complete; plaintext may flow both ways.
   virtual void OnEstablished(Connection& connection) { static_cast<void>(connection); }
   // A message came that belongs to TLS itself: a ticket (the session can be resumed now) or a key

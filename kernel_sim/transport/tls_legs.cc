@@ -88,9 +88,8 @@ void TlsConnection::PumpLegs() {
   const std::size_t bytes_max = profile_.limits().incomplete_bytes_max;
   switch (FirstRecordReady(bytes_max)) {
     case Ready::kYes:
-      if (legs_ == 0 && profile_.is_server()) {
-        if (!SecIsValidHandle(&context_)) speaks_tls_ = LooksLikeTls(input_.front());
-        handler_->OnFirstBytes(*this, input_.front());
+      if (legs_ == 0 && profile_.is_server() && !SecIsValidHandle(&context_)) {
+        speaks_tls_ = LooksLikeTls(input_.front());
       }
       SubmitLeg(Call::kLeg,
                 repeat_bytes_ != 0 ? input_.front().first(repeat_bytes_) : input_.front());

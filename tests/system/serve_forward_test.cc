@@ -122,6 +122,48 @@ TEST(ServeForwardTest, TheProxyHeaderTellsOfTheClientsCertificate) {
   EXPECT_EQ(server.StopCleanly()["handshakes_resumed"], 1);
 }
 
+// PP2_TYPE_AUTHORITY, or "none".
+std::string AuthorityIn(const std::string& header) {
+  constexpr std::size_t kHeadBytes = 16;
+  constexpr std::size_t kAddressBytes = 12;  // of IPv4
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(header[i]); };
+  std::size_t at = kHeadBytes + kAddressBytes;
+  while (at + 3 < header.size()) {
+    const std::size_t length = byte(at + 1) * 256U + byte(at + 2);
+    if (byte(at) == 0x02) return header.substr(at + 3, length);
+    at += 3 + length;
+  }
+  return "none";
+}
+
+TEST(ServeForwardTest, TheProxyHeaderNamesTheServerHoweverTheHelloIsCut) {
+  std::mutex mutex;
+  std::vector<std::string> told;
+  TcpBackend backend([&](int socket) {
+    const std::string header = ReadUntil(socket, "GET");
+    const std::lock_guard<std::mutex> lock(mutex);
+    told.push_back(AuthorityIn(header));
+  });
+  ServeProcess server(To({backend.address()}, {"--proxy-protocol", "--processors", "1"}));
+  ASSERT_TRUE(server.running()) << server.output();
+  // A hello of 900 bytes, in records of 512 at most.
+  std::string protocols = std::string(200, 'a');
+  for (const char c : {'b', 'c'}) protocols += "," + std::string(200, c);
+  const auto get = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"openssl", "s_client", "-connect", server.address(), "-ign_eof",
+                               "-max_send_frag", "512"});
+    RunProgram(more, "GET");
+  };
+  for (const char* version : {"-tls1_2", "-tls1_3"}) {
+    get({version, "-servername", "name.example", "-alpn", protocols});
+    get({version, "-servername", "name.example"});
+    get({version, "-noservername", "-alpn", protocols});
+  }
+  EXPECT_EQ(told, (std::vector<std::string>{"name.example", "name.example", "none", "name.example",
+                                            "name.example", "none"}));
+  server.StopCleanly();
+}
+
 // KTLSIM_UPLOAD_MIB=1024 makes it a gibibyte.
 TEST(ServeForwardTest, PassesALargeUploadOn) {
   const char* const wanted = std::getenv("KTLSIM_UPLOAD_MIB");

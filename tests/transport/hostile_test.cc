@@ -343,6 +343,61 @@ TEST_P(HostileTest, ACloseNotifyIsAnsweredInOrder) {
   ExpectServerEnded(EndKind::kCompleted);
 }
 
+// The message in records of `bytes` each.
+Bytes CutIntoRecords(const Bytes& record, std::size_t bytes) {
+  constexpr std::size_t kHeader = 5;
+  Bytes cut;
+  for (std::size_t at = kHeader; at < record.size(); at += bytes) {
+    const std::size_t part = std::min(bytes, record.size() - at);
+    const Bytes header = {record[0], record[1], record[2], static_cast<unsigned char>(part >> 8),
+                          static_cast<unsigned char>(part & 0xff)};
+    Append(cut, header);
+    Append(cut, Bytes(record.begin() + static_cast<std::ptrdiff_t>(at),
+                      record.begin() + static_cast<std::ptrdiff_t>(at + part)));
+  }
+  return cut;
+}
+
+class NameTeller final : public ConnectionHandler {
+ public:
+  explicit NameTeller(std::string& name) : name_(name) {}
+  void OnEstablished(Connection& connection) override {
+    CtxtHandle context = connection.security_context();
+    KtlsimContext_ServerName name{};
+    EXPECT_EQ(QueryContextAttributesA(&context, KTLSIM_ATTR_CONTEXT_SERVER_NAME, &name), SEC_E_OK);
+    EXPECT_EQ(QueryContextAttributesExW(&context, KTLSIM_ATTR_CONTEXT_SERVER_NAME, &name,
+                                        sizeof(name) - 1),
+              SEC_E_BUFFER_TOO_SMALL);
+    EXPECT_EQ(std::strlen(name.szName), name.cbName);
+    name_ = name.szName;
+    connection.Close();
+  }
+  void OnPlaintext(Connection&, std::span<std::byte>) override {}
+  void OnEnded(Connection&, const EndReason&) override { delete this; }
+
+ private:
+  std::string& name_;
+};
+
+TEST_P(HostileTest, TheServerNameIsKnownHoweverTheHelloIsCut) {
+  for (const std::size_t bytes : {20U, 100U, 16384U}) {
+    std::string name;
+    StartServer(DefaultServer(), [&](Connection&) { return new NameTeller(name); });
+    RawPeer peer = Dial();
+    TestEnd client(false);
+    peer.Send(CutIntoRecords(client.Leg(client_credential_->get()), bytes));
+    while (client.status == SEC_I_CONTINUE_NEEDED || client.status == SEC_E_INCOMPLETE_MESSAGE) {
+      const Bytes more = peer.ReceiveSome();
+      ASSERT_FALSE(more.empty());
+      Append(client.inbox, more);
+      peer.Send(client.Leg(client_credential_->get()));
+    }
+    peer.ReceiveToEnd();
+    server_.Stop();
+    EXPECT_EQ(name, client.target) << bytes;
+  }
+}
+
 TEST_P(HostileTest, AnIdleConnectionEnds) {
   ServerOptions options = DefaultServer();
   options.tls.limits.idle_ns = 60 * kNsPerMs;

@@ -242,6 +242,21 @@ typedef struct _KtlsimCred_ClientAuth {
   const char* pszTrustPemFile;
 } KtlsimCred_ClientAuth, *PKtlsimCred_ClientAuth;
 
+// ---- Attributes of a context -------------------------------------------------------------------
+//
+// For QueryContextAttributes and its Ex form, in all of their spellings alike. Any level.
+
+#define KTLSIM_ATTR_CONTEXT_SERVER_NAME 0x4B540201  // KtlsimContext_ServerName
+
+// The host name in the ClientHello (server_name, RFC 6066 3): as the server's handshake has read
+// it, in however many records and calls the message came, or as the client has sent it. Unlike
+// SslGetServerIdentity this needs no bytes of the message. Of an established TLS context; before
+// that SEC_E_INVALID_HANDLE or what the other attributes return.
+typedef struct _KtlsimContext_ServerName {
+  ULONG cbName;      // without the NUL; 0: there was none
+  CHAR szName[256];  // ended by a NUL
+} KtlsimContext_ServerName, *PKtlsimContext_ServerName;
+
 // ---- Key updates (TLS 1.3, RFC 8446 4.6.3)
 // A token for ApplyControlToken: the next call of InitializeSecurityContext or
 // AcceptSecurityContext without input returns SEC_E_OK and a KeyUpdate record as its token. Send it

@@ -197,6 +197,14 @@ SECURITY_STATUS Fill(const ConnectionFacts& facts,
   return SEC_E_OK;
 }
 
+SECURITY_STATUS Fill(const ConnectionFacts& facts, KtlsimContext_ServerName* name) {
+  const std::string& from = facts.server_name;
+  if (from.size() >= sizeof(name->szName)) return SEC_E_BUFFER_TOO_SMALL;
+  name->cbName = static_cast<ULONG>(from.size());
+  std::memcpy(name->szName, from.c_str(), from.size() + 1);
+  return SEC_E_OK;
+}
+
 SECURITY_STATUS QueryCertificates(const ConnectionFacts& facts, ULONG attribute, void* buffer) {
   try {
     switch (attribute) {
@@ -244,6 +252,8 @@ SECURITY_STATUS TlsContext::Query(ULONG attribute, void* buffer) {
     case SECPKG_ATTR_SESSION_INFO:
       Fill(facts, static_cast<SecPkgContext_SessionInfo*>(buffer));
       return SEC_E_OK;
+    case KTLSIM_ATTR_CONTEXT_SERVER_NAME:
+      return Fill(facts, static_cast<KtlsimContext_ServerName*>(buffer));
     default:
       return QueryCertificates(facts, attribute, buffer);
   }

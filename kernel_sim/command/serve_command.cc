@@ -96,9 +96,10 @@ int Serve(const ServeOptions& options) {
   if (options.check()) return Check(config);
 
   ServeSignals signals;
+  if (!signals.error().empty()) return Fail(signals.error());
   const std::unique_ptr<serve::Log> log = serve::Log::Open(config.log, &error);
   if (log == nullptr) {
-    return Fail("--log-file " + error + "; name a file in a folder that exists");
+    return Fail("--log-file: " + error);
   }
   error = StartLibrary(config.library);
   if (!error.empty()) return Fail(error);

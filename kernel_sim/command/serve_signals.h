@@ -2,6 +2,7 @@
 #pragma once
 
 #include <csignal>
+#include <string>
 
 namespace ktlsim::command {
 
@@ -9,34 +10,30 @@ namespace ktlsim::command {
 // first other thread.
 class ServeSignals {
  public:
-  ServeSignals() {
-    sigemptyset(&set_);
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&set_, signal);
-    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
-    // A closed pipe or socket is an outcome like any other.
-    std::signal(SIGPIPE, SIG_IGN);
-  }
+  ServeSignals();
+  ~ServeSignals();
   ServeSignals(const ServeSignals&) = delete;
   ServeSignals& operator=(const ServeSignals&) = delete;
 
-  int Next() {
-    int signal = 0;
-    sigwait(&set_, &signal);
-    return signal;
-  }
+  // Why they could not be blocked, in words; empty: they are.
+  const std::string& error() const { return error_; }
+
+  // Waits for the next one. Where none can be waited for, says so and takes it for SIGTERM: a
+  // server that no signal reaches could only be killed.
+  int Next();
   static bool Ends(int signal) { return signal == SIGTERM || signal == SIGINT; }
 
   // From here on SIGTERM and SIGINT have their default effect: they end the process at once.
-  static void LetGo() {
-    sigset_t ends;
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    pthread_sigmask(SIG_UNBLOCK, &ends, nullptr);
-  }
+  static void LetGo();
 
  private:
-  sigset_t set_;
+  // The signal, or a negative errno value.
+  int NextFromCall() const;
+  int NextFromDescriptor();
+
+  sigset_t set_{};
+  std::string error_;
+  int descriptor_ = -1;  // a signalfd, for where rt_sigtimedwait is refused
 };
 
 }  // namespace ktlsim::command

@@ -33,9 +33,11 @@ class RespondService final : public serve::Service {
   const serve::HttpOptions options_;
 };
 
-std::unique_ptr<serve::Service> MakeFiles(const ListenerConfig& config, std::string* error) {
+std::unique_ptr<serve::Service> MakeFiles(const ListenerConfig& config, serve::FileWatcher& watcher,
+                                          std::string* error) {
   const std::string& root = config.root;
-  Result<std::unique_ptr<serve::Service>> files = serve::MakeFileService(root, config.http);
+  Result<std::unique_ptr<serve::Service>> files =
+      serve::MakeFileService(root, config.http, &watcher);
   if (files) return std::move(*files);
   *error =
       fmt::format("--root {}: {}; name a folder that can be read", root, files.status().ToString());
@@ -86,7 +88,7 @@ std::unique_ptr<Outfit> Outfit::Make(const ListenerConfig& config, serve::Connec
       outfit->service_ = std::make_unique<EchoService>();
       break;
     case ServeMode::kFiles:
-      outfit->service_ = MakeFiles(config, error);
+      outfit->service_ = MakeFiles(config, log, error);
       break;
     case ServeMode::kForward: {
       serve::ForwardOptions options = config.forward;

@@ -10,7 +10,7 @@ using serve::LogLevel;
 std::string TryConfig(const ServeConfig& config) {
   std::string error;
   const std::unique_ptr<serve::Log> log = serve::Log::Open(config.log, &error);
-  if (log == nullptr) return "--log-file " + error + "; name a file in a folder that exists";
+  if (log == nullptr) return "--log-file: " + error;
   serve::ConnectionLog connection_log(*log);
   for (const ListenerConfig& listener : config.listeners) {
     if (Outfit::Make(listener, connection_log, &error) == nullptr) return error;

@@ -115,4 +115,14 @@ void ConnectionLog::OnNoBackend(const io::Address& client) {
   log_.Write(LogLevel::kWarning, "no backend", {{"peer", client.ToString()}});
 }
 
+void ConnectionLog::OnFileFailed(std::string_view path, Status failure) {
+  if (!Admit(LogLevel::kError)) return;
+  try {
+    log_.Write(LogLevel::kError, "file failed",
+               {{"path", std::string(path)}, {"reason", failure.ToString()}});
+  } catch (const std::bad_alloc&) {
+    return;
+  }
+}
+
 }  // namespace ktlsim::serve

@@ -1,4 +1,5 @@
-// ConnectionLog: what goes wrong with connections and backends, a line each, at a bounded rate.
+// ConnectionLog: what goes wrong with connections, backends and files, a line each, at a bounded
+// rate.
 //
 // The lines that were left out are told with the next one that is written, and in the end by
 // suppressed().
@@ -10,6 +11,7 @@
 
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/mutex.h"
+#include "kernel_sim/serve/file_service.h"
 #include "kernel_sim/serve/forward_service.h"
 #include "kernel_sim/serve/log.h"
 #include "kernel_sim/transport/server_path.h"
@@ -34,7 +36,9 @@ class LineRate {
   std::atomic<std::uint64_t> left_out_in_all_{0};
 };
 
-class ConnectionLog final : public transport::EndObserver, public BackendWatcher {
+class ConnectionLog final : public transport::EndObserver,
+                            public BackendWatcher,
+                            public FileWatcher {
  public:
   static constexpr std::uint32_t kLinesPerSecond = 20;
 
@@ -46,6 +50,7 @@ class ConnectionLog final : public transport::EndObserver, public BackendWatcher
   void OnBackendOut(const io::Address& backend, Status failure) override;
   void OnBackendBack(const io::Address& backend) override;
   void OnNoBackend(const io::Address& client) override;
+  void OnFileFailed(std::string_view path, Status failure) override;
 
   std::uint64_t suppressed() const { return rate_.left_out_in_all(); }
 

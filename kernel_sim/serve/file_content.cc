@@ -20,6 +20,7 @@ namespace ktlsim::serve {
 namespace {
 
 constexpr const char* kIndexName = "index.html";
+constexpr const char* kReadTheFile = "read the file";
 
 unsigned StatusOfError(int error_number) {
   switch (error_number) {
@@ -97,6 +98,7 @@ class FileContent final : public HttpContent {
   void DescribeWithoutFile(unsigned status);
   Outcome FillFromFile(std::uint64_t at, std::span<std::byte> out, HttpContentWaiter& waiter,
                        std::size_t* bytes);
+  void TellFailure(Status failure) const;
   void Delete();
 
   // Fixed.
@@ -204,7 +206,9 @@ void FileContent::Describe() {
     if (refusal_ != 0) {
       DescribeWithoutFile(refusal_);
     } else if (open_error_ != 0) {
-      DescribeWithoutFile(StatusOfError(open_error_));
+      const unsigned status = StatusOfError(open_error_);
+      if (status >= 500) TellFailure(IoError(open_error_, "open the file"));
+      DescribeWithoutFile(status);
     } else if (facts_.directory) {
       DescribeWithoutFile(target_.directory ? 403 : 301);
     } else if (!facts_.regular) {
@@ -298,8 +302,10 @@ HttpContent::Outcome FileContent::Fill(std::uint64_t offset, std::span<std::byte
 HttpContent::Outcome FileContent::FillFromFile(std::uint64_t at, std::span<std::byte> out,
                                                HttpContentWaiter& waiter, std::size_t* bytes) {
   if (piece_ != nullptr && at >= piece_at_) {
-    // 0 bytes: the file has become shorter than it was.
-    if (at == piece_at_ && piece_bytes_ <= 0) return Outcome::kFailed;
+    if (at == piece_at_ && piece_bytes_ <= 0) {
+      TellFailure(IoError(piece_bytes_ < 0 ? -piece_bytes_ : ENODATA, kReadTheFile));
+      return Outcome::kFailed;
+    }
     const std::uint64_t skip = at - piece_at_;
     if (piece_bytes_ > 0 && skip < static_cast<std::uint64_t>(piece_bytes_)) {
       *bytes = std::min<std::size_t>(out.size(), static_cast<std::size_t>(piece_bytes_) - skip);
@@ -312,12 +318,21 @@ HttpContent::Outcome FileContent::FillFromFile(std::uint64_t at, std::span<std::
     *bytes = static_cast<std::size_t>(read);
     return Outcome::kReady;
   }
-  if (read != -EAGAIN) return Outcome::kFailed;
+  if (read == 0) {
+    // The file has become shorter than it was.
+    TellFailure(IoError(ENODATA, kReadTheFile));
+    return Outcome::kFailed;
+  }
   if (piece_ == nullptr) piece_.reset(new (std::nothrow) std::byte[kFileReadBytes]);
-  if (piece_ == nullptr) return Outcome::kFailed;
   piece_at_ = at;
   piece_bytes_ = 0;
-  return StartJob(Job::kRead, waiter) ? Outcome::kLater : Outcome::kFailed;
+  if (piece_ != nullptr && StartJob(Job::kRead, waiter)) return Outcome::kLater;
+  TellFailure(IoError(ENOMEM, kReadTheFile));
+  return Outcome::kFailed;
+}
+
+void FileContent::TellFailure(Status failure) const {
+  if (share_.watcher != nullptr) share_.watcher->OnFileFailed(text_.target, failure);
 }
 
 // An idle connection keeps nothing.

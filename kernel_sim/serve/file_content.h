@@ -7,6 +7,7 @@
 
 #include "io/loop.h"
 #include "kernel_sim/base/rundown.h"
+#include "kernel_sim/serve/file_service.h"
 #include "kernel_sim/serve/file_tree.h"
 #include "kernel_sim/serve/http_content.h"
 #include "kernel_sim/transport/passive_worker.h"
@@ -15,9 +16,11 @@ namespace ktlsim::serve {
 
 // What the contents of one service share. `contents` counts them.
 struct FileShare {
-  FileShare(FileTree files, unsigned threads) : tree(std::move(files)), workers(threads) {}
+  FileShare(FileTree files, unsigned threads, FileWatcher* file_watcher)
+      : tree(std::move(files)), watcher(file_watcher), workers(threads) {}
 
   const FileTree tree;
+  FileWatcher* const watcher;  // or null
   Rundown contents;
   transport::PassiveWorker workers;
 };

@@ -10,8 +10,8 @@ namespace {
 
 class FileService final : public Service {
  public:
-  FileService(FileTree tree, const HttpOptions& options)
-      : options_(options), share_(std::move(tree), kFileWorkersMax) {}
+  FileService(FileTree tree, const HttpOptions& options, FileWatcher* watcher)
+      : options_(options), share_(std::move(tree), kFileWorkersMax, watcher) {}
 
   transport::ConnectionHandler* NewHandler(transport::Connection& connection) override {
     return MakeHttpResponder(options_, MakeFileContent(share_, connection.loop()));
@@ -30,10 +30,11 @@ class FileService final : public Service {
 }  // namespace
 
 Result<std::unique_ptr<Service>> MakeFileService(const std::string& root,
-                                                 const HttpOptions& options) {
+                                                 const HttpOptions& options, FileWatcher* watcher) {
   Result<FileTree> tree = FileTree::Open(root);
   if (!tree) return tree.status();
-  std::unique_ptr<Service> service(new (std::nothrow) FileService(std::move(*tree), options));
+  std::unique_ptr<Service> service(new (std::nothrow)
+                                       FileService(std::move(*tree), options, watcher));
   if (service == nullptr) return ResourceError("memory for the files");
   return service;
 }

@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "kernel_sim/base/result.h"
 #include "kernel_sim/serve/http_responder.h"
@@ -20,8 +21,21 @@ inline constexpr std::size_t kFileReadBytes = 128 * 1024;
 // How many reads from disks may go on at once, over all connections.
 inline constexpr unsigned kFileWorkersMax = 8;
 
-// kIo: `root` is not a folder that can be read; kResource. Passive level.
+// Hears of files that are there and could not be served, on any loop's thread at dispatch level.
+// Whoever asked got a status (500, 503), or a cut response if its body had begun.
+class FileWatcher {
+ public:
+  // `path` as the client wrote it, below the root.
+  virtual void OnFileFailed(std::string_view path, Status failure) = 0;
+
+ protected:
+  ~FileWatcher() = default;
+};
+
+// kIo: `root` is not a folder that can be read; kResource. Passive level. `watcher` may be null, or
+// must outlive the service.
 Result<std::unique_ptr<Service>> MakeFileService(const std::string& root,
-                                                 const HttpOptions& options);
+                                                 const HttpOptions& options,
+                                                 FileWatcher* watcher = nullptr);
 
 }  // namespace ktlsim::serve

@@ -18,6 +18,21 @@ constexpr int kOpenFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 // A rename somewhere near makes a resolution that may not leave the root start again.
 constexpr int kRaces = 16;
 
+// Errors of openat2 with which an old kernel or a filter says that it does not know the call. If
+// the file is the reason, the walk meets it too.
+bool MayBeUnknown(int error_number) {
+  switch (error_number) {
+    case ENOSYS:
+    case EPERM:
+    case EACCES:
+    case EINVAL:
+    case EOPNOTSUPP:
+      return true;
+    default:
+      return false;
+  }
+}
+
 int OpenBeneath(int root, const char* path, std::uint64_t more) {
   open_how how{};
   how.flags = kOpenFlags;
@@ -25,24 +40,33 @@ int OpenBeneath(int root, const char* path, std::uint64_t more) {
   return static_cast<int>(syscall(SYS_openat2, root, path, &how, sizeof(how)));
 }
 
+// The C library asks newfstatat. Where a filter refuses that, its twin may be allowed.
+int Ask(const OpenFile& file, struct stat* status) {
+  if (fstat(file.descriptor(), status) == 0) return 0;
+  const int error_number = errno;
+  struct statx twin{};
+  if (!MayBeUnknown(error_number) || statx(file.descriptor(), "", AT_EMPTY_PATH,
+                                           STATX_TYPE | STATX_SIZE | STATX_MTIME, &twin) != 0) {
+    return error_number;
+  }
+  status->st_mode = twin.stx_mode;
+  status->st_size = static_cast<off_t>(twin.stx_size);
+  status->st_mtim = {.tv_sec = twin.stx_mtime.tv_sec, .tv_nsec = twin.stx_mtime.tv_nsec};
+  return 0;
+}
+
 int Facts(const OpenFile& file, FileFacts* facts) {
   struct stat status{};
-  if (fstat(file.descriptor(), &status) != 0) return errno;
+  if (const int error_number = Ask(file, &status); error_number != 0) {
+    // Of a file that is open already: not the client's lack of a right.
+    return MayBeUnknown(error_number) ? ENOSYS : error_number;
+  }
   facts->bytes = status.st_size > 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
   facts->modified_s = status.st_mtim.tv_sec;
   facts->modified_ns = static_cast<std::uint32_t>(status.st_mtim.tv_nsec);
   facts->regular = S_ISREG(status.st_mode);
   facts->directory = S_ISDIR(status.st_mode);
   return 0;
-}
-
-int Read(const OpenFile& file, std::uint64_t offset, std::span<std::byte> out, int flags) {
-  iovec piece{out.data(), out.size()};
-  for (;;) {
-    const ssize_t bytes = preadv2(file.descriptor(), &piece, 1, static_cast<off_t>(offset), flags);
-    if (bytes >= 0) return static_cast<int>(bytes);
-    if (errno != EINTR) return -errno;
-  }
 }
 
 }  // namespace
@@ -56,22 +80,14 @@ Result<FileTree> FileTree::Open(const std::string& root) {
   if (!folder) return IoError(errno, "open the folder");
   FileTree tree(std::move(folder));
   const int probe = OpenBeneath(tree.root_.descriptor(), ".", 0);
-  if (probe >= 0) {
-    close(probe);
-  } else {
-    // Too old a kernel, or a filter that answers as one.
-    tree.walk_ = true;
-  }
+  if (probe >= 0) close(probe);
+  tree.walk_ = probe < 0 && MayBeUnknown(errno);
   return tree;
 }
 
 int FileTree::OpenBelow(const std::string& path, Wait wait, OpenFile* file,
                         FileFacts* facts) const {
-  if (walk_) {
-    if (wait == Wait::kNever) return EAGAIN;
-    const int error_number = Walk(path, file);
-    return error_number != 0 ? error_number : Facts(*file, facts);
-  }
+  if (walk_) return wait == Wait::kNever ? EAGAIN : WalkTo(path, file, facts);
   const char* const name = path.empty() ? "." : path.c_str();
   int descriptor = -1;
   for (int i = 0; i < (wait == Wait::kNever ? 1 : kRaces); ++i) {
@@ -79,11 +95,18 @@ int FileTree::OpenBelow(const std::string& path, Wait wait, OpenFile* file,
     if (descriptor >= 0 || errno != EAGAIN) break;
   }
   if (descriptor < 0) {
-    // Linux before 5.12 does not know RESOLVE_CACHED.
-    return wait == Wait::kNever && errno == EINVAL ? EAGAIN : errno;
+    const int error_number = errno;
+    if (!MayBeUnknown(error_number)) return error_number;
+    // Linux before 5.12 does not know RESOLVE_CACHED, and a filter may have come since the start.
+    return wait == Wait::kNever ? EAGAIN : WalkTo(path, file, facts);
   }
   *file = OpenFile(descriptor);
   return Facts(*file, facts);
+}
+
+int FileTree::WalkTo(const std::string& path, OpenFile* file, FileFacts* facts) const {
+  const int error_number = Walk(path, file);
+  return error_number != 0 ? error_number : Facts(*file, facts);
 }
 
 int FileTree::Walk(const std::string& path, OpenFile* file) const {
@@ -106,13 +129,22 @@ int FileTree::Walk(const std::string& path, OpenFile* file) const {
 }
 
 int ReadCached(const OpenFile& file, std::uint64_t offset, std::span<std::byte> out) {
-  const int bytes = Read(file, offset, out, RWF_NOWAIT);
-  // Some file systems cannot tell.
-  return bytes == -EOPNOTSUPP ? -EAGAIN : bytes;
+  iovec piece{out.data(), out.size()};
+  const ssize_t bytes =
+      preadv2(file.descriptor(), &piece, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+  // Some file systems cannot tell, old kernels and filters do not know the call; and whatever else
+  // is wrong, the plain read tells.
+  return bytes >= 0 ? static_cast<int>(bytes) : -EAGAIN;
 }
 
+// Not preadv2: its older twin is there where a filter knows no other.
 int ReadBlocking(const OpenFile& file, std::uint64_t offset, std::span<std::byte> out) {
-  return Read(file, offset, out, 0);
+  for (;;) {
+    const ssize_t bytes =
+        pread(file.descriptor(), out.data(), out.size(), static_cast<off_t>(offset));
+    if (bytes >= 0) return static_cast<int>(bytes);
+    if (errno != EINTR) return -errno;
+  }
 }
 
 }  // namespace ktlsim::serve

@@ -65,15 +65,16 @@ class FileTree {
   explicit FileTree(OpenFile root) : root_(std::move(root)) {}
 
   int Walk(const std::string& path, OpenFile* file) const;
+  int WalkTo(const std::string& path, OpenFile* file, FileFacts* facts) const;
 
   OpenFile root_;
   bool walk_ = false;
 };
 
 // Reads at `offset` what is there, at most `out`. The number of bytes, 0 at the end of the file, or
-// a negative errno value; -EAGAIN where it would need the disk.
+// -EAGAIN where it would need the disk or cannot be told: ReadBlocking knows.
 int ReadCached(const OpenFile& file, std::uint64_t offset, std::span<std::byte> out);
-// The same, and waits for the disk.
+// The same, and waits for the disk. A negative errno value on failure.
 int ReadBlocking(const OpenFile& file, std::uint64_t offset, std::span<std::byte> out);
 
 }  // namespace ktlsim::serve

@@ -1,6 +1,7 @@
 #include "kernel_sim/serve/http_responder.h"
 
 #include <algorithm>
+#include <cstring>
 #include <ctime>
 #include <new>
 #include <string_view>
@@ -51,7 +52,7 @@ class HttpResponder final : public transport::ConnectionHandler, private HttpCon
   };
 
   // Where the response under way is.
-  enum class Stage : std::uint8_t { kNone, kAwaited, kHead, kBody, kBodyAwaited };
+  enum class Stage : std::uint8_t { kNone, kAwaited, kHead, kHeadAwaited, kBody, kBodyAwaited };
 
   void OnContentReady() override;
   std::size_t Consume(Connection& connection, std::span<const std::byte> bytes);
@@ -68,9 +69,11 @@ class HttpResponder final : public transport::ConnectionHandler, private HttpCon
   void Pump(Connection& connection);
   bool PumpText(Connection& connection, std::string_view text, std::size_t* sent);
   bool PumpHead(Connection& connection);
+  bool PumpBeginning(Connection& connection, std::string_view head, std::span<std::byte> space);
   bool PumpBody(Connection& connection);
   void EndResponse();
 
+  std::uint64_t body_bytes() const { return head_only_ ? 0 : response_.body_bytes; }
   bool responding() const { return continue_left_ > 0 || stage_ != Stage::kNone; }
 
   // Fixed.
@@ -258,13 +261,43 @@ bool HttpResponder::PumpText(Connection& connection, std::string_view text, std:
 bool HttpResponder::PumpHead(Connection& connection) {
   char head[kHttpHeadBytesMax];
   const std::size_t head_bytes = FormatHttpHead(response_, head);
+  if (head_sent_ == 0 && body_bytes() > 0) {
+    const std::span<std::byte> space = connection.SendSpace();
+    if (space.size() > head_bytes) return PumpBeginning(connection, {head, head_bytes}, space);
+  }
   if (!PumpText(connection, {head, head_bytes}, &head_sent_)) return false;
   stage_ = Stage::kBody;
   return true;
 }
 
+// The head together with the first bytes of the body: a body that cannot even begin is told by a
+// status.
+bool HttpResponder::PumpBeginning(Connection& connection, std::string_view head,
+                                  std::span<std::byte> space) {
+  const std::span<std::byte> rest = space.subspan(head.size());
+  std::size_t bytes = 0;
+  switch (content_.Fill(0, rest.first(std::min<std::uint64_t>(rest.size(), body_bytes())), *this,
+                        &bytes)) {
+    case HttpContent::Outcome::kReady:
+      KTLSIM_ASSERT(bytes > 0);
+      std::memcpy(space.data(), head.data(), head.size());
+      connection.CommitSend(head.size() + bytes);
+      body_sent_ = bytes;
+      stage_ = Stage::kBody;
+      return true;
+    case HttpContent::Outcome::kLater:
+      stage_ = Stage::kHeadAwaited;
+      return false;
+    case HttpContent::Outcome::kFailed:
+      break;
+  }
+  content_.EndResponse();
+  AnswerWithout(500);
+  return PumpHead(connection);
+}
+
 bool HttpResponder::PumpBody(Connection& connection) {
-  const std::uint64_t whole = head_only_ ? 0 : response_.body_bytes;
+  const std::uint64_t whole = body_bytes();
   while (body_sent_ < whole) {
     std::span<std::byte> space = connection.SendSpace();
     if (space.empty()) return false;
@@ -298,6 +331,8 @@ void HttpResponder::EndResponse() {
 void HttpResponder::OnContentReady() {
   if (stage_ == Stage::kAwaited) {
     BeginHead();
+  } else if (stage_ == Stage::kHeadAwaited) {
+    stage_ = Stage::kHead;
   } else {
     KTLSIM_ASSERT(stage_ == Stage::kBodyAwaited);
     stage_ = Stage::kBody;
@@ -335,8 +370,10 @@ void HttpResponder::OnDrain(Connection& connection) {
   if (!responding()) {
     done_ = true;
     connection.Close();
-  } else if (stage_ == Stage::kHead && head_sent_ == 0) {
+  } else if (stage_ == Stage::kHeadAwaited || (stage_ == Stage::kHead && head_sent_ == 0)) {
+    const Stage stage = stage_;
     BeginHead();  // it can still say that it is the last one
+    stage_ = stage;
   }
 }
 

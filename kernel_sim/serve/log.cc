@@ -164,12 +164,19 @@ std::unique_ptr<Log> Log::Open(const LogOptions& options, std::string* error) {
   const bool owned = !options.file.empty();
   const int descriptor = owned ? serve::OpenFile(options.file) : STDERR_FILENO;
   if (descriptor < 0) {
-    *error = options.file + ": " + std::generic_category().message(errno);
+    *error = options.file + ": " + std::generic_category().message(errno) +
+             "; name a file in a folder that exists";
     return nullptr;
   }
   auto sink = std::make_shared<DescriptorSink>(descriptor, owned);
-  return std::unique_ptr<Log>(
-      new Log(options, std::make_unique<Impl>(options.file, std::move(sink))));
+  try {
+    return std::unique_ptr<Log>(
+        new Log(options, std::make_unique<Impl>(options.file, std::move(sink))));
+  } catch (const std::system_error& refusal) {
+    *error = fmt::format("the thread that writes the log cannot be started: {}",
+                         refusal.code().message());
+    return nullptr;
+  }
 }
 
 Log::Log(const LogOptions& options, std::unique_ptr<Impl> impl)

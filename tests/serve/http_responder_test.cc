@@ -1,5 +1,8 @@
 #include "kernel_sim/serve/http_responder.h"
 
+#include <algorithm>
+#include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -321,6 +324,83 @@ TEST_F(HttpResponderTest, FinishesTheAnswerToAPeerThatHasClosed) {
 TEST_F(HttpResponderTest, ClosesBehindAPeerThatHasNothingToWaitFor) {
   Receive("GET / HT");
   handler().OnPeerClosed(connection_, false);
+  EXPECT_TRUE(connection_.closed);
+}
+
+// A body of ten bytes, whose Fill does what it is told.
+class ScriptedContent final : public HttpContent {
+ public:
+  Outcome Answer(const HttpRequest& /*request*/, HttpContentWaiter& /*waiter*/,
+                 HttpResponse& response) override {
+    response.body_bytes = 10;
+    response.content_type = "text/plain";
+    return Outcome::kReady;
+  }
+  Outcome Fill(std::uint64_t offset, std::span<std::byte> out, HttpContentWaiter& asking,
+               std::size_t* bytes) override {
+    waiter = &asking;
+    if (next != Outcome::kReady || offset >= fails_at) {
+      return next != Outcome::kReady ? next : Outcome::kFailed;
+    }
+    *bytes = std::min<std::size_t>(out.size(), 4);
+    std::memset(out.data(), 'x', *bytes);
+    return Outcome::kReady;
+  }
+  void EndResponse() override { ++ended; }
+  void Release() override {}
+
+  Outcome next = Outcome::kReady;
+  std::uint64_t fails_at = 100;
+  HttpContentWaiter* waiter = nullptr;
+  int ended = 0;
+};
+
+class HttpContentTest : public HttpResponderTest {
+ protected:
+  HttpContentTest() { handler_ = MakeHttpResponder(options_, &content_); }
+  ScriptedContent content_;
+};
+
+TEST_F(HttpContentTest, ABodyThatCannotBeginIsAnsweredWithAStatus) {
+  content_.fails_at = 0;
+  Receive(kGet);
+  EXPECT_EQ(TakeResponse(), "500 ");
+  EXPECT_EQ(connection_.sent, "");
+  EXPECT_TRUE(connection_.closed);
+  EXPECT_FALSE(connection_.aborted);
+  EXPECT_EQ(content_.ended, 1);
+}
+
+TEST_F(HttpContentTest, ABodyThatCannotGoOnIsCut) {
+  content_.fails_at = 4;
+  Receive(kGet);
+  EXPECT_EQ(TakeResponse(), "200 xxxx");
+  EXPECT_TRUE(connection_.aborted);
+}
+
+TEST_F(HttpContentTest, TheHeadWaitsForTheFirstBytes) {
+  for (const bool fails : {false, true}) {
+    content_.next = HttpContent::Outcome::kLater;
+    Receive(kGet);
+    EXPECT_EQ(connection_.sent, "");
+    connection_.GiveRoom(handler(), 1);
+    EXPECT_EQ(connection_.sent, "");
+    content_.next = fails ? HttpContent::Outcome::kFailed : HttpContent::Outcome::kReady;
+    content_.waiter->OnContentReady();
+    EXPECT_EQ(TakeResponse(), fails ? "500 " : "200 xxxxxxxxxx");
+    EXPECT_EQ(connection_.closed, fails);
+  }
+}
+
+TEST_F(HttpContentTest, AHeadThatWaitsCanStillSayThatItIsTheLast) {
+  content_.next = HttpContent::Outcome::kLater;
+  Receive(kGet);
+  handler().OnDrain(connection_);
+  EXPECT_EQ(connection_.sent, "");
+  content_.next = HttpContent::Outcome::kReady;
+  content_.waiter->OnContentReady();
+  EXPECT_NE(connection_.sent.find("Connection: close"), std::string::npos);
+  EXPECT_EQ(TakeResponse(), "200 xxxxxxxxxx");
   EXPECT_TRUE(connection_.closed);
 }
 

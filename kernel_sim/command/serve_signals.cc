@@ -1,0 +1,82 @@
+#include "kernel_sim/command/serve_signals.h"
+
+#include <pthread.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include <fmt/format.h>
+
+namespace ktlsim::command {
+namespace {
+
+// A signal outside the set, a debugger, a stop: each interrupts once.
+constexpr int kInterruptionsMax = 100;
+
+std::string Words(int error_number) { return std::generic_category().message(error_number); }
+
+}  // namespace
+
+ServeSignals::ServeSignals() {
+  sigemptyset(&set_);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&set_, signal);
+  if (const int error_number = pthread_sigmask(SIG_BLOCK, &set_, nullptr); error_number != 0) {
+    error_ = fmt::format("signals cannot be blocked: rt_sigprocmask: {}; a sandbox must allow it",
+                         Words(error_number));
+  }
+  // A closed pipe or socket is an outcome like any other.
+  if (std::signal(SIGPIPE, SIG_IGN) == SIG_ERR && error_.empty()) {
+    error_ = fmt::format("SIGPIPE cannot be ignored: rt_sigaction: {}; a sandbox must allow it",
+                         Words(errno));
+  }
+}
+
+ServeSignals::~ServeSignals() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
+int ServeSignals::NextFromCall() const {
+  for (int i = 0; i < kInterruptionsMax; ++i) {
+    const int signal = sigwaitinfo(&set_, nullptr);
+    if (signal > 0) return signal;
+    if (errno != EINTR) break;
+  }
+  return -errno;
+}
+
+int ServeSignals::NextFromDescriptor() {
+  if (descriptor_ < 0) descriptor_ = signalfd(-1, &set_, SFD_CLOEXEC);
+  if (descriptor_ < 0) return -errno;
+  for (int i = 0; i < kInterruptionsMax; ++i) {
+    signalfd_siginfo info{};
+    if (read(descriptor_, &info, sizeof(info)) == sizeof(info)) {
+      return static_cast<int>(info.ssi_signo);
+    }
+    if (errno != EINTR) break;
+  }
+  return -errno;
+}
+
+int ServeSignals::Next() {
+  const int signal = NextFromCall();
+  if (signal > 0) return signal;
+  const int other = NextFromDescriptor();
+  if (other > 0) return other;
+  fmt::print(stderr,
+             "ktlsim serve: signals cannot be waited for: rt_sigtimedwait: {}, signalfd: {}; "
+             "draining; a sandbox must allow one of them\n",
+             Words(-signal), Words(-other));
+  return SIGTERM;
+}
+
+void ServeSignals::LetGo() {
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGTERM);
+  sigaddset(&ends, SIGINT);
+  pthread_sigmask(SIG_UNBLOCK, &ends, nullptr);
+}
+
+}  // namespace ktlsim::command

@@ -122,6 +122,7 @@ void MemoryKernel::Issue(MemoryRequest& request) {
   const bool interrupted = random.Chance(faults.interrupted);
   const std::int32_t interruption = interrupted && random.Chance(500) ? -EINTR : -EAGAIN;
   MemoryRequest* given_up = &request;
+  if (TakeFailure(request.operation->kind())) return Finish(given_up, failure.result);
   switch (request.operation->kind()) {
     case Operation::Kind::kAccept:
       KTLSIM_CHECK(socket->listening);
@@ -147,6 +148,17 @@ void MemoryKernel::Issue(MemoryRequest& request) {
       Send(socket);
       return;
   }
+}
+
+bool MemoryKernel::TakeFailure(Operation::Kind kind) {
+  if (kind != failure.kind || failed == failure.times) return false;
+  if (failure.skip != 0) {
+    --failure.skip;
+    return false;
+  }
+  ++failed;
+  Note("fail", static_cast<std::uint64_t>(kind), failed);
+  return true;
 }
 
 void MemoryKernel::Finish(MemoryRequest*& request, std::int32_t result) {

@@ -96,6 +96,8 @@ class MemoryKernel {
 
   const MemoryNetworkOptions options;
   MemoryFaults faults;
+  MemoryFailure failure{.times = 0};
+  std::uint64_t failed = 0;
   std::size_t sockets_max;
   SeededRandom random;
   std::vector<MemoryRing*> rings;
@@ -117,6 +119,8 @@ class MemoryKernel {
   // Final: the request is gone afterwards.
   void Finish(MemoryRequest*& request, std::int32_t result);
   void Detach(MemoryRequest& request);
+  // Shall a request of this kind fail as `failure` says? Counts it.
+  bool TakeFailure(Operation::Kind kind);
 
   // Connecting (memory_connect.cc).
   void Connect(const SocketRef& socket, MemoryRequest& request);

@@ -48,6 +48,13 @@ void MemoryNetwork::SetFaults(const MemoryFaults& faults) { kernel_->faults = fa
 
 const MemoryFaults& MemoryNetwork::faults() const { return kernel_->faults; }
 
+void MemoryNetwork::SetFailure(const MemoryFailure& failure) {
+  kernel_->failure = failure;
+  kernel_->failed = 0;
+}
+
+std::uint64_t MemoryNetwork::failed() const { return kernel_->failed; }
+
 void MemoryNetwork::SetSocketsMax(std::size_t sockets_max) { kernel_->sockets_max = sockets_max; }
 
 void MemoryNetwork::Note(const char* event, std::uint64_t a, std::uint64_t b, std::uint64_t c) {

@@ -57,6 +57,15 @@ struct MemoryCut {
   bool reset = true;  // RST to both ends; otherwise FIN to the receiver and RST to the sender
 };
 
+// Completes requests of one kind with `result` instead of doing anything: a negative errno value,
+// or 0 for nothing of what was asked.
+struct MemoryFailure {
+  Operation::Kind kind = Operation::Kind::kReceive;
+  std::uint64_t skip = 0;  // so many are carried out first
+  std::int32_t result = 0;
+  std::uint64_t times = 1;  // then so many fail, and later ones are carried out again
+};
+
 struct MemoryNetworkOptions {
   std::uint64_t seed = 1;
   std::uint64_t start_ns = kNsPerSecond;
@@ -96,6 +105,10 @@ class MemoryNetwork final : public Clock {
   // From now on.
   void SetFaults(const MemoryFaults& faults);
   const MemoryFaults& faults() const;
+  // In place of the last one, counted from now on.
+  void SetFailure(const MemoryFailure& failure);
+  // How many requests the last one has failed.
+  std::uint64_t failed() const;
   // As MemoryNetworkOptions::sockets_max, from now on. Those that are open stay so.
   void SetSocketsMax(std::size_t sockets_max);
 

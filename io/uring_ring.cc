@@ -3,11 +3,16 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
 #include <new>
 
 #include "io/uring_probe.h"
@@ -15,6 +20,37 @@
 #include "kernel_sim/base/trace.h"
 
 namespace ktlsim::io {
+namespace {
+
+constexpr unsigned kRefusalsAtOnce = 16;
+constexpr long kRefusalPauseNs = 5 * static_cast<long>(kNsPerMs);
+constexpr unsigned kRefusalsPerLine = 200;  // about a second
+constexpr int kInterruptionsMax = 100;
+
+// What no bug of ours causes and nothing can be done without: says which call failed, why, and what
+// to do about it.
+[[noreturn]] void CannotGoOn(const char* call, int error_number, const char* remedy) {
+  char text[128] = {};
+  std::fprintf(stderr, "ktlsim: %s: %s: %s\n", call, strerror_r(error_number, text, sizeof(text)),
+               remedy);
+  DumpTrace(stderr);
+  std::abort();
+}
+
+// 0 or the errno value. The counter cannot reach its limit of 2^64 - 2.
+int WriteOne(int eventfd) {
+  const std::uint64_t one = 1;
+  for (int i = 0; i < kInterruptionsMax; ++i) {
+    if (write(eventfd, &one, sizeof(one)) == sizeof(one)) return 0;
+    if (errno != EINTR) break;
+  }
+  // Its twin may be allowed.
+  iovec piece{.iov_base = const_cast<std::uint64_t*>(&one), .iov_len = sizeof(one)};
+  const int error_number = errno;
+  return writev(eventfd, &piece, 1) == sizeof(one) ? 0 : error_number;
+}
+
+}  // namespace
 
 UringRing::UringRing(const UringOptions& options)
     : LoopBackend(MonotonicClock::Now()), options_(options) {}
@@ -132,17 +168,38 @@ void UringRing::EnterAndWait(std::uint64_t wait_ns) {
 void UringRing::NoteEnter(int result) {
   figures_.enters.Add(1);
   if ((KernelFlags() & IORING_SQ_CQ_OVERFLOW) != 0) figures_.completion_overflow.Add(1);
+  if (result >= 0 || result == -ETIME) {  // ETIME: the wait ended
+    refusals_ = 0;
+    return;
+  }
   switch (-result) {
     case EINTR:   // a signal
-    case ETIME:   // the wait ended
     case EAGAIN:  // no memory for a request: what was not taken stays queued
-    case EBUSY:   // completions overflowed: they are collected first
-    case EBADR:   // the kernel had no memory to keep an overflowing completion
+    case ENOMEM:
+    case EBUSY:  // completions overflowed: they are collected first
+    case EBADR:  // the kernel had no memory to keep an overflowing completion
       if (result == -EBADR) Trace("ring.completion_lost", 0);
+      NoteRefusal(-result);
       return;
     default:
-      KTLSIM_CHECK(result >= 0);
+      CannotGoOn("io_uring_enter", -result,
+                 "the ring was set up and cannot be used any more; if a sandbox (seccomp) begins "
+                 "after the start, it must allow this call");
   }
+}
+
+// What passes is tried again at once; what goes on takes no processor's time, and is told now and
+// then: without the call nothing moves here, not even an orderly end.
+void UringRing::NoteRefusal(int error_number) {
+  ++refusals_;
+  if (refusals_ < kRefusalsAtOnce) return;
+  if (refusals_ % kRefusalsPerLine == 0) {
+    char text[128] = {};
+    std::fprintf(stderr, "ktlsim: warning: io_uring_enter fails again and again: %s; waiting\n",
+                 strerror_r(error_number, text, sizeof(text)));
+  }
+  const timespec pause{.tv_sec = 0, .tv_nsec = kRefusalPauseNs};
+  nanosleep(&pause, nullptr);
 }
 
 void UringRing::Collect() {
@@ -167,8 +224,10 @@ void UringRing::Post(WorkItem& item) {
 }
 
 void UringRing::Wake() {
-  // The counter cannot reach its limit of 2^64 - 2.
-  KTLSIM_CHECK(eventfd_write(wake_fd_, 1) == 0);
+  if (const int error_number = WriteOne(wake_fd_); error_number != 0) {
+    CannotGoOn("write to an eventfd", error_number,
+               "a sleeping thread cannot be woken; a sandbox (seccomp) must allow write");
+  }
   // The last touch of the ring; release pairs with the destructor's acquire.
   wakes_sent_.fetch_add(1, std::memory_order_release);
 }

@@ -60,6 +60,7 @@ class UringRing final : public LoopBackend {
   void EnterWithoutWaiting();
   void EnterAndWait(std::uint64_t wait_ns);
   void NoteEnter(int result);
+  void NoteRefusal(int error_number);
   unsigned KernelFlags() const;
   void Collect();
   std::size_t RunCompletions();
@@ -93,6 +94,7 @@ class UringRing final : public LoopBackend {
   std::vector<Completion> batch_;
   std::size_t batch_size_ = 0;
   bool wake_parked_ = false;
+  unsigned refusals_ = 0;  // enters without success, one after the other
   // Sleeps that a poster ended: each of them writes wake_fd_ once, perhaps later.
   std::uint64_t wakes_owed_ = 0;
 

@@ -122,7 +122,7 @@ void MemoryKernel::Issue(MemoryRequest& request) {
   const bool interrupted = random.Chance(faults.interrupted);
   const std::int32_t interruption = interrupted && random.Chance(500) ? -EINTR : -EAGAIN;
   MemoryRequest* given_up = &request;
-  if (TakeFailure(request.operation->kind())) return Finish(given_up, failure.result);
+  if (TakeFailure(request.operation->kind())) return Finish(given_up, scripted_failure.result);
   switch (request.operation->kind()) {
     case Operation::Kind::kAccept:
       KTLSIM_CHECK(socket->listening);
@@ -151,9 +151,9 @@ void MemoryKernel::Issue(MemoryRequest& request) {
 }
 
 bool MemoryKernel::TakeFailure(Operation::Kind kind) {
-  if (kind != failure.kind || failed == failure.times) return false;
-  if (failure.skip != 0) {
-    --failure.skip;
+  if (kind != scripted_failure.kind || failed == scripted_failure.times) return false;
+  if (scripted_failure.skip != 0) {
+    --scripted_failure.skip;
     return false;
   }
   ++failed;

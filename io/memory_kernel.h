@@ -96,7 +96,7 @@ class MemoryKernel {
 
   const MemoryNetworkOptions options;
   MemoryFaults faults;
-  MemoryFailure failure{.times = 0};
+  MemoryFailure scripted_failure{.times = 0};
   std::uint64_t failed = 0;
   std::size_t sockets_max;
   SeededRandom random;
@@ -119,7 +119,7 @@ class MemoryKernel {
   // Final: the request is gone afterwards.
   void Finish(MemoryRequest*& request, std::int32_t result);
   void Detach(MemoryRequest& request);
-  // Shall a request of this kind fail as `failure` says? Counts it.
+  // Shall a request of this kind fail as `scripted_failure` says? Counts it.
   bool TakeFailure(Operation::Kind kind);
 
   // Connecting (memory_connect.cc).

@@ -49,7 +49,7 @@ void MemoryNetwork::SetFaults(const MemoryFaults& faults) { kernel_->faults = fa
 const MemoryFaults& MemoryNetwork::faults() const { return kernel_->faults; }
 
 void MemoryNetwork::SetFailure(const MemoryFailure& failure) {
-  kernel_->failure = failure;
+  kernel_->scripted_failure = failure;
   kernel_->failed = 0;
 }
 

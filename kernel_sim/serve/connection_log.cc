@@ -99,6 +99,16 @@ void ConnectionLog::OnConnectionEnded(const transport::Connection& connection,
   }
 }
 
+void ConnectionLog::OnAcceptFailed(const Status& reason) {
+  if (!Admit(LogLevel::kError)) return;
+  try {
+    log_.Write(LogLevel::kError, "no connection can be accepted, trying again",
+               {{"reason", reason.ToString()}});
+  } catch (const std::bad_alloc&) {
+    return;
+  }
+}
+
 void ConnectionLog::OnBackendOut(const io::Address& backend, Status failure) {
   if (!Admit(LogLevel::kWarning)) return;
   log_.Write(LogLevel::kWarning, "backend out",

@@ -47,6 +47,7 @@ class ConnectionLog final : public transport::EndObserver,
   // A handshake that failed, or an established connection that broke the protocol.
   void OnConnectionEnded(const transport::Connection& connection,
                          const transport::EndReason& reason) override;
+  void OnAcceptFailed(const Status& reason) override;
   void OnBackendOut(const io::Address& backend, Status failure) override;
   void OnBackendBack(const io::Address& backend) override;
   void OnNoBackend(const io::Address& client) override;

@@ -79,7 +79,10 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
     Gate();
   }
 
-  void OnAcceptFailed(const Status&) override { counters().accepts_failed.Add(); }
+  void OnAcceptFailed(const Status& reason) override {
+    counters().accepts_failed.Add();
+    if (observer_ != nullptr) observer_->OnAcceptFailed(reason);
+  }
   void OnListenerClosed() override {
     open_ = false;
     FinishWhenQuiet();

@@ -28,6 +28,9 @@ using HandlerFactory = std::function<ConnectionHandler*(Connection& connection)>
 class EndObserver {
  public:
   virtual void OnConnectionEnded(const Connection& connection, const EndReason& reason) = 0;
+  // None could be accepted: out of descriptors or memory, or the system refuses. It is tried again
+  // after a moment; meanwhile clients wait in the backlog.
+  virtual void OnAcceptFailed(const Status& reason) { static_cast<void>(reason); }
 
  protected:
   ~EndObserver() = default;

@@ -79,7 +79,8 @@ TEST_F(LogFileTest, AFullDiskCostsLinesOnly) {
 
 TEST_F(LogFileTest, SaysWhyAFileCannotBeOpened) {
   EXPECT_EQ(Log::Open({.file = "/no/folder/log"}, &error_), nullptr);
-  EXPECT_EQ(error_, "/no/folder/log: No such file or directory");
+  EXPECT_EQ(error_,
+            "/no/folder/log: No such file or directory; name a file in a folder that exists");
 }
 
 TEST(LineRateTest, LetsSoManyThroughASecondAndTellsTheRest) {

@@ -25,6 +25,7 @@ namespace {
 constexpr unsigned kRefusalsAtOnce = 16;
 constexpr long kRefusalPauseNs = 5 * static_cast<long>(kNsPerMs);
 constexpr unsigned kRefusalsPerLine = 200;  // about a second
+constexpr unsigned kRefusalsMax = 2000;
 constexpr int kInterruptionsMax = 100;
 
 // What no bug of ours causes and nothing can be done without: says which call failed, why, and what
@@ -188,11 +189,16 @@ void UringRing::NoteEnter(int result) {
   }
 }
 
-// What passes is tried again at once; what goes on takes no processor's time, and is told now and
-// then: without the call nothing moves here, not even an orderly end.
+// What passes is tried again at once; what goes on takes no processor's time, is told now and then,
+// and does not go on for ever: without the call nothing moves here, not even an orderly end.
 void UringRing::NoteRefusal(int error_number) {
   ++refusals_;
   if (refusals_ < kRefusalsAtOnce) return;
+  if (refusals_ == kRefusalsMax) {
+    CannotGoOn("io_uring_enter", error_number,
+               "it has failed for ten seconds, and nothing moves without it; if memory is short, "
+               "the process needs more, or less to do");
+  }
   if (refusals_ % kRefusalsPerLine == 0) {
     char text[128] = {};
     std::fprintf(stderr, "ktlsim: warning: io_uring_enter fails again and again: %s; waiting\n",

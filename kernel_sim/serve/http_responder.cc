@@ -270,8 +270,7 @@ bool HttpResponder::PumpHead(Connection& connection) {
   return true;
 }
 
-// The head together with the first bytes of the body: a body that cannot even begin is told by a
-// status.
+// With the head go the first bytes of the body: one that cannot begin is told by a status.
 bool HttpResponder::PumpBeginning(Connection& connection, std::string_view head,
                                   std::span<std::byte> space) {
   const std::span<std::byte> rest = space.subspan(head.size());

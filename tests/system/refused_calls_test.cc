@@ -43,6 +43,7 @@ struct Row {
   const char* complaint = nullptr;
   // In place of the errno value's own words, where the library that made the call hides them.
   const char* other_words = nullptr;
+  bool only_once = false;  // refused for good, nothing could be told at all
 };
 
 // Not here: futex, rseq and munmap (of stacks), without which the C library itself aborts; brk and
@@ -58,7 +59,12 @@ const std::vector<Row>& Table() {
       {"openat2", SYS_openat2, {EMFILE, ENFILE, ENOMEM, EPERM, EACCES, ENOSYS, EINVAL, EAGAIN}},
       {"preadv2", SYS_preadv2, {EPERM, EACCES, ENOSYS, EIO, EAGAIN, EINVAL, EOPNOTSUPP, EINTR}},
       {"pread64", SYS_pread64, {EIO, EPERM, EINTR}},
-      {"newfstatat", SYS_newfstatat, {ENOMEM, EACCES, EPERM, ENOSYS}},
+      {"newfstatat",
+       SYS_newfstatat,
+       {ENOMEM, EACCES, EPERM, ENOSYS},
+       nullptr,
+       nullptr,
+       "certificate"},
       {"read", SYS_read, {EIO, EINTR, EINVAL, EPERM, EAGAIN, EISDIR}},
       {"lseek", SYS_lseek, {EINVAL, ESPIPE, EPERM}},
       {"getdents64", SYS_getdents64, {EPERM, ENOENT, ENOSYS}},
@@ -92,7 +98,13 @@ const std::vector<Row>& Table() {
        {EAGAIN, ENOMEM, EBUSY, EINTR},
        nullptr,
        "io_uring_enter fails again and again: "},
-      {"write", SYS_write, {ENOSPC, EIO, EPIPE, EAGAIN, EINTR, EPERM, EDQUOT, EFBIG}},
+      {"write",
+       SYS_write,
+       {ENOSPC, EIO, EPIPE, EAGAIN, EINTR, EPERM, EDQUOT, EFBIG},
+       nullptr,
+       nullptr,
+       nullptr,
+       true},
       {"writev", SYS_writev, {EIO, EPERM}},
       {"clone3", SYS_clone3, {EAGAIN, ENOMEM, EPERM}, nullptr, nullptr, "thread"},
       {"mprotect", SYS_mprotect, {ENOMEM, EACCES, EPERM}, nullptr, nullptr, "thread"},
@@ -259,7 +271,12 @@ class RefusedCallsTest : public testing::Test {
       return story.output.find(text) != std::string::npos;
     };
     const std::string words = std::generic_category().message(fault.error_number);
-    const bool told = says(words) || (row.other_words != nullptr && says(row.other_words));
+    // Behind the C library and OpenSSL it is no errno value any more.
+    const bool short_of_memory =
+        fault.error_number == ENOMEM &&
+        (says("SEC_E_INSUFFICIENT_MEMORY") || says("memory or queue places ran out"));
+    const bool told =
+        says(words) || short_of_memory || (row.other_words != nullptr && says(row.other_words));
     EXPECT_NE(story.code, -1000) << "it had to be killed: " << story.output;
     EXPECT_LT(story.cpu_s, 4.0) << story.output;
     if (row.last_words != nullptr && story.code == -SIGABRT) {
@@ -276,7 +293,7 @@ class RefusedCallsTest : public testing::Test {
     for (const std::string& status : story.statuses) {
       if (status == "200") continue;
       EXPECT_TRUE(told) << status << "; " << story.output;
-      EXPECT_EQ(status.substr(0, 1), "5") << story.output;
+      EXPECT_TRUE(short_of_memory || status[0] == '5') << status << "; " << story.output;
     }
   }
 
@@ -302,13 +319,13 @@ class EveryCallTest : public RefusedCallsTest, public testing::WithParamInterfac
       if (found == counts.end()) continue;
       for (const int error_number : row.errors) {
         if (!All()) {
-          faults.push_back(
-              {&row, error_number, random.Between(1, found->second), random.Chance(500)});
+          faults.push_back({&row, error_number, random.Between(1, found->second),
+                            row.only_once || random.Chance(500)});
           continue;
         }
         for (std::uint64_t place = 1; place <= found->second; ++place) {
           faults.push_back({&row, error_number, place, true});
-          faults.push_back({&row, error_number, place, false});
+          if (!row.only_once) faults.push_back({&row, error_number, place, false});
         }
       }
     }

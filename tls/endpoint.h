@@ -46,7 +46,8 @@ struct EndpointOptions {
   // Server: unrecognized_name for a name that no certificate answers to.
   bool strict_server_names = false;
   // Of X25519, P-256, P-384, P-521, X448, ':' between them; their order is the preference. Empty:
-  // X25519, P-256.
+  // X25519, P-256, P-384, P-521. In TLS 1.2 the list also says which curves an ECDSA certificate
+  // may be on (RFC 8422 5.1.1).
   std::string groups;
   // Names of either kind (types.h), ':' between them; their order is the preference. Empty:
   // AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305.

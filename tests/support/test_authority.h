@@ -26,6 +26,10 @@ class IssuedCertificate {
   static IssuedCertificate Root(const std::string& name) {
     return {name, "critical,CA:TRUE", {}, nullptr};
   }
+  // `curve`: "P-384".
+  static IssuedCertificate SelfSigned(const std::string& name, const char* curve) {
+    return {name, "CA:FALSE", {}, nullptr, curve};
+  }
   IssuedCertificate Authority(const std::string& name, Validity validity) const {
     return {name, "critical,CA:TRUE", validity, this};
   }
@@ -62,8 +66,8 @@ class IssuedCertificate {
   };
 
   IssuedCertificate(const std::string& name, const char* constraints, Validity validity,
-                    const IssuedCertificate* issuer)
-      : certificate_(X509_new()), key_(EVP_EC_gen("P-256")) {
+                    const IssuedCertificate* issuer, const char* curve = "P-256")
+      : certificate_(X509_new()), key_(EVP_EC_gen(curve)) {
     static long serial = 1;
     X509* const made = certificate_.get();
     Require(made != nullptr && key_ != nullptr && X509_set_version(made, X509_VERSION_3) == 1);

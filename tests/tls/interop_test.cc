@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
 
+#include "tests/support/test_authority.h"
 #include "tests/tls/support.h"
 
 namespace ktlsim::tls::test {
@@ -136,6 +137,42 @@ INSTANTIATE_TEST_SUITE_P(AllSuites, InteropTest,
                          testing::Combine(testing::ValuesIn(kSuites),
                                           testing::Values(Role::kServer, Role::kClient)),
                          CaseName);
+
+// A peer that has but one of the groups that we take without being told.
+TEST(DefaultGroupsTest, ReachPeersWithOneGroupOnly) {
+  for (const Version version : {Version::kTls12, Version::kTls13}) {
+    for (const char* group : {"X25519", "P-256", "P-384", "P-521"}) {
+      for (const Role theirs : {Role::kClient, Role::kServer}) {
+        LibsslOptions libssl;
+        libssl.versions = Only(version);
+        if (theirs == Role::kServer) libssl.certificate = RsaCertificate();
+        const ContextPtr context = MakeLibsslContext(theirs, libssl);
+        ASSERT_EQ(SSL_CTX_set1_groups_list(context.get(), group), 1);
+        EndpointOptions options;
+        options.certificates = {RsaCertificate()};
+        HandshakeOptions handshake;
+        handshake.target_name = theirs == Role::kServer ? kName : "";
+        OurSide ours(theirs == Role::kServer ? MakeClient() : MakeServer(options), handshake);
+        LibsslSide peer(context.get(), theirs);
+        EXPECT_TRUE(RunHandshake(ours, peer)) << group << ours.last.failure.ToString();
+      }
+    }
+  }
+}
+
+// P-384 beside the default is what counts here: RFC 8422 5.1.1.
+TEST(DefaultGroupsTest, LetCertificatesOnTheirCurvesPass) {
+  const auto issued = ktlsim::test::IssuedCertificate::SelfSigned(kName, "P-384");
+  LibsslOptions libssl;
+  libssl.versions = Only(Version::kTls12);
+  libssl.certificate = Certificate::FromPem(issued.Pem(), issued.KeyPem()).value();
+  const ContextPtr context = MakeLibsslContext(Role::kServer, libssl);
+  HandshakeOptions handshake;
+  handshake.target_name = kName;
+  OurSide client(MakeClient(), handshake);
+  LibsslSide server(context.get(), Role::kServer);
+  EXPECT_TRUE(RunHandshake(client, server)) << client.last.failure.ToString();
+}
 
 }  // namespace
 }  // namespace ktlsim::tls::test

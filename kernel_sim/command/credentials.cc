@@ -100,6 +100,8 @@ Credential::~Credential() {
   if (!IsNull(handle_)) static_cast<void>(FreeCredentialsHandle(&handle_));
 }
 
+constexpr DWORD kSessionLifespanMs = 2 * 3600 * 1000;
+
 // Acquires a handle and sets its attributes; the first failure is kept in words.
 class CredentialMaker {
  public:
@@ -109,6 +111,7 @@ class CredentialMaker {
     SCH_CREDENTIALS auth{};
     auth.dwVersion = SCH_CREDENTIALS_VERSION;
     auth.dwFlags = flags;
+    auth.dwSessionLifespan = kSessionLifespanMs;
     auth.cCreds = certificate != nullptr ? 1 : 0;
     auth.paCred = certificate != nullptr ? &certificate : nullptr;
     auth.cTlsParameters = 1;
@@ -213,6 +216,10 @@ std::optional<Credential> MakeServerCredential(const Certificate& certificate,
   }
   maker.SetSuites(options.cipher_suites);
   maker.SetGroups(options.groups);
+  if (options.sessions_of != nullptr) {
+    CredHandle from = *options.sessions_of;
+    maker.Set("the sessions of before", KTLSIM_ATTR_SESSIONS, KtlsimCred_Sessions{&from});
+  }
   return maker.Take(error);
 }
 

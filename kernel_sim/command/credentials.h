@@ -62,7 +62,8 @@ struct ServerCredentialOptions {
   std::vector<SniCertificate> sni;  // besides the certificate, which is the default
   bool strict_sni = false;          // a name that none is for: unrecognized_name
   ClientAuth client_auth = ClientAuth::kNone;
-  std::string client_ca_file;  // PEM; for client_auth
+  std::string client_ca_file;               // PEM; for client_auth
+  const CredHandle* sessions_of = nullptr;  // the credential whose sessions go on; null: none
 };
 
 struct ClientCredentialOptions {

@@ -226,7 +226,7 @@ constexpr Setting kOwnSettings[] = {
      "OpenSSL's names, with colons between them, in order of preference",
      [](S s, V v) { return TakeText(v, &s.listener.cipher_suites); }},
     {"groups", Form::kOne, false, "LIST",
-     "Key exchange groups, with colons between them, in order of preference [X25519:P-256]",
+     "Key exchange groups, with colons between them, in order of preference [X25519:P-256:P-384:P-521]",
      [](S s, V v) { return TakeText(v, &s.listener.groups); }},
     {"record-size", Form::kOne, false, "N|dynamic",
      "Most bytes of plaintext in a record; dynamic: what fits a segment at the begin of a burst, "

@@ -44,42 +44,53 @@ std::unique_ptr<serve::Service> MakeFiles(const ListenerConfig& config, serve::F
   return nullptr;
 }
 
-std::optional<Certificate> CertificateFor(const ListenerConfig& config, std::string* error) {
-  if (!config.self_signed.empty()) {
-    return CreateSelfSigned(config.self_signed,
-                            config.key_type == "rsa" ? KTLSIM_KEY_RSA_2048 : KTLSIM_KEY_ECDSA_P256,
-                            error);
-  }
-  auto certificate = LoadCertificate(config.cert_file, config.key_file, error);
-  if (!certificate) *error = "--cert, --key: " + *error;
-  return certificate;
-}
-
-std::optional<Credential> CredentialFor(const ListenerConfig& config, std::string* error) {
-  const std::optional<Certificate> certificate = CertificateFor(config, error);
-  if (!certificate) return {};
-  return MakeServerCredential(*certificate,
-                              {.versions = config.versions,
-                               .tickets = config.tickets,
-                               .cipher_suites = config.cipher_suites,
-                               .groups = config.groups,
-                               .sni = config.sni,
-                               .strict_sni = config.strict_sni,
-                               .client_auth = config.client_auth,
-                               .client_ca_file = config.client_ca_file},
-                              error);
-}
-
 }  // namespace
 
 // ---- Outfit
 
-std::unique_ptr<Outfit> Outfit::Make(const ListenerConfig& config, serve::ConnectionLog& log,
-                                     std::string* error) {
+bool Outfit::MakeCredential(const Outfit* before, std::string* error) {
+  std::optional<Certificate> certificate;
+  if (!config_.self_signed.empty()) {
+    const bool same = before != nullptr && before->self_signed_ != nullptr &&
+                      before->config_.self_signed == config_.self_signed &&
+                      before->config_.key_type == config_.key_type;
+    if (same) {
+      self_signed_ = before->self_signed_;
+    } else {
+      certificate = CreateSelfSigned(
+          config_.self_signed,
+          config_.key_type == "rsa" ? KTLSIM_KEY_RSA_2048 : KTLSIM_KEY_ECDSA_P256, error);
+      if (!certificate) return false;
+      self_signed_ = std::make_shared<const Certificate>(std::move(*certificate));
+    }
+  } else {
+    certificate = LoadCertificate(config_.cert_file, config_.key_file, error);
+    if (!certificate) {
+      *error = "--cert, --key: " + *error;
+      return false;
+    }
+  }
+  std::optional<Credential> credential =
+      MakeServerCredential(self_signed_ != nullptr ? *self_signed_ : *certificate,
+                           {.versions = config_.versions,
+                            .tickets = config_.tickets,
+                            .cipher_suites = config_.cipher_suites,
+                            .groups = config_.groups,
+                            .sni = config_.sni,
+                            .strict_sni = config_.strict_sni,
+                            .client_auth = config_.client_auth,
+                            .client_ca_file = config_.client_ca_file,
+                            .sessions_of = before != nullptr ? &before->credential() : nullptr},
+                           error);
+  if (!credential) return false;
+  credential_ = std::move(*credential);
+  return true;
+}
+
+std::unique_ptr<Outfit> Outfit::Make(const ListenerConfig& config, const Outfit* before,
+                                     serve::ConnectionLog& log, std::string* error) {
   std::unique_ptr<Outfit> outfit(new Outfit(config));
-  std::optional<Credential> credential = CredentialFor(config, error);
-  if (!credential) return nullptr;
-  outfit->credential_ = std::move(*credential);
+  if (!outfit->MakeCredential(before, error)) return nullptr;
   switch (config.mode) {
     case ServeMode::kRespond:
       outfit->service_ = std::make_unique<RespondService>(config.http);

@@ -22,9 +22,10 @@ namespace ktlsim::command {
 class Outfit {
  public:
   // Reads the certificates and opens the folder. Null: `*error` says what is wrong and the remedy.
-  // Passive level; the library is started.
-  static std::unique_ptr<Outfit> Make(const ListenerConfig& config, serve::ConnectionLog& log,
-                                      std::string* error);
+  // Passive level; the library is started. `before`, if any, is what it replaces: its TLS sessions
+  // go on as far as nothing has changed that they rest on, and a self-signed certificate is kept.
+  static std::unique_ptr<Outfit> Make(const ListenerConfig& config, const Outfit* before,
+                                      serve::ConnectionLog& log, std::string* error);
   ~Outfit();
   Outfit(const Outfit&) = delete;
   Outfit& operator=(const Outfit&) = delete;
@@ -37,8 +38,10 @@ class Outfit {
 
  private:
   explicit Outfit(ListenerConfig config) : config_(std::move(config)) {}
+  bool MakeCredential(const Outfit* before, std::string* error);
 
   const ListenerConfig config_;
+  std::shared_ptr<const Certificate> self_signed_;  // shared with what this has replaced
   Credential credential_;
   std::unique_ptr<serve::Service> service_;
   const serve::ForwardService* forward_ = nullptr;
@@ -91,6 +94,8 @@ class Site {
   const std::string& address() const { return address_; }  // as configured
   const std::string& bound() const { return bound_; }      // as it is
   ServeMode mode() const { return mode_; }
+  // What new connections get; null before the start and after the end.
+  const Outfit* current() const { return current_.get(); }
   transport::TransportStatistics Statistics() const { return path_.Statistics(); }
   serve::ForwardStatistics ForwardStatistics() const;
 

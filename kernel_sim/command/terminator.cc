@@ -13,16 +13,19 @@ std::string TryConfig(const ServeConfig& config) {
   if (log == nullptr) return "--log-file: " + error;
   serve::ConnectionLog connection_log(*log);
   for (const ListenerConfig& listener : config.listeners) {
-    if (Outfit::Make(listener, connection_log, &error) == nullptr) return error;
+    if (Outfit::Make(listener, nullptr, connection_log, &error) == nullptr) return error;
   }
   return {};
 }
 
 std::string Terminator::Plan(const ServeConfig& config, std::vector<Planned>* plan) {
+  std::vector<Site*> replaced;
   for (const ListenerConfig& listener : config.listeners) {
     for (const std::string& address : listener.listen) {
       std::string error;
-      std::unique_ptr<Outfit> outfit = Outfit::Make(listener, connection_log_, &error);
+      replaced.push_back(FindSite(address, replaced));
+      const Outfit* before = replaced.back() != nullptr ? replaced.back()->current() : nullptr;
+      std::unique_ptr<Outfit> outfit = Outfit::Make(listener, before, connection_log_, &error);
       if (outfit == nullptr) return error;
       plan->push_back({address, std::move(outfit)});
     }

@@ -119,6 +119,57 @@ TEST_F(ServeReloadTest, AFileSaysWhatEachListenerDoes) {
   EXPECT_EQ(server.StopCleanly()["listeners"].size(), 2U);
 }
 
+// What openssl s_client says of a connection that offers the session in `file`, and keeps the
+// newest one there.
+class ServeSessionsTest : public ServeReloadTest,
+                          public testing::WithParamInterface<std::vector<std::string>> {
+ protected:
+  std::string Connect(const ServeProcess& server, bool offers) const {
+    const std::string file = folder_.File("session");
+    ChildProcess::Arguments arguments = {"openssl",        "s_client",  "-connect",
+                                         server.address(), "-sess_out", file};
+    for (const std::string& more : GetParam()) arguments.push_back(more);
+    if (offers) arguments.insert(arguments.end(), {"-sess_in", file});
+    // Until the answer is there, and with it the ticket; "Connection: close" ends it.
+    arguments.insert(arguments.end(), {"-ign_eof"});
+    const std::string told =
+        RunProgram(arguments, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").output;
+    if (told.find("Reused, ") != std::string::npos) return "resumed";
+    return told.find("New, ") != std::string::npos ? "new" : told;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Kinds, ServeSessionsTest,
+                         testing::Values(std::vector<std::string>{"-tls1_3"},
+                                         std::vector<std::string>{"-tls1_2"},
+                                         std::vector<std::string>{"-tls1_2", "-no_ticket"}));
+
+TEST_P(ServeSessionsTest, GoOnOverAReloadThatDoesNotConcernThem) {
+  for (const bool self_signed : {true, false}) {
+    MakeCertificate("name");
+    ServeProcess server(
+        self_signed
+            ? std::vector<std::string>{"--self-signed", "name", "--respond-bytes", "5"}
+            : std::vector<std::string>{"--cert", cert(), "--key", key(), "--respond-bytes", "5"});
+    ASSERT_TRUE(server.running()) << server.output();
+    EXPECT_EQ(Connect(server, false), "new");
+    EXPECT_EQ(Connect(server, true), "resumed");
+    for (int i = 0; i < 3; ++i) {
+      server.Signal(SIGHUP);
+      ASSERT_TRUE(server.WaitForNext("reloaded")) << server.output();
+      EXPECT_EQ(Connect(server, true), "resumed") << self_signed << i;
+    }
+    if (!self_signed) {
+      MakeCertificate("name");
+      server.Signal(SIGHUP);
+      ASSERT_TRUE(server.WaitForNext("reloaded")) << server.output();
+      EXPECT_EQ(Connect(server, true), "new");
+      EXPECT_EQ(Connect(server, true), "resumed");
+    }
+    server.StopCleanly();
+  }
+}
+
 // Two listeners, and a download of some seconds through the first, which the file describes.
 class ServeDrainTest : public ServeReloadTest {
  protected:

@@ -162,6 +162,7 @@ KTLSIM_API BOOL CertFreeCertificateContext(PCCERT_CONTEXT pCertContext);
 #define KTLSIM_ATTR_GROUPS 0x4B540004         // KtlsimCred_Groups
 #define KTLSIM_ATTR_SERVER_NAMES 0x4B540005   // KtlsimCred_ServerNames
 #define KTLSIM_ATTR_CLIENT_AUTH 0x4B540006    // KtlsimCred_ClientAuth
+#define KTLSIM_ATTR_SESSIONS 0x4B540007       // KtlsimCred_Sessions
 
 #define KTLSIM_TICKETS_MAX 8
 
@@ -182,8 +183,8 @@ typedef struct _KtlsimCred_Trust {
 
 // Key exchange groups, either direction, the preferred one first: "X25519:P-256:P-384". Names are
 // X25519, P-256, P-384, P-521 and X448. A client sends its key share for the first. Without the
-// attribute: X25519:P-256. In TLS 1.2 the list holds for the curve of an ECDSA certificate, too
-// (RFC 8422 5.1.1). SEC_E_INVALID_PARAMETER: NULL, empty, or a name not known.
+// attribute: X25519:P-256:P-384:P-521. In TLS 1.2 the list holds for the curve of an ECDSA
+// certificate, too (RFC 8422 5.1.1). SEC_E_INVALID_PARAMETER: NULL, empty, or a name not known.
 typedef struct _KtlsimCred_Groups {
   const char* pszGroups;
 } KtlsimCred_Groups, *PKtlsimCred_Groups;
@@ -241,6 +242,23 @@ typedef struct _KtlsimCred_ClientAuth {
   // KTLSIM_ATTR_TRUST, else those the system trusts.
   const char* pszTrustPemFile;
 } KtlsimCred_ClientAuth, *PKtlsimCred_ClientAuth;
+
+// A server's credential that replaces another one goes on with its sessions: from now on both have
+// the same ticket keys and the same sessions by ID. A client resumes where nothing has changed that
+// its session rests on: the certificates that answer to its name, whether it is asked for a
+// certificate and whom the server then trusts, the cipher suite. Two credentials that serve
+// different owners must not share, unless those differ.
+//
+// SCHANNEL_CRED and SCH_CREDENTIALS say how long sessions live (dwSessionLifespan, in milliseconds,
+// counted from the full handshake): 0 is ten hours, 0xFFFFFFFF none at all, and seven days is the
+// most (RFC 8446 4.6.1). No session outlives a certificate of its peer's chain. Ticket keys change
+// by themselves, after a session's life or an hour, whichever is more.
+//
+// Server only. SEC_E_INVALID_HANDLE: `phFrom` is no credential; SEC_E_INVALID_PARAMETER: one of the
+// two is a client's, or of another package.
+typedef struct _KtlsimCred_Sessions {
+  PCredHandle phFrom;  // may be freed afterwards
+} KtlsimCred_Sessions, *PKtlsimCred_Sessions;
 
 // ---- Attributes of a context -------------------------------------------------------------------
 //
@@ -343,11 +361,10 @@ typedef struct _KtlsimProcessorStatistics {
   KtlsimLaneStatistics Lanes[KTLSIM_LANES];
 } KtlsimProcessorStatistics, *PKtlsimProcessorStatistics;
 
-// One processor, counted since the last start, also after KtlsimStop. A call is counted where it was queued as depth and
-// refusal, and where it ran otherwise. SEC_E_OK; SEC_E_INVALID_PARAMETER: NULL, a wrong cbSize, or
-// no such processor (they are numbered from 0, those of the crypto pool last; none before the first
-// start).
-// Any level.
+// One processor, counted since the last start, also after KtlsimStop. A call is counted where it
+// was queued as depth and refusal, and where it ran otherwise. SEC_E_OK; SEC_E_INVALID_PARAMETER:
+// NULL, a wrong cbSize, or no such processor (they are numbered from 0, those of the crypto pool
+// last; none before the first start). Any level.
 KTLSIM_API SECURITY_STATUS KtlsimQueryProcessorStatistics(ULONG processor,
                                                           KtlsimProcessorStatistics* stats);
 

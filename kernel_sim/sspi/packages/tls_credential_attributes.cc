@@ -13,6 +13,7 @@
 
 #include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/sspi/context_buffer.h"
+#include "kernel_sim/sspi/handles.h"
 #include "kernel_sim/sspi/packages/tls_credentials.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
 #include "kernel_sim/sspi/runtime.h"
@@ -77,6 +78,22 @@ SECURITY_STATUS SetClientAuth(const KtlsimCred_ClientAuth& policy, tls::Endpoint
   }
   if (policy.pszTrustPemFile == nullptr) return SEC_E_OK;
   return ReadTrust(policy.pszTrustPemFile, &options->trust_pem);
+}
+
+SECURITY_STATUS SetSessions(const KtlsimCred_Sessions& sessions, tls::EndpointOptions* options) {
+  const auto from = LookupCredential(sessions.phFrom);
+  if (!from) return SEC_E_INVALID_HANDLE;
+  if (&from->package() != &TlsPackage::Instance() || options->role != tls::Role::kServer ||
+      from->credential().direction() != Direction::kInbound) {
+    return SEC_E_INVALID_PARAMETER;
+  }
+  const std::shared_ptr<tls::Endpoint> endpoint =
+      static_cast<TlsCredential&>(from->credential()).EndpointHere();
+  const tls::EndpointOptions& shared = endpoint->options();
+  // One that resumes nothing has none.
+  if (shared.sessions != nullptr) options->sessions = shared.sessions;
+  if (shared.ticket_keys != nullptr) options->ticket_keys = shared.ticket_keys;
+  return SEC_E_OK;
 }
 
 // `set(value, options)`, if the buffer is large enough for the value.
@@ -179,6 +196,9 @@ SECURITY_STATUS TlsCredential::SetAttribute(ULONG attribute, const void* buffer,
       status = With<KtlsimCred_ServerNames>(
           buffer, bytes, &options,
           [this](const auto& names, auto* out) { return SetServerNames(names, out); });
+      break;
+    case KTLSIM_ATTR_SESSIONS:
+      status = With<KtlsimCred_Sessions>(buffer, bytes, &options, SetSessions);
       break;
     case KTLSIM_ATTR_CLIENT_AUTH:
       status = With<KtlsimCred_ClientAuth>(buffer, bytes, &options, SetClientAuth);

@@ -2,6 +2,7 @@
 
 #include <schannel.h>
 
+#include <algorithm>
 #include <ctime>
 #include <optional>
 #include <string>
@@ -65,6 +66,15 @@ void ReadFlags(Direction direction, ULONG flags, TlsCredentialRequest* request) 
                                                           : tls::PeerVerification::kRequired;
 }
 
+// `lifespan_ms`: dwSessionLifespan. After ReadFlags.
+void ReadLifespan(DWORD lifespan_ms, tls::EndpointOptions* options) {
+  constexpr DWORD kDefaultMs = 36'000'000;
+  constexpr DWORD kNone = 0xFFFFFFFF;
+  if (lifespan_ms == kNone) options->resumption = false;
+  options->session_lifespan_ms = std::min<std::int64_t>(lifespan_ms == 0 ? kDefaultMs : lifespan_ms,
+                                                        tls::EndpointOptions::kLifespanMsMax);
+}
+
 SECURITY_STATUS ReadSchannelCred(Direction direction, const SCHANNEL_CRED& cred,
                                  TlsCredentialRequest* request) {
   const ULONG wrong = direction == Direction::kInbound ? kAnyClient : kAnyServer;
@@ -76,6 +86,7 @@ SECURITY_STATUS ReadSchannelCred(Direction direction, const SCHANNEL_CRED& cred,
   const SECURITY_STATUS status = SetVersions(direction, enabled, request);
   if (status != SEC_E_OK) return status;
   ReadFlags(direction, cred.dwFlags, request);
+  ReadLifespan(cred.dwSessionLifespan, &request->options);
   return ReadCertificates(cred.dwCredFormat, cred.cCreds, cred.paCred, &request->options);
 }
 
@@ -166,6 +177,7 @@ SECURITY_STATUS ReadSchCredentials(Direction direction, const SCH_CREDENTIALS& c
                                : ReadTlsParameters(direction, cred.pTlsParameters[0], request);
   if (status != SEC_E_OK) return status;
   ReadFlags(direction, cred.dwFlags, request);
+  ReadLifespan(cred.dwSessionLifespan, &request->options);
   return ReadCertificates(cred.dwCredFormat, cred.cCreds, cred.paCred, &request->options);
 }
 
@@ -197,6 +209,7 @@ SECURITY_STATUS ReadTlsCredentials(Direction direction, const void* auth_data,
                                    TlsCredentialRequest* request) {
   if (auth_data == nullptr) {
     ReadFlags(direction, 0, request);
+    ReadLifespan(0, &request->options);
     return SetVersions(direction, OwnBits(direction), request);
   }
   switch (*static_cast<const DWORD*>(auth_data)) {

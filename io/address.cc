@@ -68,6 +68,15 @@ Address Address::Loopback(std::uint16_t port) {
   return FromSockaddr(address);
 }
 
+Address Address::Unmapped() const {
+  if (family() != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&storage_.v6.sin6_addr)) return *this;
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = storage_.v6.sin6_port;
+  std::memcpy(&address.sin_addr, &storage_.v6.sin6_addr.s6_addr[12], sizeof(address.sin_addr));
+  return FromSockaddr(address);
+}
+
 std::string Address::ToString() const {
   char host[INET6_ADDRSTRLEN] = {};
   if (family() == AF_INET) {

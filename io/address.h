@@ -23,6 +23,9 @@ class Address {
   static Result<Address> Parse(std::string_view text);
   static Address Loopback(std::uint16_t port);
 
+  // An IPv4-mapped IPv6 address (RFC 4291 2.5.5.2) as the IPv4 address; any other as it is.
+  Address Unmapped() const;
+
   std::string ToString() const;
   std::uint16_t port() const;
   int family() const { return storage_.any.sa_family; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <memory>
 #include <new>
 #include <string>
@@ -115,6 +116,7 @@ class FileContent final : public HttpContent {
   std::string body_text_;         // instead of the file
   std::uint64_t body_begin_ = 0;  // in the file
   HttpResponse* response_ = nullptr;
+  bool is_get_ = false;
 
   // What a worker fetched.
   std::unique_ptr<std::byte[]> piece_;
@@ -168,8 +170,9 @@ HttpContent::Outcome FileContent::Answer(const HttpRequest& request, HttpContent
   response_ = &response;
   refusal_ = 0;
   open_error_ = 0;
+  is_get_ = request.method == HttpMethod::kGet;
   try {
-    if (request.method != HttpMethod::kGet && request.method != HttpMethod::kHead) {
+    if (!is_get_ && request.method != HttpMethod::kHead) {
       refusal_ = 405;
     } else {
       target_ = ResolveTarget(text_.target);
@@ -230,9 +233,11 @@ void FileContent::DescribeFile() {
   const std::string etag =
       fmt::format("\"{:x}.{:x}-{:x}\"", static_cast<std::uint64_t>(facts_.modified_s),
                   facts_.modified_ns, facts_.bytes);
-  const Validators validators{etag, facts_.modified_s};
+  // Not later than the response's own Date (RFC 9110 8.8.2.1), which is made after this.
+  const std::time_t modified = std::min<std::time_t>(facts_.modified_s, std::time(nullptr));
+  const Validators validators{etag, modified};
   char date[kHttpDateBytesMax];
-  const std::size_t date_bytes = FormatHttpDate(facts_.modified_s, date);
+  const std::size_t date_bytes = FormatHttpDate(modified, date);
   const std::string common =
       fmt::format("Last-Modified: {}\r\nETag: {}\r\nAccept-Ranges: bytes\r\n",
                   std::string_view(date, date_bytes), etag);
@@ -248,7 +253,8 @@ void FileContent::DescribeFile() {
     file_.Close();
     return;
   }
-  const ByteRange range = SelectRange(text_, validators, facts_.bytes);
+  // Range means something for GET only (RFC 9110 14.2).
+  const ByteRange range = is_get_ ? SelectRange(text_, validators, facts_.bytes) : ByteRange();
   switch (range.kind) {
     case ByteRange::Kind::kWhole:
       response_->status = 200;
@@ -275,7 +281,7 @@ void FileContent::DescribeWithoutFile(unsigned status) {
   fields_.clear();
   if (status == 405) fields_ = "Allow: GET, HEAD\r\n";
   if (status == 301) {
-    const std::string location = DirectoryLocation(target_.path);
+    const std::string location = DirectoryLocation(target_.path) + QueryOf(text_.target);
     if (location.size() > kLocationBytesMax) {
       status = 414;
     } else {

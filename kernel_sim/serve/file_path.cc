@@ -93,4 +93,19 @@ std::string DirectoryLocation(std::string_view path) {
   return location;
 }
 
+std::string QueryOf(std::string_view target) {
+  target = target.substr(0, target.find('#'));
+  const std::size_t begin = target.find('?');
+  std::string query;
+  for (const char c : begin == std::string_view::npos ? std::string_view() : target.substr(begin)) {
+    // What the client encoded stays as it is; what no URI has is encoded here.
+    if (c > ' ' && c < '\x7f' && c != '"' && c != '<' && c != '>') {
+      query += c;
+    } else {
+      fmt::format_to(std::back_inserter(query), "%{:02X}", static_cast<std::uint8_t>(c));
+    }
+  }
+  return query;
+}
+
 }  // namespace ktlsim::serve

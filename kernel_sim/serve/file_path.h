@@ -27,4 +27,7 @@ FilePath ResolveTarget(std::string_view target);
 // "/" and `path` with whatever is not plain encoded, and a slash behind it: for Location.
 std::string DirectoryLocation(std::string_view path);
 
+// The query of `target` with its question mark, for Location; empty when there is none.
+std::string QueryOf(std::string_view target);
+
 }  // namespace ktlsim::serve

@@ -15,9 +15,15 @@ std::string_view Trim(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
 }
 
+// `list` from its next element on: empty elements do not count (RFC 9110 5.6.1.2).
+std::string_view SkipEmptyElements(std::string_view list) {
+  const std::size_t begin = list.find_first_not_of(" \t,");
+  return begin == std::string_view::npos ? std::string_view() : list.substr(begin);
+}
+
 // Is `etag`, a strong one, in the list of a field? `weakly`: W/ in front of it does not matter.
 bool ListHas(std::string_view list, std::string_view etag, bool weakly) {
-  list = Trim(list);
+  list = SkipEmptyElements(Trim(list));
   if (list == "*") return true;
   while (!list.empty()) {
     const bool weak = list.starts_with("W/");
@@ -28,9 +34,17 @@ bool ListHas(std::string_view list, std::string_view etag, bool weakly) {
     if ((weakly || !weak) && list.substr(0, end + 1) == etag) return true;
     list = Trim(list.substr(end + 1));
     if (!list.starts_with(',')) return false;
-    list = Trim(list.substr(1));
+    list = SkipEmptyElements(list);
   }
   return false;
+}
+
+// The one element of `list` that is not empty; empty when there is none, or more than one.
+std::string_view OnlyElement(std::string_view list) {
+  list = SkipEmptyElements(list);
+  const std::size_t comma = std::min(list.find(','), list.size());
+  return SkipEmptyElements(list.substr(comma)).empty() ? Trim(list.substr(0, comma))
+                                                       : std::string_view();
 }
 
 std::optional<std::uint64_t> ParseNumber(std::string_view text) {
@@ -53,8 +67,11 @@ ByteRange ParseRange(std::string_view text, std::uint64_t size) {
   const std::optional<std::uint64_t> last = ParseNumber(right);
   if (left.empty()) {
     if (!last) return {};
+    if (*last == 0) return {ByteRange::Kind::kUnsatisfiable};
+    // The suffix of nothing is nothing, which is satisfied (RFC 9110 14.1.2), and which no
+    // Content-Range can tell.
+    if (size == 0) return {};
     const std::uint64_t bytes = std::min(*last, size);
-    if (bytes == 0) return {ByteRange::Kind::kUnsatisfiable};
     return {ByteRange::Kind::kPart, size - bytes, bytes};
   }
   const std::optional<std::uint64_t> first = ParseNumber(left);
@@ -115,8 +132,7 @@ ByteRange SelectRange(const HttpRequestText& text, const Validators& validators,
     return {};
   }
   range.remove_prefix(kUnit.size());
-  if (range.find(',') != std::string_view::npos) return {};
-  return ParseRange(range, size);
+  return ParseRange(OnlyElement(range), size);
 }
 
 }  // namespace ktlsim::serve

@@ -32,9 +32,11 @@ std::string ServerNameOf(CtxtHandle context) {
 
 ProxyFacts ProxyFactsOf(transport::Connection& connection) {
   ProxyFacts facts;
-  facts.source = connection.peer_address();
-  if (const Result<io::Address> local = connection.LocalAddress())
-    facts.destination = local.value();
+  // A listener on [::] sees IPv4 clients in mapped form; a backend wants to know them as they are.
+  facts.source = connection.peer_address().Unmapped();
+  if (const Result<io::Address> local = connection.LocalAddress()) {
+    facts.destination = local.value().Unmapped();
+  }
   facts.server_name = ServerNameOf(connection.security_context());
   transport::ConnectionInfo info = connection.Info();
   facts.alpn = std::move(info.alpn);

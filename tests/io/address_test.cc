@@ -52,6 +52,17 @@ TEST(AddressTest, RefusesBadTexts) {
   }
 }
 
+TEST(AddressTest, AMappedAddressIsAnIpv4Address) {
+  EXPECT_EQ(Address::Parse("[::ffff:192.0.2.7]:443").value().Unmapped().ToString(),
+            "192.0.2.7:443");
+  EXPECT_EQ(Address::Parse("[::ffff:192.0.2.7]:443").value().Unmapped().family(), AF_INET);
+  for (const char* other : {"[::1]:443", "[::192.0.2.7]:443", "[2001:db8::ffff:1]:443"}) {
+    EXPECT_EQ(Address::Parse(other).value().Unmapped().family(), AF_INET6) << other;
+  }
+  EXPECT_EQ(Address::Parse("192.0.2.7:443").value().Unmapped().ToString(), "192.0.2.7:443");
+  EXPECT_EQ(Address().Unmapped().family(), AF_UNSPEC);
+}
+
 TEST(AddressTest, EmptyHasNoFamily) {
   const Address address;
   EXPECT_EQ(address.family(), AF_UNSPEC);

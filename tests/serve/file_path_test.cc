@@ -98,5 +98,13 @@ TEST(FilePathTest, LocationNamesTheSameFolder) {
   }
 }
 
+TEST(FilePathTest, TheQueryStaysForLocation) {
+  EXPECT_EQ(QueryOf("/a"), "");
+  EXPECT_EQ(QueryOf("/a?"), "?");
+  EXPECT_EQ(QueryOf("/a?b=c&d=%20?e"), "?b=c&d=%20?e");
+  EXPECT_EQ(QueryOf("https://h/a?b#c?d"), "?b");
+  EXPECT_EQ(QueryOf("/a?\r\nX: y\"<\xc3\xa4"), "?%0D%0AX:%20y%22%3C%C3%A4");
+}
+
 }  // namespace
 }  // namespace ktlsim::serve

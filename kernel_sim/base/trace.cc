@@ -1,5 +1,8 @@
 #include "kernel_sim/base/trace.h"
 
+#include <pthread.h>
+#include <unistd.h>
+
 #include <array>
 #include <cinttypes>
 #include <cstdlib>
@@ -36,9 +39,22 @@ bool PrintsText() {
   return prints;
 }
 
-void Print(std::FILE* out, const Event& event) {
-  std::fprintf(out, "trace %6" PRIu64 " %-24s id=%016" PRIx64 " detail=%016" PRIx64 "\n",
+// `prefix`: nothing, or when and where it happened. One call a line: lines of threads do not mix.
+void Print(std::FILE* out, const char* prefix, const Event& event) {
+  std::fprintf(out, "trace %s%6" PRIu64 " %-24s id=%016" PRIx64 " detail=0x%" PRIx64 "\n", prefix,
                event.sequence, event.name, event.id, event.detail);
+}
+
+// The time since the first event, and the thread: a processor's thread has the processor's name.
+void PrintNow(const Event& event) {
+  static const std::uint64_t begin = MonotonicClock::Now();
+  char thread[16] = {};
+  pthread_getname_np(pthread_self(), thread, sizeof(thread));
+  char prefix[64] = {};
+  std::snprintf(prefix, sizeof(prefix), "%12.6f s %-15s %7d ",
+                static_cast<double>(MonotonicClock::Now() - begin) / kNsPerSecond, thread,
+                gettid());
+  Print(stderr, prefix, event);
 }
 
 }  // namespace
@@ -47,7 +63,7 @@ void Trace(const char* event, std::uint64_t id, std::uint64_t detail) {
   Event& slot = log.events[log.written % log.events.size()];
   slot = Event{event, id, detail, log.written};
   ++log.written;
-  if (PrintsText()) Print(stderr, slot);
+  if (PrintsText()) PrintNow(slot);
   if (log.observer != nullptr) log.observer(log.observer_context, event, id);
 }
 
@@ -59,7 +75,7 @@ void SetTraceObserver(TraceObserver observer, void* context) {
 void DumpTrace(std::FILE* out) {
   const std::uint64_t kept = log.events.size();
   const std::uint64_t first = log.written > kept ? log.written - kept : 0;
-  for (std::uint64_t i = first; i < log.written; ++i) Print(out, log.events[i % kept]);
+  for (std::uint64_t i = first; i < log.written; ++i) Print(out, "", log.events[i % kept]);
 }
 
 }  // namespace ktlsim

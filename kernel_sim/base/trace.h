@@ -1,7 +1,8 @@
 // A short per-thread log of what the core did: submit, start, complete, notify, state changes.
 //
 // It costs a few stores per event and is printed when an assertion or a test fails. With
-// KTLSIM_TRACE=text in the environment each event is printed to stderr as it happens.
+// KTLSIM_TRACE=text in the environment each event is printed to stderr as it happens, with the time
+// since the first one, the thread's name and its number.
 #pragma once
 
 #include <cstdint>

@@ -14,11 +14,12 @@ inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;  // it ran, and its own checks failed
 inline constexpr int kExitUsage = 2;   // it could not start as asked
 
-// Adds the subcommand and answers what runs it, to be called after parsing. The result is the exit
-// code.
+// Adds the subcommand and returns the function that runs it, to be called after parsing. Its result
+// is the exit code.
 std::function<int()> AddRunCommand(CLI::App& app);
 std::function<int()> AddServeCommand(CLI::App& app);
 std::function<int()> AddLoadCommand(CLI::App& app);
 std::function<int()> AddStressCommand(CLI::App& app);
+std::function<int()> AddStatusCommand(CLI::App& app);
 
 }  // namespace ktlsim::command

@@ -1,5 +1,6 @@
 // ktlsim: the command.
 
+#include <array>
 #include <cstdio>
 #include <exception>
 #include <functional>
@@ -12,6 +13,7 @@
 
 #include "kernel_sim/command/command.h"
 #include "kernel_sim/command/command_line.h"
+#include "kernel_sim/command/environment.h"
 #include "kernel_sim/command/manual.h"
 
 namespace {
@@ -30,16 +32,26 @@ int Run(int argc, char** argv) {
   app.set_help_flag("-h,--help", "Print this and exit");
   app.require_subcommand(1);
   app.footer("`ktlsim COMMAND --help` explains the options of a command.");
-  const std::function<int()> run = ktlsim::command::AddRunCommand(app);
-  const std::function<int()> serve = ktlsim::command::AddServeCommand(app);
-  const std::function<int()> load = ktlsim::command::AddLoadCommand(app);
-  const std::function<int()> stress = ktlsim::command::AddStressCommand(app);
+  struct Command {
+    const char* name;
+    std::function<int()> run;
+  };
+  const std::array commands = {Command{"run", ktlsim::command::AddRunCommand(app)},
+                               Command{"serve", ktlsim::command::AddServeCommand(app)},
+                               Command{"load", ktlsim::command::AddLoadCommand(app)},
+                               Command{"stress", ktlsim::command::AddStressCommand(app)},
+                               Command{"status", ktlsim::command::AddStatusCommand(app)}};
   ktlsim::command::UseWrappedHelp(app);
   if (argc == 2 && std::string_view(argv[1]) == "--fill-manual") return FillManual(app);
+  if (const std::string wrong = ktlsim::command::CheckEnvironment(); !wrong.empty()) {
+    std::fprintf(stderr, "ktlsim: %s\n", wrong.c_str());
+    return ktlsim::command::kExitUsage;
+  }
   if (const auto code = ktlsim::command::ParseCommandLine(app, argc, argv)) return *code;
-  if (app.got_subcommand("run")) return run();
-  if (app.got_subcommand("serve")) return serve();
-  return app.got_subcommand("load") ? load() : stress();
+  for (const Command& command : commands) {
+    if (app.got_subcommand(command.name)) return command.run();
+  }
+  return ktlsim::command::kExitUsage;
 }
 
 }  // namespace

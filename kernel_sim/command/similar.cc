@@ -8,7 +8,6 @@
 namespace ktlsim::command {
 namespace {
 
-constexpr std::size_t kDistanceMax = 3;
 // What is longer is no slip of a finger, and would cost time to compare.
 constexpr std::size_t kNameMax = 64;
 
@@ -35,10 +34,11 @@ std::size_t Distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::string SimilarName(std::string_view name, std::span<const std::string> known) {
+std::string SimilarName(std::string_view name, std::span<const std::string> known,
+                        std::size_t letters_max) {
   if (name.size() > kNameMax) return {};
   std::string best;
-  std::size_t best_distance = std::min(kDistanceMax, (name.size() + 2) / 3) + 1;
+  std::size_t best_distance = std::min(letters_max, (name.size() + 2) / 3) + 1;
   for (const std::string& candidate : known) {
     const std::size_t distance = Distance(name, candidate);
     if (distance < best_distance) {

@@ -1,5 +1,6 @@
 #include "kernel_sim/transport/end_reason.h"
 
+#include <ktlsim/sspi_ext.h>
 #include <schannel.h>
 
 #include <array>
@@ -177,6 +178,11 @@ const char* AlertName(int description) {
     if (words.description == description) return words.name;
   }
   return "alert";
+}
+
+const char* StatusName(SECURITY_STATUS status) {
+  const char* const name = KtlsimStatusName(status);
+  return name != nullptr ? name : "SECURITY_STATUS";
 }
 
 std::string EndReason::ToString() const {

@@ -120,5 +120,22 @@ done
 check "$cc -x c -std=gnu11"
 check "$cxx -x c++ -std=gnu++20"
 
+# The one header that needs C++20 says so and names the remedy.
+echo '#include <ktlsim/processor.h>' > "$work/processor.cc"
+for options in "$cc -x c -std=c11" "$cxx -x c++ -std=c++17"; do
+  compiled=$((compiled + 1))
+  if compile "$options" "$work/processor.cc" > "$work/output" 2>&1 ||
+    ! grep -q 'needs C++20' "$work/output"; then
+    echo "does not ask for C++20: $options ktlsim/processor.h"
+    failures=$((failures + 1))
+  fi
+done
+compiled=$((compiled + 1))
+if ! compile "$cxx -x c++ -std=c++20" "$work/processor.cc" > "$work/output" 2>&1; then
+  echo "failed: ktlsim/processor.h as C++20"
+  head -n 5 "$work/output"
+  failures=$((failures + 1))
+fi
+
 echo "$compiled compiled, $failures wrong"
 [ "$failures" -eq 0 ]

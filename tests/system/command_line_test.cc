@@ -27,7 +27,7 @@ TEST(CommandLineTest, MistakesAreNamedWithTheirRemedy) {
     return more;
   };
   const std::vector<Mistake> mistakes = {
-      {{}, {"a command is needed", "run, serve, load, stress"}},
+      {{}, {"a command is needed", "run, serve, load, stress, status"}},
       {{"sevre"}, {"sevre", "did you mean serve?"}},
       {{"load", "--plcement", "pool"}, {"--plcement", "did you mean --placement?"}},
       {{"load"}, {"a server is needed", "https://"}},
@@ -77,6 +77,26 @@ TEST(CommandLineTest, MistakesAreNamedWithTheirRemedy) {
       EXPECT_NE(told.output.find(word), std::string::npos) << word << " in: " << told.output;
     }
   }
+}
+
+TEST(CommandLineTest, StatusesAndAlertsAreExplained) {
+  const auto has = [](const std::vector<std::string>& arguments, const std::string& word) {
+    const Finished told = Ktlsim(arguments);
+    EXPECT_EQ(told.code, 0) << told.output;
+    EXPECT_NE(told.output.find(word), std::string::npos) << word << " in: " << told.output;
+  };
+  has({"status", "0x80090325"}, "SEC_E_UNTRUSTED_ROOT");
+  has({"status", "-2146893019"}, "SEC_E_UNTRUSTED_ROOT");
+  has({"status", "2148074277"}, "unknown_ca (48)");
+  has({"status", "SEC_E_UNTRUSTED_ROOT"}, "0x80090325");
+  has({"status", "unknown_ca"}, "alert 48");
+  has({"status", "48"}, "becomes SEC_E_UNTRUSTED_ROOT");
+  has({"status", "0"}, "SEC_E_OK");
+  has({"status", "0x8009ffff"}, "does not define");
+  for (const char* wrong : {"", "SEC_E_NOTHING", "0x", "0x1ffffffff", "-99999999999", "4 8"}) {
+    EXPECT_EQ(Ktlsim({"status", wrong}).code, 2) << wrong;
+  }
+  EXPECT_EQ(Ktlsim({"status"}).code, 2);
 }
 
 TEST(CommandLineTest, HelpAndVersionAreThere) {

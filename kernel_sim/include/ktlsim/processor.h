@@ -5,6 +5,10 @@
 // nothing is handed between threads, and the connection needs no lock.
 #pragma once
 
+#if !defined(__cplusplus) || __cplusplus < 202002L
+#error "ktlsim/processor.h needs C++20: compile with -std=c++20 (CMake: target_compile_features(your_target PRIVATE cxx_std_20)); sspi.h and ktlsim/sspi_ext.h need C11 or C++11 only"
+#endif
+
 #include <sspi.h>
 
 #include "io/loop.h"

@@ -62,6 +62,19 @@ KTLSIM_API const char* KtlsimLastErrorText(void);
 #define KTLSIM_NAME_UNITS_MAX 1024  // char or WCHAR of a package, target or principal name
 #define KTLSIM_BUFFERS_MAX 4096     // SecBufferDesc.cBuffers
 
+// ---- Statuses in words -------------------------------------------------------------------------
+//
+// Any level; they start nothing. The texts are literals: they live as long as the library.
+
+// The name of a status that the headers define, "SEC_E_UNTRUSTED_ROOT"; of several names for one
+// number the first. NULL for any other number.
+KTLSIM_API const char* KtlsimStatusName(SECURITY_STATUS status);
+// What the status means, in a phrase without a full stop; never NULL.
+KTLSIM_API const char* KtlsimStatusText(SECURITY_STATUS status);
+// The status of a name, without regard to case. SEC_E_OK; SEC_E_INVALID_PARAMETER: NULL, or a name
+// that the headers do not define.
+KTLSIM_API SECURITY_STATUS KtlsimStatusFromName(const char* name, SECURITY_STATUS* status);
+
 // ---- Messages, asynchronously ------------------------------------------------------------------
 //
 // The contract of the Async functions in sspi.h, with the outcome and the buffer rules of

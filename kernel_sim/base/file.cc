@@ -1,0 +1,196 @@
+#include "kernel_sim/base/file.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <new>
+#include <utility>
+
+namespace ktlsim {
+namespace {
+
+// The kernel's own files (/proc, /sys) are regular and say that they are empty.
+constexpr std::size_t kSizelessBytes = 65536;
+
+Status Refused(const char* why) { return {Category::kContract, 0, why}; }
+
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  ~Descriptor() {
+    if (number_ >= 0) close(number_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  int number() const { return number_; }
+  int Release() { return std::exchange(number_, -1); }
+
+ private:
+  int number_;
+};
+
+// Everything but a regular file.
+Status RefuseKind(mode_t mode) {
+  switch (mode & S_IFMT) {
+    case S_IFDIR:
+      return Refused("it is a directory; a regular file is needed");
+    case S_IFIFO:
+      return Refused("it is a FIFO or a pipe; a regular file is needed");
+    case S_IFSOCK:
+      return Refused("it is a socket; a regular file is needed");
+    case S_IFCHR:
+    case S_IFBLK:
+      return Refused("it is a device; a regular file is needed");
+    default:
+      return Refused("it is no regular file");
+  }
+}
+
+Status OpenFailure(int error_number) {
+  // O_NONBLOCK says so of a lease that another program, such as a file server, holds.
+  if (error_number == EAGAIN) return Refused("another program is changing the file; try again");
+  return IoError(error_number, "open the file");
+}
+
+bool SameContent(const struct stat& a, const struct stat& b) {
+  return a.st_size == b.st_size && a.st_mtim.tv_sec == b.st_mtim.tv_sec &&
+         a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
+}
+
+// A pipe has no name of its own: who names it has it open already. A FIFO waits for its partner.
+bool IsPipe(const char* path) {
+  struct statfs facts{};
+  return statfs(path, &facts) == 0 && facts.f_type == PIPEFS_MAGIC;
+}
+
+Status RefuseForWriting(const char* path, mode_t mode) {
+  if (S_ISREG(mode) || S_ISCHR(mode)) return {};
+  if (S_ISFIFO(mode) && IsPipe(path)) return {};
+  return RefuseKind(mode);
+}
+
+}  // namespace
+
+FileText::FileText(FileText&& other) noexcept
+    : bytes_(std::move(other.bytes_)),
+      size_(std::exchange(other.size_, 0)),
+      capacity_(std::exchange(other.capacity_, 0)) {}
+
+FileText& FileText::operator=(FileText&& other) noexcept {
+  std::swap(bytes_, other.bytes_);
+  std::swap(size_, other.size_);
+  std::swap(capacity_, other.capacity_);
+  return *this;
+}
+
+FileText::~FileText() {
+  if (bytes_ != nullptr) explicit_bzero(bytes_.get(), capacity_);
+}
+
+// One reading. The content lies in one block from the beginning, so that no copy is left behind.
+class FileReader {
+ public:
+  FileReader(const char* path, std::size_t bytes_max, ReadFileObserver* observer)
+      : path_(path), bytes_max_(bytes_max), observer_(observer) {}
+
+  Result<FileText> Read() {
+    struct stat before{};
+    if (stat(path_, &before) != 0) return OpenFailure(errno);
+    // Before it is opened: opening alone does things to some devices, and to who waits at a FIFO.
+    if (!S_ISREG(before.st_mode)) return RefuseKind(before.st_mode);
+    Pass(ReadFileStep::kLooked);
+    const Descriptor file(open(path_, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    if (file.number() < 0) return OpenFailure(errno);
+    if (fstat(file.number(), &before) != 0) return OpenFailure(errno);
+    if (!S_ISREG(before.st_mode)) return RefuseKind(before.st_mode);
+    Status status = MakeRoom(static_cast<std::size_t>(before.st_size));
+    if (!status.ok()) return status;
+    Pass(ReadFileStep::kOpened);
+    status = ReadAll(file.number());
+    if (!status.ok()) return status;
+    Pass(ReadFileStep::kRead);
+    struct stat after{};
+    if (fstat(file.number(), &after) != 0) return IoError(errno, "look at the file again");
+    const bool whole = before.st_size == 0 || content_.size_ == expected_;
+    if (!whole || !SameContent(before, after)) {
+      return Refused("it changed while it was read; try again");
+    }
+    return std::move(content_);
+  }
+
+ private:
+  void Pass(ReadFileStep step) {
+    if (observer_ != nullptr) observer_->OnStep(step);
+  }
+
+  Status MakeRoom(std::size_t file_bytes) {
+    if (file_bytes > bytes_max_) return Refused("the file is too large");
+    expected_ = file_bytes;
+    // One byte more shows that there is more.
+    content_.capacity_ = (file_bytes != 0 ? file_bytes : std::min(kSizelessBytes, bytes_max_)) + 1;
+    content_.bytes_.reset(new (std::nothrow) char[content_.capacity_]);
+    if (content_.bytes_ == nullptr) return ResourceError("no memory for the file's content");
+    return {};
+  }
+
+  Status ReadAll(int file) {
+    while (content_.size_ < content_.capacity_) {
+      const ssize_t got =
+          read(file, content_.bytes_.get() + content_.size_, content_.capacity_ - content_.size_);
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) return IoError(errno, "read the file");
+      if (got == 0) return {};
+      content_.size_ += static_cast<std::size_t>(got);
+    }
+    return expected_ == 0 ? Refused("the file is too large")
+                          : Refused("it changed while it was read; try again");
+  }
+
+  const char* const path_;
+  const std::size_t bytes_max_;
+  ReadFileObserver* const observer_;
+  std::size_t expected_ = 0;
+  FileText content_;
+};
+
+Result<FileText> ReadFile(const char* path, std::size_t bytes_max, ReadFileObserver* observer) {
+  return FileReader(path, bytes_max, observer).Read();
+}
+
+Result<int> OpenForWriting(const char* path, int flags, mode_t mode) {
+  struct stat facts{};
+  if (stat(path, &facts) == 0) {
+    const Status refused = RefuseForWriting(path, facts.st_mode);
+    if (!refused.ok()) return refused;
+  }
+  Descriptor file(open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags, mode));
+  if (file.number() < 0) return OpenFailure(errno);
+  if (fstat(file.number(), &facts) != 0) return OpenFailure(errno);
+  const Status refused = RefuseForWriting(path, facts.st_mode);
+  if (!refused.ok()) return refused;
+  return file.Release();
+}
+
+Status WriteFile(const char* path, std::string_view text) {
+  const Result<int> opened = OpenForWriting(path, O_TRUNC, 0666);
+  if (!opened.ok()) return opened.status();
+  Descriptor file(opened.value());
+  while (!text.empty()) {
+    const ssize_t written = write(file.number(), text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return IoError(errno, "write the file");
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  // Some file systems tell only now that there was no room.
+  if (close(file.Release()) != 0) return IoError(errno, "write the file");
+  return {};
+}
+
+}  // namespace ktlsim

@@ -1,0 +1,210 @@
+// Everything that a name can lead to, in place of the file that is wanted.
+#include "kernel_sim/base/file.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+namespace ktlsim {
+namespace {
+
+constexpr std::size_t kMax = 4096;
+
+class FileTest : public testing::Test {
+ protected:
+  ~FileTest() override { std::filesystem::remove_all(folder_); }
+
+  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
+  std::string File(const std::string& name, const std::string& text) const {
+    std::ofstream(Path(name), std::ios::binary) << text;
+    return Path(name);
+  }
+  std::string Fifo() const {
+    EXPECT_EQ(mkfifo(Path("fifo").c_str(), 0600), 0);
+    return Path("fifo");
+  }
+  std::string Socket() const {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, Path("socket").c_str(), sizeof(address.sun_path) - 1);
+    const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    EXPECT_EQ(bind(socket, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    close(socket);
+    return Path("socket");
+  }
+  static std::string Why(const std::string& path, std::size_t bytes_max = kMax) {
+    const Result<FileText> read = ReadFile(path.c_str(), bytes_max);
+    return read.ok() ? "read" : read.status().ToString();
+  }
+  static bool Tells(const std::string& text, const std::string& word) {
+    return text.find(word) != std::string::npos;
+  }
+
+  const std::string folder_ = [] {
+    std::string name = std::filesystem::temp_directory_path() / "ktlsim-file-XXXXXX";
+    return std::string(mkdtemp(name.data()));
+  }();
+};
+
+// Does something to the file at one step of its reading.
+class Meddler final : public ReadFileObserver {
+ public:
+  Meddler(ReadFileStep step, std::function<void()> what) : step_(step), what_(std::move(what)) {}
+  void OnStep(ReadFileStep step) override {
+    if (step == step_) what_();
+  }
+
+ private:
+  const ReadFileStep step_;
+  const std::function<void()> what_;
+};
+
+TEST_F(FileTest, ReadsAllOfARegularFile) {
+  const std::string text("a\0b\r\n", 5);
+  const Result<FileText> read = ReadFile(File("f", text).c_str(), kMax);
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_EQ(read->text(), text);
+  EXPECT_EQ(Why(File("empty", "")), "read");
+  std::filesystem::create_symlink(Path("f"), Path("link"));
+  EXPECT_EQ(Why(Path("link")), "read");
+}
+
+TEST_F(FileTest, RefusesWhatIsNoRegularFileWithoutWaiting) {
+  EXPECT_TRUE(Tells(Why(Fifo()), "FIFO"));
+  EXPECT_TRUE(Tells(Why(folder_), "directory"));
+  EXPECT_TRUE(Tells(Why("/dev/zero"), "device"));
+  EXPECT_TRUE(Tells(Why(Socket()), "socket"));
+  EXPECT_TRUE(Tells(Why(Path("none")), "No such file"));
+  std::filesystem::create_symlink(Path("loop"), Path("loop"));
+  EXPECT_TRUE(Tells(Why(Path("loop")), "symbolic links"));
+  std::filesystem::create_symlink(Path("fifo"), Path("link"));
+  EXPECT_TRUE(Tells(Why(Path("link")), "FIFO"));
+}
+
+TEST_F(FileTest, NobodyWhoWaitsAtAFifoHearsOfIt) {
+  const std::string fifo = Fifo();
+  EXPECT_TRUE(Tells(Why(fifo), "FIFO"));
+  EXPECT_EQ(open(fifo.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC), -1) << "there is a reader";
+}
+
+TEST_F(FileTest, BoundsTheSize) {
+  const std::string path = File("f", std::string(kMax, 'x'));
+  EXPECT_EQ(Why(path), "read");
+  EXPECT_TRUE(Tells(Why(path, kMax - 1), "too large"));
+  const std::string sparse = File("sparse", "");
+  std::filesystem::resize_file(sparse, std::uintmax_t{1} << 40);
+  EXPECT_TRUE(Tells(Why(sparse), "too large"));
+}
+
+TEST_F(FileTest, TheKernelsFilesSayTheyAreEmptyAndAreReadAllTheSame) {
+  const Result<FileText> read = ReadFile("/proc/self/stat", kMax);
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_FALSE(read->text().empty());
+  EXPECT_TRUE(Tells(Why("/proc/self/maps", 64), "too large"));
+}
+
+TEST_F(FileTest, AnErrorOfTheReadingIsAnError) {
+  // The page at address zero.
+  EXPECT_TRUE(Tells(Why("/proc/self/mem"), "read the file")) << Why("/proc/self/mem");
+}
+
+TEST_F(FileTest, AFileThatChangesMeanwhileIsNotRead) {
+  const auto resize = [this](std::uintmax_t bytes) {
+    return [this, bytes] { std::filesystem::resize_file(Path("f"), bytes); };
+  };
+  const auto touch = [this] {
+    const timespec times[2] = {{1, 0}, {1, 0}};
+    EXPECT_EQ(utimensat(AT_FDCWD, Path("f").c_str(), times, 0), 0);
+  };
+  for (const ReadFileStep step : {ReadFileStep::kOpened, ReadFileStep::kRead}) {
+    for (const std::function<void()>& change :
+         {std::function<void()>(resize(10)), std::function<void()>(resize(0)),
+          std::function<void()>(resize(2000)), std::function<void()>(touch)}) {
+      File("f", std::string(1000, 'x'));
+      Meddler meddler(step, change);
+      const Result<FileText> read = ReadFile(Path("f").c_str(), kMax, &meddler);
+      ASSERT_FALSE(read.ok());
+      EXPECT_TRUE(Tells(read.status().ToString(), "changed while it was read"));
+    }
+  }
+}
+
+TEST_F(FileTest, ARenameOverTheFileLeavesTheOldContentWhole) {
+  File("f", "old");
+  File("g", "newer");
+  Meddler meddler(ReadFileStep::kOpened, [this] { std::filesystem::rename(Path("g"), Path("f")); });
+  const Result<FileText> read = ReadFile(Path("f").c_str(), kMax, &meddler);
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_EQ(read->text(), "old");
+}
+
+TEST_F(FileTest, WhatBecomesAFifoBehindTheFirstLookIsRefusedToo) {
+  File("f", "text");
+  Meddler meddler(ReadFileStep::kLooked, [this] {
+    std::filesystem::remove(Path("f"));
+    ASSERT_EQ(mkfifo(Path("f").c_str(), 0600), 0);
+  });
+  const Result<FileText> read = ReadFile(Path("f").c_str(), kMax, &meddler);
+  ASSERT_FALSE(read.ok());
+  EXPECT_TRUE(Tells(read.status().ToString(), "FIFO"));
+}
+
+TEST_F(FileTest, ALeaseThatAnotherHoldsIsAnErrorAndNoWait) {
+  // The holder is told by SIGIO that somebody wants the file.
+  const auto before = std::signal(SIGIO, SIG_IGN);
+  const int holder = open(File("f", "text").c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(fcntl(holder, F_SETLEASE, F_WRLCK), 0) << std::strerror(errno);
+  const std::string told = Why(Path("f"));
+  close(holder);
+  std::signal(SIGIO, before);
+  EXPECT_TRUE(Tells(told, "another program")) << told;
+  EXPECT_EQ(Why(Path("f")), "read");
+}
+
+TEST_F(FileTest, WritesReplacesAndSaysWhyNot) {
+  EXPECT_TRUE(WriteFile(Path("f").c_str(), "a longer one").ok());
+  EXPECT_TRUE(WriteFile(Path("f").c_str(), "text").ok());
+  EXPECT_EQ(ReadFile(Path("f").c_str(), kMax)->text(), "text");
+  EXPECT_TRUE(WriteFile("/dev/null", "text").ok());
+  EXPECT_TRUE(Tells(WriteFile("/dev/full", "text").ToString(), "No space left"));
+  EXPECT_TRUE(Tells(WriteFile(Fifo().c_str(), "text").ToString(), "FIFO"));
+  EXPECT_TRUE(Tells(WriteFile(folder_.c_str(), "text").ToString(), "directory"));
+  EXPECT_TRUE(Tells(WriteFile(Path("none/f").c_str(), "text").ToString(), "No such file"));
+}
+
+TEST_F(FileTest, AFifoIsRefusedForWritingThoughSomebodyReads) {
+  const std::string fifo = Fifo();
+  const int reader = open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  EXPECT_TRUE(Tells(WriteFile(fifo.c_str(), "text").ToString(), "FIFO"));
+  close(reader);
+}
+
+TEST_F(FileTest, APipeOfThisProcessIsWrittenWithoutWaiting) {
+  int ends[2] = {};
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const std::string path = "/proc/self/fd/" + std::to_string(ends[1]);
+  EXPECT_TRUE(WriteFile(path.c_str(), "text").ok());
+  char text[5] = {};
+  EXPECT_EQ(read(ends[0], text, 4), 4);
+  EXPECT_STREQ(text, "text");
+  const std::string much(1 << 20, 'x');
+  EXPECT_TRUE(Tells(WriteFile(path.c_str(), much).ToString(), "temporarily unavailable"));
+  close(ends[0]);
+  close(ends[1]);
+}
+
+}  // namespace
+}  // namespace ktlsim

@@ -20,7 +20,7 @@ BufferRing::BufferRing(io_uring& ring, unsigned count, std::size_t buffer_bytes)
 Result<std::unique_ptr<BufferRing>> BufferRing::Create(io_uring& ring, unsigned count,
                                                        std::size_t buffer_bytes) {
   std::unique_ptr<BufferRing> buffers(new (std::nothrow) BufferRing(ring, count, buffer_bytes));
-  if (buffers == nullptr) return IoError(ENOMEM, "allocate the receive buffers");
+  if (buffers == nullptr) return ResourceError("allocate the receive buffers");
   if (Status status = buffers->Map(); !status.ok()) return status;
   if (Status status = buffers->Register(); !status.ok()) return status;
   buffers->ProvideAll();
@@ -30,7 +30,7 @@ Result<std::unique_ptr<BufferRing>> BufferRing::Create(io_uring& ring, unsigned 
 Status BufferRing::Register() {
   void* pages = mmap(nullptr, count() * sizeof(io_uring_buf), PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (pages == MAP_FAILED) return IoError(ENOMEM, "allocate the receive buffers");
+  if (pages == MAP_FAILED) return ResourceError("allocate the receive buffers");
   entries_ = static_cast<io_uring_buf_ring*>(pages);
   io_uring_buf_reg registration{};
   registration.ring_addr = reinterpret_cast<std::uintptr_t>(entries_);

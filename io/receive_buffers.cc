@@ -23,7 +23,7 @@ ReceiveBuffers::~ReceiveBuffers() {
 Status ReceiveBuffers::Map() {
   void* pages = mmap(nullptr, count_ * buffer_bytes_, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (pages == MAP_FAILED) return IoError(ENOMEM, "allocate the receive buffers");
+  if (pages == MAP_FAILED) return ResourceError("allocate the receive buffers");
   memory_ = static_cast<std::byte*>(pages);
   return {};
 }

@@ -15,6 +15,7 @@
 #include <liburing.h>
 
 #include "io/uring.h"
+#include "kernel_sim/base/memory_watch.h"
 
 namespace ktlsim::io {
 
@@ -191,9 +192,13 @@ Result<UringFeatures> ProbeUring() {
   }
   UringInventory inventory;
   inventory.features = params.features;
+  const MemoryWatch watch;
   inventory.opcodes = SupportedOpcodes(ring);
+  const bool ran_out = watch.ran_out();
   inventory.provided_buffers = HasProvidedBuffers(ring);
   io_uring_queue_exit(&ring);
+  // Not a kernel that has no operations.
+  if (ran_out) return ResourceError("memory for what the kernel can do");
 
   UringFeatures features;
   features.kernel = KernelRelease();

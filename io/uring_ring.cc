@@ -269,7 +269,7 @@ Result<std::unique_ptr<Ring>> CreateUring(const UringOptions& options) {
     return std::unique_ptr<Ring>(std::move(ring));
   } catch (const std::bad_alloc&) {
     SetProbeText("no memory for the ring's own tables");
-    return IoError(ENOMEM, "create a ring");
+    return ResourceError("create a ring");
   }
 }
 

@@ -339,9 +339,10 @@ INSTANTIATE_TEST_SUITE_P(, RestartPairsTest, testing::ValuesIn(kDeeds),
   KtlsimStart(nullptr);
   static auto* const party = new Party();
   static std::atomic<int> done{0};
-  std::thread([&deed] {
+  // By value: what the test framework has is destroyed meanwhile.
+  std::thread([act = deed.act] {
     for (;;) {
-      deed.act(*party);
+      act(*party);
       ++done;
     }
   }).detach();

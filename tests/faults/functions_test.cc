@@ -664,6 +664,16 @@ void AddExtensions(Scenes& scenes) {
     KtlsimProcessorCpuNs("io");
     return SEC_E_OK;
   });
+  scenes["KtlsimStatusName"] = Plain(SEC_E_OK, [] {
+    return KtlsimStatusName(SEC_E_OK) != nullptr ? SEC_E_OK : SEC_E_INTERNAL_ERROR;
+  });
+  scenes["KtlsimStatusText"] = Plain(SEC_E_OK, [] {
+    return KtlsimStatusText(SEC_E_OK) != nullptr ? SEC_E_OK : SEC_E_INTERNAL_ERROR;
+  });
+  scenes["KtlsimStatusFromName"] = Plain(SEC_E_OK, [] {
+    SECURITY_STATUS status = SEC_E_INTERNAL_ERROR;
+    return KtlsimStatusFromName("SEC_E_OK", &status);
+  });
   scenes["KtlsimLastErrorText"] = Plain(
       SEC_E_OK, [] { return KtlsimLastErrorText() != nullptr ? SEC_E_OK : SEC_E_INTERNAL_ERROR; });
   // It runs already; the whole of starting and stopping has a test of its own.

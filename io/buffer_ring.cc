@@ -22,16 +22,22 @@ Result<std::unique_ptr<BufferRing>> BufferRing::Create(io_uring& ring, unsigned 
   std::unique_ptr<BufferRing> buffers(new (std::nothrow) BufferRing(ring, count, buffer_bytes));
   if (buffers == nullptr) return ResourceError("allocate the receive buffers");
   if (Status status = buffers->Map(); !status.ok()) return status;
+  if (Status status = buffers->MapEntries(); !status.ok()) return status;
   if (Status status = buffers->Register(); !status.ok()) return status;
   buffers->ProvideAll();
   return buffers;
 }
 
-Status BufferRing::Register() {
+Status BufferRing::MapEntries() {
   void* pages = mmap(nullptr, count() * sizeof(io_uring_buf), PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (pages == MAP_FAILED) return ResourceError("allocate the receive buffers");
   entries_ = static_cast<io_uring_buf_ring*>(pages);
+  return {};
+}
+
+// The kernel begins at the first entry.
+Status BufferRing::Register() {
   io_uring_buf_reg registration{};
   registration.ring_addr = reinterpret_cast<std::uintptr_t>(entries_);
   registration.ring_entries = count();
@@ -42,6 +48,14 @@ Status BufferRing::Register() {
   registered_ = true;
   io_uring_buf_ring_init(entries_);
   return {};
+}
+
+Status BufferRing::Withdraw() {
+  if (int error = io_uring_unregister_buf_ring(&ring_, kGroup); error != 0) {
+    return IoError(-error, "take the receive buffers back");
+  }
+  registered_ = false;
+  return Register();
 }
 
 BufferRing::~BufferRing() {

@@ -23,8 +23,10 @@ class BufferRing final : public ReceiveBuffers {
 
  private:
   BufferRing(io_uring& ring, unsigned count, std::size_t buffer_bytes);
+  Status MapEntries();
   Status Register();
   void Provide(std::uint16_t id) override;
+  Status Withdraw() override;
 
   io_uring& ring_;
   io_uring_buf_ring* entries_ = nullptr;

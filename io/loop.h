@@ -55,6 +55,7 @@ class Operation {
   Kind kind_;
   bool in_flight_ = false;
   bool cancel_requested_ = false;
+  bool suspect_ = false;  // in the kernel when that lost a completion
 };
 
 // Multishot: one start, many connections.

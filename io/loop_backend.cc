@@ -133,20 +133,35 @@ void LoopBackend::StartSend(SendOperation& operation, SocketId socket,
   Submit(operation);
 }
 
+// All that waits for nothing but the kernel: to be found when that has lost something.
+void LoopBackend::EnterKernel(Operation& operation, Place place) {
+  operation.state_ = place;
+  in_kernel_.PushBack(operation);
+}
+
+void LoopBackend::LeaveKernel(Operation& operation) {
+  if (operation.state_ == kInKernel || operation.state_ == kAwaitsWatch) {
+    in_kernel_.Remove(operation);
+  } else if (operation.state_ == kParkedCancel) {
+    // No longer with the kernel: its cancellation must not go out any more.
+    parked_.Remove(operation);
+  }
+  operation.state_ = kNowhere;
+}
+
 void LoopBackend::Submit(Operation& operation) {
+  operation.suspect_ = false;
   if (TrySubmit(operation)) {
-    operation.state_ = kInKernel;
+    EnterKernel(operation, kInKernel);
   } else {
     Park(operation, kParked);
   }
 }
 
 void LoopBackend::SubmitCancel(Operation& operation) {
-  if (TrySubmitCancel(operation)) {
-    operation.state_ = kInKernel;
-  } else {
-    Park(operation, kParkedCancel);
-  }
+  if (TrySubmitCancel(operation)) return;
+  in_kernel_.Remove(operation);
+  Park(operation, kParkedCancel);
 }
 
 void LoopBackend::Park(Operation& operation, Place place) {
@@ -161,7 +176,7 @@ void LoopBackend::SubmitParked() {
     const bool cancels = operation->state_ == kParkedCancel;
     if (!(cancels ? TrySubmitCancel(*operation) : TrySubmit(*operation))) return;
     parked_.Remove(*operation);
-    operation->state_ = kInKernel;
+    EnterKernel(*operation, kInKernel);
   }
 }
 
@@ -238,8 +253,8 @@ void LoopBackend::EndFromKernel(Operation& operation, std::int32_t result) {
 
 void LoopBackend::Complete(Operation& operation, const Outcome& outcome) {
   KTLSIM_ASSERT(operation.in_flight_);
-  // No longer with the kernel: its cancellation must not go out any more.
-  if (!outcome.more && operation.state_ == kParkedCancel) parked_.Remove(operation);
+  if (!outcome.more) LeaveKernel(operation);
+  if (operation.suspect_) return CompleteSuspect(operation, outcome);
   switch (operation.kind()) {
     case Operation::Kind::kAccept:
       CompleteAccept(static_cast<AcceptOperation&>(operation), outcome);
@@ -363,7 +378,7 @@ void LoopBackend::CancelWatches() {
   for (std::size_t i = 0; i < count; ++i) {
     Operation& operation = *leaving_.PopFront();
     if (IsWatched(operation) && TryCancelWatch(static_cast<ReceiveOperation&>(operation))) {
-      operation.state_ = kAwaitsWatch;
+      EnterKernel(operation, kAwaitsWatch);
     } else {
       leaving_.PushBack(operation);
     }
@@ -391,10 +406,72 @@ void LoopBackend::CompleteWatch(ReceiveOperation& operation, std::int32_t result
   const bool fired = result > 0 || operation.watch_ == kWatching;
   operation.watch_ = fired ? kWatchFired : kNotWatched;
   if (operation.state_ == kAwaitsWatch) {
+    LeaveKernel(operation);
     End(operation, operation.result_);
   } else if (fired && operation.state_ == kInKernel && !operation.cancel_requested_) {
     operation.looks_again_ = true;
     SubmitCancel(operation);
+  }
+}
+
+void LoopBackend::SuspectAll() {
+  for (OperationList* list : {&in_kernel_, &parked_, &starved_, &leaving_, &ending_}) {
+    for (Operation* operation = list->front(); operation != nullptr; operation = operation->next_) {
+      operation->suspect_ = true;
+    }
+  }
+}
+
+void LoopBackend::CompleteSuspect(Operation& operation, const Outcome& outcome) {
+  if (outcome.buffer != Outcome::kNoBuffer) {
+    const auto id = static_cast<std::uint16_t>(outcome.buffer);
+    buffers().Lend(id, outcome.result > 0 ? static_cast<std::size_t>(outcome.result) : 0);
+    buffers().Return(id);
+  }
+  if (operation.kind() == Operation::Kind::kAccept) {
+    if (!outcome.more) Restart(operation);
+    if (outcome.result >= 0 && Adopt(outcome.result)) {
+      static_cast<AcceptOperation&>(operation).OnAccepted(outcome.result);
+    }
+    return;
+  }
+  if (outcome.more) return;
+  const bool sends = operation.kind() == Operation::Kind::kSend;
+  const bool done =
+      sends ? outcome.result ==
+                  static_cast<std::int64_t>(BytesOf(static_cast<SendOperation&>(operation)).size())
+            : operation.kind() == Operation::Kind::kConnect && outcome.result == 0;
+  EndLater(operation, done ? 0 : operation.cancel_requested_ ? ECANCELED : EIO, ending_);
+}
+
+void LoopBackend::EndSuspects() {
+  // The kernel has no watch any more.
+  const auto forget_watch = [](Operation& operation) {
+    if (IsWatched(operation)) static_cast<ReceiveOperation&>(operation).watch_ = kNotWatched;
+  };
+  for (OperationList* list : {&in_kernel_, &parked_, &starved_, &leaving_, &ending_}) {
+    for (Operation* operation = list->front(); operation != nullptr;) {
+      Operation& one = *std::exchange(operation, operation->next_);
+      if (!std::exchange(one.suspect_, false)) continue;
+      forget_watch(one);
+      // What was lost may have been a receive's that has gone on since.
+      const bool receives = one.kind() == Operation::Kind::kReceive;
+      const bool awaited_watch = one.state_ == kAwaitsWatch;
+      if (receives && (one.state_ == kStarved || one.state_ == kParked)) {
+        list->Remove(one);
+      } else if (list == &in_kernel_ || one.state_ == kParkedCancel) {
+        LeaveKernel(one);
+      } else {
+        continue;
+      }
+      if (one.kind() == Operation::Kind::kAccept) {
+        Restart(one);
+      } else if (awaited_watch) {
+        EndLater(one, one.result_, ending_);
+      } else {
+        EndLater(one, one.cancel_requested_ ? ECANCELED : EIO, ending_);
+      }
+    }
   }
 }
 
@@ -438,6 +515,7 @@ RingStatistics LoopBackend::Statistics() const {
   now.parked = figures_.parked.Get();
   now.buffers_exhausted = figures_.buffers_exhausted.Get();
   now.completion_overflow = figures_.completion_overflow.Get();
+  now.completions_lost = figures_.completions_lost.Get();
   now.buffers_lent = figures_.buffers_lent.Get();
   now.operations = figures_.operations.Get();
   now.sockets = figures_.sockets.Get();

@@ -88,6 +88,12 @@ class LoopBackend : public Ring {
   // The kernel is through with the watch of `operation`. Unless it was asked to be, the connection
   // has ended, and a receive that has not been told looks again.
   void CompleteWatch(ReceiveOperation& operation, std::int32_t result);
+  // The kernel has lost a completion, and nobody knows whose. First SuspectAll; then the ring
+  // cancels all that its kernel has and completes what that still tells of; last EndSuspects: what
+  // was not told of by then never will be. Bytes may be missing from whatever was received since:
+  // receives, sends and connects end with EIO, accepts go on.
+  void SuspectAll();
+  void EndSuspects();
   std::size_t RunTimers(std::uint64_t now_ns);
   std::size_t RunItems(WorkItem* first);
   // Is anything to be done that no kernel needs to tell of?
@@ -116,12 +122,13 @@ class LoopBackend : public Ring {
   // Written by the ring's thread, read by any.
   struct {
     Figure turns, enters, submitted, completed, posted, submission_full, parked, buffers_exhausted,
-        completion_overflow, buffers_lent, operations, sockets, timers;
+        completion_overflow, completions_lost, buffers_lent, operations, sockets, timers;
   } figures_;
 
  private:
   // Where an operation in flight is; kept in Operation::state_.
   enum Place : std::uint32_t {
+    kNowhere,       // the kernel is just through with it
     kInKernel,      // it was submitted; the final completion is outstanding
     kParked,        // waits in parked_ for a place in the submission queue
     kParkedCancel,  // like kInKernel; waits in parked_ to have its cancellation submitted
@@ -141,9 +148,13 @@ class LoopBackend : public Ring {
   void CompleteAccept(AcceptOperation& operation, const Outcome& outcome);
   void CompleteReceive(ReceiveOperation& operation, const Outcome& outcome);
   void CompleteSend(SendOperation& operation, std::int32_t result);
+  void CompleteSuspect(Operation& operation, const Outcome& outcome);
+  void EnterKernel(Operation& operation, Place place);
+  void LeaveKernel(Operation& operation);
   void ReturnBuffer(std::uint16_t id) override;
   std::uint8_t& InFlightOn(SocketId socket);
 
+  OperationList in_kernel_;  // kInKernel, kAwaitsWatch
   OperationList parked_;
   OperationList starved_;
   OperationList ending_;   // until the next turn

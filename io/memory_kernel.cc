@@ -161,6 +161,17 @@ bool MemoryKernel::TakeFailure(Operation::Kind kind) {
   return true;
 }
 
+bool MemoryKernel::TakeLoss(Operation::Kind kind) {
+  if (kind != loss.kind || loss.times == 0) return false;
+  if (loss.skip != 0) {
+    --loss.skip;
+    return false;
+  }
+  loss.times = 0;
+  Note("lose", static_cast<std::uint64_t>(kind));
+  return true;
+}
+
 void MemoryKernel::Finish(MemoryRequest*& request, std::int32_t result) {
   MemoryRequest& finished = *std::exchange(request, nullptr);
   finished.ring->PostCompletion(finished, {.result = result, .more = false});

@@ -93,11 +93,14 @@ class MemoryKernel {
   // The request leaves the kernel early, at once or up to delay_max_ns later.
   void CancelRequest(MemoryRequest& request);
   void CancelLater(const MemoryRequest& request);
+  // Shall the completion of a request of this kind be lost, as `loss` says? Counts it.
+  bool TakeLoss(Operation::Kind kind);
 
   const MemoryNetworkOptions options;
   MemoryFaults faults;
   MemoryFailure scripted_failure{.times = 0};
   std::uint64_t failed = 0;
+  MemoryFailure loss{.times = 0};
   std::size_t sockets_max;
   SeededRandom random;
   std::vector<MemoryRing*> rings;

@@ -53,6 +53,10 @@ void MemoryNetwork::SetFailure(const MemoryFailure& failure) {
   kernel_->failed = 0;
 }
 
+void MemoryNetwork::LoseCompletion(Operation::Kind kind, std::uint64_t skip) {
+  kernel_->loss = {.kind = kind, .skip = skip};
+}
+
 std::uint64_t MemoryNetwork::failed() const { return kernel_->failed; }
 
 void MemoryNetwork::SetSocketsMax(std::size_t sockets_max) { kernel_->sockets_max = sockets_max; }

@@ -109,6 +109,9 @@ class MemoryNetwork final : public Clock {
   void SetFailure(const MemoryFailure& failure);
   // How many requests the last one has failed.
   std::uint64_t failed() const;
+  // The kernel loses the completion behind the next `skip` ones of this kind, and its ring is told
+  // that it has lost one.
+  void LoseCompletion(Operation::Kind kind, std::uint64_t skip);
   // As MemoryNetworkOptions::sockets_max, from now on. Those that are open stay so.
   void SetSocketsMax(std::size_t sockets_max);
 

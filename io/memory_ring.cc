@@ -41,6 +41,10 @@ class MemoryBuffers final : public ReceiveBuffers {
 
  private:
   void Provide(std::uint16_t id) override { provided_.push_back(id); }
+  Status Withdraw() override {
+    provided_.clear();
+    return {};
+  }
   std::deque<std::uint16_t> provided_;
 };
 
@@ -77,7 +81,7 @@ ReceiveBuffers& MemoryRing::buffers() { return *buffers_; }
 bool MemoryRing::Ready() { return NextEventNs() <= kernel_.now_ns(); }
 
 std::uint64_t MemoryRing::NextEventNs() {
-  if (!submissions_.empty() || HasOwnWork()) return kernel_.now_ns();
+  if (!submissions_.empty() || completion_lost_ || HasOwnWork()) return kernel_.now_ns();
   std::uint64_t next = timers_.NextDeadlineNs();
   for (const Completion& completion : completions_) next = std::min(next, completion.due_ns);
   return std::max(next, kernel_.now_ns());
@@ -101,8 +105,11 @@ std::size_t MemoryRing::Turn(std::uint64_t wait_ns) {
   }
 
   const ScopedLevel level(Level::kDispatch);
+  const bool lost = std::exchange(completion_lost_, false);
+  if (lost) SuspectAll();
   std::size_t ran = RunEnding();
   ran += RunCompletions();
+  if (lost) ran += Recover();
   const std::size_t timers = RunTimers(kernel_.now_ns());
   const std::size_t items = RunItems(posted_.TakeAll());
   if (timers + items != 0) kernel_.Note("ran", number_, timers, items);
@@ -185,6 +192,11 @@ MemoryRequest* MemoryRing::FindRequest(const Operation* operation, std::uint64_t
 }
 
 void MemoryRing::PostCompletion(MemoryRequest& request, const Outcome& outcome) {
+  if (kernel_.TakeLoss(request.operation->kind())) {
+    completion_lost_ = true;
+    if (!outcome.more) in_kernel_.erase(request.operation);
+    return;
+  }
   std::uint64_t due = kernel_.now_ns();
   if (kernel_.random.Chance(kernel_.faults.delay)) {
     due += kernel_.random.Between(1, kernel_.faults.delay_max_ns);
@@ -245,6 +257,26 @@ std::size_t MemoryRing::RunCompletions() {
     Complete(*completion.operation, completion.outcome);
   }
   return due.size();
+}
+
+// As on the real ring (uring_ring.cc).
+std::size_t MemoryRing::Recover() {
+  figures_.completions_lost.Add(1);
+  IssueSubmissions();
+  SuspectAll();
+  std::vector<MemoryRequest*> requests;
+  for (const auto& entry : in_kernel_) requests.push_back(entry.second.get());
+  std::sort(requests.begin(), requests.end(),
+            [](const MemoryRequest* a, const MemoryRequest* b) { return a->number < b->number; });
+  for (MemoryRequest* const request : requests) kernel_.CancelRequest(*request);
+  std::size_t ran = 0;
+  while (!completions_.empty()) {
+    for (Completion& completion : completions_) completion.due_ns = kernel_.now_ns();
+    ran += RunCompletions();
+  }
+  KTLSIM_CHECK(buffers_->Renew().ok());
+  EndSuspects();
+  return ran;
 }
 
 void MemoryRing::Post(WorkItem& item) {

@@ -96,6 +96,7 @@ class MemoryRing final : public LoopBackend {
   void Issue(Operation& operation);
   void IssueCancel(Operation* operation);
   std::size_t RunCompletions();
+  std::size_t Recover();
   std::vector<Completion> TakeDue();
   void Shuffle(std::vector<Completion>& completions);
 
@@ -115,6 +116,7 @@ class MemoryRing final : public LoopBackend {
   std::vector<Completion> completions_;  // in the order the kernel posted them
   // Looked up, never walked: addresses differ from run to run.
   std::unordered_map<const Operation*, std::unique_ptr<MemoryRequest>> in_kernel_;
+  bool completion_lost_ = false;
   bool in_turn_ = false;
 };
 

@@ -32,6 +32,14 @@ void ReceiveBuffers::ProvideAll() {
   for (unsigned id = 0; id < count_; ++id) ToKernel(static_cast<std::uint16_t>(id));
 }
 
+Status ReceiveBuffers::Renew() {
+  if (Status status = Withdraw(); !status.ok()) return status;
+  for (unsigned id = 0; id < count_; ++id) {
+    if (!is_lent_[id]) ToKernel(static_cast<std::uint16_t>(id));
+  }
+  return {};
+}
+
 void ReceiveBuffers::ToKernel(std::uint16_t id) {
   Poison({BufferAt(id), buffer_bytes_});
   Provide(id);

@@ -24,6 +24,10 @@ class ReceiveBuffers {
   std::span<std::byte> Lend(std::uint16_t id, std::size_t length);
   void Return(std::uint16_t id);
 
+  // The kernel uses none of them just now: provides all that are not lent once more, so that those
+  // come back whose completion was lost. kIo: the kernel does not take them.
+  Status Renew();
+
   unsigned lent() const { return lent_; }
   // How many the kernel has, as far as is known.
   virtual unsigned available() const { return count_ - lent_; }
@@ -42,6 +46,8 @@ class ReceiveBuffers {
  private:
   // Gives buffer `id` to the kernel.
   virtual void Provide(std::uint16_t id) = 0;
+  // Takes all back that the kernel has.
+  virtual Status Withdraw() = 0;
   void ToKernel(std::uint16_t id);
 
   const unsigned count_;

@@ -22,10 +22,11 @@ struct RingStatistics {
   std::uint64_t parked = 0;             // operations that had to wait for a place
   std::uint64_t buffers_exhausted = 0;  // ENOBUFS: the provided buffers ran dry
   std::uint64_t completion_overflow = 0;
-  std::uint64_t buffers_lent = 0;  // right now
-  std::uint64_t operations = 0;    // in flight right now, the ring's own left out
-  std::uint64_t sockets = 0;       // open right now
-  std::uint64_t timers = 0;        // armed right now
+  std::uint64_t completions_lost = 0;  // times the kernel had no memory to keep one
+  std::uint64_t buffers_lent = 0;      // right now
+  std::uint64_t operations = 0;        // in flight right now, the ring's own left out
+  std::uint64_t sockets = 0;           // open right now
+  std::uint64_t timers = 0;            // armed right now
 };
 
 class Ring : public Loop {

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <ctime>
 #include <new>
+#include <utility>
 
 #include "io/uring_probe.h"
 #include "kernel_sim/base/level.h"
@@ -110,6 +111,8 @@ std::size_t UringRing::Turn(std::uint64_t wait_ns) {
   if (early != nullptr) ++wakes_owed_;
   now_ns_ = MonotonicClock::Now();
   Collect();
+  const bool lost = HasLostCompletion();
+  if (lost) SuspectAll();
   // The queue is empty now; who had no place has one before any handler takes it.
   if (wake_parked_) ArmWake();
   CancelWatches();
@@ -118,6 +121,7 @@ std::size_t UringRing::Turn(std::uint64_t wait_ns) {
   ScopedLevel level(Level::kDispatch);
   std::size_t ran = RunEnding();
   ran += RunCompletions();
+  if (lost) ran += Recover();
   ran += RunLeaving();
   ran += RunTimers(now_ns_);
   ran += RunItems(early);
@@ -179,7 +183,7 @@ void UringRing::NoteEnter(int result) {
     case ENOMEM:
     case EBUSY:  // completions overflowed: they are collected first
     case EBADR:  // the kernel had no memory to keep an overflowing completion
-      if (result == -EBADR) Trace("ring.completion_lost", 0);
+      completion_lost_ |= result == -EBADR;
       NoteRefusal(-result);
       return;
     default:
@@ -225,6 +229,56 @@ std::size_t UringRing::RunCompletions() {
   return batch_size_;
 }
 
+// The kernel counts before it posts anything later, and tells with EBADR when it has the occasion.
+bool UringRing::HasLostCompletion() {
+  const unsigned lost =
+      std::atomic_ref<unsigned>(*ring_.cq.koverflow).load(std::memory_order_relaxed);
+  const bool more = std::exchange(completions_lost_seen_, lost) != lost;
+  return std::exchange(completion_lost_, false) || more;
+}
+
+// The kernel had no memory to keep a completion that did not fit, and nobody knows whose it was:
+// an operation may wait for ever, bytes may be missing. So everything is cancelled and ends now;
+// what is not told of after that was lost. Connections end with EIO, listeners and the wake-up go
+// on.
+std::size_t UringRing::Recover() {
+  Trace("ring.completion_lost", 0);
+  figures_.completions_lost.Add(1);
+  for (int i = 0; io_uring_sq_ready(&ring_) != 0; ++i) {
+    const int result = io_uring_submit(&ring_);
+    if (result < 0 && i >= kInterruptionsMax) {
+      CannotGoOn("io_uring_enter", -result, "a completion was lost, and nothing can be cancelled");
+    }
+  }
+  SuspectAll();
+  wake_armed_ = false;
+  CancelEverything();
+  std::size_t ran = 0;
+  do {
+    static_cast<void>(io_uring_get_events(&ring_));
+    Collect();
+    ran += RunCompletions();
+  } while (batch_size_ != 0);
+  if (!wake_armed_) ArmWake();
+  if (const Status status = buffers_->Renew(); !status.ok()) {
+    CannotGoOn("io_uring_register", status.code(), "the receive buffers cannot be provided again");
+  }
+  EndSuspects();
+  return ran;
+}
+
+// And waits until the kernel is through with all of it.
+void UringRing::CancelEverything() {
+  io_uring_sync_cancel_reg everything{};
+  everything.fd = -1;
+  everything.flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL;
+  everything.timeout = {.tv_sec = -1, .tv_nsec = -1};
+  const int result = io_uring_register_sync_cancel(&ring_, &everything);
+  if (result < 0 && result != -ENOENT) {
+    CannotGoOn("io_uring_register", -result, "a completion was lost, and nothing can be cancelled");
+  }
+}
+
 void UringRing::Post(WorkItem& item) {
   if (posted_.Push(item) && !IsCurrentThread()) Wake();
 }
@@ -244,6 +298,7 @@ void UringRing::ArmWake() {
   io_uring_sqe* sqe = NextSqe();
   wake_parked_ = sqe == nullptr;
   if (wake_parked_) return;
+  wake_armed_ = true;
   io_uring_prep_poll_multishot(sqe, wake_fd_, POLLIN);
   io_uring_sqe_set_data64(sqe, kWakeTag);
 }

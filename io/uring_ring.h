@@ -64,6 +64,9 @@ class UringRing final : public LoopBackend {
   unsigned KernelFlags() const;
   void Collect();
   std::size_t RunCompletions();
+  bool HasLostCompletion();
+  std::size_t Recover();
+  void CancelEverything();
   void ArmWake();
   void Wake();
   Result<SocketId> Opened(SocketId socket);
@@ -94,6 +97,9 @@ class UringRing final : public LoopBackend {
   std::vector<Completion> batch_;
   std::size_t batch_size_ = 0;
   bool wake_parked_ = false;
+  bool wake_armed_ = false;
+  bool completion_lost_ = false;
+  unsigned completions_lost_seen_ = 0;
   unsigned refusals_ = 0;  // enters without success, one after the other
   // Sleeps that a poster ended: each of them writes wake_fd_ once, perhaps later.
   std::uint64_t wakes_owed_ = 0;

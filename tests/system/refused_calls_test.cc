@@ -379,5 +379,23 @@ TEST_F(RefusedCallsTest, AFileThatCannotBeReadIsAStatusAndALogLine) {
   server.StopCleanly();
 }
 
+// The kernel says that it had no memory to keep a completion: what is in flight is cut, since it
+// may be this one's that is missing; listeners and the ring go on.
+TEST_F(RefusedCallsTest, ALostCompletionCutsWhatIsInFlightAndNothingElse) {
+  CallRefuser refuser({SYS_io_uring_enter});
+  ServeProcess server({"--self-signed", "localhost", "--root", folder_.File("")},
+                      refuser.launcher());
+  if (refuser.impossible()) GTEST_SKIP() << "no seccomp filter with a supervisor here";
+  ASSERT_TRUE(server.running()) << server.output();
+  for (std::uint64_t place = 1; place <= 8; ++place) {
+    SCOPED_TRACE(place);
+    refuser.SetJudge([left = place](const SystemCall&) mutable { return --left == 0 ? EBADR : 0; });
+    Get(server.port(), "/a.txt");
+    refuser.SetJudge({});
+    EXPECT_EQ(Get(server.port(), "/a.txt"), "200");
+  }
+  server.StopCleanly();
+}
+
 }  // namespace
 }  // namespace ktlsim::system_tests

@@ -3,6 +3,13 @@
 #include <utility>
 
 namespace ktlsim::command {
+namespace {
+
+// What llhttp's on_headers_complete may return.
+constexpr int kBody = 0;
+constexpr int kNoBody = 1;
+
+}  // namespace
 
 HttpResponseReader::HttpResponseReader(BodyCheck check) : check_(std::move(check)) { Reset(); }
 
@@ -10,6 +17,11 @@ const llhttp_settings_t& HttpResponseReader::Settings() {
   static const llhttp_settings_t settings = [] {
     llhttp_settings_t made;
     llhttp_settings_init(&made);
+    // These have no body, whatever length they tell (RFC 9112 6.3).
+    made.on_headers_complete = [](llhttp_t* parser) -> int {
+      const unsigned status = parser->status_code;
+      return status / 100 == 1 || status == 204 || status == 304 ? kNoBody : kBody;
+    };
     made.on_body = [](llhttp_t* parser, const char* at, std::size_t bytes) -> int {
       auto* const self = static_cast<HttpResponseReader*>(parser->data);
       const std::span<const std::byte> body = std::as_bytes(std::span(at, bytes));

@@ -65,6 +65,26 @@ TEST(HttpResponseReaderTest, AnAnnouncementIsNotTheAnswer) {
   EXPECT_EQ(reader.status(), 404U);
 }
 
+TEST(HttpResponseReaderTest, SomeAnswersHaveNoBodyWhateverTheySay) {
+  for (const std::string status : {"204", "304"}) {
+    HttpResponseReader reader;
+    for (const std::string fields :
+         {"Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", ""}) {
+      reader.Reset();
+      EXPECT_EQ(reader.Read(Bytes("HTTP/1.1 " + status + " x\r\n" + fields + "\r\n")),
+                Outcome::kComplete)
+          << status << fields;
+      EXPECT_TRUE(reader.keep_alive()) << status << fields;
+      EXPECT_EQ(reader.body_bytes(), 0U);
+    }
+  }
+  HttpResponseReader reader;
+  EXPECT_EQ(reader.Read(Bytes("HTTP/1.1 103 Hints\r\nContent-Length: 9\r\n\r\n"
+                              "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")),
+            Outcome::kComplete);
+  EXPECT_EQ(reader.body_bytes(), 2U);
+}
+
 TEST(HttpResponseReaderTest, ClosingIsTold) {
   HttpResponseReader reader;
   EXPECT_EQ(reader.Read(Bytes("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")),

@@ -11,6 +11,12 @@ namespace ktlsim::command {
 namespace {
 
 constexpr std::size_t kErrorTextsMax = 5;
+constexpr std::uint64_t kTellEveryNs = kNsPerSecond / 10;
+
+void Keep(const std::string& text, std::vector<std::string>* texts) {
+  const bool known = std::find(texts->begin(), texts->end(), text) != texts->end();
+  if (!known && texts->size() < kErrorTextsMax) texts->push_back(text);
+}
 
 }  // namespace
 
@@ -43,21 +49,24 @@ void LoadPhase::Start() {
 void LoadPhase::BeginMeasuring() { stage_.store(Stage::kMeasuring, std::memory_order_release); }
 
 void LoadPhase::EndMeasuring() {
-  ended_ns_ = MonotonicClock::Now();
+  ended_ns_.store(MonotonicClock::Now(), std::memory_order_release);
   stage_.store(Stage::kMeasured, std::memory_order_release);
 }
 
-void LoadPhase::End(std::uint64_t limit_ns) {
+void LoadPhase::End(std::uint64_t limit_ns, const Waiting& waiting) {
   stage_.store(Stage::kEnding, std::memory_order_release);
   AddHolds();
   for (const auto& slot : slots_) slot->PostEnd();
   const auto all_released = [this]() KTLSIM_NO_THREAD_SAFETY { return holds_ == 0; };
-  {
-    MutexLock lock(mutex_);
-    if (released_.wait_for(mutex_, std::chrono::nanoseconds(limit_ns), all_released)) return;
+  const std::uint64_t limit = MonotonicClock::Now() + limit_ns;
+  for (std::uint64_t now = limit - limit_ns; now < limit; now = MonotonicClock::Now()) {
+    const auto part = std::chrono::nanoseconds(std::min(limit - now, kTellEveryNs));
+    {
+      MutexLock lock(mutex_);
+      if (released_.wait_for(mutex_, part, all_released)) return;
+    }
+    if (waiting && !waiting(live_slots(), limit - now)) break;
   }
-  CountError(std::to_string(live_slots()) +
-             " connections did not come to their end and were aborted");
   AddHolds();
   for (const auto& slot : slots_) slot->PostAbort();
   MutexLock lock(mutex_);
@@ -97,10 +106,20 @@ std::uint64_t LoadPhase::bytes() const {
   return sum;
 }
 
-LatencyHistogram LoadPhase::latency() const {
-  LatencyHistogram sum;
-  for (const auto& tally : tallies_) sum.Merge(tally->latency);
-  return sum;
+void LoadPhase::Tell(ResultRow* row) const {
+  row->operations = operations();
+  row->bytes = bytes();
+  row->errors = errors();
+  row->error_texts = error_texts();
+  for (const auto& tally : tallies_) {
+    row->latency.Merge(tally->latency);
+    for (std::size_t i = 0; i < kStatusClasses; ++i) {
+      row->statuses[i] += tally->statuses[i].load(std::memory_order_relaxed);
+    }
+    row->late += tally->late;
+    row->unfinished += tally->unfinished;
+    row->oldest_unfinished_ns = std::max(row->oldest_unfinished_ns, tally->oldest_unfinished_ns);
+  }
 }
 
 std::vector<std::string> LoadPhase::error_texts() const {
@@ -108,12 +127,16 @@ std::vector<std::string> LoadPhase::error_texts() const {
   return error_texts_;
 }
 
-void LoadPhase::CountError(const std::string& text) {
-  errors_.fetch_add(1, std::memory_order_relaxed);
+std::vector<std::string> LoadPhase::warm_up_error_texts() const {
   MutexLock lock(mutex_);
-  const bool known =
-      std::find(error_texts_.begin(), error_texts_.end(), text) != error_texts_.end();
-  if (!known && error_texts_.size() < kErrorTextsMax) error_texts_.push_back(text);
+  return warm_up_error_texts_;
+}
+
+void LoadPhase::CountError(const std::string& text) {
+  const bool warm_up = stage_.load(std::memory_order_acquire) == Stage::kWarmUp;
+  (warm_up ? warm_up_errors_ : errors_).fetch_add(1, std::memory_order_relaxed);
+  MutexLock lock(mutex_);
+  Keep(text, warm_up ? &warm_up_error_texts_ : &error_texts_);
 }
 
 }  // namespace ktlsim::command

@@ -1,8 +1,10 @@
 // LoadPhase: keeps a number of client connections busy and counts what they do.
 //
 // Each slot is one connection at a time and lives on one loop: it dials, does its operations, and
-// dials again when the connection has ended. The phase is started, measured for a while, and ended
-// by the main thread; what happens outside the measured time is not counted, except errors.
+// dials again when the connection has ended, after a while if it has failed. The phase is started,
+// measured for a while, and ended by the main thread. Counted is what ends in the measured time;
+// the latencies are those of all that has begun by its end, also of what ends later or never.
+// Errors of the warm-up are counted apart.
 //
 // Closed loop: a slot begins its next operation when the last one has ended. Open loop (a rate):
 // each slot has a timetable, and an operation counts from the time at which it should have begun,
@@ -10,8 +12,12 @@
 // down.
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +25,8 @@
 #include "io/address.h"
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/command/latency_histogram.h"
+#include "kernel_sim/command/result_table.h"
+#include "kernel_sim/command/status_set.h"
 #include "kernel_sim/transport/client_path.h"
 
 namespace ktlsim::command {
@@ -31,12 +39,13 @@ enum class LoadKind : std::uint8_t {
 
 struct LoadPlan {
   LoadKind kind = LoadKind::kFullHandshake;
-  io::Address peer;
+  std::vector<io::Address> peers;  // of one server: the next is dialled when one cannot be reached
   unsigned slots = 1;
   // Slot i uses profile i mod size. Resumption wants one per slot: sessions belong to a credential.
   std::vector<const transport::TlsProfile*> profiles;
-  std::string request;      // kExchange: sent as it is
-  bool check_body = false;  // kExchange: the answer's body is that of FillHttpBody
+  std::string request;                       // kExchange: sent as it is
+  StatusSet success = StatusSet::Default();  // kExchange: other statuses are errors
+  bool check_body = false;                   // kExchange: the answer's body is that of FillHttpBody
   // A handshake is closed by the server; else by the client, which waits for a ticket before if it
   // wants one.
   bool server_closes = false;
@@ -52,7 +61,12 @@ class LoadSlot;
 struct LoadTally {
   std::atomic<std::uint64_t> operations{0};
   std::atomic<std::uint64_t> bytes{0};
-  LatencyHistogram latency;  // the main thread's after End
+  std::array<std::atomic<std::uint64_t>, kStatusClasses> statuses{};
+  // The main thread's after End.
+  LatencyHistogram latency;
+  std::uint64_t late = 0;
+  std::uint64_t unfinished = 0;
+  std::uint64_t oldest_unfinished_ns = 0;
 };
 
 class LoadPhase {
@@ -68,31 +82,40 @@ class LoadPhase {
   void BeginMeasuring();
   void EndMeasuring();
   // Lets every slot finish its operation and waits until their connections have ended. What does
-  // not end within `limit_ns` is aborted and counted as an error.
-  void End(std::uint64_t limit_ns);
+  // not end within `limit_ns` is aborted: an operation counts as unfinished. `waiting` is called
+  // now and then with how many slots are waited for, and how long at most; false from it ends the
+  // wait.
+  using Waiting = std::function<bool(std::size_t slots, std::uint64_t left_ns)>;
+  void End(std::uint64_t limit_ns, const Waiting& waiting = {});
 
   // Any thread, any time.
   std::uint64_t operations() const;
   std::uint64_t bytes() const;
   std::uint64_t errors() const { return errors_.load(std::memory_order_relaxed); }
-  // Slots that still go on: none when every one has given up.
+  std::uint64_t warm_up_errors() const { return warm_up_errors_.load(std::memory_order_relaxed); }
+  // Slots that have not come to their end.
   std::size_t live_slots() const { return live_.load(std::memory_order_relaxed); }
+  // Since Start there were errors and not one handshake.
+  bool nobody_there() const { return !negotiated_known() && errors() + warm_up_errors() != 0; }
   // Open loop, after End: operations whose time came before EndMeasuring and that never began.
   std::uint64_t not_begun() const { return not_begun_.load(std::memory_order_relaxed); }
   // What the first connection negotiated; empty when none was established.
   transport::ConnectionInfo negotiated() const;
-  // After End.
-  LatencyHistogram latency() const;
+  // After End: what was counted.
+  void Tell(ResultRow* row) const;
   // The first errors in words.
   std::vector<std::string> error_texts() const;
+  std::vector<std::string> warm_up_error_texts() const;
 
   // For the slots.
   const LoadPlan& plan() const { return plan_; }
   transport::ClientPath& path() { return path_; }
   bool measuring() const { return stage_.load(std::memory_order_acquire) == Stage::kMeasuring; }
+  bool measured() const { return stage_.load(std::memory_order_acquire) >= Stage::kMeasured; }
   bool ending() const { return stage_.load(std::memory_order_acquire) == Stage::kEnding; }
   std::uint64_t started_ns() const { return started_ns_; }
-  std::uint64_t ended_ns() const { return ended_ns_; }
+  // When measuring ended; before that, never.
+  std::uint64_t ended_ns() const { return ended_ns_.load(std::memory_order_acquire); }
   void CountError(const std::string& text);
   void CountNotBegun(std::uint64_t operations) {
     not_begun_.fetch_add(operations, std::memory_order_relaxed);
@@ -105,6 +128,7 @@ class LoadPhase {
 
  private:
   enum class Stage : std::uint8_t { kWarmUp, kMeasuring, kMeasured, kEnding };
+  static constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 
   transport::ClientPath& path_;
   const LoadPlan plan_;
@@ -115,17 +139,19 @@ class LoadPhase {
 
   std::atomic<Stage> stage_{Stage::kWarmUp};
   std::atomic<std::uint64_t> errors_{0};
+  std::atomic<std::uint64_t> warm_up_errors_{0};
   std::atomic<std::uint64_t> not_begun_{0};
   std::atomic<std::size_t> live_{0};
   std::atomic<bool> negotiated_known_{false};
   std::uint64_t started_ns_ = 0;  // written before the slots know of it
-  std::uint64_t ended_ns_ = 0;    // written before stage_ says kMeasured
+  std::atomic<std::uint64_t> ended_ns_{kNever};
 
   mutable Mutex mutex_;
   ConditionVariable released_;
   std::size_t holds_ KTLSIM_GUARDED_BY(mutex_) = 0;
   transport::ConnectionInfo negotiated_ KTLSIM_GUARDED_BY(mutex_);
   std::vector<std::string> error_texts_ KTLSIM_GUARDED_BY(mutex_);
+  std::vector<std::string> warm_up_error_texts_ KTLSIM_GUARDED_BY(mutex_);
 };
 
 }  // namespace ktlsim::command

@@ -30,18 +30,20 @@
 #include "kernel_sim/command/result_table.h"
 #include "kernel_sim/command/rundown_check.h"
 #include "kernel_sim/command/startup.h"
+#include "kernel_sim/command/verdict.h"
 #include "ktlsim/processor.h"
 
 namespace ktlsim::command {
 namespace {
 
-constexpr std::uint64_t kEndLimitNs = 10 * kNsPerSecond;
 constexpr std::uint64_t kCloseLimitNs = kNsPerSecond;
+// After the warm-up, and so long after the start, a server that nobody could reach will not come.
+constexpr std::uint64_t kNobodyThereNs = 2 * kNsPerSecond;
 
 std::atomic<bool> interrupted{false};
 
-// The address of the server; a name is looked up.
-std::optional<io::Address> Resolve(const ServerUrl& url, std::string* error) {
+// The addresses of the server; a name is looked up. None: `error` says why.
+std::vector<io::Address> Resolve(const ServerUrl& url, std::string* error) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICSERV;
@@ -51,9 +53,12 @@ std::optional<io::Address> Resolve(const ServerUrl& url, std::string* error) {
     *error = fmt::format("{}: {}", url.Authority(), gai_strerror(code));
     return {};
   }
-  const io::Address address(found->ai_addr, found->ai_addrlen);
+  std::vector<io::Address> addresses;
+  for (const addrinfo* at = found; at != nullptr; at = at->ai_next) {
+    addresses.emplace_back(at->ai_addr, at->ai_addrlen);
+  }
   freeaddrinfo(found);
-  return address;
+  return addresses;
 }
 
 class LoadRun {
@@ -70,9 +75,13 @@ class LoadRun {
   std::string MakeRequest() const;
   ResultRow Measure();
   void Watch(std::uint64_t duration_ns);
+  bool NobodyThere() const;
+  void Drain();
+  Verdict Judge(const ResultRow& row, const RundownCheck& rundown) const;
   std::string OperationName() const;
-  void Print(const ResultRow& row, const RundownCheck& rundown) const;
-  bool WriteJson(const ResultRow& row, const RundownCheck& rundown) const;
+  void Print(const ResultRow& row, const Verdict& verdict) const;
+  void PrintLoop(std::FILE* out) const;
+  bool WriteJson(const ResultRow& row, const RundownCheck& rundown, const Verdict& verdict) const;
 
   const LoadOptions& options_;
   Progress progress_;
@@ -81,6 +90,8 @@ class LoadRun {
   std::vector<std::unique_ptr<transport::TlsProfile>> profiles_;
   transport::ClientPath client_;
   std::unique_ptr<LoadPhase> load_;
+  unsigned processors_ = 0;
+  std::uint64_t began_ns_ = 0;
 };
 
 std::string LoadRun::AddProfile() {
@@ -123,9 +134,8 @@ std::string LoadRun::MakeRequest() const {
 std::string LoadRun::Prepare() {
   std::string error;
   LoadPlan plan;
-  const std::optional<io::Address> peer = Resolve(options_.url, &error);
-  if (!peer) return error;
-  plan.peer = *peer;
+  plan.peers = Resolve(options_.url, &error);
+  if (plan.peers.empty()) return error;
   if (!options_.cert.empty()) {
     std::optional<Certificate> loaded = LoadCertificate(options_.cert, options_.key, &error);
     if (!loaded) return error;
@@ -134,6 +144,7 @@ std::string LoadRun::Prepare() {
   plan.slots = options_.connections;
   plan.rate = options_.rate;
   plan.request = MakeRequest();
+  plan.success = options_.success;
   plan.kind = !options_.handshake() ? LoadKind::kExchange
               : options_.resume     ? LoadKind::kResumedHandshake
                                     : LoadKind::kFullHandshake;
@@ -146,6 +157,8 @@ std::string LoadRun::Prepare() {
   if (const Status status = client_.Start({}); !status.ok()) {
     return "the client path: " + status.ToString();
   }
+  static_cast<void>(KtlsimForEachProcessor(
+      [](void* count, const KtlsimProcessor*) { ++*static_cast<unsigned*>(count); }, &processors_));
   load_ = std::make_unique<LoadPhase>(client_, std::move(plan));
   return {};
 }
@@ -153,11 +166,24 @@ std::string LoadRun::Prepare() {
 void LoadRun::Watch(std::uint64_t duration_ns) {
   const std::uint64_t end = MonotonicClock::Now() + duration_ns;
   for (std::uint64_t now = MonotonicClock::Now(); now < end; now = MonotonicClock::Now()) {
-    if (interrupted.load(std::memory_order_relaxed) || load_->live_slots() == 0) return;
+    if (interrupted.load(std::memory_order_relaxed) || NobodyThere()) return;
     std::this_thread::sleep_for(std::chrono::nanoseconds(std::min(end - now, kNsPerSecond / 10)));
     progress_.Update(OperationName(), load_->operations(),
                      static_cast<double>(end - std::min(end, MonotonicClock::Now())) / 1e9);
   }
+}
+
+bool LoadRun::NobodyThere() const {
+  const std::uint64_t patience = std::max(options_.warm_up_ns, kNobodyThereNs);
+  return load_->nobody_there() && MonotonicClock::Now() - began_ns_ > patience;
+}
+
+// An interruption ends this wait, too.
+void LoadRun::Drain() {
+  load_->End(options_.drain_ns, [this](std::size_t connections, std::uint64_t left_ns) {
+    progress_.Wait(OperationName(), connections, static_cast<double>(left_ns) / 1e9);
+    return !interrupted.load(std::memory_order_relaxed);
+  });
 }
 
 std::string LoadRun::OperationName() const {
@@ -167,6 +193,7 @@ std::string LoadRun::OperationName() const {
 
 ResultRow LoadRun::Measure() {
   progress_.Begin(OperationName(), static_cast<double>(options_.duration_ns) / kNsPerSecond);
+  began_ns_ = MonotonicClock::Now();
   load_->Start();
   Watch(options_.warm_up_ns);
   const std::uint64_t cpu_before = KtlsimProcessorCpuNs(nullptr);
@@ -177,26 +204,53 @@ ResultRow LoadRun::Measure() {
   ResultRow row;
   row.seconds = static_cast<double>(MonotonicClock::Now() - begin) / 1e9;
   row.cpu_ns = KtlsimProcessorCpuNs(nullptr) - cpu_before;
-  load_->End(kEndLimitNs);
+  Drain();
   progress_.End();
   row.operation = OperationName();
   row.bulk = options_.mode == LoadMode::kBulk;
-  row.operations = load_->operations();
-  row.bytes = load_->bytes();
-  row.latency = load_->latency();
-  row.errors = load_->errors();
-  row.error_texts = load_->error_texts();
-  if (row.operations == 0 && row.errors == 0) {
-    row.errors = 1;
-    row.error_texts.emplace_back(
-        options_.handshake() && options_.resume
-            ? "not one session was resumed in the time: does the server send tickets?"
-            : "not one operation was completed in the time");
+  load_->Tell(&row);
+  if (options_.handshake() && options_.resume && row.errors == 0) {
+    row.hint = "not one session was resumed: does the server send tickets?";
   }
   return row;
 }
 
-void LoadRun::Print(const ResultRow& row, const RundownCheck& rundown) const {
+Verdict LoadRun::Judge(const ResultRow& row, const RundownCheck& rundown) const {
+  Verdict verdict;
+  JudgeRow(row, &verdict);
+  GeneratorUse use;
+  use.rate_asked = options_.rate;
+  use.seconds = row.seconds;
+  use.not_begun = load_->not_begun();
+  use.connections = options_.connections;
+  const double available = row.seconds * 1e9 * processors_;
+  if (available > 0) use.cpu_share = static_cast<double>(row.cpu_ns.value_or(0)) / available;
+  JudgeGenerator(row, use, &verdict);
+  JudgeRundown(rundown, &verdict);
+  return verdict;
+}
+
+void LoadRun::PrintLoop(std::FILE* out) const {
+  if (options_.rate > 0) {
+    fmt::print(
+        out,
+        "open loop, {:.6g} /s: an operation counts from the time it should have begun; {} that "
+        "were due never began.\n",
+        options_.rate, load_->not_begun());
+  } else {
+    fmt::print(
+        out,
+        "closed loop: a connection that waits sends nothing, so a pause of the server is in few "
+        "of the percentiles; --rate counts what was due meanwhile.\n");
+  }
+  if (load_->warm_up_errors() == 0) return;
+  fmt::print(out, "errors of the warm-up, not counted: {}\n", load_->warm_up_errors());
+  for (const std::string& text : load_->warm_up_error_texts()) {
+    fmt::print(out, "    warm-up: {}\n", text);
+  }
+}
+
+void LoadRun::Print(const ResultRow& row, const Verdict& verdict) const {
   std::FILE* const out = TextOutput(options_.json);
   PrintResultTable({row}, "client", out);
   const transport::ConnectionInfo info = load_->negotiated();
@@ -204,45 +258,34 @@ void LoadRun::Print(const ResultRow& row, const RundownCheck& rundown) const {
     fmt::print(out, "\n{}: {}, {}{}\n", options_.url.Authority(), info.version_text(),
                info.cipher_suite_name, info.alpn.empty() ? "" : ", ALPN " + info.alpn);
   }
-  if (options_.rate > 0) {
-    fmt::print(out,
-               "open loop, {:.6g} /s: an operation counts from the time it should have begun.\n",
-               options_.rate);
-    if (load_->not_begun() != 0) {
-      fmt::print(
-          out,
-          "{} operations that were due never began: the server, or {} connections, cannot keep "
-          "this "
-          "rate.\n",
-          load_->not_begun(), options_.connections);
-    }
-  }
+  PrintLoop(out);
   const Machine machine = DescribeMachine();
   if (!machine.optimized) {
     fmt::print(out, "*** debug or sanitizer build: the figures mean NOTHING ***\n");
   }
-  if (row.errors != 0) fmt::print(out, "FAILED: {} errors\n", row.errors);
-  if (!rundown.clean()) {
-    fmt::print(out, "FAILED: left behind after the end: {}\n", rundown.Leftovers());
-  }
+  PrintVerdict(verdict, out);
 }
 
-bool LoadRun::WriteJson(const ResultRow& row, const RundownCheck& rundown) const {
+bool LoadRun::WriteJson(const ResultRow& row, const RundownCheck& rundown,
+                        const Verdict& verdict) const {
   if (options_.json.empty()) return true;
   const transport::ConnectionInfo info = load_->negotiated();
-  const nlohmann::json json = {{"machine", MachineJson(DescribeMachine())},
-                               {"peer", options_.url.Authority()},
-                               {"mode", LoadModeName(options_.mode)},
-                               {"resume", options_.resume},
-                               {"connections", options_.connections},
-                               {"rate_asked_per_s", options_.rate},
-                               {"not_begun", load_->not_begun()},
-                               {"version", info.version_text()},
-                               {"cipher_suite", info.cipher_suite_name},
-                               {"alpn", info.alpn},
-                               {"operations", nlohmann::json::array({ResultJson(row, "client")})},
-                               {"errors", row.errors},
-                               {"rundown_clean", rundown.clean()}};
+  nlohmann::json json = {{"machine", MachineJson(DescribeMachine())},
+                         {"peer", options_.url.Authority()},
+                         {"mode", LoadModeName(options_.mode)},
+                         {"resume", options_.resume},
+                         {"connections", options_.connections},
+                         {"rate_asked_per_s", options_.rate},
+                         {"not_begun", load_->not_begun()},
+                         {"version", info.version_text()},
+                         {"cipher_suite", info.cipher_suite_name},
+                         {"alpn", info.alpn},
+                         {"operations", nlohmann::json::array({ResultJson(row, "client")})},
+                         {"errors", row.errors},
+                         {"warm_up_errors", load_->warm_up_errors()},
+                         {"warm_up_error_texts", load_->warm_up_error_texts()},
+                         {"rundown_clean", rundown.clean()}};
+  AddVerdict(verdict, &json);
   if (WriteJsonFile(json, options_.json)) return true;
   fmt::print(stderr,
              "ktlsim load: --json {}: cannot be written; name a file in a folder that exists\n",
@@ -265,9 +308,10 @@ int LoadRun::Run() {
   static_cast<void>(KtlsimStop());
   client_certificate_ = {};
   const RundownCheck rundown = CheckRundown();
-  Print(row, rundown);
-  if (!WriteJson(row, rundown)) return kExitFailed;
-  return row.errors == 0 && rundown.clean() ? kExitOk : kExitFailed;
+  const Verdict verdict = Judge(row, rundown);
+  Print(row, verdict);
+  if (!WriteJson(row, rundown, verdict)) return kExitFailed;
+  return verdict.valid() ? kExitOk : kExitFailed;
 }
 
 int Fail(const std::string& why) {
@@ -315,8 +359,10 @@ std::function<int()> AddLoadCommand(CLI::App& app) {
   command->footer(
       "Without --rate the loop is closed: a connection begins its next operation when the last one "
       "has ended. With --rate it is open: operations begin by a timetable, and latency counts from "
-      "the time at which an operation should have begun.\n\nExit code 1: an operation failed, or "
-      "something was left behind.\n\nExample: ktlsim load https://localhost:8443/ --insecure -c 64 "
+      "the time at which an operation should have begun.\n\nExit code 1: the figures are not "
+      "valid: operations "
+      "failed, never began or never came back, the generator had no time left, or something was "
+      "left behind.\n\nExample: ktlsim load https://localhost:8443/ --insecure -c 64 "
       "-d 30s -R 10k");
   auto options = std::make_shared<LoadCommandLine>();
   command->add_option("SERVER", options->server, "The server, as with --connect")->type_name("");

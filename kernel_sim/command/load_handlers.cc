@@ -3,6 +3,7 @@
 #include <schannel.h>
 #include <sspi.h>
 
+#include <algorithm>
 #include <span>
 #include <string>
 #include <utility>
@@ -17,8 +18,11 @@ namespace {
 using transport::Connection;
 using transport::EndReason;
 
-// A slot whose every attempt fails stops, or it would keep a core busy with nothing.
-constexpr unsigned kFailuresInARowMax = 20;
+// A slot whose every attempt fails goes on, because its server may come back; ever more slowly, or
+// it would keep a core busy with nothing.
+constexpr std::uint64_t kRedialMinNs = 10 * kNsPerMs;
+constexpr std::uint64_t kRedialMaxNs = kNsPerSecond;
+constexpr unsigned kRedialPhases = 16;
 // As long as a leg of the handshake may take: a server under this very load sends its tickets when
 // it has worked off the handshakes that were there before.
 constexpr std::uint64_t kTicketWaitNs = 10 * kNsPerSecond;
@@ -151,7 +155,8 @@ class ExchangeSlot final : public LoadSlot {
   }
 
   void Finish(Connection& connection) {
-    const bool well = reader_.status() >= 200 && reader_.status() < 400;
+    RecordStatus(reader_.status());
+    const bool well = phase().plan().success.Has(reader_.status());
     if (well) RecordOperation();
     if (!well) phase().CountError("answered " + std::to_string(reader_.status()));
     const bool kept = reader_.keep_alive();
@@ -174,7 +179,7 @@ LoadSlot::LoadSlot(LoadPhase& phase, const Place& place)
       end_item_(this, [](WorkItem& item) { static_cast<Item&>(item).slot->EndSoon(); }),
       abort_item_(this, [](WorkItem& item) {
         LoadSlot* const slot = static_cast<Item&>(item).slot;
-        if (slot->connection_ != nullptr) slot->connection_->Abort();
+        slot->Abandon();
         slot->phase_.DropHold();
       }) {}
 
@@ -196,6 +201,8 @@ void LoadSlot::EndSoon() {
 }
 
 void LoadSlot::BeginNext() {
+  // The operation goes on, with the next address.
+  if (operating_) return Dial();
   if (phase_.ending()) return WindUp();
   // The last connection is still closing: OnEnded goes on.
   if (connection_ != nullptr && end_expected_) return;
@@ -233,15 +240,47 @@ void LoadSlot::StopWaiting() {
 
 void LoadSlot::Dial() {
   end_expected_ = false;
-  connection_ = phase_.path().Connect(place_.loop, phase_.plan().peer, place_.profile, *this);
+  connection_ =
+      phase_.path().Connect(place_.loop, phase_.plan().peers[peer_], place_.profile, *this);
   if (connection_ != nullptr) return;
   phase_.CountError("a connection could not be opened: no memory");
   operating_ = false;
-  Retire();
+  ++failures_in_a_row_;
+  RedialLater();
+}
+
+std::uint64_t LoadSlot::RedialDelayNs(unsigned failures, unsigned number) {
+  const unsigned doublings = std::min(failures == 0 ? 0U : failures - 1, 10U);
+  const std::uint64_t longest = std::min(kRedialMinNs << doublings, kRedialMaxNs);
+  return longest / 2 + longest / 2 * (number % kRedialPhases) / kRedialPhases;
+}
+
+void LoadSlot::RedialLater() {
+  if (phase_.ending()) return WindUp();
+  place_.loop.StartTimer(timer_,
+                         MonotonicClock::Now() + RedialDelayNs(failures_in_a_row_, place_.number));
+}
+
+// A server's addresses are dialled one after the other, within one operation, before it has failed.
+bool LoadSlot::TryNextAddress(const EndReason& reason) {
+  if (!operating_ || reason.kind != transport::EndKind::kConnectFailed) return false;
+  const std::vector<io::Address>& peers = phase_.plan().peers;
+  if (!refusals_.empty()) refusals_ += "; ";
+  refusals_ += peers[peer_].ToString() + ": " + reason.ToString();
+  peer_ = (peer_ + 1) % peers.size();
+  if (++tried_ < peers.size()) {
+    place_.loop.Post(next_item_);
+    return true;
+  }
+  phase_.CountError(std::exchange(refusals_, {}));
+  tried_ = 0;
+  return false;
 }
 
 void LoadSlot::OnEstablished(Connection& connection) {
   if (!phase_.negotiated_known()) phase_.Negotiated(connection.Info());
+  tried_ = 0;
+  refusals_.clear();
   Established(connection);
 }
 
@@ -250,18 +289,22 @@ void LoadSlot::OnEnded(Connection& connection, const EndReason& reason) {
   connection_ = nullptr;
   StopWaiting();
   const bool idle = timer_.armed();  // the next operation's time has not come
+  if (TryNextAddress(reason)) return;
+  bool failed = false;
   if (end_expected_ && (reason.orderly() || !phase_.plan().server_closes)) {
     failures_in_a_row_ = 0;
   } else if (!idle) {
     ++failures_in_a_row_;
-    // What Fail gave up is counted already.
-    const bool known = reason.kind == transport::EndKind::kAborted;
+    failed = true;
+    // What Fail gave up and which addresses were refused is counted already.
+    const bool known = reason.kind == transport::EndKind::kAborted ||
+                       reason.kind == transport::EndKind::kConnectFailed;
     if (!known) phase_.CountError(reason.ToString());
   }
   if (idle) return;
   operating_ = false;
-  if (failures_in_a_row_ >= kFailuresInARowMax) return Retire();
   if (phase_.ending()) return WindUp();
+  if (failed) return RedialLater();
   place_.loop.Post(next_item_);
 }
 
@@ -282,13 +325,33 @@ void LoadSlot::Retire() {
 }
 
 void LoadSlot::RecordOperation() {
-  if (!phase_.measuring()) return;
-  place_.tally.operations.fetch_add(1, std::memory_order_relaxed);
+  if (phase_.measuring()) {
+    place_.tally.operations.fetch_add(1, std::memory_order_relaxed);
+  } else if (begun_ns_ < phase_.ended_ns() && phase_.measured()) {
+    ++place_.tally.late;
+  } else {
+    return;
+  }
   place_.tally.latency.Record(MonotonicClock::Now() - begun_ns_);
+}
+
+// The phase has waited long enough.
+void LoadSlot::Abandon() {
+  if (retired_) return;
+  if (operating_ && begun_ns_ < phase_.ended_ns()) {
+    const std::uint64_t age = MonotonicClock::Now() - begun_ns_;
+    ++place_.tally.unfinished;
+    place_.tally.oldest_unfinished_ns = std::max(place_.tally.oldest_unfinished_ns, age);
+    place_.tally.latency.Record(age);
+  } else if (connection_ != nullptr) {
+    phase_.CountError("a connection did not close and was aborted");
+  }
+  if (connection_ != nullptr) connection_->Abort();
 }
 
 void LoadSlot::Succeeded(bool kept) {
   operating_ = false;
+  failures_in_a_row_ = 0;
   if (kept) {
     BeginNext();
   } else {
@@ -298,6 +361,12 @@ void LoadSlot::Succeeded(bool kept) {
 
 void LoadSlot::RecordBytes(std::size_t bytes) {
   if (phase_.measuring()) place_.tally.bytes.fetch_add(bytes, std::memory_order_relaxed);
+}
+
+void LoadSlot::RecordStatus(unsigned status) {
+  if (!phase_.measuring()) return;
+  const std::size_t kind = status / 100 < kStatusClasses ? status / 100 : 0;
+  place_.tally.statuses[kind].fetch_add(1, std::memory_order_relaxed);
 }
 
 void LoadSlot::Fail(Connection& connection, const std::string& text) {

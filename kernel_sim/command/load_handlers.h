@@ -34,6 +34,10 @@ class LoadSlot : public transport::ConnectionHandler {
   void PostEnd();
   void PostAbort();
 
+  // How long the slot of this number waits before it dials again after so many failures in a row, 1
+  // being the first: longer and longer, and not all slots at once.
+  static std::uint64_t RedialDelayNs(unsigned failures, unsigned number);
+
   void OnEstablished(transport::Connection& connection) final;
   void OnEnded(transport::Connection& connection, const transport::EndReason& reason) final;
 
@@ -55,6 +59,7 @@ class LoadSlot : public transport::ConnectionHandler {
   void WaitAtMost(std::uint64_t ns);
   void StopWaiting();
   void RecordBytes(std::size_t bytes);
+  void RecordStatus(unsigned status);
   // The operation has ended well. With `kept`, the next one can be begun on this connection now;
   // else when the connection has ended, which is right from here on.
   void Succeeded(bool kept);
@@ -82,6 +87,9 @@ class LoadSlot : public transport::ConnectionHandler {
   void OnTimer();
   void WindUp();
   void Retire();
+  void Abandon();
+  void RedialLater();
+  bool TryNextAddress(const transport::EndReason& reason);
 
   // Fixed.
   LoadPhase& phase_;
@@ -97,6 +105,9 @@ class LoadSlot : public transport::ConnectionHandler {
   std::uint64_t next_ns_ = 0;   // open loop: when the next operation should begin
   std::uint64_t begun_ns_ = 0;  // of the current one
   unsigned failures_in_a_row_ = 0;
+  std::size_t peer_ = 0;   // of the plan's
+  std::string refusals_;   // of the addresses tried for the current operation
+  std::size_t tried_ = 0;  // how many those are
   bool operating_ = false;
   bool end_expected_ = false;
   bool limited_ = false;  // the timer is WaitAtMost's, not the timetable's

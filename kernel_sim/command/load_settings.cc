@@ -86,15 +86,23 @@ constexpr CommandSetting<LoadOptions> kSettings[] = {
        if (wrong.empty()) s.path = v;
        return wrong;
      }},
+    {"success", "", Form::kOne, "LIST",
+     "Statuses that are no errors, like 2xx or 200,404 [2xx,3xx]",
+     [](S s, V v) { return ParseStatuses(v, &s.success); }},
     {"seconds", "d", Form::kOne, "DURATION", "Measured time: 5 or 5s, 500ms, 2m [5s]",
      [](S s, V v) {
        return ParseDuration(v, kDurationMinNs, kDurationMaxNs, BareNumber::kSeconds,
                             &s.duration_ns);
      }},
-    {"warm-up", "", Form::kOne, "DURATION", "Time before it that is not measured [500ms]",
+    {"warm-up", "", Form::kOne, "DURATION",
+     "Time before it that is not measured; its errors are told apart [500ms]",
      [](S s, V v) {
        return ParseDuration(v, 0, kWarmUpMaxNs, BareNumber::kSeconds, &s.warm_up_ns);
      }},
+    {"drain", "", Form::kOne, "DURATION",
+     "How long operations in flight may still take afterwards; those that do not end count with "
+     "their age [10s]",
+     [](S s, V v) { return ParseDuration(v, 0, kWarmUpMaxNs, BareNumber::kSeconds, &s.drain_ns); }},
     {"connections", "c", Form::kOne, "N", "Connections open at once [64]", &TakeConnections},
     {"rate", "R", Form::kOne, "RATE",
      "Open loop: operations per second over all connections, like 500 or 10k [closed loop]",

@@ -10,6 +10,7 @@
 #include "kernel_sim/command/credentials.h"
 #include "kernel_sim/command/option_table.h"
 #include "kernel_sim/command/server_url.h"
+#include "kernel_sim/command/status_set.h"
 
 namespace ktlsim::command {
 
@@ -22,8 +23,10 @@ struct LoadOptions {
   bool resume = false;
   std::uint64_t duration_ns = 5 * kNsPerSecond;
   std::uint64_t warm_up_ns = kNsPerSecond / 2;
+  std::uint64_t drain_ns = 10 * kNsPerSecond;
   unsigned connections = 64;
-  double rate = 0;   // operations per second; 0: closed loop
+  double rate = 0;  // operations per second; 0: closed loop
+  StatusSet success = StatusSet::Default();
   std::string path;  // empty: that of the URL, or "/"
   TlsVersions versions = TlsVersions::k12And13;
   std::string suites;

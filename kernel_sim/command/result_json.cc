@@ -23,23 +23,49 @@ nlohmann::json MachineJson(const Machine& machine) {
           {"figures_mean_something", machine.optimized}};
 }
 
+void AddVerdict(const Verdict& verdict, nlohmann::json* json) {
+  nlohmann::json reasons = nlohmann::json::array();
+  for (const Verdict::Reason& reason : verdict.reasons()) {
+    reasons.push_back({{"reason", DoubtName(reason.doubt)}, {"text", reason.text}});
+  }
+  (*json)["valid"] = verdict.valid();
+  (*json)["reasons"] = reasons;
+}
+
 nlohmann::json ResultJson(const ResultRow& row, const std::string& cpu_side) {
+  // Null where nothing was measured.
+  const auto known = [&row](auto figure) {
+    return row.cpu_ns ? nlohmann::json(figure) : nlohmann::json();
+  };
   const LatencyHistogram& l = row.latency;
+  const auto latency = [&l](std::uint64_t ns) {
+    return l.count() != 0 ? nlohmann::json(ns) : nlohmann::json();
+  };
   return {{"operation", row.operation},
           {"count", row.operations},
           {"bytes", row.bytes},
           {"seconds", row.seconds},
           {"rate_per_s", row.rate()},
           {"mb_per_s", row.megabytes_per_second()},
-          {cpu_side + "_cpu_ns", row.cpu_ns},
-          {cpu_side + "_cpu_ns_per_operation", row.cpu_ns_per_operation()},
-          {cpu_side + "_cpu_s_per_gb", row.cpu_seconds_per_gigabyte()},
+          {cpu_side + "_cpu_ns", known(row.cpu_ns.value_or(0))},
+          {cpu_side + "_cpu_ns_per_operation", known(row.cpu_ns_per_operation())},
+          {cpu_side + "_cpu_s_per_gb", known(row.cpu_seconds_per_gigabyte())},
           {"latency_ns",
-           {{"p50", l.Percentile(0.5)},
-            {"p90", l.Percentile(0.9)},
-            {"p99", l.Percentile(0.99)},
-            {"p999", l.Percentile(0.999)},
-            {"max", l.max()}}},
+           {{"p50", latency(l.Percentile(0.5))},
+            {"p90", latency(l.Percentile(0.9))},
+            {"p99", latency(l.Percentile(0.99))},
+            {"p999", latency(l.Percentile(0.999))},
+            {"max", latency(l.max())}}},
+          {"statuses",
+           {{"1xx", row.statuses[1]},
+            {"2xx", row.statuses[2]},
+            {"3xx", row.statuses[3]},
+            {"4xx", row.statuses[4]},
+            {"5xx", row.statuses[5]},
+            {"other", row.statuses[0]}}},
+          {"late", row.late},
+          {"unfinished", row.unfinished},
+          {"oldest_unfinished_ns", row.oldest_unfinished_ns},
           {"errors", row.errors},
           {"error_texts", row.error_texts}};
 }

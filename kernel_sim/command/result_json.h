@@ -8,12 +8,15 @@
 
 #include "kernel_sim/command/machine.h"
 #include "kernel_sim/command/result_table.h"
+#include "kernel_sim/command/verdict.h"
 
 namespace ktlsim::command {
 
 nlohmann::json MachineJson(const Machine& machine);
 // `cpu_side` as in PrintResultTable.
 nlohmann::json ResultJson(const ResultRow& row, const std::string& cpu_side);
+// Sets "valid" and "reasons" of a command's result.
+void AddVerdict(const Verdict& verdict, nlohmann::json* json);
 // Empty: the file can be written, and is there now; else why not. Better heard before a long run
 // than after it. "-" is standard output.
 std::string CheckWritable(const std::string& path);

@@ -15,16 +15,28 @@ std::string RateText(const ResultRow& row) {
 }
 
 std::string CpuText(const ResultRow& row) {
+  if (!row.cpu_ns || row.operations == 0) return "-";
   if (row.bulk) return fmt::format("{:.3f} s/GB", row.cpu_seconds_per_gigabyte());
   return FormatDuration(static_cast<std::uint64_t>(row.cpu_ns_per_operation()));
+}
+
+std::string LatencyText(const ResultRow& row, std::uint64_t ns) {
+  return row.latency.count() != 0 ? FormatDuration(ns) : "-";
 }
 
 void PrintRow(const ResultRow& row, std::FILE* out) {
   const LatencyHistogram& l = row.latency;
   fmt::print(out, "{:<24}{:>9}{:>12}{:>13}{:>10}{:>10}{:>10}{:>10}{:>10}{:>8}\n", row.operation,
-             row.operations, RateText(row), CpuText(row), FormatDuration(l.Percentile(0.5)),
-             FormatDuration(l.Percentile(0.9)), FormatDuration(l.Percentile(0.99)),
-             FormatDuration(l.Percentile(0.999)), FormatDuration(l.max()), row.errors);
+             row.operations, RateText(row), CpuText(row), LatencyText(row, l.Percentile(0.5)),
+             LatencyText(row, l.Percentile(0.9)), LatencyText(row, l.Percentile(0.99)),
+             LatencyText(row, l.Percentile(0.999)), LatencyText(row, l.max()), row.errors);
+  std::string statuses;
+  for (std::size_t i = 0; i < kStatusClasses; ++i) {
+    if (row.statuses[i] == 0) continue;
+    statuses += i == 0 ? " other" : fmt::format(" {}xx", i);
+    statuses += fmt::format(" {}", row.statuses[i]);
+  }
+  if (!statuses.empty()) fmt::print(out, "    statuses:{}\n", statuses);
   for (const std::string& text : row.error_texts) fmt::print(out, "    error: {}\n", text);
 }
 
@@ -37,11 +49,11 @@ double ResultRow::megabytes_per_second() const {
 }
 
 double ResultRow::cpu_ns_per_operation() const {
-  return Ratio(static_cast<double>(cpu_ns), static_cast<double>(operations));
+  return Ratio(static_cast<double>(cpu_ns.value_or(0)), static_cast<double>(operations));
 }
 
 double ResultRow::cpu_seconds_per_gigabyte() const {
-  return Ratio(static_cast<double>(cpu_ns) / 1e9, static_cast<double>(bytes) / 1e9);
+  return Ratio(static_cast<double>(cpu_ns.value_or(0)) / 1e9, static_cast<double>(bytes) / 1e9);
 }
 
 void PrintResultTable(const std::vector<ResultRow>& rows, const std::string& cpu_side,

@@ -1,8 +1,11 @@
 // ResultRow: what one measured phase did; and how rows are printed as a table.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,19 +13,30 @@
 
 namespace ktlsim::command {
 
+// Of HTTP, "1xx" to "5xx", by their first digit; the first is for what has none of these.
+inline constexpr std::size_t kStatusClasses = 6;
+
 struct ResultRow {
   std::string operation;
   bool bulk = false;  // its rate and cost are told per byte
   std::uint64_t operations = 0;
   std::uint64_t bytes = 0;
+  std::array<std::uint64_t, kStatusClasses> statuses{};  // of the answers to requests
   double seconds = 0;
-  std::uint64_t cpu_ns = 0;  // of the side that the table's title names
+  // Of the side that the table's title names; none: it cannot be told apart from the other's.
+  std::optional<std::uint64_t> cpu_ns;
+  // Of what began in the time: also what ended later, and what did not, with its age by then.
   LatencyHistogram latency;
+  std::uint64_t late = 0;        // ended after the measured time, and not in `operations`
+  std::uint64_t unfinished = 0;  // never ended
+  std::uint64_t oldest_unfinished_ns = 0;
   std::uint64_t errors = 0;
   std::vector<std::string> error_texts;
+  std::string hint;  // what it may be if not one operation was completed
 
   double rate() const;  // operations per second
   double megabytes_per_second() const;
+  // 0 where there is no cpu_ns.
   double cpu_ns_per_operation() const;
   double cpu_seconds_per_gigabyte() const;
 };

@@ -9,6 +9,7 @@
 #include "kernel_sim/command/machine.h"
 #include "kernel_sim/command/result_table.h"
 #include "kernel_sim/command/rundown_check.h"
+#include "kernel_sim/command/verdict.h"
 
 namespace ktlsim::command {
 
@@ -20,7 +21,10 @@ struct RunReport {
   std::vector<ResultRow> rows;
   RundownCheck rundown;
 
+  std::string stopped;  // what ended it before the last phase; empty: nothing
+
   std::uint64_t errors() const;
+  Verdict Judge() const;
 };
 
 void PrintRunReport(const RunReport& report, std::FILE* out);

@@ -56,7 +56,7 @@ int RunStress(const StressOptions& options) {
   const std::string error = StressRunner(plan, report).Run();
   const bool told = tell();
   if (!error.empty()) return Fail(error);
-  return told && report.evidence.violations() == 0 ? kExitOk : kExitFailed;
+  return told && JudgeStress(report).valid() ? kExitOk : kExitFailed;
 }
 
 struct StressCommandLine {

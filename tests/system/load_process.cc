@@ -28,6 +28,8 @@ LoadResult Load(const std::string& peer, const std::vector<std::string>& argumen
 
 void ExpectSound(const LoadResult& result) {
   ASSERT_EQ(result.code, 0) << result.output;
+  EXPECT_TRUE(result.json["valid"].get<bool>()) << result.output;
+  EXPECT_TRUE(result.json["reasons"].empty());
   ASSERT_TRUE(result.json.is_object()) << result.output;
   EXPECT_EQ(result.json["errors"], 0);
   EXPECT_TRUE(result.json["rundown_clean"].get<bool>());

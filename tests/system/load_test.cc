@@ -1,5 +1,7 @@
 // `ktlsim load` against our own server and `openssl s_server`: what it says is what happened.
 
+#include <csignal>
+#include <future>
 #include <string>
 #include <vector>
 
@@ -58,9 +60,13 @@ TEST_F(LoadTest, OpenLoopKeepsItsTimetable) {
 TEST_F(LoadTest, OpenLoopBeyondWhatTheServerCanTellsOfIt) {
   const LoadResult result = Load(
       server_.address(), Trusting({"--connections", "1", "--rate", "2000000", "--seconds", "0.3"}));
-  ASSERT_EQ(result.code, 0) << result.output;
+  EXPECT_EQ(result.code, 1) << result.output;
+  EXPECT_FALSE(result.json["valid"].get<bool>());
+  EXPECT_EQ(result.json["reasons"][0]["reason"], "rate_not_held") << result.json["reasons"];
+  EXPECT_EQ(result.json["errors"], 0);
   EXPECT_GT(result.json["not_begun"], 0);
-  EXPECT_NE(result.output.find("cannot keep this rate"), std::string::npos) << result.output;
+  EXPECT_NE(result.output.find("verdict: NOT VALID: the rate was not held"), std::string::npos)
+      << result.output;
   // An operation counts from its intended time, so the backlog is in the latency.
   EXPECT_GT(result.row()["latency_ns"]["p99"], 10'000'000);
 }
@@ -85,6 +91,56 @@ TEST_F(LoadTest, AWrongAnswerIsAnError) {
       server_.address(), Trusting({"--path", "/bytes/999999999999999999", "--connections", "1"}));
   EXPECT_EQ(result.code, 1);
   EXPECT_NE(result.output.find("answered 4"), std::string::npos) << result.output;
+  EXPECT_NE(result.output.find("statuses: 4xx "), std::string::npos) << result.output;
+  EXPECT_EQ(result.json["reasons"][0]["reason"], "operations_failed") << result.json["reasons"];
+  // What is an error is for the user to say.
+  const LoadResult wanted = Load(
+      server_.address(),
+      Trusting({"--path", "/bytes/999999999999999999", "--connections", "1", "--success", "4xx"}));
+  ExpectSound(wanted);
+  EXPECT_EQ(wanted.row()["statuses"]["4xx"], wanted.row()["count"]);
+  EXPECT_EQ(Load(server_.address(), Trusting({"--connections", "1", "--success", "404"})).code, 1);
+}
+
+// A frozen server takes connections and requests all the same, in its kernel.
+TEST_F(LoadTest, WhatNeverComesBackIsInTheFigures) {
+  ASSERT_TRUE(server_.Answers());
+  server_.Signal(SIGSTOP);
+  const LoadResult result =
+      Load(server_.address(), {"--connections", "3", "--insecure", "--drain", "0.2"});
+  server_.Signal(SIGCONT);
+  EXPECT_EQ(result.code, 1) << result.output;
+  EXPECT_FALSE(result.json["valid"].get<bool>());
+  EXPECT_EQ(result.json["errors"], 0) << result.output;
+  EXPECT_EQ(result.row()["unfinished"], 3);
+  // They began with the warm-up, and were given up after the drain.
+  EXPECT_GE(result.row()["oldest_unfinished_ns"], 700'000'000);
+  EXPECT_GE(result.row()["latency_ns"]["p50"], 700'000'000);
+  EXPECT_NE(result.output.find("waiting for 3 connections"), std::string::npos) << result.output;
+}
+
+TEST_F(LoadTest, AClosedLoopSaysWhatItHides) {
+  const LoadResult result = Load(server_.address(), Trusting({"--connections", "1"}));
+  ExpectSound(result);
+  EXPECT_NE(result.output.find("closed loop: "), std::string::npos) << result.output;
+}
+
+// Refused for a while, then served: the load goes on, and the warm-up's errors do not count.
+TEST(LoadRedialTest, AServerThatComesLateIsMeasured) {
+  std::string address;
+  {
+    ServeProcess early({"--self-signed", "localhost", "--respond-bytes", "10"});
+    ASSERT_TRUE(early.running()) << early.output();
+    address = early.address();
+    early.StopCleanly();
+  }
+  std::future<LoadResult> load = std::async(std::launch::async, [&] {
+    return Load(address, {"--connections", "4", "--insecure", "--warm-up", "3"});
+  });
+  ServeProcess late({"--listen", address, "--self-signed", "localhost", "--respond-bytes", "10"});
+  const LoadResult result = load.get();
+  ExpectSound(result);
+  EXPECT_TRUE(result.json["warm_up_errors"].is_number());
 }
 
 TEST(LoadUsageTest, NobodyListensAndBadOptions) {

@@ -97,7 +97,7 @@ std::string StressPaths::AddLoad(A activity, unsigned slots) {
                                            : kRequestsPerSecond;
   plan.rate = each * connections_;
   plan.server_closes = handshake && !round_.targets.foreign;
-  plan.peer = plan.server_closes ? closing_address_ : round_.targets.steady;
+  plan.peers = {plan.server_closes ? closing_address_ : round_.targets.steady};
   plan.request = fmt::format("GET /bytes/{} HTTP/1.1\r\nHost: {}\r\n\r\n",
                              activity == A::kBulk ? kBulkBytes : 3000, kStressServerName);
   const unsigned profiles = plan.kind == LoadKind::kResumedHandshake ? slots : 1;
@@ -153,12 +153,20 @@ void StressPaths::EndLoad() {
   for (Load& load : loads_) {
     load.phase->End(kEndLimitNs);
     round_.tally.Add(load.activity, StressOutcome::kRight, load.phase->operations());
-    const std::vector<std::string> texts = load.phase->error_texts();
-    for (const std::string& text : texts) {
+    ResultRow row;
+    load.phase->Tell(&row);
+    row.errors += load.phase->warm_up_errors();
+    for (const std::string& text : load.phase->warm_up_error_texts()) {
+      row.error_texts.push_back(text);
+    }
+    for (const std::string& text : row.error_texts) {
       round_.evidence.Add(fmt::format("{}: {}", StressActivityName(load.activity), text));
     }
-    for (std::uint64_t i = texts.size(); i < load.phase->errors(); ++i) {
+    for (std::uint64_t i = row.error_texts.size(); i < row.errors; ++i) {
       round_.evidence.Add(fmt::format("{}: one more", StressActivityName(load.activity)));
+    }
+    for (std::uint64_t i = 0; i < row.unfinished; ++i) {
+      round_.evidence.Add(fmt::format("{}: it never came back", StressActivityName(load.activity)));
     }
   }
 }

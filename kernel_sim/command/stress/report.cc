@@ -41,6 +41,16 @@ void PrintEnds(const StressReport& report, std::FILE* out) {
 
 }  // namespace
 
+Verdict JudgeStress(const StressReport& report) {
+  Verdict verdict;
+  std::uint64_t right = 0;
+  for (std::size_t i = 0; i < kStressActivities; ++i) right += RowOf(report, i).right;
+  const std::uint64_t violations = report.evidence.violations();
+  if (violations != 0) verdict.Add(Doubt::kCheckFailed, fmt::format("{} violations", violations));
+  if (right == 0) verdict.Add(Doubt::kNothingDone, "no activity came to its right end");
+  return verdict;
+}
+
 void PrintStressReport(const StressReport& report, std::FILE* out) {
   fmt::print(out, "\n{:<24}{:>12}{:>12}{:>12}\n", "activity", "right", "refused", "cut");
   for (std::size_t i = 0; i < kStressActivities; ++i) {
@@ -63,6 +73,7 @@ void PrintStressReport(const StressReport& report, std::FILE* out) {
   for (const std::string& text : report.evidence.texts()) {
     fmt::print(out, "    FAILED: {}\n", text);
   }
+  PrintVerdict(JudgeStress(report), out);
 }
 
 bool WriteStressJson(const StressReport& report, const std::string& path) {
@@ -76,7 +87,7 @@ bool WriteStressJson(const StressReport& report, const std::string& path) {
     const auto kind = static_cast<transport::EndKind>(i);
     ends[transport::EndKindName(kind)] = report.servers.ended_by_kind(kind);
   }
-  const nlohmann::json json = {
+  nlohmann::json json = {
       {"machine", MachineJson(report.machine)},
       {"seed", report.seed},
       {"seconds", report.seconds},
@@ -93,6 +104,7 @@ bool WriteStressJson(const StressReport& report, const std::string& path) {
        {{"slowest_ns", report.tally.slowest_canary_ns()}, {"slow", report.tally.slow_canaries()}}},
       {"violations", report.evidence.violations()},
       {"evidence", report.evidence.texts()}};
+  AddVerdict(JudgeStress(report), &json);
   return WriteJsonFile(json, path);
 }
 

@@ -8,6 +8,7 @@
 #include "kernel_sim/command/machine.h"
 #include "kernel_sim/command/stress/activities.h"
 #include "kernel_sim/command/stress/checks.h"
+#include "kernel_sim/command/verdict.h"
 #include "kernel_sim/transport/statistics.h"
 
 namespace ktlsim::command {
@@ -22,6 +23,7 @@ struct StressReport {
   transport::TransportStatistics servers;
 };
 
+Verdict JudgeStress(const StressReport& report);
 void PrintStressReport(const StressReport& report, std::FILE* out);
 // False: the file cannot be written.
 bool WriteStressJson(const StressReport& report, const std::string& path);

@@ -1,0 +1,67 @@
+// Verdict: whether the figures of a run say what they seem to say, and if not, why.
+//
+// Every command that measures ends with one: in the table, in JSON, and in its exit code.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "kernel_sim/command/result_table.h"
+#include "kernel_sim/command/rundown_check.h"
+
+namespace ktlsim::command {
+
+enum class Doubt : std::uint8_t {
+  kNothingDone,       // not one operation was completed in the measured time
+  kOperationsFailed,  // some did, and are in no percentile
+  kUnfinished,        // some never came back: the percentiles have only how long they took so far
+  kRateNotHeld,       // open loop: some never began
+  kGeneratorBusy,     // the generator had no time left: the figures are its own
+  kCheckFailed,       // an invariant broke
+  kLeftBehind,        // something was left after the end
+};
+inline constexpr std::size_t kDoubts = 7;
+
+// "rate_not_held", for JSON. Never null.
+const char* DoubtName(Doubt doubt);
+// "the rate was not held", for people. Never null.
+const char* DoubtText(Doubt doubt);
+
+class Verdict {
+ public:
+  struct Reason {
+    Doubt doubt;
+    std::string text;  // a sentence: DoubtText, then the detail
+  };
+
+  // Empty `detail`: DoubtText says it all.
+  void Add(Doubt doubt, const std::string& detail = {});
+
+  bool valid() const { return reasons_.empty(); }
+  const std::vector<Reason>& reasons() const { return reasons_; }
+
+ private:
+  std::vector<Reason> reasons_;
+};
+
+// "verdict: valid", or each reason in a line of its own.
+void PrintVerdict(const Verdict& verdict, std::FILE* out);
+
+// What one phase did.
+void JudgeRow(const ResultRow& row, Verdict* verdict);
+// What was left of all.
+void JudgeRundown(const RundownCheck& rundown, Verdict* verdict);
+
+// How a generator was used.
+struct GeneratorUse {
+  double rate_asked = 0;  // per second; 0: closed loop
+  double seconds = 0;
+  std::uint64_t not_begun = 0;
+  unsigned connections = 0;
+  double cpu_share = 0;  // of its processors' time, 0 to 1
+};
+void JudgeGenerator(const ResultRow& row, const GeneratorUse& use, Verdict* verdict);
+
+}  // namespace ktlsim::command

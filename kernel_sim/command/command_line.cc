@@ -139,7 +139,35 @@ std::string WhyRefused(const CLI::App& app, const CLI::App* command, const CLI::
   return text;
 }
 
+// Written once, before anything is started.
+std::string& Given() {
+  static std::string text;
+  return text;
+}
+
 }  // namespace
+
+std::string ShellText(std::span<const char* const> arguments) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+,./:@%[]";
+  std::string text;
+  for (const std::string_view argument : arguments) {
+    if (!text.empty()) text += ' ';
+    if (!argument.empty() && argument.find_first_not_of(kPlain) == std::string_view::npos) {
+      text += argument;
+      continue;
+    }
+    text += '\'';
+    for (const char c : argument) {
+      if (c == '\'') text += "'\\'";
+      text += c;
+    }
+    text += '\'';
+  }
+  return text;
+}
+
+std::string GivenCommandLine() { return Given(); }
 
 std::string WrapText(std::string_view text, std::size_t width, std::size_t indent) {
   std::string wrapped;
@@ -196,6 +224,7 @@ void UseWrappedHelp(CLI::App& app) {
 }
 
 std::optional<int> ParseCommandLine(CLI::App& app, int argc, char** argv) {
+  Given() = ShellText(std::span<const char* const>(argv, static_cast<std::size_t>(argc)));
   if (const auto code = RefuseUnknownCommand(app, argc, argv)) return code;
   try {
     app.parse(argc, argv);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,12 @@ std::size_t HelpWidth();
 
 // Help of `app` and of its subcommands in lines of HelpWidth().
 void UseWrappedHelp(CLI::App& app);
+
+// `arguments` as a shell takes them: quoted where that is needed.
+std::string ShellText(std::span<const char* const> arguments);
+
+// The command line that ParseCommandLine was given.
+std::string GivenCommandLine();
 
 // Parses. Empty: one subcommand was chosen, and its values can be used. Else the exit code: help or
 // the version was printed, or standard error says what is wrong and what would be right.

@@ -167,6 +167,11 @@ std::string CheckLoadOptions(const LoadOptions& options) {
   if (options.resume && !options.handshake()) {
     return "--resume is for --mode handshake: requests stay on their connections";
   }
+  if (!options.handshake()) {
+    std::string wrong =
+        CheckHttpAlpn(options.alpn, std::string("--mode ") + LoadModeName(options.mode));
+    if (!wrong.empty()) return wrong + "; --mode handshake offers any name";
+  }
   return {};
 }
 

@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include "kernel_sim/command/values.h"
+
 namespace ktlsim::command {
 
 const char* ServeModeName(ServeMode mode) {
@@ -37,6 +39,10 @@ std::string CheckListener(const ListenerConfig& listener) {
   if (listener.mode == ServeMode::kNone) {
     return "say what to answer: respond-bytes (--respond-bytes N), root (--root DIR), upstream "
            "(--upstream ADDRESS:PORT) or --echo";
+  }
+  if (listener.mode == ServeMode::kRespond || listener.mode == ServeMode::kFiles) {
+    std::string wrong = CheckHttpAlpn(listener.alpn, ServeModeName(listener.mode));
+    if (!wrong.empty()) return wrong + "; --echo and --upstream take any name";
   }
   if (listener.client_auth != ClientAuth::kNone && listener.client_ca_file.empty()) {
     return "client-auth needs client-ca (--client-ca FILE): whom to trust";

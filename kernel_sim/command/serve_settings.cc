@@ -136,8 +136,9 @@ std::string ApplyListen(SettingScope& scope, const std::string& value) {
 
 std::string ApplyRespondBytes(SettingScope& scope, const std::string& value) {
   std::string wrong = TakeMode(scope, "respond-bytes", ServeMode::kRespond);
-  return !wrong.empty() ? wrong
-                        : TakeSize(value, 0, serve::kBytesPathMax, &scope.listener.http.respond_bytes);
+  return !wrong.empty()
+             ? wrong
+             : TakeSize(value, 0, serve::kBytesPathMax, &scope.listener.http.respond_bytes);
 }
 
 std::string ApplyRoot(SettingScope& scope, const std::string& value) {
@@ -226,7 +227,8 @@ constexpr Setting kOwnSettings[] = {
      "OpenSSL's names, with colons between them, in order of preference",
      [](S s, V v) { return TakeText(v, &s.listener.cipher_suites); }},
     {"groups", Form::kOne, false, "LIST",
-     "Key exchange groups, with colons between them, in order of preference [X25519:P-256:P-384:P-521]",
+     "Key exchange groups, with colons between them, in order of preference "
+     "[X25519:P-256:P-384:P-521]",
      [](S s, V v) { return TakeText(v, &s.listener.groups); }},
     {"record-size", Form::kOne, false, "N|dynamic",
      "Most bytes of plaintext in a record; dynamic: what fits a segment at the begin of a burst, "

@@ -1,10 +1,16 @@
 // `ktlsim stress`: from options to exit code.
 
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <string>
@@ -14,6 +20,7 @@
 
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/command/command.h"
+#include "kernel_sim/command/command_line.h"
 #include "kernel_sim/command/library_settings.h"
 #include "kernel_sim/command/machine.h"
 #include "kernel_sim/command/result_json.h"
@@ -25,6 +32,8 @@
 namespace ktlsim::command {
 namespace {
 
+constexpr int kTrySeconds = 5;
+
 std::atomic<bool> interrupted{false};
 
 int Fail(const std::string& why) {
@@ -32,7 +41,29 @@ int Fail(const std::string& why) {
   return kExitUsage;
 }
 
+// A server that is not there would be thousands of violations. Empty: it takes connections.
+std::string TryServer(const io::Address& server) {
+  const int fd = socket(server.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return fmt::format("--connect {}: {}", server.ToString(), strerrordesc_np(errno));
+  const timeval limit{.tv_sec = kTrySeconds, .tv_usec = 0};
+  static_cast<void>(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)));
+  std::string wrong;
+  if (connect(fd, server.data(), server.size()) != 0) {
+    // The limit on sending bounds the connecting, too; it ends as EINPROGRESS (socket(7)).
+    const int error = errno == EINPROGRESS ? ETIMEDOUT : errno;
+    wrong = fmt::format("--connect {}: {}; start a `ktlsim serve --respond-bytes N` there first",
+                        server.ToString(), strerrordesc_np(error));
+  }
+  close(fd);
+  return wrong;
+}
+
 int RunStress(const StressOptions& options) {
+  if (options.plan.foreign) {
+    if (const std::string wrong = TryServer(*options.plan.foreign); !wrong.empty()) {
+      return Fail(wrong);
+    }
+  }
   std::signal(SIGPIPE, SIG_IGN);
   for (const int signal : {SIGINT, SIGTERM}) {
     std::signal(signal, [](int) { interrupted.store(true, std::memory_order_relaxed); });
@@ -42,6 +73,8 @@ int RunStress(const StressOptions& options) {
   StressReport report;
   report.machine = DescribeMachine();
   report.seed = options.seed != 0 ? options.seed : MonotonicClock::Now() % 1000000 + 1;
+  report.again = GivenCommandLine();
+  if (options.seed == 0) report.again += fmt::format(" --seed {}", report.seed);
   const auto tell = [&report, &options] {
     PrintStressReport(report, TextOutput(options.json));
     if (options.json.empty() || WriteStressJson(report, options.json)) return true;

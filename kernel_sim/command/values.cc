@@ -119,6 +119,18 @@ std::string ParseDuration(std::string_view text, std::uint64_t min_ns, std::uint
   return {};
 }
 
+std::string CheckHttpAlpn(std::span<const std::string> alpn, std::string_view who) {
+  for (const std::string& name : alpn) {
+    if (name == "http/1.1" || name == "http/1.0") continue;
+    return fmt::format(
+        "alpn: {} speaks http/1.1 and http/1.0, and not \"{}\": a peer that agrees on it would "
+        "wait "
+        "for another protocol",
+        who, Printable(name));
+  }
+  return {};
+}
+
 std::string CheckOneLine(std::string_view text) {
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -57,6 +58,10 @@ std::string ParseWord(std::string_view text, const std::array<Word<Value>, kCoun
   }
   return fmt::format("\"{}\" is not one of {}", Printable(text), all);
 }
+
+// Empty when every name of `alpn` is of a protocol that an HTTP/1.x server or client speaks (RFC
+// 7301 6); else what is wrong. `who` is the one that speaks: "root", "--mode request".
+std::string CheckHttpAlpn(std::span<const std::string> alpn, std::string_view who);
 
 // Empty when `text` may stand in a line of a protocol: no CR, LF, NUL or other control character.
 std::string CheckOneLine(std::string_view text);

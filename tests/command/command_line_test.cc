@@ -106,6 +106,11 @@ TEST_F(CommandsTest, TheManualHasEveryOption) {
   }
 }
 
+TEST(ShellTextTest, QuotesWhatAShellWouldTakeApart) {
+  const std::array<const char*, 6> arguments = {"ktlsim", "load", "a b", "", "it's", "--seed=7"};
+  EXPECT_EQ(ShellText(arguments), "ktlsim load 'a b' '' 'it'\\''s' --seed=7");
+}
+
 TEST(EscapeRoffTest, NothingOfATextIsARequest) {
   EXPECT_EQ(EscapeRoff(".sp"), "\\&.sp");
   EXPECT_EQ(EscapeRoff("a\\b--c"), "a\\eb\\-\\-c");

@@ -24,7 +24,7 @@ cert = "c"
 key = "k"
 root = "/srv"
 tls = "1.3"
-alpn = ["http/1.1", "x"]
+alpn = ["http/1.1", "http/1.0"]
 tickets = 2
 leg-timeout = "500ms"
 idle-timeout = 0
@@ -49,7 +49,7 @@ log-json = true
   EXPECT_EQ(listener.mode, ServeMode::kFiles);
   EXPECT_EQ(listener.root, "/srv");
   EXPECT_EQ(listener.versions, TlsVersions::k13);
-  EXPECT_EQ(listener.alpn, (std::vector<std::string>{"http/1.1", "x"}));
+  EXPECT_EQ(listener.alpn, (std::vector<std::string>{"http/1.1", "http/1.0"}));
   EXPECT_EQ(listener.tickets, 2U);
   EXPECT_EQ(listener.limits.leg_ns, 500 * kNsPerMs);
   EXPECT_EQ(listener.limits.idle_ns, 0U);

@@ -1,6 +1,9 @@
 #include "kernel_sim/command/values.h"
 
+#include <array>
 #include <limits>
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -86,6 +89,17 @@ TEST(ValuesTest, AWrongWordIsToldWithThoseThatExist) {
 TEST(ValuesTest, WhatIsShownHasNoControlCharactersAndAnEnd) {
   EXPECT_EQ(Printable("a\r\nb\x7f"), "a\\x0d\\x0ab\\x7f");
   EXPECT_EQ(Printable(std::string(500, 'x')).size(), 83U);
+}
+
+TEST(ValuesTest, HttpSpeaksTheProtocolsOfHttp1) {
+  const auto check = [](const std::vector<std::string>& alpn) {
+    return CheckHttpAlpn(alpn, "root");
+  };
+  EXPECT_EQ(check({}), "");
+  EXPECT_EQ(check({"http/1.1", "http/1.0"}), "");
+  for (const char* other : {"h2", "h3", "http/0.9", "HTTP/1.1", "http/1.1 ", "imap"}) {
+    EXPECT_NE(check({"http/1.1", other}).find(other), std::string::npos) << other;
+  }
 }
 
 TEST(ValuesTest, ALineHasNoControlCharacters) {

@@ -73,6 +73,15 @@ void PrintStressReport(const StressReport& report, std::FILE* out) {
   for (const std::string& text : report.evidence.texts()) {
     fmt::print(out, "    FAILED: {}\n", text);
   }
+  if (violations != 0) {
+    fmt::print(
+        out,
+        "to run it again: {}\n"
+        "    The seed fixes what is chosen. How the threads meet, and so the counts, differs "
+        "each time;\n"
+        "    a fault that depends on it may take several runs.\n",
+        report.again);
+  }
   PrintVerdict(JudgeStress(report), out);
 }
 
@@ -90,6 +99,7 @@ bool WriteStressJson(const StressReport& report, const std::string& path) {
   nlohmann::json json = {
       {"machine", MachineJson(report.machine)},
       {"seed", report.seed},
+      {"again", report.again},
       {"seconds", report.seconds},
       {"activities", activities},
       {"server_connections", report.servers.opened},

@@ -16,6 +16,7 @@ namespace ktlsim::command {
 struct StressReport {
   Machine machine;
   std::uint64_t seed = 0;
+  std::string again;  // the command that makes the same choices once more
   double seconds = 0;
   StressTally tally;
   StressEvidence evidence;

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <memory>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -25,7 +26,9 @@ const unsigned kRingSetupFlags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER
 
 namespace {
 
-thread_local std::string probe_text;
+// In static memory: without any, a thread's first object with a destructor ends the process.
+constexpr std::size_t kProbeTextBytes = 1024;
+constinit thread_local std::array<char, kProbeTextBytes> probe_text{};
 
 struct Version {
   int major = 0;
@@ -129,8 +132,11 @@ std::string ReadDisabledSysctl() {
 
 }  // namespace
 
-void SetProbeText(std::string text) { probe_text = std::move(text); }
-std::string LastProbeText() { return probe_text; }
+void SetProbeText(std::string_view text) {
+  const std::size_t length = text.copy(probe_text.data(), probe_text.size() - 1);
+  probe_text[length] = 0;
+}
+std::string LastProbeText() { return probe_text.data(); }
 
 std::string NameMissing(const UringInventory& inventory, const std::string& level) {
   const Version newest = ParseVersion(level, {1000, 0});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "kernel_sim/base/status.h"
 
@@ -25,6 +26,6 @@ Status ExplainSetupFailure(int error_number);
 // `io_uring_disabled` is the content of that sysctl, empty when there is none.
 std::string ExplainRefusal(int error_number, const std::string& io_uring_disabled);
 
-void SetProbeText(std::string text);
+void SetProbeText(std::string_view text);
 
 }  // namespace ktlsim::io

@@ -1,5 +1,7 @@
 #include "tls/aead_key_cache.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <atomic>
 #include <new>
@@ -7,27 +9,34 @@
 namespace ktlsim::tls {
 namespace {
 
-// A plain pointer in front of the owner: a record must not pay for the check that a thread-local
-// object with a destructor brings, and a key may go after the thread's owner has gone.
+// A plain pointer: a record must not pay for the check that a thread-local object with a destructor
+// brings, and a key may go after the cache of its thread.
 constinit thread_local AeadKeyCache* t_cache = nullptr;
 constinit thread_local bool t_ended = false;
 
-struct Owner {
-  Owner() = default;
-  Owner(const Owner&) = delete;
-  Owner& operator=(const Owner&) = delete;
-  ~Owner() {
-    t_ended = true;
-    t_cache = nullptr;
-  }
-  std::unique_ptr<AeadKeyCache> cache;
-};
+// Ends with its thread. Not a thread-local object's destructor: the C library ends the process when
+// it has no memory to register that.
+void EndCache(void* cache) {
+  t_ended = true;
+  t_cache = nullptr;
+  delete static_cast<AeadKeyCache*>(cache);
+}
+
+// False: there is no key of this kind left in the process.
+bool EndWithThread(AeadKeyCache* cache) {
+  static const struct Key {
+    Key() : made(pthread_key_create(&value, &EndCache) == 0) {}
+    pthread_key_t value{};
+    const bool made;
+  } key;
+  return key.made && pthread_setspecific(key.value, cache) == 0;
+}
 
 AeadKeyCache* MakeCache() {
   if (t_ended) return nullptr;
-  static thread_local Owner owner;
-  owner.cache.reset(new (std::nothrow) AeadKeyCache);
-  t_cache = owner.cache.get();
+  std::unique_ptr<AeadKeyCache> made(new (std::nothrow) AeadKeyCache);
+  if (made == nullptr || !EndWithThread(made.get())) return nullptr;
+  t_cache = made.release();
   return t_cache;
 }
 

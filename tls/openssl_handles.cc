@@ -1,30 +1,49 @@
 #include "tls/openssl_handles.h"
 
+#include <atomic>
+
 namespace ktlsim::tls {
 namespace {
 
-using MdPtr = std::unique_ptr<EVP_MD, Deleter<&EVP_MD_free>>;
-using CipherPtr = std::unique_ptr<EVP_CIPHER, Deleter<&EVP_CIPHER_free>>;
+// Kept for the rest of the process. What could not be had is asked for again the next time: it may
+// have been for want of memory.
+template <typename T, auto fetch, auto free>
+class Kept {
+ public:
+  const T* Get(const char* name) {
+    T* kept = kept_.load(std::memory_order_acquire);
+    if (kept != nullptr) return kept;
+    T* made = fetch(nullptr, name, nullptr);
+    if (made == nullptr || kept_.compare_exchange_strong(kept, made)) return made;
+    free(made);  // another thread was first
+    return kept;
+  }
+
+ private:
+  std::atomic<T*> kept_{nullptr};
+};
+using KeptDigest = Kept<EVP_MD, &EVP_MD_fetch, &EVP_MD_free>;
+using KeptCipher = Kept<EVP_CIPHER, &EVP_CIPHER_fetch, &EVP_CIPHER_free>;
 
 }  // namespace
 
 const EVP_MD* FetchedDigest(HashId hash) {
-  static const MdPtr sha256(EVP_MD_fetch(nullptr, "SHA2-256", nullptr));
-  static const MdPtr sha384(EVP_MD_fetch(nullptr, "SHA2-384", nullptr));
-  return hash == HashId::kSha256 ? sha256.get() : sha384.get();
+  static constinit KeptDigest sha256;
+  static constinit KeptDigest sha384;
+  return hash == HashId::kSha256 ? sha256.Get("SHA2-256") : sha384.Get("SHA2-384");
 }
 
 const EVP_CIPHER* FetchedCipher(AeadId aead) {
-  static const CipherPtr aes128(EVP_CIPHER_fetch(nullptr, "AES-128-GCM", nullptr));
-  static const CipherPtr aes256(EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr));
-  static const CipherPtr chacha(EVP_CIPHER_fetch(nullptr, "ChaCha20-Poly1305", nullptr));
+  static constinit KeptCipher aes128;
+  static constinit KeptCipher aes256;
+  static constinit KeptCipher chacha;
   switch (aead) {
     case AeadId::kAes128Gcm:
-      return aes128.get();
+      return aes128.Get("AES-128-GCM");
     case AeadId::kAes256Gcm:
-      return aes256.get();
+      return aes256.Get("AES-256-GCM");
     case AeadId::kChaCha20Poly1305:
-      return chacha.get();
+      return chacha.Get("ChaCha20-Poly1305");
   }
   return nullptr;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <new>
 #include <utility>
 
@@ -109,10 +110,17 @@ PostHandshakeResult PostHandshake::Consume(std::span<const std::byte> fragment,
     if (partial_.size() + fragment.size() > kMessageBytesMax + kFragmentBytesMax) {
       return Refuse(AlertDescription::kUnexpectedMessage, "the peer's message is too long");
     }
+    const std::size_t before = partial_.size();
+    partial_.insert(partial_.end(), fragment.begin(), fragment.end());
     std::vector<std::byte> joined = std::move(partial_);
     partial_.clear();
-    joined.insert(joined.end(), fragment.begin(), fragment.end());
-    return ConsumeMessages(joined, reader);
+    PostHandshakeResult result = ConsumeMessages(joined, reader);
+    if (result.failure.category() == Category::kResource) {
+      // The fragment will come again.
+      joined.resize(before);
+      partial_ = std::move(joined);
+    }
+    return result;
   } catch (const std::bad_alloc&) {
     return OutOfMemory();
   }
@@ -199,16 +207,20 @@ PostHandshakeResult PostHandshake::NewSessionTicket(std::span<const std::byte> m
   }
 
   ERR_clear_error();
+  errno = 0;
   ssl_->SetInput(records);
   std::array<std::byte, 1> nothing{};
   const int returned = SSL_read(ssl_->ssl(), nothing.data(), static_cast<int>(nothing.size()));
   const int code = SSL_get_error(ssl_->ssl(), returned);
   ssl_->SetInput({});
   ERR_clear_error();
+  ssl_->NoteMemory();
+  const bool no_memory = ssl_->ran_out_of_memory();
   result.ticket_stored = ssl_->ticket_stored();
   const auto alert = ssl_->sent_alert();
   DropSsl();
-  if (code == SSL_ERROR_WANT_READ) return result;
+  // Without memory there is one session less, and that is all.
+  if (code == SSL_ERROR_WANT_READ || no_memory) return result;
   return Refuse(alert ? alert->description : AlertDescription::kDecodeError,
                 "the peer's session ticket is malformed");
 }

@@ -48,15 +48,25 @@ Aead* RecordProtection::aead() const {
                           : nullptr;
 }
 
-bool RecordProtection::NextKey() {
-  TrafficKeys keys;
-  if (!NextTrafficSecret(suite_->hash, traffic_secret_, traffic_secret_) ||
-      !DeriveTrafficKeys(*suite_, traffic_secret_, keys)) {
-    id_.Reset();
-    return false;
-  }
+bool RecordProtection::DeriveNext(Next& next) const {
+  return NextTrafficSecret(suite_->hash, traffic_secret_, next.traffic_secret) &&
+         DeriveTrafficKeys(*suite_, next.traffic_secret, next.keys);
+}
+
+// The key is expanded with its first record, which tells when there is no memory for that.
+void RecordProtection::Install(Next next) {
+  traffic_secret_ = std::move(next.traffic_secret);
+  key_ = std::move(next.keys.key);
+  iv_ = std::move(next.keys.iv);
+  id_ = AeadKeyId::Next();
   sequence_number_ = 0;
-  return SetKeys(std::move(keys));
+}
+
+bool RecordProtection::NextKey() {
+  Next next;
+  if (!DeriveNext(next)) return false;
+  Install(std::move(next));
+  return true;
 }
 
 // In two words, as they are returned and as the cipher reads them: one load over two smaller stores

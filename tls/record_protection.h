@@ -54,8 +54,16 @@ class RecordProtection {
 
   // False: out of memory, or `state` names no suite.
   [[nodiscard]] bool Init(ProtectionState state);
-  // TLS 1.3: the next traffic secret (RFC 8446 7.2); the sequence number starts again at 0.
+  // TLS 1.3: the next traffic secret (RFC 8446 7.2); the sequence number starts again at 0. False:
+  // out of memory, nothing changed.
   [[nodiscard]] bool NextKey();
+  // The same in two steps, for who must not fail in between.
+  struct Next {
+    Secret traffic_secret;
+    TrafficKeys keys;
+  };
+  [[nodiscard]] bool DeriveNext(Next& next) const;
+  void Install(Next next);
 
   bool ready() const { return id_.value() != 0; }
   bool is_tls13() const { return suite_->version == Version::kTls13; }

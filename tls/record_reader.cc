@@ -68,6 +68,11 @@ OpenResult RecordReader::Open(std::span<std::byte> wire) {
   Plaintext plaintext;
   AlertDescription failure = AlertDescription::kBadRecordMac;
   if (!Decrypt(record, plaintext, failure)) {
+    // Of all that can go wrong, this alone is not the peer's doing.
+    if (failure == AlertDescription::kInternalError) {
+      result.outcome = OpenResult::Outcome::kNoMemory;
+      return result;
+    }
     Wipe(record);
     return Fail(failure);
   }
@@ -194,7 +199,7 @@ OpenResult RecordReader::ReceiveAlert(OpenResult result) {
 bool RecordReader::AdmitKeyUpdate() { return ++key_updates_ <= protection_.limits().key_updates; }
 
 bool RecordReader::Rekey() {
-  if (protection_.ready() && protection_.is_tls13() && protection_.NextKey()) return true;
+  if (protection_.ready() && protection_.is_tls13()) return protection_.NextKey();
   Fail(AlertDescription::kInternalError);
   return false;
 }

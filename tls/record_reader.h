@@ -22,6 +22,7 @@ struct OpenResult {
     kNeedMore,  // `missing` more bytes are needed at least; nothing consumed, nothing changed
     kIgnored,   // a warning alert without consequence (`alert`): consumed, go on with the next
     kAlert,     // the peer sent `alert`, close_notify or a fatal one: nothing follows it
+    kNoMemory,  // no memory for the expanded key: nothing changed, the same call may be made again
     kFailed,    // the peer must be sent `alert`; the connection is over
   };
   Outcome outcome = Outcome::kFailed;
@@ -54,8 +55,8 @@ class RecordReader {
 
   // Counts a KeyUpdate of the peer's. False: too many without application data between them.
   [[nodiscard]] bool AdmitKeyUpdate();
-  // TLS 1.3: the peer's KeyUpdate was read (PostHandshake does this). False: out of memory; the
-  // reader then refuses everything.
+  // TLS 1.3: the peer's KeyUpdate was read (PostHandshake does this). False: out of memory,
+  // nothing changed; without TLS 1.3 the reader then refuses everything.
   [[nodiscard]] bool Rekey();
 
   // No record can follow: an alert ended the connection, or a failure did.

@@ -85,29 +85,33 @@ SealResult RecordWriter::Seal(ContentType type, std::span<std::byte> header,
   KTLSIM_ASSERT(Disjoint(header, data));
   KTLSIM_ASSERT(Disjoint(header, trailer));
   KTLSIM_ASSERT(Disjoint(data, trailer));
-  const bool sealed = protection_.is_tls13() ? SealTls13(type, header, data, trailer)
-                                             : SealTls12(type, header, data, trailer);
-  if (!sealed) {
+  const SealOutcome sealed = protection_.is_tls13() ? SealTls13(type, header, data, trailer)
+                                                    : SealTls12(type, header, data, trailer);
+  if (sealed != SealOutcome::kSealed) {
     // The nonce may have been used: it must not be used again.
-    failed_ = true;
-    return {SealOutcome::kFailed, 0, 0};
+    failed_ = sealed != SealOutcome::kNoMemory;
+    return {sealed, 0, 0};
   }
   protection_.Advance();
   return {SealOutcome::kSealed, header.size(), trailer.size()};
 }
 
-bool RecordWriter::SealTls13(ContentType type, std::span<std::byte> header,
-                             std::span<std::byte> data, std::span<std::byte> trailer) {
+SealOutcome RecordWriter::SealTls13(ContentType type, std::span<std::byte> header,
+                                    std::span<std::byte> data, std::span<std::byte> trailer) {
+  Aead* const aead = protection_.aead();
+  if (aead == nullptr) return SealOutcome::kNoMemory;
   trailer[0] = static_cast<std::byte>(type);
   PutHeader(ContentType::kApplicationData, data.size() + trailer.size(), header);
   const Bytes aad(reinterpret_cast<const std::uint8_t*>(header.data()), kRecordHeaderBytes);
-  Aead* aead = protection_.aead();
-  return aead != nullptr && aead->Seal(protection_.ImplicitNonce(), aad, data, trailer.first<1>(),
-                                       trailer.last<kAeadTagBytes>());
+  const bool sealed = aead->Seal(protection_.ImplicitNonce(), aad, data, trailer.first<1>(),
+                                 trailer.last<kAeadTagBytes>());
+  return sealed ? SealOutcome::kSealed : SealOutcome::kFailed;
 }
 
-bool RecordWriter::SealTls12(ContentType type, std::span<std::byte> header,
-                             std::span<std::byte> data, std::span<std::byte> trailer) {
+SealOutcome RecordWriter::SealTls12(ContentType type, std::span<std::byte> header,
+                                    std::span<std::byte> data, std::span<std::byte> trailer) {
+  Aead* const aead = protection_.aead();
+  if (aead == nullptr) return SealOutcome::kNoMemory;
   const std::size_t nonce_bytes = header.size() - kRecordHeaderBytes;
   PutHeader(type, nonce_bytes + data.size() + trailer.size(), header);
   RecordProtection::Nonce nonce = protection_.ImplicitNonce();
@@ -119,9 +123,9 @@ bool RecordWriter::SealTls12(ContentType type, std::span<std::byte> header,
     nonce = protection_.ExplicitNonce(explicit_part);
     ++explicit_nonce_;
   }
-  Aead* aead = protection_.aead();
-  return aead != nullptr && aead->Seal(nonce, protection_.MakeTls12Aad(type, data.size()), data, {},
-                                       trailer.first<kAeadTagBytes>());
+  const bool sealed = aead->Seal(nonce, protection_.MakeTls12Aad(type, data.size()), data, {},
+                                 trailer.first<kAeadTagBytes>());
+  return sealed ? SealOutcome::kSealed : SealOutcome::kFailed;
 }
 
 SealOutcome RecordWriter::SealControl(ContentType type, std::span<const std::uint8_t> message,
@@ -155,13 +159,11 @@ SealOutcome RecordWriter::SealKeyUpdate(bool request_peer, std::span<std::byte> 
   if (!protection_.ready() || !protection_.is_tls13()) return SealOutcome::kFailed;
   const std::array message = {kKeyUpdateType, std::uint8_t{0}, std::uint8_t{0}, std::uint8_t{1},
                               static_cast<std::uint8_t>(request_peer ? 1 : 0)};
+  // First what can fail: behind this record the peer expects the next key.
+  RecordProtection::Next next;
+  if (!protection_.DeriveNext(next)) return SealOutcome::kNoMemory;
   const SealOutcome outcome = SealControl(ContentType::kHandshake, message, out, used);
-  if (outcome != SealOutcome::kSealed) return outcome;
-  if (!protection_.NextKey()) {
-    failed_ = true;
-    used = 0;
-    return SealOutcome::kFailed;
-  }
+  if (outcome == SealOutcome::kSealed) protection_.Install(std::move(next));
   return outcome;
 }
 

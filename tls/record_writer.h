@@ -17,6 +17,8 @@ enum class SealOutcome : std::uint8_t {
   kBadLength,     // data over max_fragment(), or empty for other than application data
   kNoSpace,       // header or trailer too short; nothing was changed
   kLimitReached,  // this key may seal no more; TLS 1.3: SealKeyUpdate, TLS 1.2: close
+  kNoMemory,      // no memory for the expanded key; nothing was used up, the same call may be made
+                  // again
   kClosed,        // close_notify or a fatal alert was sealed before
   kFailed,        // the library failed; the writer refuses all later calls
 };
@@ -80,10 +82,10 @@ class RecordWriter {
                         std::size_t trailer) const;
   SealOutcome SealControl(ContentType type, std::span<const std::uint8_t> message,
                           std::span<std::byte> out, std::size_t& used);
-  bool SealTls13(ContentType type, std::span<std::byte> header, std::span<std::byte> data,
-                 std::span<std::byte> trailer);
-  bool SealTls12(ContentType type, std::span<std::byte> header, std::span<std::byte> data,
-                 std::span<std::byte> trailer);
+  SealOutcome SealTls13(ContentType type, std::span<std::byte> header, std::span<std::byte> data,
+                        std::span<std::byte> trailer);
+  SealOutcome SealTls12(ContentType type, std::span<std::byte> header, std::span<std::byte> data,
+                        std::span<std::byte> trailer);
 
   RecordProtection protection_;
   std::uint64_t explicit_nonce_ = 0;

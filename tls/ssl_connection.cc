@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <new>
 #include <string_view>
@@ -328,16 +329,17 @@ void SslConnection::NoteVerifyError(int error) {
 
 const BIO_METHOD* SslConnection::FlatBufferMethod() {
   using MethodPtr = std::unique_ptr<BIO_METHOD, Deleter<&BIO_meth_free>>;
-  static const MethodPtr method = [] {
-    MethodPtr made(BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "flat buffers"));
-    if (made == nullptr || BIO_meth_set_read(made.get(), &BioRead) != 1 ||
-        BIO_meth_set_write(made.get(), &BioWrite) != 1 ||
-        BIO_meth_set_ctrl(made.get(), &BioControl) != 1) {
-      made.reset();
-    }
-    return made;
-  }();
-  return method.get();
+  static constinit std::atomic<BIO_METHOD*> kept{nullptr};
+  if (const BIO_METHOD* method = kept.load(std::memory_order_acquire)) return method;
+  MethodPtr made(BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "flat buffers"));
+  if (made == nullptr || BIO_meth_set_read(made.get(), &BioRead) != 1 ||
+      BIO_meth_set_write(made.get(), &BioWrite) != 1 ||
+      BIO_meth_set_ctrl(made.get(), &BioControl) != 1) {
+    return nullptr;  // asked for again the next time
+  }
+  BIO_METHOD* other = nullptr;
+  if (!kept.compare_exchange_strong(other, made.get())) return other;
+  return made.release();
 }
 
 int SslConnection::BioRead(BIO* bio, char* out, int size) {

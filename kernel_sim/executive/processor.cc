@@ -9,6 +9,7 @@
 
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/base/level.h"
+#include "kernel_sim/base/memory_watch.h"
 #include "kernel_sim/executive/executive.h"
 
 namespace ktlsim::executive {
@@ -50,7 +51,11 @@ Status Processor::Start(const RingFactory& factory) {
 // On a thread of its own nobody could catch what is thrown.
 Result<std::unique_ptr<io::Ring>> Processor::MakeRing(const RingFactory& factory) {
   try {
-    return factory();
+    const MemoryWatch watch;
+    Result<std::unique_ptr<io::Ring>> ring = factory();
+    const bool memory = watch.ran_out() || ring.status().code() == ENOMEM;
+    if (!ring.ok() && memory) return ResourceError("memory for a ring");
+    return ring;
   } catch (const std::bad_alloc&) {
     return ResourceError("memory for a ring");
   }

@@ -6,13 +6,13 @@
 #include <ktlsim/sspi_ext.h>
 #include <sspi.h>
 
-#include <new>
 #include <utility>
 
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/executive/async_context.h"
 #include "kernel_sim/executive/executive.h"
 #include "kernel_sim/executive/misuse.h"
+#include "kernel_sim/sspi/border.h"
 #include "kernel_sim/sspi/calls.h"
 #include "kernel_sim/sspi/kernel_mode.h"
 #include "kernel_sim/sspi/runtime.h"
@@ -83,12 +83,7 @@ SECURITY_STATUS SubmitAsync(SspiAsyncContext* context, bool callback_required,
   const AsyncResult claimed =
       Contexts().BeginSubmit(HandleOf(context), callback_required, &request);
   if (claimed != AsyncResult::kOk) return ToStatus(claimed);
-  SECURITY_STATUS status = SEC_E_INSUFFICIENT_MEMORY;
-  try {
-    status = prepare(*request);
-  } catch (const std::bad_alloc&) {
-    status = SEC_E_INSUFFICIENT_MEMORY;
-  }
+  SECURITY_STATUS status = NothingThrown([&] { return prepare(*request); });
   if (status == SEC_E_OK) {
     status = executive != nullptr ? Submit(*executive, *request, bound) : failure;
     if (status == SEC_E_OK) return SEC_E_OK;

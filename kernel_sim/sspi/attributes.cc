@@ -6,10 +6,10 @@
 #include <sspi.h>
 
 #include <algorithm>
-#include <new>
 #include <optional>
 #include <string>
 
+#include "kernel_sim/sspi/border.h"
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/handles.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
@@ -51,7 +51,7 @@ SECURITY_STATUS QueryContext(PCtxtHandle handle, ULONG attribute, void* buffer) 
   const auto context = LookupContext(handle);
   if (!context) return SEC_E_INVALID_HANDLE;
   if (buffer == nullptr) return SEC_E_INTERNAL_ERROR;
-  return context->Query(attribute, buffer);
+  return NothingThrown([&] { return context->Query(attribute, buffer); });
 }
 
 SECURITY_STATUS QueryContextEx(PCtxtHandle handle, ULONG attribute, void* buffer, ULONG bytes) {
@@ -65,11 +65,8 @@ SECURITY_STATUS SetCredential(PCredHandle handle, ULONG attribute, void* buffer,
   if (!credential) return SEC_E_INVALID_HANDLE;
   if (buffer == nullptr) return SEC_E_INVALID_PARAMETER;
   if (!AtPassiveLevel()) return SEC_E_UNSUPPORTED_FUNCTION;
-  try {
-    return credential->credential().SetAttribute(attribute, buffer, bytes);
-  } catch (const std::bad_alloc&) {
-    return SEC_E_INSUFFICIENT_MEMORY;
-  }
+  return NothingThrown(
+      [&] { return credential->credential().SetAttribute(attribute, buffer, bytes); });
 }
 
 ULONG CredentialBytesOf(ULONG attribute) {
@@ -109,12 +106,10 @@ SECURITY_STATUS QueryCredential(PCredHandle handle, ULONG attribute, void* buffe
   if (!credential) return SEC_E_INVALID_HANDLE;
   if (buffer == nullptr) return SEC_E_INTERNAL_ERROR;
   PackageCredential& asked = credential->credential();
-  try {
-    if (attribute == SECPKG_CRED_ATTR_NAMES) return StoreName<Char>(asked, buffer);
-    return asked.QueryAttribute(attribute, buffer);
-  } catch (const std::bad_alloc&) {
-    return SEC_E_INSUFFICIENT_MEMORY;
-  }
+  return NothingThrown([&] {
+    return attribute == SECPKG_CRED_ATTR_NAMES ? StoreName<Char>(asked, buffer)
+                                               : asked.QueryAttribute(attribute, buffer);
+  });
 }
 
 template <typename Char>
@@ -126,13 +121,12 @@ SECURITY_STATUS QueryCredentialEx(PCredHandle handle, ULONG attribute, void* buf
 }
 
 BOOL EmptyCache(const auto* target_name) {
-  try {
+  const SECURITY_STATUS status = NothingThrown([target_name] {
     const std::optional<std::string> name = ReadName(target_name);
     if (name) TlsCredential::ForgetSessions(*name);
-    return name ? TRUE : FALSE;
-  } catch (const std::bad_alloc&) {
-    return FALSE;
-  }
+    return name ? SEC_E_OK : SEC_E_INVALID_PARAMETER;
+  });
+  return status == SEC_E_OK ? TRUE : FALSE;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "kernel_sim/executive/executive.h"
+#include "kernel_sim/sspi/border.h"
 #include "kernel_sim/sspi/handles.h"
 #include "kernel_sim/sspi/objects.h"
 #include "kernel_sim/sspi/packages/buffers.h"
@@ -32,11 +33,12 @@ Reference<Object> KeepAlive(Reference<ContextObject> context) {
 // Runs a call on a processor: running out of memory in it is a status, like everything else.
 template <RunResult (*run)(Request&)>
 RunResult Guarded(Request& request) {
-  try {
-    return run(request);
-  } catch (const std::bad_alloc&) {
-    return Finish(request, SEC_E_INSUFFICIENT_MEMORY);
-  }
+  RunResult result = RunResult::kCompleted;
+  const SECURITY_STATUS thrown = NothingThrown([&] {
+    result = run(request);
+    return SEC_E_OK;
+  });
+  return thrown == SEC_E_OK ? result : Finish(request, thrown);
 }
 
 // Fills `request` with a call that takes its turn on the strand of `context`. The payload,

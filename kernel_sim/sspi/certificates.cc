@@ -1,7 +1,6 @@
 #include "kernel_sim/sspi/certificates.h"
 
 #include <memory>
-#include <new>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -9,6 +8,7 @@
 #include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/base/never_destroyed.h"
+#include "kernel_sim/sspi/border.h"
 #include "kernel_sim/sspi/runtime.h"
 
 namespace ktlsim::sspi {
@@ -56,15 +56,15 @@ SECURITY_STATUS MakeContext(bool valid, PCCERT_CONTEXT* out, Make make) {
   }
   // Forks are made safe, and OpenSSL is set up, before it is first used.
   static_cast<void>(Runtime::Instance());
-  try {
+  if (!OpenSslWorks()) return SEC_E_INSUFFICIENT_MEMORY;
+  const SECURITY_STATUS status = NothingThrown([&] {
     const ForkGate::Scope inside;
     std::string message;
     Result<tls::Certificate::Ptr> certificate = make(&message);
     return Publish(std::move(certificate), message, out);
-  } catch (const std::bad_alloc&) {
-    SetLastErrorText("out of memory");
-    return SEC_E_INSUFFICIENT_MEMORY;
-  }
+  });
+  if (status == SEC_E_INSUFFICIENT_MEMORY) SetLastErrorText("out of memory");
+  return status;
 }
 
 }  // namespace

@@ -5,13 +5,13 @@
 
 #include <algorithm>
 #include <iterator>
-#include <new>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "io/uring.h"
 #include "kernel_sim/executive/misuse.h"
+#include "kernel_sim/sspi/border.h"
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/runtime.h"
 
@@ -103,12 +103,10 @@ extern "C" {
 
 SECURITY_STATUS KtlsimStart(const KtlsimOptions* options) {
   executive::ExecutiveOptions translated;
-  try {
+  return NothingThrown([&] {
     const SECURITY_STATUS status = options != nullptr ? Translate(*options, &translated) : SEC_E_OK;
     return status == SEC_E_OK ? Runtime::Instance().Start(translated) : status;
-  } catch (const std::bad_alloc&) {
-    return SEC_E_INSUFFICIENT_MEMORY;
-  }
+  });
 }
 
 SECURITY_STATUS KtlsimStop(void) { return Runtime::Instance().Stop(); }

@@ -4,12 +4,12 @@
 #include <sspi.h>
 
 #include <cstring>
-#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
 
+#include "kernel_sim/sspi/border.h"
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/kernel_mode.h"
 #include "kernel_sim/sspi/text.h"
@@ -84,10 +84,14 @@ SECURITY_STATUS Enumerate(KtlsimUlongOut count, Info** out) {
 }
 
 template <typename Info, typename String>
-SECURITY_STATUS Find(String wanted, Info** out) try {
+SECURITY_STATUS Find(String wanted, Info** out) {
   if (out == nullptr) return SEC_E_INVALID_PARAMETER;
-  const std::optional<std::string> name = ReadName(wanted);
-  if (!name) return SEC_E_SECPKG_NOT_FOUND;
+  std::optional<std::string> name;
+  const SECURITY_STATUS read = NothingThrown([&] {
+    name = ReadName(wanted);
+    return name ? SEC_E_OK : SEC_E_SECPKG_NOT_FOUND;
+  });
+  if (read != SEC_E_OK) return read;
   for (const PackageEntry& entry : kEntries) {
     if (entry.name.size() != name->size() ||
         strncasecmp(entry.name.data(), name->data(), name->size()) != 0) {
@@ -97,8 +101,6 @@ SECURITY_STATUS Find(String wanted, Info** out) try {
     return *out != nullptr ? SEC_E_OK : SEC_E_INSUFFICIENT_MEMORY;
   }
   return SEC_E_SECPKG_NOT_FOUND;
-} catch (const std::bad_alloc&) {
-  return SEC_E_INSUFFICIENT_MEMORY;
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cstdlib>
 #include <new>
@@ -10,6 +11,7 @@
 #include <utility>
 
 #include <openssl/crypto.h>
+#include <openssl/ssl.h>
 
 #include "io/uring.h"
 #include "kernel_sim/base/fork_gate.h"
@@ -24,7 +26,10 @@
 namespace ktlsim::sspi {
 namespace {
 
-thread_local std::string last_error_text;
+// In static memory: a thread's first object with a destructor must be registered, and the C library
+// ends the process when it has no memory for that.
+constexpr std::size_t kErrorTextBytes = 1024;
+constinit thread_local std::array<char, kErrorTextBytes> last_error_text{};
 
 // How long exit() waits for callbacks that were entered before.
 constexpr std::uint64_t kExitPatienceNs = kNsPerSecond;
@@ -50,8 +55,17 @@ SECURITY_STATUS FailedStart(const Status& status) {
 
 }  // namespace
 
-void SetLastErrorText(std::string text) { last_error_text = std::move(text); }
-const char* LastErrorText() { return last_error_text.c_str(); }
+bool OpenSslWorks() {
+  if (OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, nullptr) == 1) return true;
+  SetLastErrorText("OpenSSL ran out of memory when it was first used in this process");
+  return false;
+}
+
+void SetLastErrorText(std::string_view text) {
+  const std::size_t length = text.copy(last_error_text.data(), last_error_text.size() - 1);
+  last_error_text[length] = 0;
+}
+const char* LastErrorText() { return last_error_text.data(); }
 
 Runtime& Runtime::MakeInstance() {
   static NeverDestroyed<Runtime> runtime;

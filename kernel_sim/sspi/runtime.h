@@ -129,8 +129,13 @@ class Runtime {
   std::vector<Package*> packages_ KTLSIM_GUARDED_BY(packages_mutex_);
 };
 
+// False: OpenSSL could not be set up, for want of memory. It tries once in a process; to use it all
+// the same would be a crash. Passive level.
+bool OpenSslWorks();
+
 // The text behind KtlsimLastErrorText, per thread.
-void SetLastErrorText(std::string text);
+// Cut after 1023 bytes. Needs no memory.
+void SetLastErrorText(std::string_view text);
 const char* LastErrorText();
 
 }  // namespace ktlsim::sspi

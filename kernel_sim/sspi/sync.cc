@@ -7,11 +7,11 @@
 #include <schannel.h>
 #include <sspi.h>
 
-#include <new>
 #include <utility>
 
 #include "kernel_sim/executive/executive.h"
 #include "kernel_sim/executive/misuse.h"
+#include "kernel_sim/sspi/border.h"
 #include "kernel_sim/sspi/calls.h"
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/handles.h"
@@ -31,12 +31,7 @@ SECURITY_STATUS RunAndWait(Executive& executive, Prepare prepare) {
   executive::AsyncContextTable& contexts = Runtime::Instance().async_contexts();
   Request* request = contexts.TakeRequest();
   if (request == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
-  SECURITY_STATUS status = SEC_E_INSUFFICIENT_MEMORY;
-  try {
-    status = prepare(*request);
-  } catch (const std::bad_alloc&) {
-    status = SEC_E_INSUFFICIENT_MEMORY;
-  }
+  SECURITY_STATUS status = NothingThrown([&] { return prepare(*request); });
   if (status == SEC_E_OK) {
     status = executive.SubmitAndWait(*request) ? request->status() : SEC_E_SHUTDOWN_IN_PROGRESS;
   }
@@ -62,12 +57,10 @@ SECURITY_STATUS Acquire(String principal, String package, AcquireParameters para
   if (!AtPassiveLevel()) return SEC_E_UNSUPPORTED_FUNCTION;
   SECURITY_STATUS failure = SEC_E_OK;
   if (Runtime::Instance().Executive(&failure) == nullptr) return failure;
-  try {
+  return NothingThrown([&] {
     const SECURITY_STATUS status = parameters.SetNames(principal, package);
     return status == SEC_E_OK ? AcquireNow(parameters) : status;
-  } catch (const std::bad_alloc&) {
-    return SEC_E_INSUFFICIENT_MEMORY;
-  }
+  });
 }
 
 SECURITY_STATUS Control(PCtxtHandle context, ControlKind kind, PSecBufferDesc token) {
@@ -217,7 +210,7 @@ SECURITY_STATUS EncryptMessage(PCtxtHandle phContext, ULONG fQOP, PSecBufferDesc
   const auto context = ClaimContext<ContextObject::kSealing>(phContext);
   if (!context) return SEC_E_INVALID_HANDLE;
   if (pMessage == nullptr || TooManyBuffers(pMessage)) return SEC_E_INVALID_PARAMETER;
-  return context->Encrypt(fQOP, *pMessage, MessageSeqNo);
+  return NothingThrown([&] { return context->Encrypt(fQOP, *pMessage, MessageSeqNo); });
 }
 
 SECURITY_STATUS DecryptMessage(PCtxtHandle phContext, PSecBufferDesc pMessage, ULONG MessageSeqNo,
@@ -226,7 +219,8 @@ SECURITY_STATUS DecryptMessage(PCtxtHandle phContext, PSecBufferDesc pMessage, U
   if (!context) return SEC_E_INVALID_HANDLE;
   if (pMessage == nullptr || TooManyBuffers(pMessage)) return SEC_E_INVALID_PARAMETER;
   ULONG qop = 0;
-  const SECURITY_STATUS status = context->Decrypt(*pMessage, MessageSeqNo, &qop);
+  const SECURITY_STATUS status =
+      NothingThrown([&] { return context->Decrypt(*pMessage, MessageSeqNo, &qop); });
   if (status >= 0) pfQOP.Store(qop);
   return status;
 }

@@ -16,6 +16,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/allocation_faults.h"
+#include "tests/support/sspi_async.h"
 
 namespace ktlsim::test {
 
@@ -79,6 +80,13 @@ void PlayWithFaults(const std::string& name, const Scene& scene, std::uint64_t s
 
 // How many of `count` numbers to try: chosen by seed, the first and the last ones always.
 std::vector<std::uint64_t> NumbersToFail(std::uint64_t count, std::uint64_t share);
+
+// Everything takes ten times as long under a sanitizer.
+#ifdef KTLSIM_TEST_SANITIZED
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
+#endif
 
 // Whether every allocation is asked for (KTLSIM_FAULTS=all).
 bool EveryFault();

@@ -4,6 +4,7 @@
 #include <schannel.h>
 
 #include <string>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -40,6 +41,82 @@ class HandshakeFaultsTest : public testing::TestWithParam<Version> {
   ULONG disabled() const { return GetParam().disabled; }
   std::string Name(const std::string& scene) const { return GetParam().name + (" " + scene); }
   bool tls13() const { return disabled() == kNoTls12; }
+
+  // `call` with the four buffers that a message has.
+  static void Exchange(FaultRun& run, TestEnd& from, TestEnd& to) {
+    SecPkgContext_StreamSizes sizes{};
+    QueryContextAttributesA(&from.context, SECPKG_ATTR_STREAM_SIZES, &sizes);
+    Bytes record(sizes.cbHeader + 100 + sizes.cbTrailer, 'x');
+    SecBuffer buffers[4];
+    SecBufferDesc message = {SECBUFFER_VERSION, 4, buffers};
+    run.ReturnsOrCanBeRetried(SEC_E_OK, "encrypt", [&] {
+      buffers[0] = {sizes.cbHeader, SECBUFFER_STREAM_HEADER, record.data()};
+      buffers[1] = {100, SECBUFFER_DATA, record.data() + sizes.cbHeader};
+      buffers[2] = {sizes.cbTrailer, SECBUFFER_STREAM_TRAILER,
+                    record.data() + sizes.cbHeader + 100};
+      buffers[3] = {0, SECBUFFER_EMPTY, nullptr};
+      return EncryptMessage(&from.context, 0, &message, 0);
+    });
+    Append(to.inbox, record);
+    run.ReturnsOrCanBeRetried(SEC_E_OK, "decrypt", [&] { return Decrypt(to, buffers); });
+    EXPECT_EQ(buffers[1].cbBuffer, 100U);
+    to.inbox.clear();
+  }
+  static SECURITY_STATUS Decrypt(TestEnd& end, SecBuffer* buffers) {
+    buffers[0] = {static_cast<ULONG>(end.inbox.size()), SECBUFFER_DATA, end.inbox.data()};
+    for (int i = 1; i < 4; ++i) buffers[i] = {0, SECBUFFER_EMPTY, nullptr};
+    SecBufferDesc message = {SECBUFFER_VERSION, 4, buffers};
+    return DecryptMessage(&end.context, &message, 0, nullptr);
+  }
+  // A leg without a handshake in it: its token goes to `peer`.
+  static void HandOut(FaultRun& run, TestEnd& end, PCredHandle credential, TestEnd& peer) {
+    Bytes input = end.inbox;
+    Bytes output(4096);
+    SecBuffer in[2];
+    SecBuffer out{};
+    SecBufferDesc in_desc = {SECBUFFER_VERSION, 2, in};
+    SecBufferDesc out_desc = {SECBUFFER_VERSION, 1, &out};
+    run.ReturnsOrCanBeRetried(SEC_E_OK, "leg", [&] {
+      in[0] = {static_cast<ULONG>(input.size()), SECBUFFER_TOKEN, input.data()};
+      in[1] = {0, SECBUFFER_EMPTY, nullptr};
+      out = {static_cast<ULONG>(output.size()), SECBUFFER_TOKEN, output.data()};
+      return end.server
+                 ? AcceptSecurityContext(credential, &end.context, &in_desc, 0, 0, &end.context,
+                                         &out_desc, nullptr, nullptr)
+                 : InitializeSecurityContextA(credential, &end.context, nullptr, 0, 0, 0, &in_desc,
+                                              0, &end.context, &out_desc, nullptr, nullptr);
+    });
+    end.inbox.clear();
+    Append(peer.inbox, Bytes(output.begin(), output.begin() + out.cbBuffer));
+  }
+  template <typename Token>
+  static void Control(FaultRun& run, TestEnd& end, Token token) {
+    SecBuffer buffer = {sizeof(token), SECBUFFER_TOKEN, &token};
+    SecBufferDesc desc = {SECBUFFER_VERSION, 1, &buffer};
+    run.ReturnsOrCanBeRetried(SEC_E_OK, "control",
+                              [&] { return ApplyControlToken(&end.context, &desc); });
+  }
+  // The client updates its key and asks for the server's.
+  static void UpdateKeys(FaultRun& run, TestEnd& client, PCredHandle client_credential,
+                         TestEnd& server, PCredHandle server_credential) {
+    Control(run, client, KtlsimControl_KeyUpdate{KTLSIM_CONTROL_KEY_UPDATE, 1});
+    HandOut(run, client, client_credential, server);
+    for (const bool at_server : {true, false}) {
+      TestEnd& end = at_server ? server : client;
+      SecBuffer buffers[4];
+      run.ReturnsOrCanBeRetried(SEC_I_RENEGOTIATE, "key update",
+                                [&] { return Decrypt(end, buffers); });
+      HandOut(run, end, at_server ? server_credential : client_credential,
+              at_server ? client : server);
+    }
+  }
+  static void ShutDown(FaultRun& run, TestEnd& client, PCredHandle credential, TestEnd& server) {
+    Control(run, client, DWORD{SCHANNEL_SHUTDOWN});
+    HandOut(run, client, credential, server);
+    SecBuffer buffers[4];
+    run.ReturnsOrCanBeRetried(SEC_I_CONTEXT_EXPIRED, "close",
+                              [&] { return Decrypt(server, buffers); });
+  }
 
  private:
   RuntimeWith runtime_{OneProcessor()};
@@ -101,6 +178,31 @@ TEST_P(HandshakeFaultsTest, AHandshakeWithTwoCertificates) {
     FaultEnd client(run, false, Form::kA, client_credential.get());
     FaultEnd server(run, true, Form::kA, server_credential.get());
     ShakeHands(run, client, server);
+  });
+}
+
+// ---- After the handshake ------------------------------------------------------------------------
+
+// Records both ways, on a thread that has never protected any; a KeyUpdate that asks for one; the
+// shutdown. Each call can be made again.
+TEST_P(HandshakeFaultsTest, RecordsKeyUpdatesAndTheEnd) {
+  // Sessions that either end keeps would look like something lost.
+  FaultCredential::Wanted forgets = Server(disabled(), FaultAuthority::Get().localhost);
+  forgets.flags = SCH_CRED_DISABLE_RECONNECTS;
+  FaultCredential server_credential(forgets);
+  FaultCredential client_credential(Client(disabled(), kAnyServer | SCH_CRED_DISABLE_RECONNECTS));
+  PlayWithFaults(Name("records"), [&](FaultRun& run) {
+    TestEnd client(false);
+    TestEnd server(true);
+    ASSERT_TRUE(RunHandshake(client, client_credential.get(), server, server_credential.get()));
+    client.Open(client_credential.get());
+    std::thread([&] {
+      if (tls13())
+        UpdateKeys(run, client, client_credential.get(), server, server_credential.get());
+      Exchange(run, client, server);
+      Exchange(run, server, client);
+      ShutDown(run, client, client_credential.get(), server);
+    }).join();
   });
 }
 

@@ -247,6 +247,8 @@ TlsContext::Step TlsContext::RunHandshake(const LegArguments& arguments,
 }
 
 void TlsContext::QueueAlert(tls::Alert alert) {
+  // What is sealed must be sent: room first.
+  output_.reserve(output_.size() + tls::RecordWriter::kControlRecordBytesMax);
   std::array<std::byte, tls::RecordWriter::kControlRecordBytesMax> record;
   std::size_t used = 0;
   if (established_ == nullptr) {
@@ -270,6 +272,7 @@ void TlsContext::QueueAlert(tls::Alert alert) {
 }
 
 SECURITY_STATUS TlsContext::QueueKeyUpdate(bool request_peer) {
+  output_.reserve(output_.size() + tls::RecordWriter::kControlRecordBytesMax);
   std::array<std::byte, tls::RecordWriter::kControlRecordBytesMax> record;
   std::size_t used = 0;
   switch (established_->tls.writer.SealKeyUpdate(request_peer, record, used)) {
@@ -280,6 +283,8 @@ SECURITY_STATUS TlsContext::QueueKeyUpdate(bool request_peer) {
     case tls::SealOutcome::kClosed:
     case tls::SealOutcome::kLimitReached:
       return SEC_E_CONTEXT_EXPIRED;
+    case tls::SealOutcome::kNoMemory:
+      return SEC_E_INSUFFICIENT_MEMORY;
     case tls::SealOutcome::kBadLength:
     case tls::SealOutcome::kNoSpace:
     case tls::SealOutcome::kFailed:
@@ -302,12 +307,13 @@ TlsContext::Step TlsContext::HandOutControl() {
     return step;
   }
   const Control control = control_.front();
-  control_.erase(control_.begin());
   if (control.alert) {
     QueueAlert(*control.alert);
   } else {
     step.status = QueueKeyUpdate(control.request_peer);
   }
+  // It is asked for again after a shortage of memory.
+  if (step.status != SEC_E_INSUFFICIENT_MEMORY) control_.erase(control_.begin());
   return step;
 }
 
@@ -328,6 +334,10 @@ TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
     step.status = input.empty() ? SEC_E_INCOMPLETE_MESSAGE : SEC_E_INVALID_TOKEN;
     return step;
   }
+  // An update that the peer asks for must be sent: room first, for it or for a later call to make
+  // it.
+  output_.reserve(output_.size() + tls::RecordWriter::kControlRecordBytesMax);
+  control_.reserve(control_.size() + 1);
   established_->owed = {};
   leg_owed_.store(false, std::memory_order_release);
   step.consumed = owed.record_bytes;
@@ -343,12 +353,20 @@ TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
       // is closed has nothing to protect any more.
       const tls::RecordWriter& writer = established_->tls.writer;
       if (result.update_requested && !writer.closed()) step.status = QueueKeyUpdate(false);
+      if (step.status == SEC_E_INSUFFICIENT_MEMORY) control_.push_back({std::nullopt, false});
       break;
     }
     case tls::PostHandshakeResult::Outcome::kSendAlert:
       QueueAlert(result.alert);
       break;
     case tls::PostHandshakeResult::Outcome::kFailed:
+      if (result.failure.category() == Category::kResource) {
+        // The same call may be made again.
+        established_->owed = owed;
+        leg_owed_.store(true, std::memory_order_release);
+        step.status = SEC_E_INSUFFICIENT_MEMORY;
+        break;
+      }
       QueueAlert(result.alert);
       opening_ended_ = true;
       step.alert = result.alert;
@@ -358,26 +376,27 @@ TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
   return step;
 }
 
-// Copies what is to be sent into the caller's TOKEN. False: it does not fit, nothing was changed.
-bool TlsContext::PlaceToken(const LegArguments& arguments, LegResult* result) {
+// Copies what is to be sent into the caller's TOKEN. SEC_E_BUFFER_TOO_SMALL: it does not fit;
+// SEC_E_INSUFFICIENT_MEMORY: there is none for it. Nothing was changed then.
+SECURITY_STATUS TlsContext::PlaceToken(const LegArguments& arguments, LegResult* result) {
   std::span<const std::byte> bytes = output_;
   const bool of_handshake = output_.empty() && handshake_ != nullptr;
   if (of_handshake) bytes = handshake_->pending_output();
   SecBuffer* token = FindBuffer(arguments.output, SECBUFFER_TOKEN);
-  if (token == nullptr) return bytes.empty();
+  if (token == nullptr) return bytes.empty() ? SEC_E_OK : SEC_E_BUFFER_TOO_SMALL;
   if (bytes.empty()) {
     token->cbBuffer = 0;
-    return true;
+    return SEC_E_OK;
   }
   const bool allocates =
       (arguments.flags & ISC_REQ_ALLOCATE_MEMORY) != 0 || token->pvBuffer == nullptr;
   if (allocates) {
     void* memory = AllocateContextBuffer(bytes.size());
-    if (memory == nullptr) return false;
+    if (memory == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
     token->pvBuffer = memory;
     result->attributes |= ISC_RET_ALLOCATED_MEMORY;
   } else if (token->cbBuffer < bytes.size()) {
-    return false;
+    return SEC_E_BUFFER_TOO_SMALL;
   }
   std::memcpy(token->pvBuffer, bytes.data(), bytes.size());
   token->cbBuffer = static_cast<ULONG>(bytes.size());
@@ -387,7 +406,7 @@ bool TlsContext::PlaceToken(const LegArguments& arguments, LegResult* result) {
     output_.clear();
     output_.shrink_to_fit();
   }
-  return true;
+  return SEC_E_OK;
 }
 
 // The two bytes of SECBUFFER_ALERT; a length of 0 says that there is none.
@@ -417,10 +436,10 @@ LegResult TlsContext::Deliver(const LegArguments& arguments, std::span<std::byte
   result.status = step.status;
   if (step.status == SEC_E_INCOMPLETE_MESSAGE) return Incomplete(arguments, 0);
   const bool failed = step.status < 0;
-  if (!PlaceToken(arguments, &result)) {
+  if (const SECURITY_STATUS placed = PlaceToken(arguments, &result); placed != SEC_E_OK) {
     if (!failed) {
       waiting_ = WaitingStep{step, input.size(), HashOf(input)};
-      result.status = SEC_E_BUFFER_TOO_SMALL;
+      result.status = placed;
       return result;
     }
     // An alert that does not fit is lost: nothing may look like a token.

@@ -88,7 +88,7 @@ class TlsContext final : public PackageContext {
   Step TakeOwedMessage(std::span<std::byte> input);
   Step HandOutControl();
   LegResult Deliver(const LegArguments& arguments, std::span<std::byte> input, const Step& step);
-  bool PlaceToken(const LegArguments& arguments, LegResult* result);
+  SECURITY_STATUS PlaceToken(const LegArguments& arguments, LegResult* result);
   void PlaceAlert(const LegArguments& arguments, const std::optional<tls::Alert>& alert,
                   LegResult* result);
   SECURITY_STATUS TakeOver();

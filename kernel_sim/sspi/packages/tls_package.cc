@@ -92,6 +92,7 @@ SECURITY_STATUS TlsPackage::Acquire(const AcquireArguments& arguments,
   if (arguments.auth_data == nullptr && arguments.direction == Direction::kInbound) {
     return SEC_E_NO_CREDENTIALS;
   }
+  if (!OpenSslWorks()) return SEC_E_INSUFFICIENT_MEMORY;
   TlsCredentialRequest request;
   const SECURITY_STATUS status =
       ReadTlsCredentials(arguments.direction, arguments.auth_data, &request);

@@ -31,6 +31,8 @@ SECURITY_STATUS StatusOf(tls::SealOutcome outcome) {
     case tls::SealOutcome::kLimitReached:
     case tls::SealOutcome::kClosed:
       return SEC_E_CONTEXT_EXPIRED;
+    case tls::SealOutcome::kNoMemory:
+      return SEC_E_INSUFFICIENT_MEMORY;
     case tls::SealOutcome::kFailed:
       return SEC_E_ENCRYPT_FAILURE;
   }
@@ -189,6 +191,8 @@ SECURITY_STATUS TlsContext::OpenFirst(std::span<SecBuffer> buffers, SecBuffer& d
       break;
     case tls::OpenResult::Outcome::kAlert:
       return ReceiveAlert(buffers, wire, record);
+    case tls::OpenResult::Outcome::kNoMemory:
+      return SEC_E_INSUFFICIENT_MEMORY;
     case tls::OpenResult::Outcome::kFailed:
       return FailRecord(record.alert);
   }
@@ -280,7 +284,8 @@ SECURITY_STATUS TlsContext::PresentHandshake(std::span<SecBuffer> buffers,
       established_->tls.post_handshake->Consume(record.fragment, established_->tls.reader);
   if (result.outcome == tls::PostHandshakeResult::Outcome::kFailed) {
     leg_owed_.store(false, std::memory_order_release);
-    return FailRecord(result.alert);
+    const SECURITY_STATUS status = FailRecord(result.alert);
+    return result.failure.category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY : status;
   }
   if (result.outcome == tls::PostHandshakeResult::Outcome::kSendAlert) kept_alert_ = result.alert;
   SetRest(buffers[3], wire.subspan(record.consumed));

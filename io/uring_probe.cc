@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <memory>
 #include <string_view>
 #include <system_error>
@@ -16,6 +15,7 @@
 #include <liburing.h>
 
 #include "io/uring.h"
+#include "kernel_sim/base/file.h"
 #include "kernel_sim/base/memory_watch.h"
 
 namespace ktlsim::io {
@@ -124,10 +124,8 @@ bool HasProvidedBuffers(io_uring& ring) {
 }
 
 std::string ReadDisabledSysctl() {
-  std::ifstream file("/proc/sys/kernel/io_uring_disabled");
-  std::string content;
-  file >> content;
-  return content;
+  const Result<FileText> file = ReadFile("/proc/sys/kernel/io_uring_disabled", 64);
+  return file ? std::string(file->text().substr(0, file->text().find('\n'))) : std::string();
 }
 
 }  // namespace

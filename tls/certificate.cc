@@ -1,7 +1,5 @@
 #include "tls/certificate.h"
 
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -13,9 +11,9 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "kernel_sim/base/file.h"
 #include "kernel_sim/base/memory_watch.h"
 #include "tls/openssl_handles.h"
-#include "tls/secret.h"
 
 namespace ktlsim::tls {
 namespace {
@@ -133,22 +131,6 @@ KeyType TypeOf(const EVP_PKEY* key) {
   return KeyType::kOther;
 }
 
-Result<std::string> ReadFile(const std::string& path) {
-  const MemoryWatch watch;
-  using FilePtr = std::unique_ptr<std::FILE, Deleter<&std::fclose>>;
-  const FilePtr file(std::fopen(path.c_str(), "re"));
-  if (file == nullptr) return watch.ran_out() ? NoMemory() : IoError(errno, "open the file");
-  std::string text;
-  char block[4096];
-  while (const std::size_t size = std::fread(block, 1, sizeof block, file.get())) {
-    text.append(block, size);
-    if (text.size() > kPemBytesMax) return Bad("the file is too large");
-  }
-  if (watch.ran_out()) return NoMemory();
-  if (std::ferror(file.get()) != 0) return IoError(errno, "read the file");
-  return text;
-}
-
 template <typename Write>
 Result<std::string> PemText(Write write) {
   const MemoryWatch watch;
@@ -235,13 +217,12 @@ Result<Certificate::Ptr> Certificate::FromPemFiles(const std::string& chain_path
       if (message != nullptr) *message = path + ": " + status.ToString();
       return status;
     };
-    auto chain = ReadFile(chain_path);
+    const Result<FileText> chain = ReadFile(chain_path.c_str(), kPemBytesMax);
     if (!chain) return fail(chain_path, chain.status());
-    auto key = ReadFile(key_path);
+    const Result<FileText> key = ReadFile(key_path.c_str(), kPemBytesMax);
     if (!key) return fail(key_path, key.status());
-    if (auto parsed = ParseChain(*chain); !parsed) return fail(chain_path, parsed.status());
-    auto result = FromPem(*chain, *key);
-    Wipe(std::as_writable_bytes(std::span(*key)));
+    if (auto parsed = ParseChain(chain->text()); !parsed) return fail(chain_path, parsed.status());
+    auto result = FromPem(chain->text(), key->text());
     // The chain by itself is good: what is left to go wrong is the key.
     if (!result) return fail(key_path, result.status());
     return result;

@@ -32,6 +32,17 @@ constexpr const char* kDefaultSuites =
 // All but X448, which hardly anyone has: a group that is not in the list also refuses certificates
 // on that curve in TLS 1.2.
 constexpr const char* kDefaultGroups = "X25519:P-256:P-384:P-521";
+// The names that a server tells its clients when it asks for their certificate. The message has
+// room for 65,535 bytes with everything else in it, and not every client reads that much; within a
+// record (and Schannel's own limit) each of them does.
+constexpr std::size_t kAuthorityNameBytesMax = 16384;
+
+struct NameStackDeleter {
+  void operator()(STACK_OF(X509_NAME) * names) const {
+    sk_X509_NAME_pop_free(names, &X509_NAME_free);
+  }
+};
+using NameStackPtr = std::unique_ptr<STACK_OF(X509_NAME), NameStackDeleter>;
 
 Status Contract(const char* what) { return {Category::kContract, 0, what}; }
 void AppendName(std::string& list, const char* name) {
@@ -179,7 +190,11 @@ Status EndpointCore::TrustPem() {
   X509_STORE* store = SSL_CTX_get_cert_store(context_.get());
   const BioPtr bio(
       BIO_new_mem_buf(options_.trust_pem.data(), static_cast<int>(options_.trust_pem.size())));
-  if (bio == nullptr) return ResourceError("no memory for trusted certificates");
+  NameStackPtr names(sk_X509_NAME_new_null());
+  if (bio == nullptr || names == nullptr) {
+    return ResourceError("no memory for trusted certificates");
+  }
+  std::size_t name_bytes = 0;
   std::vector<IdContext> hashes;
   while (true) {
     const X509Ptr trusted(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
@@ -195,11 +210,12 @@ Status EndpointCore::TrustPem() {
         X509_digest(trusted.get(), EVP_sha256(), hash.data(), nullptr) != 1) {
       return CryptoFailure("a trusted certificate cannot be used");
     }
-    // The names a server tells its clients when it asks for their certificate.
-    if (options_.role == Role::kServer &&
-        SSL_CTX_add_client_CA(context_.get(), trusted.get()) != 1) {
+    X509_NAME* const name = X509_NAME_dup(X509_get_subject_name(trusted.get()));
+    if (name == nullptr || sk_X509_NAME_push(names.get(), name) == 0) {
+      X509_NAME_free(name);
       return CryptoFailure("a trusted certificate cannot be used");
     }
+    name_bytes += static_cast<std::size_t>(std::max(i2d_X509_NAME(name, nullptr), 0)) + 2;
   }
   // The end of the text shows as "no start line".
   if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) {
@@ -207,6 +223,11 @@ Status EndpointCore::TrustPem() {
   }
   ERR_clear_error();
   if (hashes.empty()) return CryptoFailure("there is no PEM certificate among those to trust");
+  // Without the list, which is no must, a client sends what it has (RFC 8446 4.2.4, RFC 5246
+  // 7.4.4).
+  if (options_.role == Role::kServer && name_bytes <= kAuthorityNameBytesMax) {
+    SSL_CTX_set_client_CA_list(context_.get(), names.release());
+  }
   return ComputeTrustIdentity(std::move(hashes));
 }
 

@@ -5,11 +5,16 @@
 
 #include <cstdio>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <openssl/bio.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 
 #include "tests/support/sspi_pair.h"
 #include "tls/certificate.h"
@@ -34,6 +39,30 @@ struct Identity {
   Bytes leaf;
   PCCERT_CONTEXT context = nullptr;
 };
+
+// A certificate that signs itself, as PEM. All of them have one key: only their names count.
+std::string AuthorityNamed(const std::string& name) {
+  using KeyPtr = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
+  static const KeyPtr key(EVP_EC_gen("P-256"), &EVP_PKEY_free);
+  const std::unique_ptr<X509, decltype(&X509_free)> made(X509_new(), &X509_free);
+  X509_set_version(made.get(), X509_VERSION_3);
+  X509_gmtime_adj(X509_getm_notBefore(made.get()), -60);
+  X509_gmtime_adj(X509_getm_notAfter(made.get()), 3600);
+  // An attribute has 64 bytes at most.
+  for (std::size_t at = 0; at < name.size(); at += 60) {
+    const std::string part = name.substr(at, 60);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(made.get()), "OU", MBSTRING_ASC,
+                               reinterpret_cast<const unsigned char*>(part.c_str()), -1, -1, 0);
+  }
+  X509_set_issuer_name(made.get(), X509_get_subject_name(made.get()));
+  X509_set_pubkey(made.get(), key.get());
+  EXPECT_GT(X509_sign(made.get(), key.get(), EVP_sha256()), 0);
+  const std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new(BIO_s_mem()), &BIO_free);
+  EXPECT_EQ(PEM_write_bio_X509(bio.get(), made.get()), 1);
+  char* text = nullptr;
+  const long bytes = BIO_get_mem_data(bio.get(), &text);
+  return {text, static_cast<std::size_t>(bytes)};
+}
 
 class PemFile {
  public:
@@ -114,6 +143,52 @@ INSTANTIATE_TEST_SUITE_P(Versions, IdentityTest,
                          [](const auto& test) {
                            return test.param == SP_PROT_TLS1_3 ? "Tls12" : "Tls13";
                          });
+
+TEST_P(IdentityTest, TrustThatCannotBeReadIsRefusedAndChangesNothing) {
+  const Identity own("a.test");
+  Credential server(SECPKG_CRED_INBOUND, Disabled(), 0, {own.context});
+  Credential client(SECPKG_CRED_OUTBOUND, Disabled(), kAnyServer, {});
+  for (const char* path : {"/", "/dev/zero", "/proc/self/mem", "/dev/null", "/no/file", ""}) {
+    EXPECT_EQ(server.Set(KTLSIM_ATTR_CLIENT_AUTH,
+                         KtlsimCred_ClientAuth{KTLSIM_CLIENT_AUTH_REQUIRE, path}),
+              SEC_E_UNKNOWN_CREDENTIALS)
+        << path;
+    EXPECT_NE(std::string(KtlsimLastErrorText()).find(path), std::string::npos);
+    EXPECT_EQ(client.Set(KTLSIM_ATTR_TRUST, KtlsimCred_Trust{path}), SEC_E_UNKNOWN_CREDENTIALS)
+        << path;
+  }
+  TestEnd client_end(false);
+  TestEnd server_end(true);
+  EXPECT_TRUE(RunHandshake(client_end, client.get(), server_end, server.get()));
+}
+
+TEST_P(IdentityTest, ADamagedCertificateAmongTheTrustedIsNotLeftOutSilently) {
+  const Identity own("a.test");
+  const PemFile trust(own.pem +
+                      "-----BEGIN CERTIFICATE-----\nbm8gY2VydA==\n-----END CERTIFICATE-----\n");
+  Credential server(SECPKG_CRED_INBOUND, Disabled(), 0, {own.context});
+  EXPECT_EQ(server.Set(KTLSIM_ATTR_CLIENT_AUTH,
+                       KtlsimCred_ClientAuth{KTLSIM_CLIENT_AUTH_REQUIRE, trust.path()}),
+            SEC_E_UNKNOWN_CREDENTIALS);
+  EXPECT_NE(std::string(KtlsimLastErrorText()).find("damaged"), std::string::npos)
+      << KtlsimLastErrorText();
+}
+
+// More names than the message can hold (RFC 8446 4.2: 65,535 bytes), and more than a client reads.
+TEST_P(IdentityTest, AuthoritiesThatAreTooManyToBeNamedAreTrustedAllTheSame) {
+  const Identity good("client.test");
+  std::string pem = good.pem;
+  const std::string padding(200, 'x');
+  for (int i = 0; i < 400; ++i) pem += AuthorityNamed(padding + std::to_string(i));
+  const PemFile trust(pem);
+  Credential server(SECPKG_CRED_INBOUND, Disabled(), 0, {LocalhostCertificate()});
+  server.RequireClients(KTLSIM_CLIENT_AUTH_REQUIRE, trust.path());
+  Credential client(SECPKG_CRED_OUTBOUND, Disabled(), kAnyServer, {good.context});
+  TestEnd client_end(false);
+  TestEnd server_end(true);
+  ASSERT_TRUE(RunHandshake(client_end, client.get(), server_end, server.get()));
+  EXPECT_EQ(RemoteLeaf(server_end), good.leaf);
+}
 
 TEST_P(IdentityTest, NamesChooseCertificatesAndStrictRefusesOthers) {
   const Identity first("a.test");

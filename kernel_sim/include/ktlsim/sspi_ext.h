@@ -143,7 +143,8 @@ KTLSIM_API SECURITY_STATUS KtlsimCancelAsyncCall(SspiAsyncContext* AsyncContext)
 // Passive level. On success `*out` carries the chain and the private key, and the caller owns one
 // reference; on failure it is NULL. SEC_E_INVALID_PARAMETER: a required pointer is NULL or a value
 // is unknown; SEC_E_UNKNOWN_CREDENTIALS: not readable, not PEM, or certificate and key do not
-// belong together; SEC_E_INSUFFICIENT_MEMORY.
+// belong together; SEC_E_INSUFFICIENT_MEMORY. Files are regular ones, read whole or not at all, and
+// have at most 1 MiB; one that changes while it is read is not readable.
 
 KTLSIM_API SECURITY_STATUS KtlsimLoadCertificate(const char* cert_pem_file,
                                                  const char* key_pem_file, PCCERT_CONTEXT* out);
@@ -189,7 +190,9 @@ typedef struct _KtlsimCred_CipherSuites {
   const char* pszSuites;
 } KtlsimCred_CipherSuites, *PKtlsimCred_CipherSuites;
 
-// Trust anchors for validating the peer.
+// Trust anchors for validating the peer: a regular file of at most 8 MiB. On failure the credential
+// keeps what it had. SEC_E_UNKNOWN_CREDENTIALS: the file cannot be read, holds no PEM certificate
+// or a damaged one; SEC_E_INSUFFICIENT_MEMORY.
 typedef struct _KtlsimCred_Trust {
   const char* pszPemFile;
 } KtlsimCred_Trust, *PKtlsimCred_Trust;
@@ -248,11 +251,12 @@ typedef struct _KtlsimCred_ServerNames {
 // ASC_REQ_MUTUAL_AUTH requires a certificate under every policy.
 //
 // Server only. SEC_E_INVALID_PARAMETER: a client's credential or an unknown policy;
-// SEC_E_UNKNOWN_CREDENTIALS: the file cannot be read or holds no PEM certificate.
+// SEC_E_UNKNOWN_CREDENTIALS: the file cannot be read, holds no PEM certificate or a damaged one.
 typedef struct _KtlsimCred_ClientAuth {
   ULONG Policy;  // KTLSIM_CLIENT_AUTH_*
-  // Who may issue clients' certificates; a client is told their names. NULL: those of
-  // KTLSIM_ATTR_TRUST, else those the system trusts.
+  // Who may issue clients' certificates, as in KtlsimCred_Trust; a client is told their names,
+  // unless they take more than 16,384 bytes (RFC 8446 4.2.4). NULL: those of KTLSIM_ATTR_TRUST,
+  // else those the system trusts.
   const char* pszTrustPemFile;
 } KtlsimCred_ClientAuth, *PKtlsimCred_ClientAuth;
 

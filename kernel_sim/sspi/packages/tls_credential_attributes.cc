@@ -4,13 +4,13 @@
 #include <schannel.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "kernel_sim/base/file.h"
 #include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/handles.h"
@@ -22,16 +22,20 @@
 namespace ktlsim::sspi {
 namespace {
 
+// What a system trusts is a fifth of a megabyte.
+constexpr std::size_t kTrustBytesMax = 8 << 20;
+
 SECURITY_STATUS ReadTrust(const char* path, std::string* pem) {
-  std::ifstream file(path, std::ios::binary);
+  const Result<FileText> file = ReadFile(path, kTrustBytesMax);
   if (!file) {
-    SetLastErrorText(std::string("cannot read the trust file ") + path);
-    return SEC_E_UNKNOWN_CREDENTIALS;
+    SetLastErrorText(std::string("the trust file ") + path + ": " + file.status().ToString());
+    return file.status().category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
+                                                           : SEC_E_UNKNOWN_CREDENTIALS;
   }
-  pem->assign(std::istreambuf_iterator<char>(file), {});
+  pem->assign(file->text());
   // Nothing would mean: what the system trusts.
   if (!pem->empty()) return SEC_E_OK;
-  SetLastErrorText(std::string("the trust file is empty: ") + path);
+  SetLastErrorText(std::string("the trust file ") + path + " is empty");
   return SEC_E_UNKNOWN_CREDENTIALS;
 }
 

@@ -2,18 +2,20 @@
 
 #include <toml++/toml.h>
 
-#include <cerrno>
-#include <fstream>
-#include <sstream>
-#include <system_error>
+#include <cstddef>
 
 #include <fmt/format.h>
+
+#include "kernel_sim/base/file.h"
+#include "kernel_sim/command/config_depth.h"
 
 namespace ktlsim::command {
 namespace {
 
 using Form = SettingForm;
 
+// Some ten thousand listeners.
+constexpr std::size_t kConfigBytesMax = 4 << 20;
 constexpr std::string_view kListenerTable = "listener";
 
 // What a value is as the text an option would have. False: it has no such form.
@@ -161,6 +163,12 @@ std::string ParseConfig(const std::string& text, const std::string& name,
                         const std::function<std::string(SettingScope&)>& options,
                         ServeConfig* config) {
   *config = {};
+  if (const std::size_t line = LineTooDeep(text); line != 0) {
+    return fmt::format(
+        "{}:{}: a key of more than {} parts, or more than {} brackets in each other; no setting "
+        "needs that",
+        name, line, kKeyPartsMax, kNestingMax);
+  }
   try {
     return Assemble(toml::parse(text, name), name, options, config);
   } catch (const toml::parse_error& error) {
@@ -172,15 +180,12 @@ std::string LoadConfig(const std::string& path,
                        const std::function<std::string(SettingScope&)>& options,
                        ServeConfig* config) {
   if (path.empty()) return ParseConfig("", "", options, config);
-  errno = 0;
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
+  const Result<FileText> file = ReadFile(path.c_str(), kConfigBytesMax);
   if (!file) {
     return fmt::format("--config {}: {}; name a file that can be read", path,
-                       std::generic_category().message(errno != 0 ? errno : EIO));
+                       file.status().ToString());
   }
-  return ParseConfig(text.str(), path, options, config);
+  return ParseConfig(std::string(file->text()), path, options, config);
 }
 
 }  // namespace ktlsim::command

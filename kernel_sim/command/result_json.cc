@@ -1,9 +1,14 @@
 #include "kernel_sim/command/result_json.h"
 
-#include <fstream>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdio>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+
+#include "kernel_sim/base/file.h"
 
 namespace ktlsim::command {
 namespace {
@@ -73,9 +78,13 @@ nlohmann::json ResultJson(const ResultRow& row, const std::string& cpu_side) {
 std::string CheckWritable(const std::string& path) {
   if (path.empty()) return "a file is needed; - is standard output";
   if (path == kStandardOutput) return {};
-  const std::ofstream file(path, std::ios::app);
-  if (file) return {};
-  return fmt::format("{}: cannot be written; name a file in a folder that exists", path);
+  const Result<int> file = OpenForWriting(path.c_str(), O_APPEND, 0666);
+  if (!file.ok()) {
+    return fmt::format("{}: cannot be written: {}; name a file in a folder that exists", path,
+                       file.status().ToString());
+  }
+  close(file.value());
+  return {};
 }
 
 std::FILE* TextOutput(const std::string& json_path) {
@@ -83,14 +92,12 @@ std::FILE* TextOutput(const std::string& json_path) {
 }
 
 bool WriteJsonFile(const nlohmann::json& json, const std::string& path) {
+  const std::string text = json.dump(2) + "\n";
   if (path == kStandardOutput) {
-    fmt::print(stdout, "{}\n", json.dump(2));
-    return std::fflush(stdout) == 0;
+    const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+    return std::fflush(stdout) == 0 && written;
   }
-  std::ofstream file(path);
-  file << json.dump(2) << '\n';
-  file.close();
-  return !file.fail();
+  return WriteFile(path.c_str(), text).ok();
 }
 
 }  // namespace ktlsim::command

@@ -58,9 +58,9 @@ void Follow(ServeSignals& signals, const ServeOptions& options, const std::strin
       Tell(terminator.Report(), json);
       continue;
     }
-    if (!log.Reopen()) {
-      log.Write(serve::LogLevel::kError,
-                "the log file cannot be opened again, the old one is kept");
+    if (const Status reopened = log.Reopen(); !reopened.ok()) {
+      log.Write(serve::LogLevel::kError, "the log file cannot be opened again, the old one is kept",
+                {{"reason", reopened.ToString()}});
     }
     ServeConfig config;
     const std::string error = Load(options, &config);

@@ -1,9 +1,9 @@
 #include "kernel_sim/command/serve_report.h"
 
-#include <fstream>
-
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+
+#include "kernel_sim/command/result_json.h"
 
 namespace ktlsim::command {
 namespace {
@@ -146,10 +146,7 @@ bool WriteServeJson(const ServeReport& report, const std::string& path) {
     json["rundown"] = std::move(rundown);
     json["rundown_clean"] = report.rundown->clean();
   }
-  std::ofstream file(path);
-  file << json.dump(2) << '\n';
-  file.close();
-  return !file.fail();
+  return WriteJsonFile(json, path);
 }
 
 }  // namespace ktlsim::command

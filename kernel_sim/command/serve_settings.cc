@@ -67,6 +67,8 @@ std::string TakeAddress(const std::string& text, const char* example, io::Addres
 
 std::string TakeText(const std::string& text, std::string* out) {
   if (text.empty()) return "a text that is not empty is needed";
+  // What reads names ends there.
+  if (text.find('\0') != std::string::npos) return "a text without a NUL character is needed";
   *out = text;
   return {};
 }
@@ -88,7 +90,7 @@ std::string ApplySni(SettingScope& scope, const std::string& value) {
   const std::size_t equals = value.find('=');
   const std::size_t comma = value.find(',', equals == std::string::npos ? 0 : equals);
   if (equals == std::string::npos || equals == 0 || comma == std::string::npos ||
-      comma == equals + 1 || comma + 1 == value.size()) {
+      comma == equals + 1 || comma + 1 == value.size() || value.find('\0') != std::string::npos) {
     return fmt::format("\"{}\": write NAME=CERT,KEY, for example example.org=site.pem,site.key",
                        value);
   }
@@ -208,7 +210,9 @@ constexpr Setting kOwnSettings[] = {
     {"client-auth", Form::kOne, false, "POLICY",
      "Certificates of clients: none, request, require [none]",
      [](S s, V v) { return ParseWord(v, kClientAuthWords, &s.listener.client_auth); }},
-    {"client-ca", Form::kOne, false, "FILE", "What clients' certificates must lead to, PEM",
+    {"client-ca", Form::kOne, false, "FILE",
+     "What clients' certificates must lead to, PEM; clients are told the names in it, unless these "
+     "take more than 16 KiB",
      [](S s, V v) { return TakeText(v, &s.listener.client_ca_file); }},
     {"tls", Form::kOne, false, "VERSIONS", "Versions to offer: 1.2, 1.3, 1.2-1.3 [1.2-1.3]",
      [](S s, V v) { return ParseWord(v, kTlsWords, &s.listener.versions); }},
@@ -304,7 +308,8 @@ constexpr Setting kOwnSettings[] = {
     {"log-level", Form::kOne, true, "LEVEL", "debug, info, warning, error, off [info]",
      [](S s, V v) { return ParseWord(v, kLevelWords, &s.config.log.level); }},
     {"log-file", Form::kOne, true, "FILE",
-     "Append the log there instead of standard error; opened again on SIGHUP",
+     "Append the log there instead of standard error, not to a FIFO; opened again on SIGHUP. Lines "
+     "that cannot be written are counted",
      [](S s, V v) { return TakeText(v, &s.config.log.file); }},
     {"log-json", Form::kFlag, true, "", "Log a JSON object a line",
      [](S s, V v) {

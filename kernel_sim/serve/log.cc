@@ -1,6 +1,7 @@
 #include "kernel_sim/serve/log.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -18,6 +19,8 @@
 #include <spdlog/async_logger.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/base_sink.h>
+
+#include "kernel_sim/base/file.h"
 
 namespace ktlsim::serve {
 namespace {
@@ -78,6 +81,9 @@ bool NeedsQuotes(std::string_view text) {
   return false;
 }
 
+// Who reads slowly may hold up a line for so long; once it has, lines are lost until it reads on.
+constexpr int kSlowReaderMs = 1000;
+
 // Whole lines to a descriptor. What fails is counted and forgotten.
 class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
@@ -91,6 +97,7 @@ class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
     Close();
     descriptor_ = descriptor;
     owned_ = true;
+    stuck_ = false;
   }
   std::uint64_t lost() const { return lost_.load(std::memory_order_relaxed); }
 
@@ -99,30 +106,37 @@ class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
     const char* at = message.payload.data();
     std::size_t left = message.payload.size();
     while (left > 0) {
+      if (!WaitForRoom()) break;
       const ssize_t written = write(descriptor_, at, left);
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) {
-        lost_.fetch_add(1, std::memory_order_relaxed);
-        return;
-      }
+      if (written < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+      if (written <= 0) break;
       at += written;
       left -= static_cast<std::size_t>(written);
     }
+    if (left > 0) lost_.fetch_add(1, std::memory_order_relaxed);
   }
   void flush_() override {}
 
  private:
+  // A pipe or a terminal that nobody reads must not hold up the end of the process.
+  bool WaitForRoom() {
+    pollfd room{.fd = descriptor_, .events = POLLOUT, .revents = 0};
+    const int ready = poll(&room, 1, stuck_ ? 0 : kSlowReaderMs);
+    stuck_ = ready == 0;
+    return ready != 0;
+  }
   void Close() const {
     if (owned_) close(descriptor_);
   }
 
   int descriptor_;
   bool owned_;
+  bool stuck_ = false;
   std::atomic<std::uint64_t> lost_{0};
 };
 
-int OpenFile(const std::string& file) {
-  return open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+Result<int> OpenFile(const std::string& file) {
+  return OpenForWriting(file.c_str(), O_APPEND, 0640);
 }
 
 }  // namespace
@@ -140,12 +154,12 @@ class Log::Impl {
   }
 
   void Write(const std::string& line) { logger_->log(spdlog::level::info, line); }
-  bool Reopen() {
-    if (file_.empty()) return true;
-    const int descriptor = serve::OpenFile(file_);
-    if (descriptor < 0) return false;
-    sink_->Replace(descriptor);
-    return true;
+  Status Reopen() {
+    if (file_.empty()) return {};
+    const Result<int> descriptor = serve::OpenFile(file_);
+    if (!descriptor.ok()) return descriptor.status();
+    sink_->Replace(descriptor.value());
+    return {};
   }
   std::uint64_t lost() const {
     return sink_->lost() + thread_->overrun_counter() + unmade_.load(std::memory_order_relaxed);
@@ -162,13 +176,13 @@ class Log::Impl {
 
 std::unique_ptr<Log> Log::Open(const LogOptions& options, std::string* error) {
   const bool owned = !options.file.empty();
-  const int descriptor = owned ? serve::OpenFile(options.file) : STDERR_FILENO;
-  if (descriptor < 0) {
-    *error = options.file + ": " + std::generic_category().message(errno) +
+  const Result<int> descriptor = owned ? serve::OpenFile(options.file) : STDERR_FILENO;
+  if (!descriptor.ok()) {
+    *error = options.file + ": " + descriptor.status().ToString() +
              "; name a file in a folder that exists";
     return nullptr;
   }
-  auto sink = std::make_shared<DescriptorSink>(descriptor, owned);
+  auto sink = std::make_shared<DescriptorSink>(descriptor.value(), owned);
   try {
     return std::unique_ptr<Log>(
         new Log(options, std::make_unique<Impl>(options.file, std::move(sink))));
@@ -193,7 +207,7 @@ void Log::Write(LogLevel level, std::string_view event, std::initializer_list<Lo
   }
 }
 
-bool Log::Reopen() { return impl_->Reopen(); }
+Status Log::Reopen() { return impl_->Reopen(); }
 std::uint64_t Log::lost() const { return impl_->lost(); }
 
 std::string FormatLogLine(bool json, std::string_view time, LogLevel level, std::string_view event,

@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "kernel_sim/base/status.h"
+
 namespace ktlsim::serve {
 
 enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarning, kError, kOff };
@@ -27,8 +29,8 @@ struct LogField {
 
 class Log {
  public:
-  // Null: the file cannot be opened, and `*error` says why. Passive level. SIGPIPE is ignored by
-  // whoever logs to a pipe.
+  // Null: the file cannot be opened (OpenForWriting: a FIFO is refused), and `*error` says why.
+  // Passive level. SIGPIPE and SIGXFSZ are ignored by whoever logs.
   static std::unique_ptr<Log> Open(const LogOptions& options, std::string* error);
   // Writes what waits.
   ~Log();
@@ -39,9 +41,9 @@ class Log {
   void Write(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
   bool Wants(LogLevel level) const { return level >= level_; }
 
-  // Opens the file again, as it is called now: for who has renamed it. False: it cannot be opened,
-  // and the old one is kept. Passive level.
-  bool Reopen();
+  // Opens the file again, as it is called now: for who has renamed it. Failure (as OpenForWriting):
+  // it cannot be opened, and the old one is kept. Passive level, any thread.
+  Status Reopen();
 
   // Lines that were not written.
   std::uint64_t lost() const;

@@ -203,6 +203,60 @@ TEST(ConfigFileTest, MistakesNameFileLineKeyAndRemedy) {
   }
 }
 
+std::string Repeated(std::size_t times, const std::string& text) {
+  std::string all;
+  for (std::size_t i = 0; i < times; ++i) all += text;
+  return all;
+}
+
+// Parsed, each of these needs more stack than there is.
+TEST(ConfigFileTest, DepthIsBounded) {
+  constexpr std::size_t kMany = 100000;
+  const std::string dotted = Repeated(kMany, "a.") + "a";
+  for (const std::string& text :
+       {dotted + " = 1", "[" + dotted + "]", "[[" + dotted + "]]", "x = {" + dotted + " = 1}",
+        "x = [{" + dotted + " = 1}]", Repeated(kMany, "'a' . \"b\".") + "c = 1",
+        Repeated(kMany, "\"\\\".\" . ") + "c = 1", "x = " + Repeated(kMany, "["),
+        "x = " + Repeated(kMany, "{a="),
+        "x = " + Repeated(kMany, "[\n") + Repeated(kMany, "]\n")}) {
+    ServeConfig config;
+    const std::string told = Parse("echo = true\n" + text + "\n", &config);
+    EXPECT_TRUE(told.starts_with("f.toml:")) << told.substr(0, 200);
+    EXPECT_NE(told.find("more than 16"), std::string::npos) << told.substr(0, 200);
+  }
+}
+
+TEST(ConfigFileTest, WhatStandsInTextsAndCommentsIsNoDepth) {
+  const std::string many = Repeated(100, "a.[{");
+  const std::string good = "listen = '127.0.0.1:1'\nself-signed = 'a'\n";
+  for (const std::string& text :
+       {"root = '" + many + "'", "root = \"\\\"" + many + "\"", "root = '''\n" + many + "''''",
+        "root = \"\"\"" + many + "\\\"\"\"\"\"\"", "echo = true # " + many}) {
+    ServeConfig config;
+    EXPECT_EQ(Parse(good + text + "\n", &config), "");
+  }
+  ServeConfig config;
+  const std::string deep = "root = '''\n\n" + many + "'''\na" + Repeated(16, ".a") + " = 1\n";
+  const std::string told = Parse(good + deep, &config);
+  EXPECT_NE(told.find("f.toml:6: a key of more than 16 parts"), std::string::npos) << told;
+  EXPECT_NE(Parse(good + "a" + Repeated(15, ".a") + " = 1\n", &config).find("unknown"),
+            std::string::npos);
+}
+
+TEST(ConfigFileTest, NamesWithANulAreRefused) {
+  ServeConfig config;
+  const std::string told = Parse("cert = \"/etc/cert\\u0000.pem\"\n", &config);
+  EXPECT_NE(told.find("NUL"), std::string::npos) << told;
+}
+
+TEST(ConfigFileTest, WhatCannotBeReadIsNoEmptyConfiguration) {
+  for (const char* path : {"/", "/dev/zero", "/proc/self/mem", "/no/file"}) {
+    ServeConfig config;
+    const std::string told = LoadConfig(path, &NoOptions, &config);
+    EXPECT_TRUE(told.starts_with(std::string("--config ") + path + ": ")) << told;
+  }
+}
+
 // The table is what both readers rest on.
 TEST(ServeSettingsTest, EveryNameIsThereOnceAndExplained) {
   std::set<std::string> names;

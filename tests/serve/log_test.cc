@@ -1,9 +1,16 @@
 #include "kernel_sim/serve/log.h"
 
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -58,11 +65,11 @@ TEST_F(LogFileTest, WritesAppendsAndOpensAgain) {
   }
   const auto log = Log::Open(options, &error_);
   std::filesystem::rename(file, file + ".1");
-  ASSERT_TRUE(log->Reopen());
+  ASSERT_TRUE(log->Reopen().ok());
   EXPECT_TRUE(std::filesystem::exists(file));
   std::filesystem::remove(file);
   std::filesystem::create_directory(file);
-  EXPECT_FALSE(log->Reopen());
+  EXPECT_FALSE(log->Reopen().ok());
   EXPECT_EQ(log->lost(), 0U);
   const std::string first = Content(file + ".1");
   EXPECT_NE(first.find("info one\n"), std::string::npos);
@@ -77,10 +84,54 @@ TEST_F(LogFileTest, AFullDiskCostsLinesOnly) {
   EXPECT_EQ(log->lost(), 100U);
 }
 
+TEST_F(LogFileTest, AFileThatMayNotGrowCostsLinesOnly) {
+  const auto before = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit allowed{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &allowed), 0);
+  const rlimit small{.rlim_cur = 64, .rlim_max = allowed.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  auto log = Log::Open({.file = folder_ + "/log"}, &error_);
+  ASSERT_NE(log, nullptr) << error_;
+  for (int i = 0; i < 100; ++i) log->Write(LogLevel::kError, "line");
+  while (log->lost() < 98) std::this_thread::yield();
+  log.reset();
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &allowed), 0);
+  std::signal(SIGXFSZ, before);
+  EXPECT_EQ(std::filesystem::file_size(folder_ + "/log"), 64U);
+}
+
+TEST_F(LogFileTest, AFifoIsRefusedAtOnceWhetherSomebodyReadsOrNot) {
+  const std::string fifo = folder_ + "/log";
+  const auto log = Log::Open({.file = fifo}, &error_);
+  ASSERT_NE(log, nullptr) << error_;
+  std::filesystem::remove(fifo);
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  EXPECT_FALSE(log->Reopen().ok());
+  EXPECT_EQ(Log::Open({.file = fifo}, &error_), nullptr);
+  EXPECT_NE(error_.find("FIFO"), std::string::npos) << error_;
+  const int reader = open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  EXPECT_EQ(Log::Open({.file = fifo}, &error_), nullptr);
+  close(reader);
+}
+
+TEST_F(LogFileTest, APipeThatNobodyReadsHoldsUpNothing) {
+  int ends[2] = {};
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  auto log = Log::Open({.file = "/proc/self/fd/" + std::to_string(ends[1])}, &error_);
+  ASSERT_NE(log, nullptr) << error_;
+  const std::string text(1000, 'x');
+  for (int i = 0; i < 1000; ++i) log->Write(LogLevel::kError, text);
+  while (log->lost() < 900) std::this_thread::yield();
+  log.reset();
+  close(ends[0]);
+  close(ends[1]);
+}
+
 TEST_F(LogFileTest, SaysWhyAFileCannotBeOpened) {
   EXPECT_EQ(Log::Open({.file = "/no/folder/log"}, &error_), nullptr);
   EXPECT_EQ(error_,
-            "/no/folder/log: No such file or directory; name a file in a folder that exists");
+            "/no/folder/log: open the file: No such file or directory; name a file in a folder that "
+            "exists");
 }
 
 TEST(LineRateTest, LetsSoManyThroughASecondAndTellsTheRest) {

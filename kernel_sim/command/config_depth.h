@@ -1,0 +1,19 @@
+// How deeply the tables and lists of a TOML text lie in each other, looked at before it is parsed:
+// the parser and its result need stack for each level, and a dotted key may have any number.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+namespace ktlsim::command {
+
+// A configuration needs 2 of these: a list in a [[listener]].
+inline constexpr std::size_t kKeyPartsMax = 16;
+inline constexpr std::size_t kNestingMax = 16;
+
+// The line of the first key with more than kKeyPartsMax parts, or of the first bracket inside more
+// than kNestingMax others; 0: there is none. A text that is no TOML may be judged either way, but
+// never lets more than that through.
+std::size_t LineTooDeep(std::string_view text);
+
+}  // namespace ktlsim::command

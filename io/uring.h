@@ -45,7 +45,8 @@ struct UringFeatures {
 // what is younger.
 Result<UringFeatures> ProbeUring();
 
-// What the calling thread's last failed ProbeUring or CreateUring ran into, for people.
+// What the last failed ProbeUring or CreateUring of the process ran into, on whatever thread: cause
+// and remedy, for people. Any thread, passive level.
 std::string LastProbeText();
 
 // Raises the soft limit on open files to the hard one. Empty when the soft limit then is at least

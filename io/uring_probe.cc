@@ -1,6 +1,7 @@
 #include "io/uring_probe.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 
 #include <array>
@@ -17,6 +18,7 @@
 #include "io/uring.h"
 #include "kernel_sim/base/file.h"
 #include "kernel_sim/base/memory_watch.h"
+#include "kernel_sim/base/mutex.h"
 
 namespace ktlsim::io {
 
@@ -26,9 +28,14 @@ const unsigned kRingSetupFlags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER
 
 namespace {
 
-// In static memory: without any, a thread's first object with a destructor ends the process.
+// Of the process, and not of the thread: rings are made on threads of their own, and others tell.
+// In static memory: what is told may be that there is none.
 constexpr std::size_t kProbeTextBytes = 1024;
-constinit thread_local std::array<char, kProbeTextBytes> probe_text{};
+struct ProbeText {
+  Mutex mutex;
+  std::array<char, kProbeTextBytes> text KTLSIM_GUARDED_BY(mutex) = {};
+};
+constinit ProbeText probe_text;
 
 struct Version {
   int major = 0;
@@ -123,6 +130,15 @@ bool HasProvidedBuffers(io_uring& ring) {
   return has;
 }
 
+std::uint64_t LockedMemoryLimit() {
+  rlimit limit{};
+  return getrlimit(RLIMIT_MEMLOCK, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
+}
+
+std::string LockedMemoryText(std::uint64_t bytes) {
+  return bytes == RLIM_INFINITY ? "unlimited" : std::to_string(bytes / 1024) + " KiB";
+}
+
 std::string ReadDisabledSysctl() {
   const Result<FileText> file = ReadFile("/proc/sys/kernel/io_uring_disabled", 64);
   return file ? std::string(file->text().substr(0, file->text().find('\n'))) : std::string();
@@ -131,10 +147,15 @@ std::string ReadDisabledSysctl() {
 }  // namespace
 
 void SetProbeText(std::string_view text) {
-  const std::size_t length = text.copy(probe_text.data(), probe_text.size() - 1);
-  probe_text[length] = 0;
+  const MutexLock lock(probe_text.mutex);
+  const std::size_t length = text.copy(probe_text.text.data(), probe_text.text.size() - 1);
+  probe_text.text[length] = 0;
 }
-std::string LastProbeText() { return probe_text.data(); }
+
+std::string LastProbeText() {
+  const MutexLock lock(probe_text.mutex);
+  return probe_text.text.data();
+}
 
 std::string NameMissing(const UringInventory& inventory, const std::string& level) {
   const Version newest = ParseVersion(level, {1000, 0});
@@ -149,7 +170,8 @@ std::string NameMissing(const UringInventory& inventory, const std::string& leve
   return missing;
 }
 
-std::string ExplainRefusal(int error_number, const std::string& io_uring_disabled) {
+std::string ExplainRefusal(int error_number, const std::string& io_uring_disabled,
+                           std::uint64_t locked_bytes_max) {
   switch (error_number) {
     case ENOSYS:
       return "the kernel has no io_uring, or a filter hides it (a container's seccomp profile); "
@@ -157,20 +179,23 @@ std::string ExplainRefusal(int error_number, const std::string& io_uring_disable
     case EPERM:
     case EACCES:
       if (io_uring_disabled == "2") {
-        return "io_uring is switched off: sysctl kernel.io_uring_disabled is 2";
+        return "io_uring is switched off: sysctl kernel.io_uring_disabled is 2; set it to 0";
       }
       if (io_uring_disabled == "1") {
         return "io_uring is for privileged users only: sysctl kernel.io_uring_disabled is 1; join "
                "the group of kernel.io_uring_group or set it to 0";
       }
-      return "io_uring is refused although the kernel allows it: most likely a seccomp filter (a "
-             "container's default profile) or a security module";
+      return "io_uring is refused although the kernel allows it: most likely a seccomp filter, "
+             "such "
+             "as a container's default profile, or a security module; allow io_uring_setup, "
+             "io_uring_enter and io_uring_register in it (SystemCallFilter=@io-event for systemd)";
     case EINVAL:
       return "the kernel knows io_uring but not IORING_SETUP_SINGLE_ISSUER (Linux 6.0) or "
              "IORING_SETUP_DEFER_TASKRUN (Linux 6.1)";
     case ENOMEM:
-      return "no memory for the ring: lower the number of entries, or raise the limit on locked "
-             "memory (ulimit -l, LimitMEMLOCK=)";
+      return "no memory for the ring, which counts as locked memory: RLIMIT_MEMLOCK is " +
+             LockedMemoryText(locked_bytes_max) +
+             "; raise it (ulimit -l, LimitMEMLOCK=) or use fewer processors (--processors)";
     case EMFILE:
       return "too many open files in this process (ulimit -n, LimitNOFILE=)";
     case ENFILE:
@@ -181,8 +206,8 @@ std::string ExplainRefusal(int error_number, const std::string& io_uring_disable
 }
 
 Status ExplainSetupFailure(int error_number) {
-  SetProbeText(ExplainRefusal(error_number, ReadDisabledSysctl()) + "; this kernel is " +
-               KernelRelease());
+  SetProbeText(ExplainRefusal(error_number, ReadDisabledSysctl(), LockedMemoryLimit()) +
+               "; this kernel is " + KernelRelease());
   return IoError(error_number, "set up io_uring");
 }
 

@@ -1,6 +1,7 @@
 // What the ring needs of the kernel, and words for what is missing. Private to io and its tests.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -23,8 +24,10 @@ std::string NameMissing(const UringInventory& inventory, const std::string& leve
 
 // io_uring_setup failed with `error_number`: sets the probe text and answers the status.
 Status ExplainSetupFailure(int error_number);
-// `io_uring_disabled` is the content of that sysctl, empty when there is none.
-std::string ExplainRefusal(int error_number, const std::string& io_uring_disabled);
+// The cause and its remedy. `io_uring_disabled` is the content of that sysctl, empty when there is
+// none; `locked_bytes_max` is RLIMIT_MEMLOCK.
+std::string ExplainRefusal(int error_number, const std::string& io_uring_disabled,
+                           std::uint64_t locked_bytes_max);
 
 void SetProbeText(std::string_view text);
 

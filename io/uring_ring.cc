@@ -73,6 +73,7 @@ Status UringRing::Open() {
   Result<std::unique_ptr<BufferRing>> buffers =
       BufferRing::Create(ring_, options_.receive_buffers, options_.receive_buffer_bytes);
   if (!buffers) {
+    if (buffers.status().code() == ENOMEM) return ExplainSetupFailure(ENOMEM);
     SetProbeText(buffers.status().ToString());
     return buffers.status();
   }

@@ -1,6 +1,16 @@
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
 #include <cerrno>
+#include <cstddef>
+#include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <string>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -45,15 +55,18 @@ TEST(ProbeTest, NamesWhatTheKernelLacks) {
 }
 
 TEST(ProbeTest, SaysWhyTheSystemRefuses) {
-  EXPECT_NE(ExplainRefusal(ENOSYS, "").find("6.1 is needed"), std::string::npos);
-  EXPECT_NE(ExplainRefusal(EPERM, "2").find("kernel.io_uring_disabled is 2"), std::string::npos);
-  EXPECT_NE(ExplainRefusal(EPERM, "1").find("kernel.io_uring_group"), std::string::npos);
-  EXPECT_NE(ExplainRefusal(EPERM, "0").find("seccomp"), std::string::npos);
-  EXPECT_NE(ExplainRefusal(EPERM, "").find("seccomp"), std::string::npos);
-  EXPECT_NE(ExplainRefusal(EINVAL, "").find("DEFER_TASKRUN"), std::string::npos);
-  EXPECT_NE(ExplainRefusal(ENOMEM, "").find("LimitMEMLOCK"), std::string::npos);
-  EXPECT_NE(ExplainRefusal(EMFILE, "").find("LimitNOFILE"), std::string::npos);
-  EXPECT_NE(ExplainRefusal(EIO, "").find("Input/output error"), std::string::npos);
+  EXPECT_NE(ExplainRefusal(ENOSYS, "", 65536).find("6.1 is needed"), std::string::npos);
+  EXPECT_NE(ExplainRefusal(EPERM, "2", 65536).find("kernel.io_uring_disabled is 2"),
+            std::string::npos);
+  EXPECT_NE(ExplainRefusal(EPERM, "1", 65536).find("kernel.io_uring_group"), std::string::npos);
+  EXPECT_NE(ExplainRefusal(EPERM, "0", 65536).find("seccomp"), std::string::npos);
+  EXPECT_NE(ExplainRefusal(EPERM, "", 65536).find("seccomp"), std::string::npos);
+  EXPECT_NE(ExplainRefusal(EINVAL, "", 65536).find("DEFER_TASKRUN"), std::string::npos);
+  EXPECT_NE(ExplainRefusal(ENOMEM, "", 65536).find("LimitMEMLOCK"), std::string::npos);
+  EXPECT_NE(ExplainRefusal(ENOMEM, "", 65536).find("RLIMIT_MEMLOCK is 64 KiB"), std::string::npos);
+  EXPECT_NE(ExplainRefusal(ENOMEM, "", RLIM_INFINITY).find("unlimited"), std::string::npos);
+  EXPECT_NE(ExplainRefusal(EMFILE, "", 65536).find("LimitNOFILE"), std::string::npos);
+  EXPECT_NE(ExplainRefusal(EIO, "", 65536).find("Input/output error"), std::string::npos);
 }
 
 TEST(ProbeTest, ThisKernelWillDoAtTheOldestLevelToo) {
@@ -73,6 +86,35 @@ TEST(ProbeTest, MaskedBelowTheNeedItRefusesWithWords) {
   const std::string text = LastProbeText();
   EXPECT_NE(text.find("IORING_SETUP_DEFER_TASKRUN (Linux 6.1)"), std::string::npos) << text;
   EXPECT_NE(text.find("masked to 5.15"), std::string::npos) << text;
+}
+
+TEST(ProbeTest, TheReasonIsToldOnOtherThreadsToo) {
+  const RingLevel scoped("5.15");
+  std::thread([] { EXPECT_FALSE(CreateUring({}).ok()); }).join();
+  EXPECT_NE(LastProbeText().find("masked to 5.15"), std::string::npos) << LastProbeText();
+}
+
+// What a container's filter does.
+TEST(ProbeTest, ASeccompFilterIsNamed) {
+  const auto refused = [] {
+    const sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const sock_fprog program{.len = std::size(filter), .filter = const_cast<sock_filter*>(filter)};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+      std::_Exit(2);
+    }
+    std::thread([] { static_cast<void>(CreateUring({})); }).join();
+    const std::string text = LastProbeText();
+    std::fprintf(stderr, "%s\n", text.c_str());
+    std::_Exit(0);
+  };
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(refused(), testing::ExitedWithCode(0), "seccomp filter.*allow io_uring_setup");
 }
 
 }  // namespace

@@ -12,10 +12,11 @@ Endpoint::~Endpoint() = default;
 
 const EndpointOptions& Endpoint::options() const { return core_->options(); }
 
-Result<std::shared_ptr<Endpoint>> Endpoint::Create(EndpointOptions options) {
+Result<std::shared_ptr<Endpoint>> Endpoint::Create(EndpointOptions options, std::string* message) {
   try {
     auto core = std::make_shared<EndpointCore>(std::move(options));
     const Status status = core->Init();
+    if (message != nullptr) *message = core->message();
     if (!status.ok()) return status;
     return std::shared_ptr<Endpoint>(new Endpoint(std::move(core)));
   } catch (const std::bad_alloc&) {

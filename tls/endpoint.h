@@ -80,7 +80,10 @@ class EndpointCore;
 
 class Endpoint {
  public:
-  static Result<std::shared_ptr<Endpoint>> Create(EndpointOptions options);
+  // `message`, when given, tells a failure by name: which certificate, suite or group. Empty: the
+  // status says all.
+  static Result<std::shared_ptr<Endpoint>> Create(EndpointOptions options,
+                                                  std::string* message = nullptr);
   ~Endpoint();
   Endpoint(const Endpoint&) = delete;
   Endpoint& operator=(const Endpoint&) = delete;

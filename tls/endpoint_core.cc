@@ -45,6 +45,15 @@ struct NameStackDeleter {
 using NameStackPtr = std::unique_ptr<STACK_OF(X509_NAME), NameStackDeleter>;
 
 Status Contract(const char* what) { return {Category::kContract, 0, what}; }
+
+// As a message may show what a caller wrote.
+std::string Quoted(std::string_view text) {
+  constexpr std::size_t kShownMax = 40;
+  std::string quoted = "\"";
+  for (const char c : text.substr(0, kShownMax)) quoted += c >= ' ' && c <= '~' ? c : '?';
+  return quoted + (text.size() > kShownMax ? "...\"" : "\"");
+}
+
 void AppendName(std::string& list, const char* name) {
   if (!list.empty()) list.push_back(':');
   list.append(name);
@@ -131,7 +140,10 @@ Status EndpointCore::SetSuites() {
   while (!rest.empty()) {
     const std::size_t end = std::min(rest.find(':'), rest.size());
     const SuiteInfo* suite = FindSuite(rest.substr(0, end));
-    if (suite == nullptr) return Contract("a cipher suite of the list is not known");
+    if (suite == nullptr) {
+      message_ = "the cipher suite " + Quoted(rest.substr(0, end)) + " is not known";
+      return Contract("a cipher suite of the list is not known");
+    }
     AppendName(suite->version == Version::kTls13 ? tls13 : tls12, suite->openssl_name);
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
@@ -159,6 +171,8 @@ Status EndpointCore::SetGroups() {
   while (true) {
     const std::size_t end = rest.find(':');
     if (std::ranges::find(kKnown, rest.substr(0, end)) == kKnown.end()) {
+      message_ = "the group " + Quoted(rest.substr(0, end)) +
+                 " is not one of X25519, P-256, P-384, P-521, X448";
       return Contract("a group of the list is not known");
     }
     if (end == std::string_view::npos) break;
@@ -169,7 +183,9 @@ Status EndpointCore::SetGroups() {
              : CryptoFailure("OpenSSL refuses the groups");
 }
 
-Status EndpointCore::LoadCertificates() { return certificates_.Load(options_, context_.get()); }
+Status EndpointCore::LoadCertificates() {
+  return certificates_.Load(options_, context_.get(), &message_);
+}
 
 Status EndpointCore::SetTrust() {
   if (options_.verification == PeerVerification::kNone) return {};

@@ -26,8 +26,10 @@ class EndpointCore {
   EndpointCore(const EndpointCore&) = delete;
   EndpointCore& operator=(const EndpointCore&) = delete;
 
-  // Builds the SSL_CTX. Once.
+  // Builds the SSL_CTX. Once. May throw bad_alloc.
   Status Init();
+  // What was wrong, by name, where Init knows. Empty: its status says all.
+  const std::string& message() const { return message_; }
 
   const EndpointOptions& options() const { return options_; }
   SSL_CTX* context() const { return context_.get(); }
@@ -73,6 +75,7 @@ class EndpointCore {
   Status ComputeTrustIdentity(std::vector<std::array<std::uint8_t, 32>> trusted);
 
   EndpointOptions options_;
+  std::string message_;
   SslCtxPtr context_;
   LocalCertificates certificates_;
   IdContext trust_identity_{};  // whom the endpoint trusts, in whatever order or file

@@ -4,14 +4,30 @@
 #include <utility>
 
 #include <openssl/err.h>
+#include <openssl/sslerr.h>
 
 #include "tls/endpoint.h"
 #include "tls/failure.h"
+#include "tls/usable_key.h"
 
 namespace ktlsim::tls {
 namespace {
 
 Status Contract(const char* what) { return {Category::kContract, 0, what}; }
+
+// What OpenSSL has against a certificate that it was given last.
+std::string WhyRefused() {
+  switch (ERR_GET_REASON(ERR_peek_last_error())) {
+    case SSL_R_EE_KEY_TOO_SMALL:
+      return "its key is too short; RSA needs 2048 bits";
+    case SSL_R_CA_KEY_TOO_SMALL:
+      return "the key of one of its issuers is too short; RSA needs 2048 bits";
+    case SSL_R_CA_MD_TOO_WEAK:
+      return "it or one of its issuers is signed with a digest that is too weak, such as SHA-1";
+    default:
+      return "OpenSSL refuses the certificate or its key";
+  }
+}
 
 X509Ptr ParseDer(const Certificate::Der& der) {
   const unsigned char* at = der.data();
@@ -20,7 +36,8 @@ X509Ptr ParseDer(const Certificate::Der& der) {
 
 }  // namespace
 
-Status LocalCertificates::Load(const EndpointOptions& options, SSL_CTX* context) {
+Status LocalCertificates::Load(const EndpointOptions& options, SSL_CTX* context,
+                               std::string* message) {
   strict_ = options.strict_server_names;
   // What is not the default is tried on a context of its own: a context presents all it was given.
   const SslCtxPtr trial(SSL_CTX_new(TLS_method()));
@@ -34,8 +51,14 @@ Status LocalCertificates::Load(const EndpointOptions& options, SSL_CTX* context)
     Loaded& loaded = loaded_.emplace_back();
     const Status status = Parse(certificate, &loaded);
     if (!status.ok()) return status;
-    if (!use(trial.get(), loaded)) {
-      return CryptoFailure("OpenSSL refuses the certificate or its key (too weak?)");
+    std::string why = WhyUnusable(*loaded.leaf, *certificate->private_key(), options);
+    if (why.empty() && !use(trial.get(), loaded)) why = WhyRefused();
+    if (!why.empty()) {
+      const Status refused = CryptoFailure("a certificate cannot be used");
+      if (refused.category() == Category::kCrypto) {
+        *message = "the certificate for " + certificate->subject() + ": " + why;
+      }
+      return refused;
     }
   }
   if (options.role == Role::kClient) return {};

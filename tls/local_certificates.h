@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -22,8 +23,9 @@ struct EndpointOptions;
 class LocalCertificates {
  public:
   // Parses the certificates of `options` and has OpenSSL judge every one, so that none is found
-  // unusable by a client. A server's default goes into `context`.
-  Status Load(const EndpointOptions& options, SSL_CTX* context);
+  // unusable by a client. A server's default goes into `context`. `*message` tells which one failed
+  // and why, where that is known. May throw bad_alloc.
+  Status Load(const EndpointOptions& options, SSL_CTX* context, std::string* message);
 
   enum class Choice : std::uint8_t {
     kMade,

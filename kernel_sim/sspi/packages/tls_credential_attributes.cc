@@ -170,7 +170,7 @@ SECURITY_STATUS TlsCredential::SetServerNames(const KtlsimCred_ServerNames& name
       return SEC_E_INVALID_PARAMETER;
     }
     tls::Certificate::Ptr certificate;
-    const SECURITY_STATUS status = ReadOwnCertificate(name.pCertificate, &certificate);
+    const SECURITY_STATUS status = ReadOwnCertificate(name.pCertificate, flags_, &certificate);
     if (status != SEC_E_OK) return status;
     const auto place = std::ranges::find(certificates, certificate) - certificates.begin();
     if (static_cast<std::size_t>(place) == certificates.size()) certificates.push_back(certificate);

@@ -1,5 +1,6 @@
 #include "kernel_sim/sspi/packages/tls_credentials.h"
 
+#include <ktlsim/sspi_ext.h>
 #include <schannel.h>
 
 #include <algorithm>
@@ -39,14 +40,14 @@ SECURITY_STATUS SetVersions(Direction direction, ULONG enabled, TlsCredentialReq
   return SEC_E_OK;
 }
 
-SECURITY_STATUS ReadCertificates(DWORD format, DWORD count, PCCERT_CONTEXT* contexts,
+SECURITY_STATUS ReadCertificates(DWORD format, DWORD count, PCCERT_CONTEXT* contexts, ULONG flags,
                                  tls::EndpointOptions* options) {
   if (count == 0) return SEC_E_OK;
   if (format != SCH_CRED_FORMAT_CERT_CONTEXT) return SEC_E_UNKNOWN_CREDENTIALS;
   if (contexts == nullptr || count > SCH_CRED_MAX_SUPPORTED_CERTS) return SEC_E_UNKNOWN_CREDENTIALS;
   for (DWORD i = 0; i < count; ++i) {
     tls::Certificate::Ptr certificate;
-    const SECURITY_STATUS status = ReadOwnCertificate(contexts[i], &certificate);
+    const SECURITY_STATUS status = ReadOwnCertificate(contexts[i], flags, &certificate);
     if (status != SEC_E_OK) return status;
     options->certificates.push_back(std::move(certificate));
   }
@@ -87,7 +88,8 @@ SECURITY_STATUS ReadSchannelCred(Direction direction, const SCHANNEL_CRED& cred,
   if (status != SEC_E_OK) return status;
   ReadFlags(direction, cred.dwFlags, request);
   ReadLifespan(cred.dwSessionLifespan, &request->options);
-  return ReadCertificates(cred.dwCredFormat, cred.cCreds, cred.paCred, &request->options);
+  return ReadCertificates(cred.dwCredFormat, cred.cCreds, cred.paCred, cred.dwFlags,
+                          &request->options);
 }
 
 // MsQuic counts the terminating NUL in Length, others do not.
@@ -178,12 +180,14 @@ SECURITY_STATUS ReadSchCredentials(Direction direction, const SCH_CREDENTIALS& c
   if (status != SEC_E_OK) return status;
   ReadFlags(direction, cred.dwFlags, request);
   ReadLifespan(cred.dwSessionLifespan, &request->options);
-  return ReadCertificates(cred.dwCredFormat, cred.cCreds, cred.paCred, &request->options);
+  return ReadCertificates(cred.dwCredFormat, cred.cCreds, cred.paCred, cred.dwFlags,
+                          &request->options);
 }
 
 }  // namespace
 
-SECURITY_STATUS ReadOwnCertificate(PCCERT_CONTEXT context, tls::Certificate::Ptr* certificate) {
+SECURITY_STATUS ReadOwnCertificate(PCCERT_CONTEXT context, ULONG flags,
+                                   tls::Certificate::Ptr* certificate) {
   if (context == nullptr) return SEC_E_UNKNOWN_CREDENTIALS;
   *certificate = CertificateOf(context);
   if (*certificate == nullptr) {
@@ -195,6 +199,7 @@ SECURITY_STATUS ReadOwnCertificate(PCCERT_CONTEXT context, tls::Certificate::Ptr
     *certificate = std::move(*parsed);
   }
   if (!(*certificate)->has_private_key()) return SEC_E_NO_CREDENTIALS;
+  if ((flags & KTLSIM_CRED_ACCEPT_EXPIRED) != 0) return SEC_E_OK;
   const std::int64_t now = std::time(nullptr);
   const bool expired = (*certificate)->not_after() < now;
   if (expired || (*certificate)->not_before() > now) {

@@ -22,7 +22,9 @@ SECURITY_STATUS ReadTlsCredentials(Direction direction, const void* auth_data,
                                    TlsCredentialRequest* request);
 
 // The certificate and key behind `context`. SEC_E_UNKNOWN_CREDENTIALS: it cannot be read;
-// SEC_E_NO_CREDENTIALS: there is no key to it; SEC_E_CERT_EXPIRED: it is not valid now.
-SECURITY_STATUS ReadOwnCertificate(PCCERT_CONTEXT context, tls::Certificate::Ptr* certificate);
+// SEC_E_NO_CREDENTIALS: there is no key to it; SEC_E_CERT_EXPIRED: it is not valid now, and
+// `flags` (SCH_*) do not have KTLSIM_CRED_ACCEPT_EXPIRED.
+SECURITY_STATUS ReadOwnCertificate(PCCERT_CONTEXT context, ULONG flags,
+                                   tls::Certificate::Ptr* certificate);
 
 }  // namespace ktlsim::sspi

@@ -149,9 +149,10 @@ SECURITY_STATUS TlsCredential::Rebuild(tls::EndpointOptions options) {
   const std::size_t count = Runtime::Instance().processor_count();
   auto endpoints = std::make_shared<Endpoints>();
   for (std::size_t i = 0; i < count; ++i) {
-    Result<std::shared_ptr<tls::Endpoint>> endpoint = tls::Endpoint::Create(options);
+    std::string message;
+    Result<std::shared_ptr<tls::Endpoint>> endpoint = tls::Endpoint::Create(options, &message);
     if (!endpoint.ok()) {
-      SetLastErrorText(endpoint.status().ToString());
+      SetLastErrorText(message.empty() ? endpoint.status().ToString() : message);
       return endpoint.status().category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
                                                                  : SEC_E_UNKNOWN_CREDENTIALS;
     }

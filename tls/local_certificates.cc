@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/sslerr.h>
 
+#include "kernel_sim/base/memory_watch.h"
 #include "tls/endpoint.h"
 #include "tls/failure.h"
 #include "tls/usable_key.h"
@@ -51,13 +52,16 @@ Status LocalCertificates::Load(const EndpointOptions& options, SSL_CTX* context,
     Loaded& loaded = loaded_.emplace_back();
     const Status status = Parse(certificate, &loaded);
     if (!status.ok()) return status;
+    const MemoryWatch watch;
     std::string why = WhyUnusable(*loaded.leaf, *certificate->private_key(), options);
     if (why.empty() && !use(trial.get(), loaded)) why = WhyRefused();
     if (!why.empty()) {
-      const Status refused = CryptoFailure("a certificate cannot be used");
+      const Status refused = watch.ran_out() ? ResourceError("no memory for a certificate")
+                                             : CryptoFailure("a certificate cannot be used");
       if (refused.category() == Category::kCrypto) {
         *message = "the certificate for " + certificate->subject() + ": " + why;
       }
+      ERR_clear_error();
       return refused;
     }
   }

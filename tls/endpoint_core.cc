@@ -12,6 +12,7 @@
 #include <openssl/x509v3.h>
 
 #include "kernel_sim/base/memory_watch.h"
+#include "tls/announced_lengths.h"
 #include "tls/failure.h"
 #include "tls/handshake.h"
 #include "tls/key_schedule.h"
@@ -118,6 +119,8 @@ Status EndpointCore::Init() {
       context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN);
   SSL_CTX_set_security_level(context, 2);
+  // OpenSSL makes room for what a message announces, protected ones as well.
+  SSL_CTX_set_max_cert_list(context, long{AnnouncedLengths::kCertificateMessageBytesMax});
 
   for (Status (EndpointCore::*step)() :
        {&EndpointCore::SetSuites, &EndpointCore::SetGroups, &EndpointCore::LoadCertificates,

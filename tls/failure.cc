@@ -55,6 +55,8 @@ constexpr std::array kReasons = {
     Text{SSL_R_NOT_ON_RECORD_BOUNDARY, "the peer sent a message over a change of keys"},
     Text{SSL_R_CCS_RECEIVED_EARLY, "the peer sent change_cipher_spec out of order"},
     Text{SSL_R_BAD_CHANGE_CIPHER_SPEC, "the peer sent a malformed change_cipher_spec"},
+    Text{SSL_R_DATA_BETWEEN_CCS_AND_FINISHED,
+         "the peer sent something between change_cipher_spec and Finished"},
     Text{SSL_R_BAD_RECORD_TYPE, "the peer sent a record of an unknown type"},
     Text{SSL_R_RECORD_TOO_SMALL, "the peer sent a record that is too short"},
     Text{SSL_R_BAD_PROTOCOL_VERSION_NUMBER, "the peer names an impossible version"},

@@ -80,7 +80,9 @@ StepResult Handshake::Step(std::span<const std::byte> input) {
   if (!ssl_->setup_failure().ok()) return Failed(ssl_->setup_failure());
   if (ssl_->role() == Role::kClient && !started_) {
     started_ = true;
-    return Advance({});
+    result = Advance({});
+    SSL_free_buffers(ssl_->ssl());
+    return result;
   }
   bool progress = false;
   if (stopped_) {
@@ -99,13 +101,16 @@ StepResult Handshake::Step(std::span<const std::byte> input) {
     }
     const NextRecord next = FindRecord(rest);
     if (next.bytes == 0) {
+      // Until the peer's next bytes nobody needs OpenSSL's two record buffers: half of what it
+      // holds.
+      if (progress) SSL_free_buffers(ssl_->ssl());
       result.outcome = progress ? StepOutcome::kContinue : StepOutcome::kNeedMore;
       result.missing = progress ? 0 : next.missing;
       return result;
     }
     received_record_ = true;
     const std::size_t consumed = result.consumed + next.bytes;
-    result = Advance(rest.first(next.bytes));
+    result = TakeRecord(rest.first(next.bytes));
     result.consumed = consumed;
     if (result.outcome != StepOutcome::kContinue) return result;
     progress = true;
@@ -114,6 +119,82 @@ StepResult Handshake::Step(std::span<const std::byte> input) {
 
 std::size_t Handshake::MissingOfFirstRecord(std::span<const std::byte> input) {
   return MayBeRecord(input) ? FindRecord(input).missing : 0;
+}
+
+StepResult Handshake::TakeRecord(std::span<const std::byte> record) {
+  bytes_taken_ += record.size();
+  if (bytes_taken_ > kBytesMax) return RefuseLength();
+  const auto type = static_cast<ContentType>(At(record, 0));
+  ssl_->NoteRecordRead(type);
+  // In TLS 1.2 nobody but OpenSSL can read what follows change_cipher_spec; in TLS 1.3 that means
+  // nothing, and a second ClientHello may follow it (RFC 8446 D.4).
+  const bool readable =
+      !ssl_->change_cipher_spec_received() || SSL_version(ssl_->ssl()) == TLS1_3_VERSION;
+  AnnouncedLengths& lengths = ssl_->announced_lengths();
+  try {
+    if (type == ContentType::kHandshake && readable) return TakeHandshakeRecord(record);
+    if (type != ContentType::kAlert && !lengths.withheld().empty()) {
+      // OpenSSL is to see that this comes in the middle of a message.
+      const StepResult result = TakeFragment(record, lengths.withheld());
+      lengths.HandOver();
+      if (result.outcome != StepOutcome::kContinue) return result;
+    }
+  } catch (const std::bad_alloc&) {
+    return Failed(ResourceError("no memory for a handshake"));
+  }
+  return Advance(record);
+}
+
+// OpenSSL gets a message's header in one piece, and never a length that is not admissible: it would
+// make room for all of it at once.
+StepResult Handshake::TakeHandshakeRecord(std::span<const std::byte> record) {
+  AnnouncedLengths& lengths = ssl_->announced_lengths();
+  const std::span<const std::byte> fragment = record.subspan(kRecordHeaderBytes);
+  const std::vector<std::byte> withheld(lengths.withheld().begin(), lengths.withheld().end());
+  const bool handed_over = lengths.handed_over();
+  const AnnouncedLengths::Finding found = lengths.Follow(fragment);
+  if (found.verdict == AnnouncedLengths::Verdict::kGood && withheld.empty()) {
+    return Advance(record);
+  }
+  StepResult result;
+  result.outcome = StepOutcome::kContinue;
+  // With nothing before it, the header in question is the one that was withheld.
+  if (found.before != 0) {
+    if (!withheld.empty()) result = TakeFragment(record, withheld);
+    if (result.outcome != StepOutcome::kContinue) return result;
+    result = TakeFragment(record, fragment.first(found.before));
+    if (result.outcome != StepOutcome::kContinue) return result;
+  }
+  if (found.verdict != AnnouncedLengths::Verdict::kTooLong) return result;
+  if (handed_over && found.before == 0) return RefuseLength();
+  // What is longer than anything OpenSSL accepts it refuses itself, under the keys of the moment.
+  const std::array refused = {lengths.message_type(), std::byte{0xff}, std::byte{0xff},
+                              std::byte{0xff}};
+  return TakeFragment(record, refused);
+}
+
+// Hands `fragment` to OpenSSL in a handshake record of the version that `like` has.
+StepResult Handshake::TakeFragment(std::span<const std::byte> like,
+                                   std::span<const std::byte> fragment) {
+  std::vector<std::byte> record = {static_cast<std::byte>(ContentType::kHandshake), like[1],
+                                   like[2], static_cast<std::byte>(fragment.size() >> 8),
+                                   static_cast<std::byte>(fragment.size() & 0xff)};
+  record.insert(record.end(), fragment.begin(), fragment.end());
+  return Advance(record);
+}
+
+// By way of a record that OpenSSL is bound to refuse: only it can seal an alert under the keys of
+// the moment.
+StepResult Handshake::RefuseLength() {
+  constexpr std::array kOverlong = {std::byte{23}, std::byte{3}, std::byte{3}, std::byte{0xff},
+                                    std::byte{0xff}};
+  StepResult result = Advance(kOverlong);
+  if (result.failure.category() == Category::kResource) return result;
+  failure_ = {Category::kTls, static_cast<int>(AlertDescription::kRecordOverflow),
+              "the peer's handshake is longer than any that makes sense"};
+  result.outcome = StepOutcome::kFailed;
+  result.failure = failure_;
+  return result;
 }
 
 StepResult Handshake::Advance(std::span<const std::byte> record) {
@@ -180,6 +261,7 @@ void Handshake::AllowResumption(bool allow) { ssl_->AllowResumption(allow); }
 StepResult Handshake::Failed(Status failure) {
   ERR_clear_error();
   ssl_->ForgetOfferedSession();
+  SSL_free_buffers(ssl_->ssl());
   failure_ = failure;
   StepResult result;
   result.outcome = StepOutcome::kFailed;

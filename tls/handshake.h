@@ -69,6 +69,11 @@ class SslConnection;
 
 class Handshake {
  public:
+  // What a peer may send until the connection is established; more ends it with record_overflow.
+  // The longest chain that is accepted comes well below, and an ordinary flight in records of one
+  // byte.
+  static constexpr std::size_t kBytesMax = 512 * 1024;
+
   // nullptr: out of memory. A malformed `alpn_wire` or `target_name` fails in the first Step.
   // `endpoint` may go away before the handshake does.
   static std::unique_ptr<Handshake> Create(Endpoint& endpoint, const HandshakeOptions& options);
@@ -108,6 +113,10 @@ class Handshake {
 
  private:
   explicit Handshake(std::unique_ptr<SslConnection> ssl);
+  StepResult TakeRecord(std::span<const std::byte> record);
+  StepResult TakeHandshakeRecord(std::span<const std::byte> record);
+  StepResult TakeFragment(std::span<const std::byte> like, std::span<const std::byte> fragment);
+  StepResult RefuseLength();
   StepResult Advance(std::span<const std::byte> record);
   StepResult Failed(Status failure);
 
@@ -115,6 +124,7 @@ class Handshake {
   std::string server_name_;  // once `ssl_` is gone
   Status failure_;
   CertificateFault certificate_fault_ = CertificateFault::kNone;  // with `failure_`
+  std::size_t bytes_taken_ = 0;
   bool started_ = false;
   bool stopped_ = false;  // kNeedsCertificate was answered
   bool received_record_ = false;

@@ -192,7 +192,7 @@ PostHandshakeResult PostHandshake::NewSessionTicket(std::span<const std::byte> m
   if (ssl_ == nullptr) return result;
   std::vector<std::byte> records;
   while (!message.empty()) {
-    const std::size_t part = std::min(message.size(), kFragmentBytesMax);
+    const std::size_t part = std::min(message.size(), sealer_->writer.max_fragment());
     const std::size_t at = records.size();
     const std::size_t header = sealer_->writer.header_bytes();
     const std::size_t trailer = sealer_->writer.trailer_bytes();

@@ -21,6 +21,7 @@ bool RecordProtection::Init(ProtectionState state) {
   if (state.suite == nullptr) return false;
   suite_ = state.suite;
   limits_ = state.limits;
+  fragment_bytes_max_ = static_cast<std::uint16_t>(state.fragment_bytes_max);
   sequence_number_ = state.sequence_number;
   explicit_nonce_in_record_ = !is_tls13() && suite_->aead != AeadId::kChaCha20Poly1305;
   if (is_tls13()) {

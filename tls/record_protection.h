@@ -41,6 +41,8 @@ struct ProtectionState {
   // TLS 1.2 GCM, writing: the explicit nonce of the next record. It continues the handshake's: a
   // second start from the same value would repeat a nonce under one key.
   std::uint64_t explicit_nonce = 0;
+  // What a record may carry: less where max_fragment_length was negotiated (RFC 6066 4).
+  std::size_t fragment_bytes_max = kFragmentBytesMax;
   RecordLimits limits;
   AeadFactory aead_factory = ChosenAead().factory;
 };
@@ -74,6 +76,7 @@ class RecordProtection {
   // out of memory.
   Aead* aead() const;
   const RecordLimits& limits() const { return limits_; }
+  std::size_t fragment_bytes_max() const { return fragment_bytes_max_; }
   std::uint64_t sequence_number() const { return sequence_number_; }
 
   // The record after the last one does not exist: sequence numbers never wrap (RFC 8446 5.3).
@@ -103,6 +106,7 @@ class RecordProtection {
   Secret traffic_secret_;
   std::uint64_t sequence_number_ = 0;
   RecordLimits limits_;
+  std::uint16_t fragment_bytes_max_ = kFragmentBytesMax;
   bool explicit_nonce_in_record_ = false;
 };
 

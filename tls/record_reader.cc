@@ -123,6 +123,11 @@ bool RecordReader::DecryptTls13(std::span<std::byte> record, Plaintext& out,
   out.type = static_cast<ContentType>(std::to_integer<std::uint8_t>(inner[size - 1]));
   out.offset = kRecordHeaderBytes;
   out.size = size - 1;
+  // Padding does not count: max_fragment_length is about what a record carries.
+  if (out.size > protection_.fragment_bytes_max()) {
+    failure = AlertDescription::kRecordOverflow;
+    return false;
+  }
   return true;
 }
 
@@ -134,7 +139,7 @@ bool RecordReader::DecryptTls12(std::span<std::byte> record, Plaintext& out,
   out.type = static_cast<ContentType>(std::to_integer<std::uint8_t>(record[0]));
   out.offset = kRecordHeaderBytes + nonce_bytes;
   out.size = body.size() - nonce_bytes - kAeadTagBytes;
-  if (out.size > kFragmentBytesMax) {
+  if (out.size > protection_.fragment_bytes_max()) {
     failure = AlertDescription::kRecordOverflow;
     return false;
   }

@@ -52,7 +52,7 @@ SealOutcome RecordWriter::CheckSeal(ContentType type, std::size_t header, std::s
                                     std::size_t trailer) const {
   if (failed_ || !protection_.ready()) return SealOutcome::kFailed;
   if (closed_) return SealOutcome::kClosed;
-  if (data > kFragmentBytesMax || (data == 0 && type != ContentType::kApplicationData)) {
+  if (data > max_fragment() || (data == 0 && type != ContentType::kApplicationData)) {
     return SealOutcome::kBadLength;
   }
   if (header < header_bytes() || trailer < trailer_bytes()) return SealOutcome::kNoSpace;

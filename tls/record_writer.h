@@ -47,7 +47,7 @@ class RecordWriter {
   // TLS 1.3: 5 and 17. TLS 1.2: 13 and 16 (AES-GCM), 5 and 16 (ChaCha20-Poly1305).
   std::size_t header_bytes() const;
   std::size_t trailer_bytes() const;
-  std::size_t max_fragment() const { return kFragmentBytesMax; }
+  std::size_t max_fragment() const { return protection_.fragment_bytes_max(); }
 
   // Seals `data` in place as one record: header | data | trailer is what goes on the wire. The
   // three are disjoint and need not touch. An empty `data` is legal for application data.

@@ -291,14 +291,12 @@ void SslConnection::ScanOutput(std::size_t from) {
     if (rest.size() < kRecordHeaderBytes + length) return;
     ++records_in_last_call_;
     const auto type = static_cast<ContentType>(std::to_integer<std::uint8_t>(rest[0]));
-    if (type == ContentType::kChangeCipherSpec) {
-      change_cipher_spec_sent_ = true;
-    } else if (type == ContentType::kHandshake && change_cipher_spec_sent_ &&
-               length >= kExplicitNonceBytes) {
-      finished_explicit_nonce_ = 0;
+    records_written_.Note(type);
+    if (type != ContentType::kChangeCipherSpec && records_written_.change_seen &&
+        length >= kExplicitNonceBytes) {
+      last_explicit_nonce_ = 0;
       for (std::byte byte : rest.subspan(kRecordHeaderBytes, kExplicitNonceBytes)) {
-        finished_explicit_nonce_ =
-            finished_explicit_nonce_ << 8 | std::to_integer<std::uint64_t>(byte);
+        last_explicit_nonce_ = last_explicit_nonce_ << 8 | std::to_integer<std::uint64_t>(byte);
       }
     }
     rest = rest.subspan(kRecordHeaderBytes + length);

@@ -16,6 +16,7 @@
 #include <openssl/x509v3.h>
 
 #include "kernel_sim/base/status.h"
+#include "tls/announced_lengths.h"
 #include "tls/handshake.h"
 #include "tls/openssl_handles.h"
 #include "tls/secret.h"
@@ -50,6 +51,11 @@ class SslConnection {
   // What OpenSSL reads next; borrowed until the call that reads it has returned.
   void SetInput(std::span<const std::byte> input) { input_ = input; }
   std::size_t input_left() const { return input_.size(); }
+  AnnouncedLengths& announced_lengths() { return announced_lengths_; }
+  // A record of `type` is about to be read.
+  void NoteRecordRead(ContentType type) { records_read_.Note(type); }
+  // A change_cipher_spec came: in TLS 1.2 what follows it is protected.
+  bool change_cipher_spec_received() const { return records_read_.change_seen; }
 
   std::span<const std::byte> output() const { return std::span(output_).subspan(output_start_); }
   void DiscardOutput(std::size_t bytes);
@@ -108,8 +114,12 @@ class SslConnection {
   Secret& exporter_secret() { return exporter_secret_; }
   // Records written by the newest DoHandshake.
   std::uint64_t records_in_last_call() const { return records_in_last_call_; }
-  // TLS 1.2: the explicit nonce of the Finished record we sent.
-  std::uint64_t finished_explicit_nonce() const { return finished_explicit_nonce_; }
+  // TLS 1.2: how many records each direction has carried under its keys, Finished among them: one
+  // as a rule, but a message may be cut into records anywhere (RFC 5246 6.2.1).
+  std::uint64_t records_read_since_change() const { return records_read_.since_change; }
+  std::uint64_t records_written_since_change() const { return records_written_.since_change; }
+  // TLS 1.2: the explicit nonce of the newest record we sent.
+  std::uint64_t last_explicit_nonce() const { return last_explicit_nonce_; }
 
  private:
   SslConnection(std::shared_ptr<EndpointCore> core, const HandshakeOptions& options);
@@ -120,6 +130,17 @@ class SslConnection {
   bool SetTarget(std::string name);
   void OfferSession();
   void ScanOutput(std::size_t from);
+
+  struct RecordCount {
+    bool change_seen = false;
+    std::uint64_t since_change = 0;
+
+    void Note(ContentType type) {
+      const bool change = type == ContentType::kChangeCipherSpec;
+      change_seen = change_seen || change;
+      since_change = change ? 0 : since_change + 1;
+    }
+  };
 
   static const BIO_METHOD* FlatBufferMethod();
   static int BioRead(BIO* bio, char* out, int size);
@@ -132,6 +153,7 @@ class SslConnection {
   Status setup_failure_;
 
   std::span<const std::byte> input_;
+  AnnouncedLengths announced_lengths_;
   std::vector<std::byte> output_;
   std::size_t output_start_ = 0;
 
@@ -154,8 +176,9 @@ class SslConnection {
   Secret server_traffic_secret_;
   Secret exporter_secret_;
   std::uint64_t records_in_last_call_ = 0;
-  std::uint64_t finished_explicit_nonce_ = 0;
-  bool change_cipher_spec_sent_ = false;
+  std::uint64_t last_explicit_nonce_ = 0;
+  RecordCount records_read_;
+  RecordCount records_written_;
 };
 
 }  // namespace ktlsim::tls

@@ -35,6 +35,23 @@ std::uint16_t GroupOf(SSL* ssl) {
   return 0;
 }
 
+// RFC 6066 4. OpenSSL answers the extension whenever a client offers it, and keeps what was agreed
+// on with the session.
+std::size_t FragmentBytesMax(const SSL* ssl) {
+  switch (SSL_SESSION_get_max_fragment_length(SSL_get_session(ssl))) {
+    case TLSEXT_max_fragment_length_512:
+      return 512;
+    case TLSEXT_max_fragment_length_1024:
+      return 1024;
+    case TLSEXT_max_fragment_length_2048:
+      return 2048;
+    case TLSEXT_max_fragment_length_4096:
+      return 4096;
+    default:
+      return kFragmentBytesMax;
+  }
+}
+
 // SignatureScheme of RFC 8446 4.2.3 from OpenSSL's two numbers.
 std::uint16_t SchemeOf(int type, int digest) {
   struct Scheme {
@@ -176,10 +193,9 @@ bool TakeTls12Secrets(SslConnection& connection, ConnectionFacts& facts, Directi
   const bool server = facts.role == Role::kServer;
   directions.read.keys = std::move(server ? block.client_write : block.server_write);
   directions.write.keys = std::move(server ? block.server_write : block.client_write);
-  // Each side has sent one record under these keys, its Finished.
-  directions.read.sequence_number = 1;
-  directions.write.sequence_number = 1;
-  directions.write.explicit_nonce = connection.finished_explicit_nonce() + 1;
+  directions.read.sequence_number = connection.records_read_since_change();
+  directions.write.sequence_number = connection.records_written_since_change();
+  directions.write.explicit_nonce = connection.last_explicit_nonce() + 1;
   return true;
 }
 
@@ -197,8 +213,10 @@ Result<Established> TakeOverConnection(std::unique_ptr<SslConnection> connection
   Directions directions;
   if (!ReadFacts(*connection, facts)) return TakeOverFailed();
   const EndpointOptions& options = connection->core().options();
+  const std::size_t fragment_bytes_max = FragmentBytesMax(connection->ssl());
   for (ProtectionState* state : {&directions.read, &directions.write}) {
     state->suite = facts.suite;
+    state->fragment_bytes_max = fragment_bytes_max;
     state->limits = options.record_limits;
     state->aead_factory = options.aead_factory;
   }

@@ -51,7 +51,8 @@ bool RecordWriter::key_update_due() const {
 SealOutcome RecordWriter::CheckSeal(ContentType type, std::size_t header, std::size_t data,
                                     std::size_t trailer) const {
   if (failed_ || !protection_.ready()) return SealOutcome::kFailed;
-  if (closed_) return SealOutcome::kClosed;
+  // Another alert may follow one that ended the data: its peer ignores it (RFC 8446 6.1).
+  if (closed_ && type != ContentType::kAlert) return SealOutcome::kClosed;
   if (data > max_fragment() || (data == 0 && type != ContentType::kApplicationData)) {
     return SealOutcome::kBadLength;
   }

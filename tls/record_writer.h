@@ -64,7 +64,7 @@ class RecordWriter {
   std::uint64_t records_left() const;
 
   // Writes an alert record to `out` (kControlRecordBytesMax is enough); `used` is its length.
-  // close_notify and fatal alerts close this writer.
+  // close_notify and fatal alerts close this writer for all but further alerts.
   SealOutcome SealAlert(Alert alert, std::span<std::byte> out, std::size_t& used);
 
   // TLS 1.3: writes a KeyUpdate record (RFC 8446 4.6.3) and changes to the next key: whatever is

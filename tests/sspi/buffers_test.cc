@@ -280,6 +280,22 @@ TEST_P(RecordBuffersTest, EncryptRefusesMessagesWithoutData) {
   ExpectUnharmed();
 }
 
+TEST_P(RecordBuffersTest, ASizeWithoutMemoryIsRefused) {
+  Bytes room(64);
+  SecBuffer buffers[4] = {{GetParam().header, SECBUFFER_STREAM_HEADER, room.data()},
+                          {20, SECBUFFER_DATA, nullptr},
+                          {GetParam().trailer, SECBUFFER_STREAM_TRAILER, room.data() + 32},
+                          kEmpty};
+  SecBufferDesc message = {SECBUFFER_VERSION, 4, buffers};
+  EXPECT_EQ(EncryptMessage(&client_.context, 0, &message, 0), SEC_E_INVALID_TOKEN);
+  EXPECT_EQ(EncryptMessage(&client_.context, SECQOP_WRAP_OOB_DATA, &message, 0),
+            SEC_E_INVALID_TOKEN);
+  EXPECT_EQ(room, Bytes(64));
+  EXPECT_EQ(DecryptWith({{20, SECBUFFER_DATA, nullptr}, kEmpty, kEmpty, kEmpty}),
+            SEC_E_INVALID_TOKEN);
+  ExpectUnharmed();
+}
+
 TEST_P(RecordBuffersTest, EncryptRefusesUnknownQualityOfProtection) {
   for (const ULONG qop : {1U, 0x80000001U, 0x20000000U}) {
     EXPECT_EQ(client_.Seal(ToBytes("x"), qop), Bytes());
@@ -290,9 +306,9 @@ TEST_P(RecordBuffersTest, EncryptRefusesUnknownQualityOfProtection) {
 
 TEST_P(RecordBuffersTest, EncryptRefusesOversizeAndUsesNoSequenceNumber) {
   EXPECT_EQ(client_.Seal(Bytes(16385, 'x')), Bytes());
-  EXPECT_EQ(client_.status, SEC_E_INVALID_TOKEN);
+  EXPECT_EQ(client_.status, SEC_E_ENCRYPT_FAILURE);
   EXPECT_EQ(client_.Seal(Bytes(100000, 'x')), Bytes());
-  EXPECT_EQ(client_.status, SEC_E_INVALID_TOKEN);
+  EXPECT_EQ(client_.status, SEC_E_ENCRYPT_FAILURE);
   EXPECT_EQ(client_.Seal(Bytes(16384, 'x')).size(),
             16384U + GetParam().header + GetParam().trailer);
 }

@@ -30,6 +30,11 @@ inline SecBuffer* FindBuffer(PSecBufferDesc descriptor, ULONG type) {
   return nullptr;
 }
 
+// It claims bytes and has none.
+inline bool IsNullWithSize(const SecBuffer& buffer) {
+  return buffer.pvBuffer == nullptr && buffer.cbBuffer != 0;
+}
+
 // Empty for a buffer that is absent or has no memory.
 inline std::span<std::byte> BytesOf(const SecBuffer* buffer) {
   if (buffer == nullptr || buffer->pvBuffer == nullptr) return {};

@@ -102,8 +102,9 @@ SECURITY_STATUS TlsContext::CheckBuffers(const LegArguments& arguments) const {
         TypeOf(buffer) == SECBUFFER_TOKEN || TypeOf(buffer) == SECBUFFER_ALERT;
     if (takes_output && buffer.cbBuffer == 0 && !allocates) return SEC_E_INSUFFICIENT_MEMORY;
   }
-  for (SecBuffer& buffer : BuffersOf(arguments.input)) {
+  for (const SecBuffer& buffer : BuffersOf(arguments.input)) {
     if (TypeOf(buffer) == SECBUFFER_EMPTY && buffer.cbBuffer != 0) return SEC_E_INVALID_TOKEN;
+    if (TypeOf(buffer) == SECBUFFER_TOKEN && IsNullWithSize(buffer)) return SEC_E_INVALID_TOKEN;
   }
   return SEC_E_OK;
 }
@@ -115,7 +116,8 @@ LegResult TlsContext::Leg(const LegArguments& arguments) {
   }
   const std::span<std::byte> input = BytesOf(FindBuffer(arguments.input, SECBUFFER_TOKEN));
   if (waiting_) {
-    if (waiting_->input_bytes != input.size() || waiting_->input_hash != HashOf(input)) {
+    if (!waiting_->step.ignores_input &&
+        (waiting_->input_bytes != input.size() || waiting_->input_hash != HashOf(input))) {
       return Refused(SEC_E_INVALID_TOKEN);
     }
     const Step step = waiting_->step;
@@ -128,14 +130,15 @@ LegResult TlsContext::Leg(const LegArguments& arguments) {
   }
   if (input.empty() && KeyUpdateDue()) {
     Step step;
+    step.ignores_input = true;
     step.status = QueueKeyUpdate(false);
     return Deliver(arguments, {}, step);
   }
+  if (failed_with_ != SEC_E_OK) return FailAgain(arguments);
   if (established_ != nullptr) {
     if (!leg_owed_.load(std::memory_order_relaxed)) return Incomplete(arguments, 0);
     return Deliver(arguments, input, RunPostHandshake(input));
   }
-  if (handshake_failed_) return Refused(SEC_E_INCOMPLETE_MESSAGE);
   const bool first_of_client = direction_ == Direction::kOutbound && handshake_ == nullptr;
   if (!first_of_client) {
     const std::size_t missing = tls::Handshake::MissingOfFirstRecord(input);
@@ -156,7 +159,7 @@ LegResult TlsContext::StopForCredential(const LegArguments& arguments, std::span
   stopped_.reset(new (std::nothrow)
                      StoppedLeg{consumed, input.size(), HashOf(input), own_credential_});
   if (stopped_ == nullptr) {
-    handshake_failed_ = true;
+    failed_with_ = SEC_E_INSUFFICIENT_MEMORY;
     return Refused(SEC_E_INSUFFICIENT_MEMORY);
   }
   if (SecBuffer* token = FindBuffer(arguments.output, SECBUFFER_TOKEN)) token->cbBuffer = 0;
@@ -235,7 +238,7 @@ TlsContext::Step TlsContext::RunHandshake(const LegArguments& arguments,
       step.alert = result.sent_alert;
       // Garbage changes nothing: the context answers the next call as if this one had not been.
       if (result.not_tls) break;
-      handshake_failed_ = true;
+      failed_with_ = step.status;
       Runtime::Instance().counters().handshakes_failed.Add();
       // Without EXTENDED_ERROR the caller has not asked for an alert to send.
       if (!Requests(arguments, ISC_REQ_EXTENDED_ERROR, ASC_REQ_EXTENDED_ERROR)) {
@@ -246,7 +249,7 @@ TlsContext::Step TlsContext::RunHandshake(const LegArguments& arguments,
   return step;
 }
 
-void TlsContext::QueueAlert(tls::Alert alert) {
+SECURITY_STATUS TlsContext::QueueAlert(tls::Alert alert) {
   // What is sealed must be sent: room first.
   output_.reserve(output_.size() + tls::RecordWriter::kControlRecordBytesMax);
   std::array<std::byte, tls::RecordWriter::kControlRecordBytesMax> record;
@@ -261,14 +264,17 @@ void TlsContext::QueueAlert(tls::Alert alert) {
                                            static_cast<unsigned>(alert.level),
                                            static_cast<unsigned>(alert.description)};
     for (const unsigned byte : plain) record[used++] = static_cast<std::byte>(byte);
-  } else if (established_->tls.writer.SealAlert(alert, record, used) != tls::SealOutcome::kSealed) {
-    return;
+  } else {
+    const tls::SealOutcome sealed = established_->tls.writer.SealAlert(alert, record, used);
+    if (sealed == tls::SealOutcome::kNoMemory) return SEC_E_INSUFFICIENT_MEMORY;
+    if (sealed != tls::SealOutcome::kSealed) return SEC_E_ENCRYPT_FAILURE;
   }
   output_.insert(output_.end(), record.begin(), record.begin() + static_cast<std::ptrdiff_t>(used));
   if (alert.level == tls::AlertLevel::kFatal ||
       alert.description == tls::AlertDescription::kCloseNotify) {
     sealing_ended_.store(true, std::memory_order_release);
   }
+  return SEC_E_OK;
 }
 
 SECURITY_STATUS TlsContext::QueueKeyUpdate(bool request_peer) {
@@ -300,18 +306,22 @@ bool TlsContext::KeyUpdateDue() const {
 
 TlsContext::Step TlsContext::HandOutControl() {
   Step step;
-  step.status = SEC_E_OK;
+  step.ignores_input = true;
   if (kept_alert_) {
-    QueueAlert(*kept_alert_);
+    step.status = QueueAlert(*kept_alert_);
+    // It is asked for again after a shortage of memory.
+    if (step.status == SEC_E_INSUFFICIENT_MEMORY) return step;
+    // The other form of it is for the failure that DecryptMessage could only tell by its status.
+    if (opening_ended_) step.alert = kept_alert_;
     kept_alert_.reset();
+    // TLS 1.2: the answer to the message that DecryptMessage has dealt with, and all of it.
+    if (established_ != nullptr && established_->owed.record_bytes == 0) {
+      leg_owed_.store(false, std::memory_order_release);
+    }
     return step;
   }
   const Control control = control_.front();
-  if (control.alert) {
-    QueueAlert(*control.alert);
-  } else {
-    step.status = QueueKeyUpdate(control.request_peer);
-  }
+  step.status = control.alert ? QueueAlert(*control.alert) : QueueKeyUpdate(control.request_peer);
   // It is asked for again after a shortage of memory.
   if (step.status != SEC_E_INSUFFICIENT_MEMORY) control_.erase(control_.begin());
   return step;
@@ -357,7 +367,8 @@ TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
       break;
     }
     case tls::PostHandshakeResult::Outcome::kSendAlert:
-      QueueAlert(result.alert);
+      step.status = QueueAlert(result.alert);
+      if (step.status == SEC_E_INSUFFICIENT_MEMORY) control_.push_back({result.alert});
       break;
     case tls::PostHandshakeResult::Outcome::kFailed:
       if (result.failure.category() == Category::kResource) {
@@ -367,33 +378,36 @@ TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
         step.status = SEC_E_INSUFFICIENT_MEMORY;
         break;
       }
-      QueueAlert(result.alert);
+      if (QueueAlert(result.alert) == SEC_E_OK) step.alert = result.alert;
       opening_ended_ = true;
-      step.alert = result.alert;
-      step.status = StatusOfRecordFailure(result.alert.description);
+      sealing_ended_.store(true, std::memory_order_release);
+      step.status = failed_with_ = StatusOfRecordFailure(result.alert.description);
       break;
   }
   return step;
 }
 
-// Copies what is to be sent into the caller's TOKEN. SEC_E_BUFFER_TOO_SMALL: it does not fit;
-// SEC_E_INSUFFICIENT_MEMORY: there is none for it. Nothing was changed then.
+// Copies what is to be sent into the caller's TOKEN. A failure: nothing was changed.
 SECURITY_STATUS TlsContext::PlaceToken(const LegArguments& arguments, LegResult* result) {
   std::span<const std::byte> bytes = output_;
   const bool of_handshake = output_.empty() && handshake_ != nullptr;
   if (of_handshake) bytes = handshake_->pending_output();
   SecBuffer* token = FindBuffer(arguments.output, SECBUFFER_TOKEN);
+  const bool on_request = (arguments.flags & ISC_REQ_ALLOCATE_MEMORY) != 0;
+  // Whoever wants everything allocated may leave the type open, too.
+  if (token == nullptr && on_request) token = FindBuffer(arguments.output, SECBUFFER_EMPTY);
   if (token == nullptr) return bytes.empty() ? SEC_E_OK : SEC_E_BUFFER_TOO_SMALL;
   if (bytes.empty()) {
     token->cbBuffer = 0;
+    // Nothing that a caller might take for memory to give back.
+    if (on_request) token->pvBuffer = nullptr;
     return SEC_E_OK;
   }
-  const bool allocates =
-      (arguments.flags & ISC_REQ_ALLOCATE_MEMORY) != 0 || token->pvBuffer == nullptr;
-  if (allocates) {
+  if (on_request || token->pvBuffer == nullptr) {
     void* memory = AllocateContextBuffer(bytes.size());
     if (memory == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
     token->pvBuffer = memory;
+    token->BufferType = SECBUFFER_TOKEN | (token->BufferType & SECBUFFER_ATTRMASK);
     result->attributes |= ISC_RET_ALLOCATED_MEMORY;
   } else if (token->cbBuffer < bytes.size()) {
     return SEC_E_BUFFER_TOO_SMALL;
@@ -416,8 +430,10 @@ void TlsContext::PlaceAlert(const LegArguments& arguments, const std::optional<t
   if (buffer == nullptr) return;
   const ULONG room = buffer->cbBuffer;
   buffer->cbBuffer = 0;
+  const bool on_request = (arguments.flags & ISC_REQ_ALLOCATE_MEMORY) != 0;
+  if (!alert && on_request) buffer->pvBuffer = nullptr;
   if (!alert) return;
-  if ((arguments.flags & ISC_REQ_ALLOCATE_MEMORY) != 0 || buffer->pvBuffer == nullptr) {
+  if (on_request || buffer->pvBuffer == nullptr) {
     buffer->pvBuffer = AllocateContextBuffer(2);
     if (buffer->pvBuffer == nullptr) return;
     result->attributes |= ISC_RET_ALLOCATED_MEMORY;
@@ -435,17 +451,19 @@ LegResult TlsContext::Deliver(const LegArguments& arguments, std::span<std::byte
   LegResult result;
   result.status = step.status;
   if (step.status == SEC_E_INCOMPLETE_MESSAGE) return Incomplete(arguments, 0);
+  // Told on every return, whether anything was made or not.
+  if ((arguments.flags & ISC_REQ_ALLOCATE_MEMORY) != 0) {
+    result.attributes |= ISC_RET_ALLOCATED_MEMORY;
+  }
   const bool failed = step.status < 0;
   if (const SECURITY_STATUS placed = PlaceToken(arguments, &result); placed != SEC_E_OK) {
-    if (!failed) {
-      waiting_ = WaitingStep{step, input.size(), HashOf(input)};
-      result.status = placed;
-      return result;
-    }
-    // An alert that does not fit is lost: nothing may look like a token.
+    if (!failed) return WaitForRoom(input, step, placed);
+    // The failure is what counts. Nothing may look like a token; the alert comes with the next one.
     if (SecBuffer* token = FindBuffer(arguments.output, SECBUFFER_TOKEN)) token->cbBuffer = 0;
+    failed_alert_ = step.alert;
   }
-  PlaceAlert(arguments, failed ? step.alert : std::nullopt, &result);
+  token_waits_.store(false, std::memory_order_release);
+  PlaceAlert(arguments, step.alert, &result);
   if (!failed && step.consumed < input.size()) {
     if (SecBuffer* empty = FindBuffer(arguments.input, SECBUFFER_EMPTY)) {
       SetBuffer(*empty, SECBUFFER_EXTRA, input.subspan(step.consumed));
@@ -459,6 +477,20 @@ LegResult TlsContext::Deliver(const LegArguments& arguments, std::span<std::byte
   return result;
 }
 
+LegResult TlsContext::WaitForRoom(std::span<std::byte> input, const Step& step,
+                                  SECURITY_STATUS status) {
+  waiting_ = WaitingStep{step, input.size(), HashOf(input)};
+  token_waits_.store(true, std::memory_order_release);
+  return Refused(status);
+}
+
+LegResult TlsContext::FailAgain(const LegArguments& arguments) {
+  Step step;
+  step.status = failed_with_;
+  step.alert = std::exchange(failed_alert_, std::nullopt);
+  return Deliver(arguments, {}, step);
+}
+
 SECURITY_STATUS TlsContext::TakeOver() {
   Result<tls::Established> connection = handshake_->TakeOver();
   handshake_.reset();
@@ -467,7 +499,7 @@ SECURITY_STATUS TlsContext::TakeOver() {
     established_.reset(new (std::nothrow) Established(std::move(*connection)));
   }
   if (established_ == nullptr) {
-    handshake_failed_ = true;
+    failed_with_ = SEC_E_INSUFFICIENT_MEMORY;
     counters.handshakes_failed.Add();
     return SEC_E_INSUFFICIENT_MEMORY;
   }

@@ -41,6 +41,7 @@ class TlsContext final : public PackageContext {
     std::size_t consumed = 0;
     std::optional<tls::Alert> alert;  // sent, for the ALERT buffer
     bool establishes = false;
+    bool ignores_input = false;  // its token has nothing to do with the input
   };
   struct WaitingStep {
     Step step;
@@ -88,12 +89,14 @@ class TlsContext final : public PackageContext {
   Step TakeOwedMessage(std::span<std::byte> input);
   Step HandOutControl();
   LegResult Deliver(const LegArguments& arguments, std::span<std::byte> input, const Step& step);
+  LegResult FailAgain(const LegArguments& arguments);
   SECURITY_STATUS PlaceToken(const LegArguments& arguments, LegResult* result);
+  LegResult WaitForRoom(std::span<std::byte> input, const Step& step, SECURITY_STATUS status);
   void PlaceAlert(const LegArguments& arguments, const std::optional<tls::Alert>& alert,
                   LegResult* result);
   SECURITY_STATUS TakeOver();
   ULONG ResultAttributes(const LegArguments& arguments) const;
-  void QueueAlert(tls::Alert alert);
+  SECURITY_STATUS QueueAlert(tls::Alert alert);
   SECURITY_STATUS QueueKeyUpdate(bool request_peer);
   bool KeyUpdateDue() const;
   SECURITY_STATUS ApplyKeyUpdate(std::span<const std::byte> token);
@@ -122,7 +125,9 @@ class TlsContext final : public PackageContext {
   std::optional<WaitingStep> waiting_;
   const PackageCredential* own_credential_ = nullptr;  // only compared; a client's
   std::unique_ptr<StoppedLeg> stopped_;
-  bool handshake_failed_ = false;
+  // A leg failed: every later one does, too. The alert waits where its token waits for room.
+  SECURITY_STATUS failed_with_ = SEC_E_OK;
+  std::optional<tls::Alert> failed_alert_;
 
   // Once established: `tls.writer` under the seal claim, the rest under the open claim, all of it
   // under the strand with both.
@@ -132,6 +137,8 @@ class TlsContext final : public PackageContext {
   // Read by the other direction: nothing may be sealed or opened until a leg has been called, or
   // ever again.
   std::atomic<bool> leg_owed_{false};
+  // A token that did not fit waits, sealed: what is sealed later must be sent later.
+  std::atomic<bool> token_waits_{false};
   std::atomic<bool> sealing_ended_{false};
   bool opening_ended_ = false;  // under the open claim
 };

@@ -24,8 +24,6 @@ SECURITY_STATUS StatusOf(tls::SealOutcome outcome) {
   switch (outcome) {
     case tls::SealOutcome::kSealed:
       return SEC_E_OK;
-    case tls::SealOutcome::kBadLength:
-      return SEC_E_INVALID_TOKEN;
     case tls::SealOutcome::kNoSpace:
       return SEC_E_BUFFER_TOO_SMALL;
     case tls::SealOutcome::kLimitReached:
@@ -33,6 +31,7 @@ SECURITY_STATUS StatusOf(tls::SealOutcome outcome) {
       return SEC_E_CONTEXT_EXPIRED;
     case tls::SealOutcome::kNoMemory:
       return SEC_E_INSUFFICIENT_MEMORY;
+    case tls::SealOutcome::kBadLength:
     case tls::SealOutcome::kFailed:
       return SEC_E_ENCRYPT_FAILURE;
   }
@@ -107,6 +106,7 @@ void SetRest(SecBuffer& buffer, std::span<std::byte> rest) {
 inline SECURITY_STATUS TlsContext::EncryptOne(tls::ContentType type, SecBuffer* record) {
   SecBuffer& header = record[0];
   SecBuffer& trailer = record[2];
+  if (IsNullWithSize(record[1])) return SEC_E_INVALID_TOKEN;
   const tls::SealResult sealed =
       established_->tls.writer.Seal(type, BytesOf(&header), BytesOf(&record[1]), BytesOf(&trailer));
   if (sealed.outcome != tls::SealOutcome::kSealed) return StatusOf(sealed.outcome);
@@ -134,6 +134,7 @@ SECURITY_STATUS TlsContext::CheckSeveral(std::span<SecBuffer> buffers) const {
   for (std::size_t i = FindPlaintext(buffers, 0); i < buffers.size();
        i = FindPlaintext(buffers, i + 3)) {
     ++records;
+    if (IsNullWithSize(buffers[i + 1])) return SEC_E_INVALID_TOKEN;
     const tls::SealOutcome outcome =
         writer.CheckData(BytesOf(&buffers[i]).size(), BytesOf(&buffers[i + 1]).size(),
                          BytesOf(&buffers[i + 2]).size());
@@ -144,7 +145,8 @@ SECURITY_STATUS TlsContext::CheckSeveral(std::span<SecBuffer> buffers) const {
 
 SECURITY_STATUS TlsContext::Encrypt(ULONG qop, SecBufferDesc& message, ULONG) {
   if (qop != 0 && qop != SECQOP_WRAP_OOB_DATA) return SEC_E_QOP_NOT_SUPPORTED;
-  if (leg_owed_.load(std::memory_order_acquire) || sealing_ended_.load(std::memory_order_acquire)) {
+  if (leg_owed_.load(std::memory_order_acquire) || token_waits_.load(std::memory_order_acquire) ||
+      sealing_ended_.load(std::memory_order_acquire)) {
     return SEC_E_CONTEXT_EXPIRED;
   }
   const std::span<SecBuffer> buffers = BuffersOf(&message);
@@ -166,7 +168,7 @@ SECURITY_STATUS TlsContext::Encrypt(ULONG qop, SecBufferDesc& message, ULONG) {
 SECURITY_STATUS TlsContext::Decrypt(SecBufferDesc& message, ULONG, ULONG* qop) {
   const std::span<SecBuffer> buffers = BuffersOf(&message);
   SecBuffer* data = FindCiphertext(buffers);
-  if (data == nullptr) return SEC_E_INVALID_TOKEN;
+  if (data == nullptr || IsNullWithSize(*data)) return SEC_E_INVALID_TOKEN;
   if (leg_owed_.load(std::memory_order_acquire)) return SEC_E_CONTEXT_EXPIRED;
   if (opening_ended_) return SEC_E_CONTEXT_EXPIRED;
   const std::size_t triples = TriplesIn(buffers);

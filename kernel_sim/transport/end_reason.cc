@@ -27,7 +27,7 @@ constexpr std::array<KindWords, kEndKinds> kKinds = {{
     {EndKind::kNotTls, "not_tls", "peer does not speak TLS"},
     {EndKind::kHandshakeFailed, "handshake_failed", "handshake failed"},
     {EndKind::kRecordFailed, "record_failed", "a record after the handshake failed"},
-    {EndKind::kTooManyBytes, "too_many_bytes", "a handshake message exceeds the limit"},
+    {EndKind::kTooManyBytes, "too_many_bytes", "a handshake record exceeds the limit"},
     {EndKind::kTooManyLegs, "too_many_legs", "the handshake takes too many legs"},
     {EndKind::kLegTimeout, "leg_timeout", "peer did not answer within the leg's time limit"},
     {EndKind::kHandshakeTimeout, "handshake_timeout",

@@ -19,7 +19,7 @@ enum class EndKind : std::uint8_t {
   kNotTls,                 // the first bytes are no TLS record
   kHandshakeFailed,        // a leg failed; `status` says how
   kRecordFailed,           // established, then a record or post-handshake message failed
-  kTooManyBytes,           // one handshake message outgrew Limits::incomplete_bytes_max
+  kTooManyBytes,           // one handshake record outgrew Limits::incomplete_bytes_max
   kTooManyLegs,            // Limits::legs_max
   kLegTimeout,             // Limits::leg_ns
   kHandshakeTimeout,       // Limits::handshake_ns

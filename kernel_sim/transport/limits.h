@@ -15,7 +15,7 @@ inline constexpr std::uint64_t kPeerPatienceNs = kNsPerSecond / 4;
 // A time limit of 0 means none. All of them also win while a call is in flight.
 struct Limits {
   // From the moment a leg is owed (connection accepted, token sent) until the peer's whole answer
-  // has been processed. What a silent peer can hold.
+  // has been processed, in however many records it comes. What a silent peer can hold.
   std::uint64_t leg_ns = 10 * kNsPerSecond;
   // From the start of the connection until it is established. What a slow peer can hold.
   std::uint64_t handshake_ns = 30 * kNsPerSecond;
@@ -26,9 +26,12 @@ struct Limits {
   std::uint64_t record_ns = 30 * kNsPerSecond;
   // How long the peer's own close is awaited behind our close_notify or alert.
   std::uint64_t close_ns = 2 * kNsPerSecond;
-  // Bytes kept for one handshake message that is not complete yet.
+  // Bytes kept for one handshake record that is not complete yet. What a message and a handshake
+  // may have in all is the package's to bound (TLS: 16 KiB, 66 KiB with certificates, 512 KiB in
+  // all).
   std::size_t incomplete_bytes_max = 40 * 1024;
-  // Calls of Initialize/AcceptSecurityContext until the connection is established.
+  // Answers, each a token to send, until the connection is established. The records they answer do
+  // not count: a peer may cut its flight as it likes (RFC 8446 5.1).
   std::uint32_t legs_max = 32;
 };
 

@@ -264,7 +264,9 @@ void TlsConnection::Fail(EndKind kind, SECURITY_STATUS status) {
 }
 
 int TlsConnection::AlertToSend() const {
-  if (!token_ready_ || output_buffers_[1].cbBuffer != sizeof(alert_)) return -1;
+  if (!token_ready_) return -1;
+  if (bound_alert_ >= 0) return bound_alert_;
+  if (output_buffers_[1].cbBuffer != sizeof(alert_)) return -1;
   return std::to_integer<int>(alert_[1]);
 }
 

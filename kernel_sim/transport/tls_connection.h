@@ -78,7 +78,15 @@ class TlsConnection final : public Connection,
  private:
   using State = ConnectionState;
   // What is in flight on the leg side.
-  enum class Call : std::uint8_t { kNone, kLeg, kComplete, kDecrypt, kPostHandshake, kFetchAlert };
+  enum class Call : std::uint8_t {
+    kNone,
+    kLeg,
+    kComplete,
+    kAskForAlert,
+    kDecrypt,
+    kPostHandshake,
+    kFetchAlert
+  };
 
   class LimitTimer final : public io::Timer {
    public:
@@ -157,9 +165,12 @@ class TlsConnection final : public Connection,
   void BecomeEstablished();
   bool QuerySizes();
   void AcceptLeg(SECURITY_STATUS status);
+  bool StartPassiveCall(Call call, SECURITY_STATUS leg_status);
   void StartComplete(SECURITY_STATUS status);
-  void OnCompleted();
+  void OnPassiveCallDone();
   void FetchAlert(EndKind kind, SECURITY_STATUS status);
+  void FailAtBound(EndKind kind, std::uint8_t alert);
+  bool MakePlainAlert(std::uint8_t alert);
 
   // ---- Reading (tls_reading.cc)
   enum class Ready : std::uint8_t { kNo, kYes, kFailed };
@@ -222,8 +233,8 @@ class TlsConnection final : public Connection,
   ULONG attributes_ = 0;
   std::uint32_t legs_ = 0;
   std::byte alert_[2];
-  struct Completion;
-  Completion* completion_ = nullptr;
+  struct PassiveCall;
+  PassiveCall* passive_call_ = nullptr;
 
   // The seal side.
   // Records that one EncryptMessage seals. One is what every package takes; the TLS package takes
@@ -242,6 +253,7 @@ class TlsConnection final : public Connection,
   EndKind fetch_kind_ = EndKind::kRecordFailed;
   EndKind close_kind_ = EndKind::kCompleted;  // CloseFor
   SECURITY_STATUS fetch_status_ = SEC_E_OK;
+  std::int16_t bound_alert_ = -1;  // asked for because a bound was met; -1: none
   bool seal_in_flight_ = false;
   bool seal_retry_ = false;          // the records handed out must be submitted again
   bool sealing_alert_ = false;       // it is close_notify

@@ -5,6 +5,8 @@
 // whatever the status, SEC_E_INCOMPLETE_MESSAGE keeps the bytes and reads more, EXTRA is fed back
 // before anything is read, a context that was stored is deleted on every way out.
 
+#include <schannel.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -17,6 +19,10 @@ namespace {
 
 constexpr std::size_t kTokenBytes = BufferPool::kClassBytes[1];
 constexpr std::size_t kTokenBytesMax = 1024 * 1024;
+
+// RFC 8446 6.
+constexpr std::uint8_t kUnexpectedMessage = 10;
+constexpr std::uint8_t kRecordOverflow = 22;
 
 SecBuffer MakeBuffer(ULONG type, void* bytes, std::size_t size) {
   return {static_cast<ULONG>(size), type, bytes};
@@ -71,6 +77,7 @@ void TlsConnection::OnLegSideDone(SECURITY_STATUS status) {
       return;
     case Call::kNone:
     case Call::kComplete:
+    case Call::kAskForAlert:
       break;
   }
   KTLSIM_CHECK(false);
@@ -88,14 +95,14 @@ void TlsConnection::PumpLegs() {
   const std::size_t bytes_max = profile_.limits().incomplete_bytes_max;
   switch (FirstRecordReady(bytes_max)) {
     case Ready::kYes:
-      if (legs_ == 0 && profile_.is_server() && !SecIsValidHandle(&context_)) {
+      if (profile_.is_server() && !SecIsValidHandle(&context_)) {
         speaks_tls_ = LooksLikeTls(input_.front());
       }
       SubmitLeg(Call::kLeg,
                 repeat_bytes_ != 0 ? input_.front().first(repeat_bytes_) : input_.front());
       return;
     case Ready::kFailed:
-      Fail(EndKind::kTooManyBytes, SEC_E_OK);
+      FailAtBound(EndKind::kTooManyBytes, kRecordOverflow);
       return;
     case Ready::kNo:
       break;
@@ -111,7 +118,7 @@ void TlsConnection::PumpLegs() {
 // Fills the descriptors and submits; Fail or a later Pump deal with a refusal.
 void TlsConnection::SubmitLeg(Call call, std::span<std::byte> input) {
   if (call == Call::kLeg && legs_ >= profile_.limits().legs_max) {
-    Fail(EndKind::kTooManyLegs, SEC_E_OK);
+    FailAtBound(EndKind::kTooManyLegs, kUnexpectedMessage);
     return;
   }
   if (token_ == nullptr) token_ = shard_.buffers().Take(kTokenBytes);
@@ -125,7 +132,7 @@ void TlsConnection::SubmitLeg(Call call, std::span<std::byte> input) {
     input_buffers_[inputs++] = MakeBuffer(SECBUFFER_EMPTY, nullptr, 0);
   }
   const std::vector<std::byte>& alpn = profile_.alpn_buffer();
-  if (call == Call::kLeg && legs_ == 0 && !alpn.empty()) {
+  if (call == Call::kLeg && !SecIsValidHandle(&context_) && !alpn.empty()) {
     input_buffers_[inputs++] = MakeBuffer(SECBUFFER_APPLICATION_PROTOCOLS,
                                           const_cast<std::byte*>(alpn.data()), alpn.size());
   }
@@ -231,15 +238,23 @@ void TlsConnection::OnLeg(SECURITY_STATUS status) {
 }
 
 void TlsConnection::AcceptLeg(SECURITY_STATUS status) {
-  ++legs_;
   leg_wanted_ = false;
   TakeToken(status);
+  const std::size_t before = input_.size();
   ConsumeInput();
   if (status == SEC_E_OK || status == SEC_I_COMPLETE_NEEDED) {
+    ++legs_;
     BecomeEstablished();
     return;
   }
-  ArmLegLimit();
+  if (token_ready_) {
+    ++legs_;
+    ArmLegLimit();
+  } else if (input_given_ != 0 && input_.size() == before) {
+    // Nothing taken and nothing to say: the same call would be made for ever.
+    Fail(EndKind::kHandshakeFailed, SEC_E_INTERNAL_ERROR);
+    return;
+  }
   PumpSending();
   PumpLegs();
 }
@@ -305,9 +320,12 @@ void TlsConnection::OnPostHandshake(SECURITY_STATUS status) {
   TakeToken(status);
   const std::size_t before = input_.size();
   if (status == SEC_E_OK || status == SEC_I_CONTINUE_NEEDED) ConsumeInput();
-  const bool progress = input_given_ == 0 || input_.size() < before;
-  if ((status != SEC_E_OK && status != SEC_I_CONTINUE_NEEDED) || !progress) {
-    Fail(EndKind::kRecordFailed, progress ? status : SEC_E_INTERNAL_ERROR);
+  if (status != SEC_E_OK && status != SEC_I_CONTINUE_NEEDED) {
+    Fail(EndKind::kRecordFailed, status);
+    return;
+  }
+  if (input_given_ != 0 && input_.size() == before) {
+    Fail(EndKind::kRecordFailed, SEC_E_INTERNAL_ERROR);
     return;
   }
   hold_seals_ = false;
@@ -340,72 +358,120 @@ void TlsConnection::OnAlertFetched(SECURITY_STATUS status) {
   }
 }
 
-// ---- CompleteAuthToken, which may block
+// ---- CompleteAuthToken and ApplyControlToken, which may block
 
-struct TlsConnection::Completion {
-  explicit Completion(TlsConnection& owner) : connection(owner) {}
+namespace {
+
+SECURITY_STATUS AskForAlert(CtxtHandle context, std::uint8_t description) {
+  SCHANNEL_ALERT_TOKEN alert = {SCHANNEL_ALERT, TLS1_ALERT_FATAL, description};
+  SecBuffer buffer = MakeBuffer(SECBUFFER_TOKEN, &alert, sizeof(alert));
+  SecBufferDesc token = Describe(&buffer, 1);
+  return ApplyControlToken(&context, &token);
+}
+
+}  // namespace
+
+struct TlsConnection::PassiveCall {
+  explicit PassiveCall(TlsConnection& owner) : connection(owner), context(owner.context_) {}
 
   // At passive level. The token may still change; the connection stays where it is until `back`.
   class Forth final : public WorkItem {
    public:
-    explicit Forth(Completion& owner)
+    explicit Forth(PassiveCall& owner)
         : WorkItem([](WorkItem& item) {
-            Completion& self = static_cast<Forth&>(item).completion_;
-            self.outcome = CompleteAuthToken(&self.context, &self.connection.output_desc_);
-            self.connection.loop().Post(self.back);
+            PassiveCall& self = static_cast<Forth&>(item).call_;
+            TlsConnection& connection = self.connection;
+            self.outcome =
+                connection.call_ == Call::kComplete
+                    ? CompleteAuthToken(&self.context, &connection.output_desc_)
+                    : AskForAlert(self.context, static_cast<std::uint8_t>(connection.bound_alert_));
+            connection.loop().Post(self.back);
           }),
-          completion_(owner) {}
+          call_(owner) {}
 
    private:
-    Completion& completion_;
+    PassiveCall& call_;
   };
   class Back final : public WorkItem {
    public:
-    explicit Back(Completion& owner)
+    explicit Back(PassiveCall& owner)
         : WorkItem([](WorkItem& item) {
-            static_cast<Back&>(item).completion_.connection.OnCompleted();
+            static_cast<Back&>(item).call_.connection.OnPassiveCallDone();
           }),
-          completion_(owner) {}
+          call_(owner) {}
 
    private:
-    Completion& completion_;
+    PassiveCall& call_;
   };
 
   TlsConnection& connection;
-  CtxtHandle context{};
+  CtxtHandle context;
   SECURITY_STATUS leg_status = SEC_E_OK;
   SECURITY_STATUS outcome = SEC_E_OK;
   Forth forth{*this};
   Back back{*this};
 };
 
+bool TlsConnection::StartPassiveCall(Call call, SECURITY_STATUS leg_status) {
+  passive_call_ = new (std::nothrow) PassiveCall(*this);
+  if (passive_call_ == nullptr) return false;
+  passive_call_->leg_status = leg_status;
+  call_ = call;
+  if (shard_.passive().Run(passive_call_->forth)) return true;
+  call_ = Call::kNone;
+  delete std::exchange(passive_call_, nullptr);
+  return false;
+}
+
 void TlsConnection::StartComplete(SECURITY_STATUS status) {
-  completion_ = new (std::nothrow) Completion(*this);
-  if (completion_ != nullptr) {
-    completion_->context = context_;
-    completion_->leg_status = status;
-    call_ = Call::kComplete;
-    if (shard_.passive().Run(completion_->forth)) return;
-    call_ = Call::kNone;
-    delete std::exchange(completion_, nullptr);
-  }
+  if (StartPassiveCall(Call::kComplete, status)) return;
   DropToken();
   Fail(EndKind::kHandshakeFailed, SEC_E_INSUFFICIENT_MEMORY);
 }
 
-void TlsConnection::OnCompleted() {
-  const SECURITY_STATUS outcome = completion_->outcome;
-  const SECURITY_STATUS leg_status = completion_->leg_status;
-  delete std::exchange(completion_, nullptr);
-  call_ = Call::kNone;
+void TlsConnection::OnPassiveCallDone() {
+  const SECURITY_STATUS outcome = passive_call_->outcome;
+  const SECURITY_STATUS leg_status = passive_call_->leg_status;
+  delete std::exchange(passive_call_, nullptr);
+  const Call call = std::exchange(call_, Call::kNone);
   if (state_ == State::kDead) {
     FinishIfIdle();
+  } else if (call == Call::kAskForAlert) {
+    if (outcome == SEC_E_OK) {
+      FetchAlert(fetch_kind_, SEC_E_OK);
+    } else {
+      Fail(fetch_kind_, SEC_E_OK);
+    }
   } else if (outcome != SEC_E_OK) {
     DropToken();
     Fail(EndKind::kHandshakeFailed, outcome);
   } else {
     AcceptLeg(leg_status);
   }
+}
+
+// The peer has met a bound of ours, which the package does not know: it is asked for the alert, or,
+// where it has no context yet and so the peer no keys, the alert is plain.
+void TlsConnection::FailAtBound(EndKind kind, std::uint8_t alert) {
+  bound_alert_ = alert;
+  fetch_kind_ = kind;
+  if (SecIsValidHandle(&context_)) {
+    if (StartPassiveCall(Call::kAskForAlert, SEC_E_OK)) return;
+  } else {
+    token_ready_ = MakePlainAlert(alert);
+  }
+  Fail(kind, SEC_E_OK);
+}
+
+bool TlsConnection::MakePlainAlert(std::uint8_t alert) {
+  if (token_ == nullptr) token_ = shard_.buffers().Take(kTokenBytes);
+  if (token_ == nullptr) return false;
+  // Type, version, length, level, description (RFC 8446 5.1, 6).
+  const std::array record = {std::byte{21}, std::byte{3}, std::byte{3},    std::byte{0},
+                             std::byte{2},  std::byte{2}, std::byte{alert}};
+  std::ranges::copy(record, token_->bytes());
+  token_bytes_ = record.size();
+  return true;
 }
 
 // ---- Tokens and input

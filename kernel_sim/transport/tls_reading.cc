@@ -35,6 +35,8 @@ TlsConnection::Ready TlsConnection::FirstRecordReady(std::size_t bytes_max) {
   needed = std::max(needed, input_wanted_);
   if (needed > bytes_max) return Ready::kFailed;
   if (input_.front().size() >= needed) return Ready::kYes;
+  // In the handshake a length announced costs nothing until its bytes are there.
+  if (state_ == State::kHandshake && input_.size() < needed) return Ready::kNo;
   if (!input_.Assemble(needed)) {
     End({.kind = EndKind::kNoMemory}, io::Stream::CloseMode::kReset);
     return Ready::kNo;

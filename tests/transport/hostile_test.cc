@@ -410,6 +410,59 @@ TEST_P(HostileTest, AnIdleConnectionEnds) {
   ExpectServerEnded(EndKind::kIdleTimeout);
 }
 
+// A peer may cut its flight as it likes (RFC 8446 5.1): bytes and time bound it, not records.
+TEST_P(HostileTest, AHelloInAHundredRecordsIsTaken) {
+  StartServer(DefaultServer());
+  RawPeer peer = Dial();
+  TestEnd client(false);
+  const Bytes hello = client.Leg(client_credential_->get());
+  for (std::size_t at = 5; at < hello.size(); at += 2) {
+    const std::size_t end = std::min(at + 2, hello.size());
+    Bytes record = {0x16, 3, 1, 0, static_cast<unsigned char>(end - at)};
+    record.insert(record.end(), hello.begin() + static_cast<std::ptrdiff_t>(at),
+                  hello.begin() + static_cast<std::ptrdiff_t>(end));
+    peer.Send(record);
+    // Each has a leg of its own.
+    const std::uint64_t legs = (at - 5) / 2 + 1;
+    ASSERT_TRUE(WaitUntil([&] { return server_.Statistics().legs >= legs; })) << Ends();
+  }
+  ASSERT_GT(hello.size(), 5 + 2 * 100U);
+  while (client.status == SEC_I_CONTINUE_NEEDED || client.status == SEC_E_INCOMPLETE_MESSAGE) {
+    const Bytes more = peer.ReceiveSome();
+    ASSERT_FALSE(more.empty()) << Ends();
+    Append(client.inbox, more);
+    peer.Send(client.Leg(client_credential_->get()));
+  }
+  ASSERT_EQ(client.status, SEC_E_OK);
+  ExpectEcho(peer, client, "all of it came");
+}
+
+// More than any ClientHello: refused by its header, with an alert, whatever records it comes in.
+TEST_P(HostileTest, AHelloThatAnnouncesTooMuchIsToldSo) {
+  StartServer(DefaultServer());
+  const Bytes header = {1, 2, 1, 0x44};  // 131,396 bytes are to follow
+  std::uint64_t count = 0;
+  for (const bool cut : {false, true}) {
+    RawPeer peer = Dial();
+    if (cut) {
+      for (const unsigned char byte : header) peer.Send({0x16, 3, 1, 0, 1, byte});
+    } else {
+      Bytes record = {0x16, 3, 1, 0, 4};
+      Append(record, header);
+      peer.Send(record);
+    }
+    const Bytes answer = peer.ReceiveToEnd();
+    ASSERT_EQ(answer.size(), 7U);
+    EXPECT_EQ(answer[0], 21) << "an alert";
+    EXPECT_EQ(answer[5], 2) << "fatal";
+    EXPECT_EQ(answer[6], 47) << "illegal_parameter";
+    peer.Close();
+    ++count;
+  }
+  ExpectServerEnded(EndKind::kHandshakeFailed, count);
+  EXPECT_EQ(server_.Statistics().failed_by_class(FailureClass::kProtocolViolation), count);
+}
+
 TEST_P(HostileTest, AHelloBeyondTheLimitIsTooManyBytes) {
   ServerOptions options = DefaultServer();
   options.tls.limits.incomplete_bytes_max = 1000;
@@ -418,7 +471,7 @@ TEST_P(HostileTest, AHelloBeyondTheLimitIsTooManyBytes) {
   Bytes hello = {0x16, 3, 1, 0x20, 0};
   hello.resize(4000, 1);
   peer.Send(hello);
-  peer.ReceiveToEnd();
+  EXPECT_EQ(peer.ReceiveToEnd(), (Bytes{21, 3, 3, 0, 2, 2, 22})) << "record_overflow";
   peer.Close();
   ExpectServerEnded(EndKind::kTooManyBytes);
 }
@@ -429,8 +482,15 @@ TEST_P(HostileTest, TooManyLegsEnd) {
   StartServer(options);
   RawPeer peer = Dial();
   TestEnd client(false);
-  Handshake(peer, client, client_credential_->get());
-  peer.ReceiveToEnd();
+  // In TLS 1.2 the server's answer to the second flight is the second.
+  TestCredential old = TestCredential::Client(SP_PROT_TLS1_3_CLIENT);
+  for (int flights = 0; flights < 2;) {
+    const Bytes token = client.Leg(old.get());
+    flights += token.empty() ? 0 : 1;
+    peer.Send(token);
+    if (flights < 2) Append(client.inbox, peer.ReceiveSome());
+  }
+  EXPECT_EQ(peer.ReceiveToEnd(), (Bytes{21, 3, 3, 0, 2, 2, 10})) << "unexpected_message";
   peer.Close();
   ExpectServerEnded(EndKind::kTooManyLegs);
 }
@@ -497,6 +557,8 @@ class FloodTest : public HostileTest {
     peer.Close();
     ExpectServerEnded(EndKind::kRecordFailed);
     EXPECT_EQ(server_.Statistics().plaintext_received, 16U);
+    EXPECT_EQ(server_.Statistics().failed_by_class(FailureClass::kProtocolViolation), 1U)
+        << "the peer's doing, not ours";
   }
 };
 

@@ -129,7 +129,9 @@ struct AwaitingCertificate {
     HandshakeOptions options;
     options.require_client_certificate = true;
     options.verify_peer = false;
-    server.emplace(MakeServer(), options);
+    EndpointOptions endpoint;
+    endpoint.tickets = 0;  // they bound the chain once more
+    server.emplace(MakeServer(endpoint), options);
     client.emplace(context.get(), Role::kClient);
     recutter.emplace(context.get(), *client, Cutting{.piece_bytes = 16384});
     client->Advance();

@@ -5,6 +5,9 @@
 
 #include "tests/support/deterministic_tls.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 #include <ctime>
@@ -85,18 +88,24 @@ PCCERT_CONTEXT DeterministicCertificate() {
 
 }  // namespace ktlsim::test
 
-// In front of the C library's, also for the shared libraries of this program.
-extern "C" __attribute__((visibility("default"))) std::time_t time(std::time_t* out) noexcept {
-  using ktlsim::test::DeterministicTls;
-  std::time_t now = 0;
-  if (const ktlsim::Clock* clock = ktlsim::test::wall_clock) {
-    now = DeterministicTls::kEpochSeconds +
-          static_cast<std::time_t>(clock->NowNs() / ktlsim::kNsPerSecond);
-  } else {
-    timespec real{};
-    clock_gettime(CLOCK_REALTIME, &real);
-    now = real.tv_sec;
+// In front of the C library's, also for the shared libraries of this program: OpenSSL asks for the
+// time with time(), and std::chrono::system_clock, which we age sessions by, with clock_gettime().
+extern "C" __attribute__((visibility("default"))) int clock_gettime(clockid_t clock,
+                                                                    timespec* out) noexcept {
+  const ktlsim::Clock* const wall = clock == CLOCK_REALTIME ? ktlsim::test::wall_clock : nullptr;
+  if (wall == nullptr) {
+    return static_cast<int>(syscall(SYS_clock_gettime, clock, out));
   }
-  if (out != nullptr) *out = now;
-  return now;
+  const std::uint64_t now = wall->NowNs();
+  out->tv_sec = ktlsim::test::DeterministicTls::kEpochSeconds +
+                static_cast<std::time_t>(now / ktlsim::kNsPerSecond);
+  out->tv_nsec = static_cast<long>(now % ktlsim::kNsPerSecond);
+  return 0;
+}
+
+extern "C" __attribute__((visibility("default"))) std::time_t time(std::time_t* out) noexcept {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (out != nullptr) *out = now.tv_sec;
+  return now.tv_sec;
 }

@@ -3,8 +3,9 @@
 //
 // The randomness of OpenSSL goes through its random method: keys, nonces of signatures, session
 // IDs, ticket keys and what they protect. For the time of day this program defines time(), which
-// OpenSSL calls for sessions, tickets and certificates, and we for the age of sessions. Both are
-// the process's: one thread at a time, tests only. The executable must link deterministic_tls.cc.
+// OpenSSL calls for sessions, tickets and certificates, and clock_gettime(), which we call for the
+// age of sessions. All are the process's: one thread at a time, tests only. The executable must
+// link deterministic_tls.cc.
 //
 // An ECDSA signature needs no more than that: its nonce is derived from the key, the digest and
 // what was drawn. An RSA key does: its blinding outlives a run. Use DeterministicCertificate.

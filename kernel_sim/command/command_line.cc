@@ -199,17 +199,19 @@ std::string WrapText(std::string_view text, std::size_t width, std::size_t inden
   return wrapped;
 }
 
-std::size_t HelpWidth() {
-  std::size_t width = kWidthDefault;
+std::size_t OutputWidth(std::FILE* out, std::size_t otherwise) {
   winsize size{};
-  if (isatty(STDOUT_FILENO) != 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 &&
-      size.ws_col != 0) {
-    width = size.ws_col;
-  } else if (const char* const columns = std::getenv("COLUMNS")) {
-    std::uint64_t number = 0;
-    if (ParseCount(columns, 1, 100000, &number).empty()) width = number;
-  }
-  return std::clamp(width, kWidthMin, kWidthMax);
+  const int fd = fileno(out);
+  if (isatty(fd) != 0 && ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col != 0) return size.ws_col;
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing here writes the environment
+  const char* const columns = std::getenv("COLUMNS");
+  std::uint64_t number = 0;
+  if (columns != nullptr && ParseCount(columns, 1, 100000, &number).empty()) return number;
+  return otherwise;
+}
+
+std::size_t HelpWidth() {
+  return std::clamp(OutputWidth(stdout, kWidthDefault), kWidthMin, kWidthMax);
 }
 
 void UseWrappedHelp(CLI::App& app) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdio>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,7 +18,10 @@ namespace ktlsim::command {
 // blanks. A word that is longer than a line stays whole. Line breaks of the text stay.
 std::string WrapText(std::string_view text, std::size_t width, std::size_t indent);
 
-// Columns of the terminal that standard output is, or of COLUMNS, or 80; from 40 to 120.
+// Columns of the terminal that `out` is; else of COLUMNS; else `otherwise`.
+std::size_t OutputWidth(std::FILE* out, std::size_t otherwise);
+
+// OutputWidth of standard output, 80 where nothing tells; from 40 to 120.
 std::size_t HelpWidth();
 
 // Help of `app` and of its subcommands in lines of HelpWidth().

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "kernel_sim/command/command_line.h"
 #include "kernel_sim/command/durations.h"
 
 namespace ktlsim::command {
@@ -24,12 +25,27 @@ std::string LatencyText(const ResultRow& row, std::uint64_t ns) {
   return row.latency.count() != 0 ? FormatDuration(ns) : "-";
 }
 
-void PrintRow(const ResultRow& row, std::FILE* out) {
+// Narrower than this, the latencies of a row stand in a line of their own.
+constexpr std::size_t kWideColumns = 116;
+
+void PrintLatencies(const ResultRow& row, std::FILE* out) {
   const LatencyHistogram& l = row.latency;
-  fmt::print(out, "{:<24}{:>9}{:>12}{:>13}{:>10}{:>10}{:>10}{:>10}{:>10}{:>8}\n", row.operation,
-             row.operations, RateText(row), CpuText(row), LatencyText(row, l.Percentile(0.5)),
+  fmt::print(out, "{:>10}{:>10}{:>10}{:>10}{:>10}", LatencyText(row, l.Percentile(0.5)),
              LatencyText(row, l.Percentile(0.9)), LatencyText(row, l.Percentile(0.99)),
-             LatencyText(row, l.Percentile(0.999)), LatencyText(row, l.max()), row.errors);
+             LatencyText(row, l.Percentile(0.999)), LatencyText(row, l.max()));
+}
+
+void PrintRow(const ResultRow& row, bool wide, std::FILE* out) {
+  fmt::print(out, "{:<24}{:>9}{:>12}{:>13}", row.operation, row.operations, RateText(row),
+             CpuText(row));
+  if (wide) {
+    PrintLatencies(row, out);
+    fmt::print(out, "{:>8}\n", row.errors);
+  } else {
+    fmt::print(out, "{:>8}\n{:>10}", row.errors, "");
+    PrintLatencies(row, out);
+    fmt::print(out, "\n");
+  }
   std::string statuses;
   for (std::size_t i = 0; i < kStatusClasses; ++i) {
     if (row.statuses[i] == 0) continue;
@@ -58,9 +74,13 @@ double ResultRow::cpu_seconds_per_gigabyte() const {
 
 void PrintResultTable(const std::vector<ResultRow>& rows, const std::string& cpu_side,
                       std::FILE* out) {
-  fmt::print(out, "\n{:<24}{:>9}{:>12}{:>13}{:>10}{:>10}{:>10}{:>10}{:>10}{:>8}\n", "operation",
-             "count", "rate", cpu_side + " CPU", "p50", "p90", "p99", "p99.9", "max", "errors");
-  for (const ResultRow& row : rows) PrintRow(row, out);
+  const bool wide = OutputWidth(out, kWideColumns) >= kWideColumns;
+  fmt::print(out, "\n{:<24}{:>9}{:>12}{:>13}", "operation", "count", "rate", cpu_side + " CPU");
+  if (!wide) fmt::print(out, "{:>8}\n{:>10}", "errors", "");
+  fmt::print(out, "{:>10}{:>10}{:>10}{:>10}{:>10}", "p50", "p90", "p99", "p99.9", "max");
+  if (wide) fmt::print(out, "{:>8}", "errors");
+  fmt::print(out, "\n");
+  for (const ResultRow& row : rows) PrintRow(row, wide, out);
 }
 
 }  // namespace ktlsim::command

@@ -37,7 +37,22 @@ namespace {
 constexpr const char* kServerName = "localhost";
 constexpr std::uint64_t kBulkBytes = 16 * 1024 * 1024;
 constexpr std::uint64_t kWarmUpMaxNs = kNsPerSecond / 2;
+constexpr unsigned kMoreMoments = 100;  // tenths of a second
 constexpr std::uint64_t kEndLimitNs = 10 * kNsPerSecond;
+
+volatile std::sig_atomic_t interrupted = 0;
+
+bool Interrupted() { return interrupted != 0; }
+
+// The first signal prints what there is; a second one ends the program at once.
+void HeedSignals() {
+  for (const int number : {SIGINT, SIGTERM}) {
+    std::signal(number, [](int raised) {
+      interrupted = 1;
+      std::signal(raised, SIG_DFL);
+    });
+  }
+}
 
 // The two server paths, the client path and what they use. Made in order, ended in reverse.
 class Testbed {
@@ -119,6 +134,7 @@ struct PhaseSpec {
   LoadKind kind = LoadKind::kFullHandshake;
   TlsVersions versions = TlsVersions::k13;
   bool bulk = false;
+  bool alone = false;  // one in flight: the latency of one operation without waiting for others
 };
 
 // A phase with the credentials and profiles of its connections. Kept until everything has stopped.
@@ -151,6 +167,17 @@ class Runner {
 
 std::vector<PhaseSpec> Runner::Specs() const {
   std::vector<PhaseSpec> specs;
+  const bool only_12 = options_.versions == TlsVersions::k12;
+  const TlsVersions newest = only_12 ? TlsVersions::k12 : TlsVersions::k13;
+  const char* const newest_name = only_12 ? "1.2" : "1.3";
+  specs.push_back({.operation = fmt::format("one handshake {}", newest_name),
+                   .kind = LoadKind::kFullHandshake,
+                   .versions = newest,
+                   .alone = true});
+  specs.push_back({.operation = fmt::format("one request {}", newest_name),
+                   .kind = LoadKind::kExchange,
+                   .versions = newest,
+                   .alone = true});
   for (const TlsVersions versions : {TlsVersions::k13, TlsVersions::k12}) {
     if (options_.versions != TlsVersions::k12And13 && options_.versions != versions) continue;
     const char* const version = versions == TlsVersions::k13 ? "1.3" : "1.2";
@@ -159,13 +186,14 @@ std::vector<PhaseSpec> Runner::Specs() const {
     specs.push_back(
         {fmt::format("resumed handshake {}", version), LoadKind::kResumedHandshake, versions});
   }
-  const bool only_12 = options_.versions == TlsVersions::k12;
-  const TlsVersions versions = only_12 ? TlsVersions::k12 : TlsVersions::k13;
-  const char* const version = only_12 ? "1.2" : "1.3";
-  specs.push_back({fmt::format("request {}, {} B", version, options_.respond_bytes),
-                   LoadKind::kExchange, versions});
   specs.push_back(
-      {fmt::format("bulk {}, 16 MiB each", version), LoadKind::kExchange, versions, true});
+      {.operation = fmt::format("request {}, {} B", newest_name, options_.respond_bytes),
+       .kind = LoadKind::kExchange,
+       .versions = newest});
+  specs.push_back({.operation = fmt::format("bulk {}, 16 MiB each", newest_name),
+                   .kind = LoadKind::kExchange,
+                   .versions = newest,
+                   .bulk = true});
   return specs;
 }
 
@@ -191,7 +219,8 @@ std::string Runner::Prepare(const PhaseSpec& spec, Phase* phase) {
   plan.check_body = true;
   const bool exchange = spec.kind == LoadKind::kExchange;
   plan.peers = {exchange ? testbed_.http_address() : testbed_.handshake_address()};
-  plan.slots = !exchange   ? options_.handshakes_in_flight()
+  plan.slots = spec.alone  ? 1
+               : !exchange ? options_.handshakes_in_flight()
                : spec.bulk ? options_.bulk_connections()
                            : options_.connections;
   plan.request = fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n",
@@ -208,8 +237,9 @@ std::string Runner::Prepare(const PhaseSpec& spec, Phase* phase) {
 
 void Runner::Watch(const PhaseSpec& spec, const LoadPhase& load, std::uint64_t duration_ns) {
   const std::uint64_t end = MonotonicClock::Now() + duration_ns;
-  for (std::uint64_t now = MonotonicClock::Now(); now < end; now = MonotonicClock::Now()) {
-    std::this_thread::sleep_for(std::chrono::nanoseconds(std::min(end - now, kNsPerSecond / 4)));
+  for (std::uint64_t now = MonotonicClock::Now(); now < end && !Interrupted();
+       now = MonotonicClock::Now()) {
+    std::this_thread::sleep_for(std::chrono::nanoseconds(std::min(end - now, kNsPerSecond / 10)));
     progress_.Update(spec.operation, load.operations(),
                      static_cast<double>(end - std::min(end, MonotonicClock::Now())) / 1e9);
   }
@@ -223,6 +253,10 @@ ResultRow Runner::Measure(const PhaseSpec& spec, LoadPhase& load) {
   const std::uint64_t begin = MonotonicClock::Now();
   load.BeginMeasuring();
   Watch(spec, load, options_.duration_ns);
+  // A short time on a busy machine may see not one operation end: one more moment, until one has.
+  for (unsigned i = 0; i < kMoreMoments && load.operations() == 0 && load.errors() == 0; ++i) {
+    Watch(spec, load, kNsPerSecond / 10);
+  }
   load.EndMeasuring();
   ResultRow row;
   row.seconds = static_cast<double>(MonotonicClock::Now() - begin) / 1e9;
@@ -247,7 +281,11 @@ std::string Runner::Run(RunReport* report) {
     phases_.emplace_back();
     error = Prepare(spec, &phases_.back());
     if (!error.empty()) break;
-    report->rows.push_back(Measure(spec, *phases_.back().load));
+    ResultRow row = Measure(spec, *phases_.back().load);
+    report->interrupted = Interrupted();
+    // A phase that was cut short is no figure.
+    if (report->interrupted) break;
+    report->rows.push_back(std::move(row));
   }
   testbed_.Stop();
   for (Phase& phase : phases_) phase.credentials.clear();
@@ -269,6 +307,7 @@ int Fail(const std::string& why) {
 
 int RunAll(const RunOptions& options, StartupOptions startup) {
   std::signal(SIGPIPE, SIG_IGN);
+  HeedSignals();
   RunReport report;
   report.machine = DescribeMachine();
   report.placement = startup.pool ? "pool" : "inline";

@@ -36,6 +36,7 @@ Verdict RunReport::Judge() const {
   Verdict verdict;
   for (const ResultRow& row : rows) JudgeRow(row, &verdict);
   if (!stopped.empty()) verdict.Add(Doubt::kNothingDone, stopped);
+  if (interrupted) verdict.Add(Doubt::kInterrupted, "the rows are of the phases that had ended");
   JudgeRundown(rundown, &verdict);
   return verdict;
 }

@@ -19,6 +19,7 @@ struct RunReport {
   unsigned server_processors = 0;
   unsigned client_processors = 0;
   std::vector<ResultRow> rows;
+  bool interrupted = false;  // by a signal: `rows` has what was finished
   RundownCheck rundown;
 
   std::string stopped;  // what ended it before the last phase; empty: nothing

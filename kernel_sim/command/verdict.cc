@@ -24,6 +24,7 @@ constexpr DoubtWords kWords[kDoubts] = {
     {"generator_busy", "the generator had no time left, so the figures are its own"},
     {"check_failed", "a check failed"},
     {"left_behind", "something was left behind after the end"},
+    {"interrupted", "a signal ended it early"},
 };
 
 // Late by less than this is a timetable's own unevenness.

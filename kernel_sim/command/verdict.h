@@ -21,8 +21,9 @@ enum class Doubt : std::uint8_t {
   kGeneratorBusy,     // the generator had no time left: the figures are its own
   kCheckFailed,       // an invariant broke
   kLeftBehind,        // something was left after the end
+  kInterrupted,       // a signal ended it early
 };
-inline constexpr std::size_t kDoubts = 7;
+inline constexpr std::size_t kDoubts = 8;
 
 // "rate_not_held", for JSON. Never null.
 const char* DoubtName(Doubt doubt);

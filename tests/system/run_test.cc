@@ -1,5 +1,7 @@
 // `ktlsim run` finds nothing wrong with itself.
 
+#include <signal.h>
+
 #include <fstream>
 #include <string>
 #include <vector>
@@ -44,14 +46,34 @@ void ExpectSound(const nlohmann::json& result, std::size_t operations) {
 }
 
 TEST(RunTest, MeasuresEveryOperationWithoutErrors) {
-  ExpectSound(RunKtlsim({"--seconds", "1"}), 6);
+  ExpectSound(RunKtlsim({"--seconds", "1"}), 8);
 }
 
 TEST(RunTest, RunsWithACryptoPoolAndOneVersion) {
   const nlohmann::json result =
       RunKtlsim({"--seconds", "0.5", "--placement", "pool", "--tls", "1.2", "--connections", "8"});
-  ExpectSound(result, 4);
+  ExpectSound(result, 6);
   EXPECT_EQ(result["placement"], "pool");
+}
+
+TEST(RunTest, TheShortestTimeThatIsAllowedIsEnough) {
+  ExpectSound(RunKtlsim({"--seconds", "0.1"}), 8);
+}
+
+TEST(RunTest, ASignalPrintsWhatIsFinished) {
+  const TemporaryFolder folder;
+  ChildProcess run({KTLSIM_COMMAND, "run", "--seconds", "1", "--json", folder.File("run.json")});
+  // The third phase has begun, so two are finished.
+  ASSERT_TRUE(run.WaitForOutput("full handshake 1.3")) << run.output();
+  run.Signal(SIGINT);
+  EXPECT_EQ(run.Wait(), 1) << run.output();
+  EXPECT_NE(run.output().find("verdict: NOT VALID: a signal ended it early"), std::string::npos)
+      << run.output();
+  std::ifstream file(folder.File("run.json"));
+  const nlohmann::json result = nlohmann::json::parse(file, nullptr, false);
+  ASSERT_TRUE(result.is_object()) << run.output();
+  EXPECT_EQ(result["operations"].size(), 2U);
+  EXPECT_FALSE(result["valid"].get<bool>());
 }
 
 }  // namespace

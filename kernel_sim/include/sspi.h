@@ -21,6 +21,11 @@
 #include <ktlsim/detail/types.h>
 #include <ktlsim/detail/visibility.h>
 
+// A kernel-mode program that wants these includes schannel.h.
+#if ISSP_MODE != 0
+#include <ktlsim/detail/application_protocol.h>
+#endif
+
 // Name of the package of Microsoft Digest.
 #define WDIGEST_SP_NAME_A "WDigest"
 #define WDIGEST_SP_NAME_W KTLSIM_WIDE("WDigest")

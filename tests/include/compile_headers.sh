@@ -75,6 +75,66 @@ SECURITY_STATUS Use(PCtxtHandle context, PSecBufferDesc message, unsigned long* 
          DecryptMessage(context, message, 0, NULL) + (name[0] == 0) + (text[0] == 0);
 }
 END
+# What the driver kit's headers lack a kernel-mode program declares itself, behind sspi.h alone.
+cat > "$work/kernel_declares_its_own.h" <<'END'
+#undef SECURITY_WIN32
+#undef SECURITY_KERNEL
+#define SECURITY_KERNEL
+#include <sspi.h>
+#define MAX_PROTOCOL_ID_SIZE 0xff
+#define SESSION_TICKET_INFO_VERSION 0
+#define SESSION_TICKET_INFO_V0 SESSION_TICKET_INFO_VERSION
+#define SP_PROT_TLS1_3_SERVER 0x1000
+#define SCH_USE_STRONG_CRYPTO 0x400000
+#define CERT_CHAIN_REVOCATION_CHECK_CHAIN 0x20000000
+typedef enum _SEC_APPLICATION_PROTOCOL_NEGOTIATION_STATUS {
+  SecApplicationProtocolNegotiationStatus_None,
+  SecApplicationProtocolNegotiationStatus_Success,
+  SecApplicationProtocolNegotiationStatus_SelectedClientOnly
+} SEC_APPLICATION_PROTOCOL_NEGOTIATION_STATUS, *PSEC_APPLICATION_PROTOCOL_NEGOTIATION_STATUS;
+typedef struct _SecPkgContext_ApplicationProtocol {
+  SEC_APPLICATION_PROTOCOL_NEGOTIATION_STATUS ProtoNegoStatus;
+  SEC_APPLICATION_PROTOCOL_NEGOTIATION_EXT ProtoNegoExt;
+  UCHAR ProtocolIdSize;
+  UCHAR ProtocolId[MAX_PROTOCOL_ID_SIZE];
+} SecPkgContext_ApplicationProtocol, *PSecPkgContext_ApplicationProtocol;
+typedef enum _eTlsAlgorithmUsage { TlsParametersCngAlgUsageCipher = 2 } eTlsAlgorithmUsage;
+typedef struct _SecPkgContext_CertificateValidationResult { int own; } SecPkgContext_CertificateValidationResult, *PSecPkgContext_CertificateValidationResult;
+typedef struct _SecPkgContext_Certificates { int own; } SecPkgContext_Certificates, *PSecPkgContext_Certificates;
+typedef struct _SecPkgContext_SessionInfo { int own; } SecPkgContext_SessionInfo, *PSecPkgContext_SessionInfo;
+typedef struct _SecPkgContext_CipherInfo { int own; } SecPkgContext_CipherInfo, *PSecPkgContext_CipherInfo;
+typedef struct _SecPkgContext_ConnectionInfo { int own; } SecPkgContext_ConnectionInfo, *PSecPkgContext_ConnectionInfo;
+typedef struct _SecPkgCred_SessionTicketKey { int own; } SecPkgCred_SessionTicketKey, *PSecPkgCred_SessionTicketKey;
+typedef struct _SecPkgCred_SessionTicketKeys { int own; } SecPkgCred_SessionTicketKeys, *PSecPkgCred_SessionTicketKeys;
+typedef struct _SecPkgCred_ClientCertPolicy { int own; } SecPkgCred_ClientCertPolicy, *PSecPkgCred_ClientCertPolicy;
+typedef struct _SEND_GENERIC_TLS_EXTENSION { int own; } SEND_GENERIC_TLS_EXTENSION, *PSEND_GENERIC_TLS_EXTENSION;
+typedef struct _SUBSCRIBE_GENERIC_TLS_EXTENSION { int own; } SUBSCRIBE_GENERIC_TLS_EXTENSION, *PSUBSCRIBE_GENERIC_TLS_EXTENSION;
+typedef struct _TLS_EXTENSION_SUBSCRIPTION { int own; } TLS_EXTENSION_SUBSCRIPTION, *PTLS_EXTENSION_SUBSCRIPTION;
+typedef struct _SCHANNEL_CERT_HASH { int own; } SCHANNEL_CERT_HASH, *PSCHANNEL_CERT_HASH;
+typedef struct _SCHANNEL_CERT_HASH_STORE { int own; } SCHANNEL_CERT_HASH_STORE, *PSCHANNEL_CERT_HASH_STORE;
+typedef struct _CERT_BLOB { int own; } CERT_BLOB, *PCERT_BLOB;
+typedef struct _CRYPTO_SETTINGS { int own; } CRYPTO_SETTINGS, *PCRYPTO_SETTINGS;
+typedef struct _TLS_PARAMETERS { int own; } TLS_PARAMETERS, *PTLS_PARAMETERS;
+typedef struct _SCH_CREDENTIALS { int own; } SCH_CREDENTIALS, *PSCH_CREDENTIALS;
+int attribute = SECPKG_ATTR_APPLICATION_PROTOCOL;
+END
+# And one that wants ours includes schannel.h, in any order.
+cat > "$work/kernel_takes_ours.h" <<'END'
+#include <sspi.h>
+#include <schannel.h>
+SecPkgContext_ApplicationProtocol protocol;
+SEC_APPLICATION_PROTOCOL_NEGOTIATION_STATUS status = SecApplicationProtocolNegotiationStatus_Success;
+END
+# The older spelling, with a handle, a table of either kind and the address of the function.
+cat > "$work/older_spelling.h" <<'END'
+#include <sspi.h>
+SECURITY_STATUS Free(PCredHandle handle, PSecurityFunctionTableA a, PSecurityFunctionTableW w);
+SECURITY_STATUS Free(PCredHandle handle, PSecurityFunctionTableA a, PSecurityFunctionTableW w) {
+  FREE_CREDENTIALS_HANDLE_FN function = FreeCredentialHandle;
+  return a->FreeCredentialsHandle(handle) + a->FreeCredentialHandle(handle) +
+         w->FreeCredentialsHandle(handle) + w->FreeCredentialHandle(handle) + function(handle);
+}
+END
 cp "$root/tests/include/documented_flow_test.c" "$work/documented_flow.h"
 
 # What must not compile: a variable of another type behind an out-parameter.

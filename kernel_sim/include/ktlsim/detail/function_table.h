@@ -18,6 +18,10 @@
 #define KTLSIM_STRING_DELEGATE LPSTR
 #endif
 
+// The older spelling, that of the ANSI table's member: with this macro either one compiles against
+// either table.
+#define FreeCredentialHandle FreeCredentialsHandle
+
 #ifdef __cplusplus
 extern "C" {
 #endif

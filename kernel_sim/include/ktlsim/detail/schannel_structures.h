@@ -2,6 +2,7 @@
 // credentials.
 #pragma once
 
+#include <ktlsim/detail/application_protocol.h>
 #include <ktlsim/detail/certificate.h>
 #include <ktlsim/detail/schannel_constants.h>
 #include <ktlsim/detail/structures.h>

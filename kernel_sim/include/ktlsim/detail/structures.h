@@ -65,8 +65,6 @@ typedef struct _SEC_CHANNEL_BINDINGS {
   ULONG dwApplicationDataOffset;
 } SEC_CHANNEL_BINDINGS, *PSEC_CHANNEL_BINDINGS;
 
-#define MAX_PROTOCOL_ID_SIZE 0xFF
-
 typedef enum _SEC_APPLICATION_PROTOCOL_NEGOTIATION_EXT {
   SecApplicationProtocolNegotiationExt_None = 0,
   SecApplicationProtocolNegotiationExt_NPN = 1,
@@ -412,20 +410,6 @@ typedef enum _SECPKG_ATTR_LCT_STATUS {
 typedef struct _SecPkgContext_LastClientTokenStatus {
   SECPKG_ATTR_LCT_STATUS LastClientTokenStatus;
 } SecPkgContext_LastClientTokenStatus, *PSecPkgContext_LastClientTokenStatus;
-
-typedef enum _SEC_APPLICATION_PROTOCOL_NEGOTIATION_STATUS {
-  SecApplicationProtocolNegotiationStatus_None = 0,
-  SecApplicationProtocolNegotiationStatus_Success = 1,
-  SecApplicationProtocolNegotiationStatus_SelectedClientOnly = 2
-} SEC_APPLICATION_PROTOCOL_NEGOTIATION_STATUS,
-    *PSEC_APPLICATION_PROTOCOL_NEGOTIATION_STATUS;
-
-typedef struct _SecPkgContext_ApplicationProtocol {
-  SEC_APPLICATION_PROTOCOL_NEGOTIATION_STATUS ProtoNegoStatus;
-  SEC_APPLICATION_PROTOCOL_NEGOTIATION_EXT ProtoNegoExt;
-  UCHAR ProtocolIdSize;
-  UCHAR ProtocolId[MAX_PROTOCOL_ID_SIZE];
-} SecPkgContext_ApplicationProtocol, *PSecPkgContext_ApplicationProtocol;
 
 typedef struct _SecPkgContext_NegotiatedTlsExtensions {
   ULONG ExtensionsCount;

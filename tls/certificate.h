@@ -27,6 +27,7 @@ enum class CertificateFault : std::uint8_t {
   kUntrusted,  // the chain does not end where we trust
   kWrongName,
   kRevoked,
+  kRevocationUnknown,  // it was to be looked up, and nothing here can
   kWrongUsage,
   kOther,
 };

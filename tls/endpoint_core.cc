@@ -306,7 +306,8 @@ EndpointCore::IdContext EndpointCore::SessionIdContext(const HandshakeOptions& h
                             static_cast<std::uint8_t>(handshake.verify_peer),
                             static_cast<std::uint8_t>(handshake.request_client_certificate),
                             static_cast<std::uint8_t>(handshake.require_client_certificate),
-                            static_cast<std::uint8_t>(handshake.check_name)};
+                            static_cast<std::uint8_t>(handshake.check_name),
+                            static_cast<std::uint8_t>(handshake.check_revocation)};
   std::vector<std::uint8_t> parts;
   AppendPart(parts, kinds);
   AppendPart(parts, judges ? std::span<const std::uint8_t>(trust_identity_)

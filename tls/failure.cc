@@ -91,6 +91,8 @@ constexpr std::array kVerifyErrors = {
          "the peer's certificate comes from an issuer not known"},
     Text{X509_V_ERR_CERT_SIGNATURE_FAILURE, "the signature on the peer's certificate is wrong"},
     Text{X509_V_ERR_CERT_REVOKED, "the peer's certificate has been revoked"},
+    Text{X509_V_ERR_OCSP_VERIFY_NEEDED,
+         "whether the peer's certificate has been revoked cannot be checked here"},
     Text{X509_V_ERR_INVALID_PURPOSE, "the peer's certificate is not for this use"},
     Text{X509_V_ERR_CERT_CHAIN_TOO_LONG, "the peer's certificate chain is too long"},
     Text{X509_V_ERR_EE_KEY_TOO_SMALL, "the peer's certificate has too small a key"},
@@ -137,6 +139,8 @@ CertificateFault CertificateFaultOf(int verify_error) {
       return CertificateFault::kWrongName;
     case X509_V_ERR_CERT_REVOKED:
       return CertificateFault::kRevoked;
+    case X509_V_ERR_OCSP_VERIFY_NEEDED:
+      return CertificateFault::kRevocationUnknown;
     case X509_V_ERR_INVALID_PURPOSE:
     case X509_V_ERR_CERT_REJECTED:
       return CertificateFault::kWrongUsage;

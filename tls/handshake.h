@@ -34,6 +34,9 @@ struct HandshakeOptions {
   bool verify_peer = true;
   // Client: false: the name is sent, and the certificate need not be for it.
   bool check_name = true;
+  // A certificate that is judged must be known not to be revoked. Nothing here can tell (no CRL, no
+  // OCSP), so none passes.
+  bool check_revocation = false;
   // Client: when the server asks for a certificate and none of the endpoint's suits, stop once with
   // kNeedsCertificate. False: go on with what there is, whatever issuers the server names.
   bool stop_for_certificate = false;

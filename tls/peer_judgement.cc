@@ -40,12 +40,14 @@ int JudgeName(X509* leaf, const SslConnection& connection) {
              : ErrorOr(X509_V_ERR_HOSTNAME_MISMATCH);
 }
 
-// X509_V_OK, or what is wrong with the leaf by itself.
+// X509_V_OK, or what is wrong beside the chain, the leaf's own faults first.
 int JudgeLeaf(X509* leaf, const SslConnection& connection) {
   const bool client = connection.role() == Role::kClient;
   const int purpose = client ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT;
   if (X509_check_purpose(leaf, purpose, 0) != 1) return ErrorOr(X509_V_ERR_INVALID_PURPOSE);
-  return client ? JudgeName(leaf, connection) : X509_V_OK;
+  const int name = client ? JudgeName(leaf, connection) : X509_V_OK;
+  if (name != X509_V_OK || !connection.options().check_revocation) return name;
+  return X509_V_ERR_OCSP_VERIFY_NEEDED;
 }
 
 }  // namespace

@@ -57,6 +57,7 @@ class Request final : public WorkItem {
     resumed_ = false;
     ends_object_ = false;
     status_ = 0;
+    reason_ = nullptr;
     measured_ns_ = 0;
     deadline_ns_ = 0;
   }
@@ -91,6 +92,9 @@ class Request final : public WorkItem {
   // For Run: the outcome, and whether this is a second run after a suspension.
   void set_status(std::int32_t status) { status_ = status; }
   std::int32_t status() const { return status_; }
+  // For Run: why it failed, a literal; null: the status says all there is.
+  void set_reason(const char* reason) { reason_ = reason; }
+  const char* reason() const { return reason_; }
   bool resumed() const { return resumed_; }
   Lane lane() const { return lane_; }
   // The processor whose thread submitted, or null for a foreign thread.
@@ -134,6 +138,7 @@ class Request final : public WorkItem {
   // this request with the next user of its memory. Each way back to kNone begins a generation.
   std::atomic<std::uint64_t> suspension_{0};
   std::int32_t status_ = 0;
+  const char* reason_ = nullptr;
   Lane lane_ = Lane::kRecord;
   Phase phase_ = Phase::kToLane;
   Order order_ = Order::kOutside;  // under the lock of the strand

@@ -15,6 +15,7 @@
 #include "kernel_sim/sspi/border.h"
 #include "kernel_sim/sspi/calls.h"
 #include "kernel_sim/sspi/kernel_mode.h"
+#include "kernel_sim/sspi/last_error.h"
 #include "kernel_sim/sspi/runtime.h"
 
 namespace ktlsim::sspi {
@@ -119,7 +120,9 @@ using namespace ktlsim::sspi;  // NOLINT
 extern "C" {
 
 SspiAsyncContext* SspiCreateAsyncContext(void) {
-  return reinterpret_cast<SspiAsyncContext*>(Contexts().Create());
+  const AsyncHandle handle = Contexts().Create();
+  static_cast<void>(Told(handle != 0 ? SEC_E_OK : SEC_E_INSUFFICIENT_MEMORY));
+  return reinterpret_cast<SspiAsyncContext*>(handle);
 }
 
 void SspiFreeAsyncContext(SspiAsyncContext* Handle) { Contexts().Free(HandleOf(Handle)); }
@@ -127,10 +130,10 @@ void SspiFreeAsyncContext(SspiAsyncContext* Handle) { Contexts().Free(HandleOf(H
 NTSTATUS SspiReinitAsyncContext(SspiAsyncContext* Handle) {
   switch (Contexts().Reinit(HandleOf(Handle))) {
     case AsyncResult::kOk:
-      return STATUS_SUCCESS;
+      return Told(STATUS_SUCCESS);
     case AsyncResult::kInUse:
       executive::ReportMisuse("reinit of an async context in flight");
-      return STATUS_DEVICE_BUSY;
+      return Told(STATUS_DEVICE_BUSY);
     case AsyncResult::kInvalidHandle:
     case AsyncResult::kNotReinitialised:
     case AsyncResult::kNoCallback:
@@ -139,12 +142,12 @@ NTSTATUS SspiReinitAsyncContext(SspiAsyncContext* Handle) {
       break;
   }
   executive::ReportMisuse("reinit of a null or stale async context");
-  return STATUS_INVALID_HANDLE;
+  return Told(STATUS_INVALID_HANDLE);
 }
 
 SECURITY_STATUS SspiSetAsyncNotifyCallback(SspiAsyncContext* Context,
                                            SspiAsyncNotifyCallback Callback, void* CallbackData) {
-  return ToStatus(Contexts().SetCallback(HandleOf(Context), Callback, CallbackData));
+  return Told(ToStatus(Contexts().SetCallback(HandleOf(Context), Callback, CallbackData)));
 }
 
 BOOLEAN SspiAsyncContextRequiresNotify(SspiAsyncContext* AsyncContext) {
@@ -154,24 +157,24 @@ BOOLEAN SspiAsyncContextRequiresNotify(SspiAsyncContext* AsyncContext) {
 SECURITY_STATUS SspiGetAsyncCallStatus(SspiAsyncContext* Handle) {
   std::int32_t status = 0;
   const AsyncResult result = Contexts().GetStatus(HandleOf(Handle), &status);
-  if (result == AsyncResult::kOk) return status;
-  return result == AsyncResult::kInUse ? SEC_I_ASYNC_CALL_PENDING : ToStatus(result);
+  if (result == AsyncResult::kOk) return Told(status);
+  return Told(result == AsyncResult::kInUse ? SEC_I_ASYNC_CALL_PENDING : ToStatus(result));
 }
 
 SECURITY_STATUS KtlsimSetNotifyMode(SspiAsyncContext* Context, ULONG Mode) {
   if (Mode != KTLSIM_NOTIFY_POOL && Mode != KTLSIM_NOTIFY_ON_PROCESSOR) {
-    return SEC_E_INVALID_PARAMETER;
+    return Told(SEC_E_INVALID_PARAMETER);
   }
   const auto mode = Mode == KTLSIM_NOTIFY_POOL ? executive::NotifyMode::kPool
                                                : executive::NotifyMode::kOnProcessor;
-  return ToStatus(Contexts().SetMode(HandleOf(Context), mode));
+  return Told(ToStatus(Contexts().SetMode(HandleOf(Context), mode)));
 }
 
 SECURITY_STATUS KtlsimSetQueueWaitLimit(SspiAsyncContext* AsyncContext, ULONG milliseconds) {
   std::uint64_t limit_ns = milliseconds * kNsPerMs;
   if (milliseconds == 0) limit_ns = executive::kDefaultWaitLimit;
   if (milliseconds == KTLSIM_NO_WAIT_LIMIT) limit_ns = executive::kNoWaitLimit;
-  return ToStatus(Contexts().SetWaitLimit(HandleOf(AsyncContext), limit_ns));
+  return Told(ToStatus(Contexts().SetWaitLimit(HandleOf(AsyncContext), limit_ns)));
 }
 
 SECURITY_STATUS KtlsimCancelAsyncCall(SspiAsyncContext* AsyncContext) {
@@ -179,7 +182,7 @@ SECURITY_STATUS KtlsimCancelAsyncCall(SspiAsyncContext* AsyncContext) {
   const AsyncResult result = Contexts().Recall(HandleOf(AsyncContext), &request);
   // A recalled call is in flight until the recall has ended: its executive cannot go away.
   if (result == AsyncResult::kOk) Runtime::Instance().ExecutiveInFlight().EndRecall(*request);
-  return ToStatus(result);
+  return Told(ToStatus(result));
 }
 
 SECURITY_STATUS SspiAcquireCredentialsHandleAsyncA(SspiAsyncContext* AsyncContext,
@@ -187,8 +190,9 @@ SECURITY_STATUS SspiAcquireCredentialsHandleAsyncA(SspiAsyncContext* AsyncContex
                                                    ULONG fCredentialUse, void*, void* pAuthData,
                                                    SEC_GET_KEY_FN, void*, PCredHandle phCredential,
                                                    PTimeStamp ptsExpiry) {
-  return AcquireAsync<const char*>(AsyncContext, pszPrincipal, pszPackage,
-                                   {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry});
+  return Told(
+      AcquireAsync<const char*>(AsyncContext, pszPrincipal, pszPackage,
+                                {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry}));
 }
 
 SECURITY_STATUS SspiAcquireCredentialsHandleAsyncW(SspiAsyncContext* AsyncContext,
@@ -196,16 +200,16 @@ SECURITY_STATUS SspiAcquireCredentialsHandleAsyncW(SspiAsyncContext* AsyncContex
                                                    ULONG fCredentialUse, void*, void* pAuthData,
                                                    SEC_GET_KEY_FN, void*, PCredHandle phCredential,
                                                    PTimeStamp ptsExpiry) {
-  return AcquireAsync<const SEC_WCHAR*>(
-      AsyncContext, pszPrincipal, pszPackage,
-      {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry});
+  return Told(
+      AcquireAsync<const SEC_WCHAR*>(AsyncContext, pszPrincipal, pszPackage,
+                                     {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry}));
 }
 
 SECURITY_STATUS Ktlsim_k_SspiAcquireCredentialsHandleAsyncW(
     SspiAsyncContext* async, PSECURITY_STRING principal, PSECURITY_STRING package, ULONG use, void*,
     void* auth_data, SEC_GET_KEY_FN, void*, PCredHandle credential, PTimeStamp expiry) {
-  return AcquireAsync<const SECURITY_STRING*>(async, principal, package,
-                                              {{}, {}, use, auth_data, credential, expiry});
+  return Told(AcquireAsync<const SECURITY_STRING*>(async, principal, package,
+                                                   {{}, {}, use, auth_data, credential, expiry}));
 }
 
 SECURITY_STATUS SspiInitializeSecurityContextAsyncA(
@@ -213,26 +217,7 @@ SECURITY_STATUS SspiInitializeSecurityContextAsyncA(
     LPSTR pszTargetName, ULONG fContextReq, ULONG, ULONG, PSecBufferDesc pInput, ULONG,
     PCtxtHandle phNewContext, PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
     PTimeStamp ptsExpiry) {
-  return LegAsync<const char*>(AsyncContext,
-                               {Direction::kOutbound,
-                                phCredential,
-                                phContext,
-                                {},
-                                fContextReq,
-                                pInput,
-                                phNewContext,
-                                pOutput,
-                                pfContextAttr,
-                                ptsExpiry},
-                               pszTargetName);
-}
-
-SECURITY_STATUS SspiInitializeSecurityContextAsyncW(
-    SspiAsyncContext* AsyncContext, PCredHandle phCredential, PCtxtHandle phContext,
-    LPWSTR pszTargetName, ULONG fContextReq, ULONG, ULONG, PSecBufferDesc pInput, ULONG,
-    PCtxtHandle phNewContext, PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
-    PTimeStamp ptsExpiry) {
-  return LegAsync<const SEC_WCHAR*>(AsyncContext,
+  return Told(LegAsync<const char*>(AsyncContext,
                                     {Direction::kOutbound,
                                      phCredential,
                                      phContext,
@@ -243,25 +228,44 @@ SECURITY_STATUS SspiInitializeSecurityContextAsyncW(
                                      pOutput,
                                      pfContextAttr,
                                      ptsExpiry},
-                                    pszTargetName);
+                                    pszTargetName));
+}
+
+SECURITY_STATUS SspiInitializeSecurityContextAsyncW(
+    SspiAsyncContext* AsyncContext, PCredHandle phCredential, PCtxtHandle phContext,
+    LPWSTR pszTargetName, ULONG fContextReq, ULONG, ULONG, PSecBufferDesc pInput, ULONG,
+    PCtxtHandle phNewContext, PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
+    PTimeStamp ptsExpiry) {
+  return Told(LegAsync<const SEC_WCHAR*>(AsyncContext,
+                                         {Direction::kOutbound,
+                                          phCredential,
+                                          phContext,
+                                          {},
+                                          fContextReq,
+                                          pInput,
+                                          phNewContext,
+                                          pOutput,
+                                          pfContextAttr,
+                                          ptsExpiry},
+                                         pszTargetName));
 }
 
 SECURITY_STATUS Ktlsim_k_SspiInitializeSecurityContextAsyncW(
     SspiAsyncContext* async, PCredHandle credential, PCtxtHandle context, PSECURITY_STRING target,
     ULONG flags, ULONG, ULONG, PSecBufferDesc input, ULONG, PCtxtHandle new_context,
     PSecBufferDesc output, KtlsimUlongOut attributes, PTimeStamp expiry) {
-  return LegAsync<const SECURITY_STRING*>(async,
-                                          {Direction::kOutbound,
-                                           credential,
-                                           context,
-                                           {},
-                                           flags,
-                                           input,
-                                           new_context,
-                                           output,
-                                           attributes,
-                                           expiry},
-                                          target);
+  return Told(LegAsync<const SECURITY_STRING*>(async,
+                                               {Direction::kOutbound,
+                                                credential,
+                                                context,
+                                                {},
+                                                flags,
+                                                input,
+                                                new_context,
+                                                output,
+                                                attributes,
+                                                expiry},
+                                               target));
 }
 
 SECURITY_STATUS SspiAcceptSecurityContextAsync(SspiAsyncContext* AsyncContext,
@@ -269,46 +273,46 @@ SECURITY_STATUS SspiAcceptSecurityContextAsync(SspiAsyncContext* AsyncContext,
                                                PSecBufferDesc pInput, ULONG fContextReq, ULONG,
                                                PCtxtHandle phNewContext, PSecBufferDesc pOutput,
                                                KtlsimUlongOut pfContextAttr, PTimeStamp ptsExpiry) {
-  return LegAsync<const char*>(AsyncContext,
-                               {Direction::kInbound,
-                                phCredential,
-                                phContext,
-                                {},
-                                fContextReq,
-                                pInput,
-                                phNewContext,
-                                pOutput,
-                                pfContextAttr,
-                                ptsExpiry},
-                               nullptr);
+  return Told(LegAsync<const char*>(AsyncContext,
+                                    {Direction::kInbound,
+                                     phCredential,
+                                     phContext,
+                                     {},
+                                     fContextReq,
+                                     pInput,
+                                     phNewContext,
+                                     pOutput,
+                                     pfContextAttr,
+                                     ptsExpiry},
+                                    nullptr));
 }
 
 SECURITY_STATUS SspiFreeCredentialsHandleAsync(SspiAsyncContext* AsyncContext,
                                                PCredHandle phCredential) {
-  return SubmitAsync(AsyncContext, true, Executive::Bound::kAlways, [&](Request& request) {
+  return Told(SubmitAsync(AsyncContext, true, Executive::Bound::kAlways, [&](Request& request) {
     return PrepareFreeCredentials(request, phCredential);
-  });
+  }));
 }
 
 SECURITY_STATUS SspiDeleteSecurityContextAsync(SspiAsyncContext* AsyncContext,
                                                PCtxtHandle phContext) {
-  return SubmitAsync(AsyncContext, false, Executive::Bound::kAlways,
-                     [&](Request& request) { return PrepareDelete(request, phContext); });
+  return Told(SubmitAsync(AsyncContext, false, Executive::Bound::kAlways,
+                          [&](Request& request) { return PrepareDelete(request, phContext); }));
 }
 
 SECURITY_STATUS SspiEncryptMessageAsync(SspiAsyncContext* AsyncContext, PCtxtHandle phContext,
                                         ULONG fQOP, PSecBufferDesc pMessage, ULONG MessageSeqNo) {
-  return SubmitAsync(AsyncContext, true, Executive::Bound::kBounded, [&](Request& request) {
+  return Told(SubmitAsync(AsyncContext, true, Executive::Bound::kBounded, [&](Request& request) {
     return PrepareEncrypt(request, phContext, fQOP, pMessage, MessageSeqNo);
-  });
+  }));
 }
 
 SECURITY_STATUS SspiDecryptMessageAsync(SspiAsyncContext* AsyncContext, PCtxtHandle phContext,
                                         PSecBufferDesc pMessage, ULONG MessageSeqNo,
                                         KtlsimUlongOut pfQOP) {
-  return SubmitAsync(AsyncContext, true, Executive::Bound::kBounded, [&](Request& request) {
+  return Told(SubmitAsync(AsyncContext, true, Executive::Bound::kBounded, [&](Request& request) {
     return PrepareDecrypt(request, phContext, pMessage, MessageSeqNo, pfQOP);
-  });
+  }));
 }
 
 }  // extern "C"

@@ -12,6 +12,7 @@
 #include "kernel_sim/sspi/border.h"
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/handles.h"
+#include "kernel_sim/sspi/last_error.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
 #include "kernel_sim/sspi/passive_level.h"
 #include "kernel_sim/sspi/text.h"
@@ -120,13 +121,12 @@ SECURITY_STATUS QueryCredentialEx(PCredHandle handle, ULONG attribute, void* buf
   return QueryCredential<Char>(handle, attribute, buffer);
 }
 
-BOOL EmptyCache(const auto* target_name) {
-  const SECURITY_STATUS status = NothingThrown([target_name] {
+SECURITY_STATUS EmptyCache(const auto* target_name) {
+  return NothingThrown([target_name] {
     const std::optional<std::string> name = ReadName(target_name);
     if (name) TlsCredential::ForgetSessions(*name);
     return name ? SEC_E_OK : SEC_E_INVALID_PARAMETER;
   });
-  return status == SEC_E_OK ? TRUE : FALSE;
 }
 
 }  // namespace
@@ -137,45 +137,49 @@ using namespace ktlsim::sspi;  // NOLINT: the C API below is this file's whole p
 extern "C" {
 
 SECURITY_STATUS QueryContextAttributesA(PCtxtHandle phContext, ULONG ulAttribute, void* pBuffer) {
-  return QueryContext(phContext, ulAttribute, pBuffer);
+  return Told(QueryContext(phContext, ulAttribute, pBuffer));
 }
 SECURITY_STATUS QueryContextAttributesW(PCtxtHandle phContext, ULONG ulAttribute, void* pBuffer) {
-  return QueryContext(phContext, ulAttribute, pBuffer);
+  return Told(QueryContext(phContext, ulAttribute, pBuffer));
 }
 SECURITY_STATUS QueryContextAttributesExA(PCtxtHandle phContext, ULONG ulAttribute, void* pBuffer,
                                           ULONG cbBuffer) {
-  return QueryContextEx(phContext, ulAttribute, pBuffer, cbBuffer);
+  return Told(QueryContextEx(phContext, ulAttribute, pBuffer, cbBuffer));
 }
 SECURITY_STATUS QueryContextAttributesExW(PCtxtHandle phContext, ULONG ulAttribute, void* pBuffer,
                                           ULONG cbBuffer) {
-  return QueryContextEx(phContext, ulAttribute, pBuffer, cbBuffer);
+  return Told(QueryContextEx(phContext, ulAttribute, pBuffer, cbBuffer));
 }
 SECURITY_STATUS SetCredentialsAttributesA(PCredHandle phCredential, ULONG ulAttribute,
                                           void* pBuffer, ULONG cbBuffer) {
-  return SetCredential(phCredential, ulAttribute, pBuffer, cbBuffer);
+  return Told(SetCredential(phCredential, ulAttribute, pBuffer, cbBuffer));
 }
 SECURITY_STATUS SetCredentialsAttributesW(PCredHandle phCredential, ULONG ulAttribute,
                                           void* pBuffer, ULONG cbBuffer) {
-  return SetCredential(phCredential, ulAttribute, pBuffer, cbBuffer);
+  return Told(SetCredential(phCredential, ulAttribute, pBuffer, cbBuffer));
 }
 SECURITY_STATUS QueryCredentialsAttributesA(PCredHandle phCredential, ULONG ulAttribute,
                                             void* pBuffer) {
-  return QueryCredential<char>(phCredential, ulAttribute, pBuffer);
+  return Told(QueryCredential<char>(phCredential, ulAttribute, pBuffer));
 }
 SECURITY_STATUS QueryCredentialsAttributesW(PCredHandle phCredential, ULONG ulAttribute,
                                             void* pBuffer) {
-  return QueryCredential<SEC_WCHAR>(phCredential, ulAttribute, pBuffer);
+  return Told(QueryCredential<SEC_WCHAR>(phCredential, ulAttribute, pBuffer));
 }
 SECURITY_STATUS QueryCredentialsAttributesExA(PCredHandle phCredential, ULONG ulAttribute,
                                               void* pBuffer, ULONG cbBuffer) {
-  return QueryCredentialEx<char>(phCredential, ulAttribute, pBuffer, cbBuffer);
+  return Told(QueryCredentialEx<char>(phCredential, ulAttribute, pBuffer, cbBuffer));
 }
 SECURITY_STATUS QueryCredentialsAttributesExW(PCredHandle phCredential, ULONG ulAttribute,
                                               void* pBuffer, ULONG cbBuffer) {
-  return QueryCredentialEx<SEC_WCHAR>(phCredential, ulAttribute, pBuffer, cbBuffer);
+  return Told(QueryCredentialEx<SEC_WCHAR>(phCredential, ulAttribute, pBuffer, cbBuffer));
 }
 
-BOOL SslEmptyCacheA(LPSTR pszTargetName, DWORD) { return EmptyCache(pszTargetName); }
-BOOL SslEmptyCacheW(LPWSTR pszTargetName, DWORD) { return EmptyCache(pszTargetName); }
+BOOL SslEmptyCacheA(LPSTR pszTargetName, DWORD) {
+  return Told(EmptyCache(pszTargetName)) == SEC_E_OK ? TRUE : FALSE;
+}
+BOOL SslEmptyCacheW(LPWSTR pszTargetName, DWORD) {
+  return Told(EmptyCache(pszTargetName)) == SEC_E_OK ? TRUE : FALSE;
+}
 
 }  // extern "C"

@@ -7,6 +7,7 @@
 #include "kernel_sim/executive/executive.h"
 #include "kernel_sim/sspi/border.h"
 #include "kernel_sim/sspi/handles.h"
+#include "kernel_sim/sspi/last_error.h"
 #include "kernel_sim/sspi/objects.h"
 #include "kernel_sim/sspi/packages/buffers.h"
 #include "kernel_sim/sspi/runtime.h"
@@ -54,7 +55,9 @@ SECURITY_STATUS PrepareOnStrand(Request& request, Reference<ContextObject> conte
 }
 
 RunResult RunAcquire(Request& request) {
-  return Finish(request, AcquireNow(request.payload<AcquireParameters>()));
+  const SECURITY_STATUS status = AcquireNow(request.payload<AcquireParameters>());
+  ForgetReason();  // it was noted for a processor, which did not ask
+  return Finish(request, status);
 }
 
 struct LegCall {
@@ -102,6 +105,7 @@ RunResult RunLeg(Request& request) {
     // The one bit that counts on every return: there is an alert to send and to give back.
     parameters.attributes.Store(ISC_RET_ALLOCATED_MEMORY);
   }
+  request.set_reason(result.reason);
   return Finish(request, result.status);
 }
 

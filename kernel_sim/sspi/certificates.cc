@@ -9,6 +9,7 @@
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/base/never_destroyed.h"
 #include "kernel_sim/sspi/border.h"
+#include "kernel_sim/sspi/last_error.h"
 #include "kernel_sim/sspi/runtime.h"
 
 namespace ktlsim::sspi {
@@ -34,12 +35,12 @@ Registry& TheRegistry() {
 SECURITY_STATUS Publish(Result<tls::Certificate::Ptr> certificate, const std::string& message,
                         PCCERT_CONTEXT* out) {
   if (!certificate.ok()) {
-    SetLastErrorText(message.empty() ? certificate.status().ToString() : message);
+    NoteReason(message.empty() ? certificate.status().ToString() : message);
     return certificate.status().category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
                                                                   : SEC_E_UNKNOWN_CREDENTIALS;
   }
   if (!(*certificate)->has_private_key()) {
-    SetLastErrorText("there is no private key in PEM to the certificate");
+    NoteReason("there is no private key in PEM to the certificate");
     return SEC_E_UNKNOWN_CREDENTIALS;
   }
   *out = PublishCertificate(std::move(*certificate));
@@ -51,20 +52,18 @@ template <typename Make>
 SECURITY_STATUS MakeContext(bool valid, PCCERT_CONTEXT* out, Make make) {
   if (out != nullptr) *out = nullptr;
   if (!valid || out == nullptr) {
-    SetLastErrorText("a parameter is NULL or out of range");
+    NoteReason("a parameter is NULL or out of range");
     return SEC_E_INVALID_PARAMETER;
   }
   // Forks are made safe, and OpenSSL is set up, before it is first used.
   static_cast<void>(Runtime::Instance());
   if (!OpenSslWorks()) return SEC_E_INSUFFICIENT_MEMORY;
-  const SECURITY_STATUS status = NothingThrown([&] {
+  return NothingThrown([&] {
     const ForkGate::Scope inside;
     std::string message;
     Result<tls::Certificate::Ptr> certificate = make(&message);
     return Publish(std::move(certificate), message, out);
   });
-  if (status == SEC_E_INSUFFICIENT_MEMORY) SetLastErrorText("out of memory");
-  return status;
 }
 
 }  // namespace
@@ -103,26 +102,27 @@ extern "C" {
 SECURITY_STATUS KtlsimLoadCertificate(const char* cert_pem_file, const char* key_pem_file,
                                       PCCERT_CONTEXT* out) {
   const bool valid = cert_pem_file != nullptr && key_pem_file != nullptr;
-  return MakeContext(valid, out, [&](std::string* message) {
+  return Told(MakeContext(valid, out, [&](std::string* message) {
     return tls::Certificate::FromPemFiles(cert_pem_file, key_pem_file, message);
-  });
+  }));
 }
 
 SECURITY_STATUS KtlsimLoadCertificatePem(const char* cert_pem, const char* key_pem,
                                          PCCERT_CONTEXT* out) {
-  return MakeContext(cert_pem != nullptr && key_pem != nullptr, out,
-                     [&](std::string*) { return tls::Certificate::FromPem(cert_pem, key_pem); });
+  return Told(MakeContext(cert_pem != nullptr && key_pem != nullptr, out, [&](std::string*) {
+    return tls::Certificate::FromPem(cert_pem, key_pem);
+  }));
 }
 
 SECURITY_STATUS KtlsimCreateSelfSignedCertificate(const char* subject_name, ULONG key_type,
                                                   PCCERT_CONTEXT* out) {
   const bool valid = subject_name != nullptr &&
                      (key_type == KTLSIM_KEY_ECDSA_P256 || key_type == KTLSIM_KEY_RSA_2048);
-  return MakeContext(valid, out, [&](std::string*) {
+  return Told(MakeContext(valid, out, [&](std::string*) {
     return tls::Certificate::SelfSigned(subject_name, key_type == KTLSIM_KEY_RSA_2048
                                                           ? tls::KeyType::kRsa2048
                                                           : tls::KeyType::kEcdsaP256);
-  });
+  }));
 }
 
 PCCERT_CONTEXT CertDuplicateCertificateContext(PCCERT_CONTEXT pCertContext) {

@@ -13,6 +13,7 @@
 #include "kernel_sim/executive/misuse.h"
 #include "kernel_sim/sspi/border.h"
 #include "kernel_sim/sspi/context_buffer.h"
+#include "kernel_sim/sspi/last_error.h"
 #include "kernel_sim/sspi/runtime.h"
 
 namespace ktlsim::sspi {
@@ -22,7 +23,7 @@ constexpr ULONG kProcessorsMax = 1024;
 constexpr ULONG kNotifyThreadsMaxMax = 16384;
 
 SECURITY_STATUS Refuse(const char* why) {
-  SetLastErrorText(why);
+  NoteReason(why);
   return SEC_E_INVALID_PARAMETER;
 }
 
@@ -103,18 +104,18 @@ extern "C" {
 
 SECURITY_STATUS KtlsimStart(const KtlsimOptions* options) {
   executive::ExecutiveOptions translated;
-  return NothingThrown([&] {
+  return Told(NothingThrown([&] {
     const SECURITY_STATUS status = options != nullptr ? Translate(*options, &translated) : SEC_E_OK;
     return status == SEC_E_OK ? Runtime::Instance().Start(translated) : status;
-  });
+  }));
 }
 
-SECURITY_STATUS KtlsimStop(void) { return Runtime::Instance().Stop(); }
-
-const char* KtlsimLastErrorText(void) { return LastErrorText(); }
+SECURITY_STATUS KtlsimStop(void) { return Told(Runtime::Instance().Stop()); }
 
 SECURITY_STATUS KtlsimQueryStatistics(KtlsimStatistics* stats) {
-  if (stats == nullptr || stats->cbSize != sizeof(KtlsimStatistics)) return SEC_E_INVALID_PARAMETER;
+  if (stats == nullptr || stats->cbSize != sizeof(KtlsimStatistics)) {
+    return Told(SEC_E_INVALID_PARAMETER);
+  }
   Runtime& runtime = Runtime::Instance();
   *stats = KtlsimStatistics();
   stats->cbSize = sizeof(KtlsimStatistics);
@@ -143,18 +144,18 @@ SECURITY_STATUS KtlsimQueryStatistics(KtlsimStatistics* stats) {
   stats->cResumed = counters.resumed.Sum();
   stats->cRecordsSealed = counters.records_sealed.Sum();
   stats->cRecordsOpened = counters.records_opened.Sum();
-  return SEC_E_OK;
+  return Told(SEC_E_OK);
 }
 
 SECURITY_STATUS KtlsimQueryProcessorStatistics(ULONG index, KtlsimProcessorStatistics* stats) {
   if (stats == nullptr || stats->cbSize != sizeof(KtlsimProcessorStatistics)) {
-    return SEC_E_INVALID_PARAMETER;
+    return Told(SEC_E_INVALID_PARAMETER);
   }
   const executive::Executive* executive = Runtime::Instance().ExecutiveForFigures();
   executive::ProcessorStatistics core;
   char role[sizeof(stats->szRole)] = {};
   if (executive == nullptr || !executive->QueryProcessor(index, role, &core)) {
-    return SEC_E_INVALID_PARAMETER;
+    return Told(SEC_E_INVALID_PARAMETER);
   }
   *stats = KtlsimProcessorStatistics();
   stats->cbSize = sizeof(KtlsimProcessorStatistics);
@@ -164,24 +165,24 @@ SECURITY_STATUS KtlsimQueryProcessorStatistics(ULONG index, KtlsimProcessorStati
   for (std::size_t lane = 0; lane < executive::kLanes; ++lane) {
     stats->Lanes[lane] = ToPublic(core.lanes[lane]);
   }
-  return SEC_E_OK;
+  return Told(SEC_E_OK);
 }
 
 SECURITY_STATUS KtlsimForEachProcessor(void (*visit)(void* context,
                                                      const KtlsimProcessor* processor),
                                        void* context) {
-  if (visit == nullptr) return SEC_E_INVALID_PARAMETER;
+  if (visit == nullptr) return Told(SEC_E_INVALID_PARAMETER);
   SECURITY_STATUS failure = SEC_E_OK;
   executive::Executive* executive = Runtime::Instance().Executive(&failure);
-  if (executive == nullptr) return failure;
+  if (executive == nullptr) return Told(failure);
   const executive::Executive::Visit visiting(*executive);
-  if (!visiting) return SEC_E_SHUTDOWN_IN_PROGRESS;
+  if (!visiting) return Told(SEC_E_SHUTDOWN_IN_PROGRESS);
   const executive::NotificationPool::CallbackScope inside;
   for (const auto& processor : visiting.io_processors()) {
     const KtlsimProcessor shown{processor->index(), processor->role().c_str(), &processor->ring()};
     visit(context, &shown);
   }
-  return SEC_E_OK;
+  return Told(SEC_E_OK);
 }
 
 ULONGLONG KtlsimProcessorCpuNs(const char* role) {

@@ -12,6 +12,7 @@
 #include "kernel_sim/sspi/border.h"
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/kernel_mode.h"
+#include "kernel_sim/sspi/last_error.h"
 #include "kernel_sim/sspi/text.h"
 
 namespace ktlsim::sspi {
@@ -111,21 +112,21 @@ using namespace ktlsim::sspi;  // NOLINT: the C API below is this file's whole p
 extern "C" {
 
 SECURITY_STATUS EnumerateSecurityPackagesA(KtlsimUlongOut pcPackages, PSecPkgInfoA* ppPackageInfo) {
-  return Enumerate(pcPackages, ppPackageInfo);
+  return Told(Enumerate(pcPackages, ppPackageInfo));
 }
 SECURITY_STATUS EnumerateSecurityPackagesW(KtlsimUlongOut pcPackages, PSecPkgInfoW* ppPackageInfo) {
-  return Enumerate(pcPackages, ppPackageInfo);
+  return Told(Enumerate(pcPackages, ppPackageInfo));
 }
 SECURITY_STATUS QuerySecurityPackageInfoA(LPSTR pszPackageName, PSecPkgInfoA* ppPackageInfo) {
-  return Find<SecPkgInfoA, const char*>(pszPackageName, ppPackageInfo);
+  return Told(Find<SecPkgInfoA, const char*>(pszPackageName, ppPackageInfo));
 }
 SECURITY_STATUS QuerySecurityPackageInfoW(LPWSTR pszPackageName, PSecPkgInfoW* ppPackageInfo) {
-  return Find<SecPkgInfoW, const SEC_WCHAR*>(pszPackageName, ppPackageInfo);
+  return Told(Find<SecPkgInfoW, const SEC_WCHAR*>(pszPackageName, ppPackageInfo));
 }
 
 SECURITY_STATUS Ktlsim_k_QuerySecurityPackageInfoW(PSECURITY_STRING name, PSecPkgInfoW* info) {
-  if (name == nullptr) return SEC_E_SECPKG_NOT_FOUND;
-  return Find<SecPkgInfoW, const SECURITY_STRING*>(name, info);
+  if (name == nullptr) return Told(SEC_E_SECPKG_NOT_FOUND);
+  return Told(Find<SecPkgInfoW, const SECURITY_STRING*>(name, info));
 }
 
 }  // extern "C"

@@ -3,7 +3,6 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <cstdlib>
 #include <new>
@@ -21,15 +20,11 @@
 #include "kernel_sim/executive/misuse.h"
 #include "kernel_sim/sspi/certificates.h"
 #include "kernel_sim/sspi/context_buffer.h"
+#include "kernel_sim/sspi/last_error.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
 
 namespace ktlsim::sspi {
 namespace {
-
-// In static memory: a thread's first object with a destructor must be registered, and the C library
-// ends the process when it has no memory for that.
-constexpr std::size_t kErrorTextBytes = 1024;
-constinit thread_local std::array<char, kErrorTextBytes> last_error_text{};
 
 // How long exit() waits for callbacks that were entered before.
 constexpr std::uint64_t kExitPatienceNs = kNsPerSecond;
@@ -45,9 +40,9 @@ bool SameName(std::string_view a, std::string_view b) {
 SECURITY_STATUS FailedStart(const Status& status) {
   try {
     const std::string detail = io::LastProbeText();
-    SetLastErrorText(detail.empty() ? status.ToString() : status.ToString() + ": " + detail);
+    NoteReason({status.ToString(), detail.empty() ? "" : ": ", detail});
   } catch (const std::bad_alloc&) {
-    SetLastErrorText({});
+    NoteReason(status.what());
   }
   return status.category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
                                                   : SEC_E_INTERNAL_ERROR;
@@ -57,15 +52,9 @@ SECURITY_STATUS FailedStart(const Status& status) {
 
 bool OpenSslWorks() {
   if (OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, nullptr) == 1) return true;
-  SetLastErrorText("OpenSSL ran out of memory when it was first used in this process");
+  NoteReason("OpenSSL ran out of memory when it was first used in this process");
   return false;
 }
-
-void SetLastErrorText(std::string_view text) {
-  const std::size_t length = text.copy(last_error_text.data(), last_error_text.size() - 1);
-  last_error_text[length] = 0;
-}
-const char* LastErrorText() { return last_error_text.data(); }
 
 Runtime& Runtime::MakeInstance() {
   static NeverDestroyed<Runtime> runtime;
@@ -200,11 +189,11 @@ SECURITY_STATUS Runtime::Start(const executive::ExecutiveOptions& options) {
   MutexLock lock(start_mutex_);
   switch (state_.load(std::memory_order_acquire)) {
     case RuntimeState::kRunning:
-      SetLastErrorText("ktlsim runs already: call KtlsimStop first");
+      NoteReason("ktlsim runs already: call KtlsimStop first");
       return SEC_E_INVALID_PARAMETER;
     case RuntimeState::kStopping:
       // The stop may be waiting for the very callback that this is called in, or that waits for it.
-      SetLastErrorText("another thread is in KtlsimStop: start when that has returned");
+      NoteReason("another thread is in KtlsimStop: start when that has returned");
       return SEC_E_SHUTDOWN_IN_PROGRESS;
     case RuntimeState::kNeverStarted:
     case RuntimeState::kStopped:

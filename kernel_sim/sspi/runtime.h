@@ -133,9 +133,4 @@ class Runtime {
 // the same would be a crash. Passive level.
 bool OpenSslWorks();
 
-// The text behind KtlsimLastErrorText, per thread.
-// Cut after 1023 bytes. Needs no memory.
-void SetLastErrorText(std::string_view text);
-const char* LastErrorText();
-
 }  // namespace ktlsim::sspi

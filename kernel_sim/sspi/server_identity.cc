@@ -8,6 +8,8 @@
 #include <optional>
 #include <span>
 
+#include "kernel_sim/sspi/last_error.h"
+
 namespace {
 
 // Reads forward through bytes; every step fails once one has.
@@ -81,13 +83,15 @@ std::span<BYTE> HostNameIn(Cursor extensions) {
 
 }  // namespace
 
+using ktlsim::sspi::Told;
+
 extern "C" {
 
 SECURITY_STATUS SslGetServerIdentity(PBYTE ClientHello, DWORD ClientHelloSize,
                                      PBYTE* ServerIdentity, KtlsimUlongOut ServerIdentitySize,
                                      DWORD Flags) {
   if (ClientHello == nullptr || ServerIdentity == nullptr || !ServerIdentitySize || Flags != 0) {
-    return SEC_E_INVALID_PARAMETER;
+    return Told(SEC_E_INVALID_PARAMETER);
   }
   const std::optional<Cursor> extensions = ExtensionsOf({ClientHello, ClientHelloSize});
   if (!extensions) {
@@ -95,12 +99,12 @@ SECURITY_STATUS SslGetServerIdentity(PBYTE ClientHello, DWORD ClientHelloSize,
     const bool cut =
         ClientHelloSize < 5 || (ClientHello[0] == kHandshakeRecord &&
                                 ClientHelloSize < 5U + ClientHello[3] * 256U + ClientHello[4]);
-    return cut ? SEC_E_INCOMPLETE_MESSAGE : SEC_E_INVALID_TOKEN;
+    return Told(cut ? SEC_E_INCOMPLETE_MESSAGE : SEC_E_INVALID_TOKEN);
   }
   const std::span<BYTE> name = HostNameIn(*extensions);
   *ServerIdentity = name.empty() ? nullptr : name.data();
   ServerIdentitySize.Store(static_cast<std::uint32_t>(name.size()));
-  return SEC_E_OK;
+  return Told(SEC_E_OK);
 }
 
 }  // extern "C"

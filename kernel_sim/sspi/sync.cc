@@ -16,6 +16,7 @@
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/handles.h"
 #include "kernel_sim/sspi/kernel_mode.h"
+#include "kernel_sim/sspi/last_error.h"
 #include "kernel_sim/sspi/packages/buffers.h"
 #include "kernel_sim/sspi/passive_level.h"
 #include "kernel_sim/sspi/runtime.h"
@@ -34,6 +35,8 @@ SECURITY_STATUS RunAndWait(Executive& executive, Prepare prepare) {
   SECURITY_STATUS status = NothingThrown([&] { return prepare(*request); });
   if (status == SEC_E_OK) {
     status = executive.SubmitAndWait(*request) ? request->status() : SEC_E_SHUTDOWN_IN_PROGRESS;
+    // Found out on a processor, told where somebody waits for it.
+    if (status == request->status() && request->reason() != nullptr) NoteReason(request->reason());
   }
   request->Discard();
   contexts.GiveBackRequest(*request);
@@ -86,29 +89,29 @@ SECURITY_STATUS AcquireCredentialsHandleA(LPSTR pszPrincipal, LPSTR pszPackage,
                                           ULONG fCredentialUse, void*, void* pAuthData,
                                           SEC_GET_KEY_FN, void*, PCredHandle phCredential,
                                           PTimeStamp ptsExpiry) {
-  return Acquire<const char*>(pszPrincipal, pszPackage,
-                              {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry});
+  return Told(Acquire<const char*>(pszPrincipal, pszPackage,
+                                   {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry}));
 }
 
 SECURITY_STATUS AcquireCredentialsHandleW(LPWSTR pszPrincipal, LPWSTR pszPackage,
                                           ULONG fCredentialUse, void*, void* pAuthData,
                                           SEC_GET_KEY_FN, void*, PCredHandle phCredential,
                                           PTimeStamp ptsExpiry) {
-  return Acquire<const SEC_WCHAR*>(pszPrincipal, pszPackage,
-                                   {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry});
+  return Told(Acquire<const SEC_WCHAR*>(
+      pszPrincipal, pszPackage, {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry}));
 }
 
 SECURITY_STATUS Ktlsim_k_AcquireCredentialsHandleW(PSECURITY_STRING principal,
                                                    PSECURITY_STRING package, ULONG use, void*,
                                                    void* auth_data, SEC_GET_KEY_FN, void*,
                                                    PCredHandle credential, PTimeStamp expiry) {
-  return Acquire<const SECURITY_STRING*>(principal, package,
-                                         {{}, {}, use, auth_data, credential, expiry});
+  return Told(Acquire<const SECURITY_STRING*>(principal, package,
+                                              {{}, {}, use, auth_data, credential, expiry}));
 }
 
 SECURITY_STATUS FreeCredentialsHandle(PCredHandle phCredential) {
   // Contexts made from it hold references of their own.
-  return CloseCredential(phCredential) ? SEC_E_OK : SEC_E_INVALID_HANDLE;
+  return Told(CloseCredential(phCredential) ? SEC_E_OK : SEC_E_INVALID_HANDLE);
 }
 
 SECURITY_STATUS InitializeSecurityContextA(PCredHandle phCredential, PCtxtHandle phContext,
@@ -116,25 +119,7 @@ SECURITY_STATUS InitializeSecurityContextA(PCredHandle phCredential, PCtxtHandle
                                            PSecBufferDesc pInput, ULONG, PCtxtHandle phNewContext,
                                            PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
                                            PTimeStamp ptsExpiry) {
-  return LegNow<const char*>({Direction::kOutbound,
-                              phCredential,
-                              phContext,
-                              {},
-                              fContextReq,
-                              pInput,
-                              phNewContext,
-                              pOutput,
-                              pfContextAttr,
-                              ptsExpiry},
-                             pszTargetName);
-}
-
-SECURITY_STATUS InitializeSecurityContextW(PCredHandle phCredential, PCtxtHandle phContext,
-                                           LPWSTR pszTargetName, ULONG fContextReq, ULONG, ULONG,
-                                           PSecBufferDesc pInput, ULONG, PCtxtHandle phNewContext,
-                                           PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
-                                           PTimeStamp ptsExpiry) {
-  return LegNow<const SEC_WCHAR*>({Direction::kOutbound,
+  return Told(LegNow<const char*>({Direction::kOutbound,
                                    phCredential,
                                    phContext,
                                    {},
@@ -144,7 +129,25 @@ SECURITY_STATUS InitializeSecurityContextW(PCredHandle phCredential, PCtxtHandle
                                    pOutput,
                                    pfContextAttr,
                                    ptsExpiry},
-                                  pszTargetName);
+                                  pszTargetName));
+}
+
+SECURITY_STATUS InitializeSecurityContextW(PCredHandle phCredential, PCtxtHandle phContext,
+                                           LPWSTR pszTargetName, ULONG fContextReq, ULONG, ULONG,
+                                           PSecBufferDesc pInput, ULONG, PCtxtHandle phNewContext,
+                                           PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
+                                           PTimeStamp ptsExpiry) {
+  return Told(LegNow<const SEC_WCHAR*>({Direction::kOutbound,
+                                        phCredential,
+                                        phContext,
+                                        {},
+                                        fContextReq,
+                                        pInput,
+                                        phNewContext,
+                                        pOutput,
+                                        pfContextAttr,
+                                        ptsExpiry},
+                                       pszTargetName));
 }
 
 SECURITY_STATUS Ktlsim_k_InitializeSecurityContextW(PCredHandle credential, PCtxtHandle context,
@@ -152,84 +155,84 @@ SECURITY_STATUS Ktlsim_k_InitializeSecurityContextW(PCredHandle credential, PCtx
                                                     ULONG, PSecBufferDesc input, ULONG,
                                                     PCtxtHandle new_context, PSecBufferDesc output,
                                                     KtlsimUlongOut attributes, PTimeStamp expiry) {
-  return LegNow<const SECURITY_STRING*>({Direction::kOutbound,
-                                         credential,
-                                         context,
-                                         {},
-                                         flags,
-                                         input,
-                                         new_context,
-                                         output,
-                                         attributes,
-                                         expiry},
-                                        target);
+  return Told(LegNow<const SECURITY_STRING*>({Direction::kOutbound,
+                                              credential,
+                                              context,
+                                              {},
+                                              flags,
+                                              input,
+                                              new_context,
+                                              output,
+                                              attributes,
+                                              expiry},
+                                             target));
 }
 
 SECURITY_STATUS AcceptSecurityContext(PCredHandle phCredential, PCtxtHandle phContext,
                                       PSecBufferDesc pInput, ULONG fContextReq, ULONG,
                                       PCtxtHandle phNewContext, PSecBufferDesc pOutput,
                                       KtlsimUlongOut pfContextAttr, PTimeStamp ptsExpiry) {
-  return LegNow<const char*>({Direction::kInbound,
-                              phCredential,
-                              phContext,
-                              {},
-                              fContextReq,
-                              pInput,
-                              phNewContext,
-                              pOutput,
-                              pfContextAttr,
-                              ptsExpiry},
-                             nullptr);
+  return Told(LegNow<const char*>({Direction::kInbound,
+                                   phCredential,
+                                   phContext,
+                                   {},
+                                   fContextReq,
+                                   pInput,
+                                   phNewContext,
+                                   pOutput,
+                                   pfContextAttr,
+                                   ptsExpiry},
+                                  nullptr));
 }
 
 SECURITY_STATUS DeleteSecurityContext(PCtxtHandle phContext) {
   if (phContext != nullptr && phContext->dwLower == SEC_DELETED_HANDLE &&
       phContext->dwUpper == SEC_DELETED_HANDLE) {
-    return SEC_E_OK;
+    return Told(SEC_E_OK);
   }
-  if (!AtPassiveLevel()) return SEC_E_UNSUPPORTED_FUNCTION;
+  if (!AtPassiveLevel()) return Told(SEC_E_UNSUPPORTED_FUNCTION);
   Executive* executive = Runtime::Instance().ExecutiveIfRunning();
   // What may still be in front of it while the library stops has references of its own.
-  if (executive == nullptr) return CloseContext(phContext) ? SEC_E_OK : SEC_E_INVALID_HANDLE;
+  if (executive == nullptr) return Told(CloseContext(phContext) ? SEC_E_OK : SEC_E_INVALID_HANDLE);
   const SECURITY_STATUS status =
       RunAndWait(*executive, [&](Request& request) { return PrepareDelete(request, phContext); });
   // The handle died when the request was prepared; a runtime that stops meanwhile drops it too.
-  return status == SEC_E_SHUTDOWN_IN_PROGRESS ? SEC_E_OK : status;
+  return Told(status == SEC_E_SHUTDOWN_IN_PROGRESS ? SEC_E_OK : status);
 }
 
 SECURITY_STATUS ApplyControlToken(PCtxtHandle phContext, PSecBufferDesc pInput) {
-  return Control(phContext, ControlKind::kApplyControlToken, pInput);
+  return Told(Control(phContext, ControlKind::kApplyControlToken, pInput));
 }
 
 SECURITY_STATUS CompleteAuthToken(PCtxtHandle phContext, PSecBufferDesc pToken) {
-  return Control(phContext, ControlKind::kCompleteAuthToken, pToken);
+  return Told(Control(phContext, ControlKind::kCompleteAuthToken, pToken));
 }
 
 SECURITY_STATUS EncryptMessage(PCtxtHandle phContext, ULONG fQOP, PSecBufferDesc pMessage,
                                ULONG MessageSeqNo) {
   const auto context = ClaimContext<ContextObject::kSealing>(phContext);
-  if (!context) return SEC_E_INVALID_HANDLE;
-  if (pMessage == nullptr || TooManyBuffers(pMessage)) return SEC_E_INVALID_PARAMETER;
-  return NothingThrown([&] { return context->Encrypt(fQOP, *pMessage, MessageSeqNo); });
+  if (!context) return Told(SEC_E_INVALID_HANDLE);
+  if (pMessage == nullptr || TooManyBuffers(pMessage)) return Told(SEC_E_INVALID_PARAMETER);
+  return Told(NothingThrown([&] { return context->Encrypt(fQOP, *pMessage, MessageSeqNo); }));
 }
 
 SECURITY_STATUS DecryptMessage(PCtxtHandle phContext, PSecBufferDesc pMessage, ULONG MessageSeqNo,
                                KtlsimUlongOut pfQOP) {
   const auto context = ClaimContext<ContextObject::kOpening>(phContext);
-  if (!context) return SEC_E_INVALID_HANDLE;
-  if (pMessage == nullptr || TooManyBuffers(pMessage)) return SEC_E_INVALID_PARAMETER;
+  if (!context) return Told(SEC_E_INVALID_HANDLE);
+  if (pMessage == nullptr || TooManyBuffers(pMessage)) return Told(SEC_E_INVALID_PARAMETER);
   ULONG qop = 0;
   const SECURITY_STATUS status =
       NothingThrown([&] { return context->Decrypt(*pMessage, MessageSeqNo, &qop); });
   if (status >= 0) pfQOP.Store(qop);
-  return status;
+  return Told(status);
 }
 
 SECURITY_STATUS FreeContextBuffer(void* pvContextBuffer) {
-  if (pvContextBuffer == nullptr) return SEC_E_OK;
-  if (ReleaseContextBuffer(pvContextBuffer)) return SEC_E_OK;
+  if (pvContextBuffer == nullptr) return Told(SEC_E_OK);
+  if (ReleaseContextBuffer(pvContextBuffer)) return Told(SEC_E_OK);
   executive::ReportMisuse("FreeContextBuffer of memory that is not SSPI's");
-  return SEC_E_INVALID_HANDLE;
+  return Told(SEC_E_INVALID_HANDLE);
 }
 
 }  // extern "C"

@@ -6,6 +6,7 @@
 
 #include "kernel_sim/sspi/handles.h"
 #include "kernel_sim/sspi/kernel_mode.h"
+#include "kernel_sim/sspi/last_error.h"
 
 namespace ktlsim::sspi {
 namespace {
@@ -25,82 +26,84 @@ using namespace ktlsim::sspi;  // NOLINT: the C API below is this file's whole p
 extern "C" {
 
 SECURITY_STATUS MakeSignature(PCtxtHandle phContext, ULONG, PSecBufferDesc, ULONG) {
-  return UnsupportedFor(phContext);
+  return Told(UnsupportedFor(phContext));
 }
 SECURITY_STATUS VerifySignature(PCtxtHandle phContext, PSecBufferDesc, ULONG, KtlsimUlongOut) {
-  return UnsupportedFor(phContext);
+  return Told(UnsupportedFor(phContext));
 }
 SECURITY_STATUS ImpersonateSecurityContext(PCtxtHandle phContext) {
-  return UnsupportedFor(phContext);
+  return Told(UnsupportedFor(phContext));
 }
-SECURITY_STATUS RevertSecurityContext(PCtxtHandle phContext) { return UnsupportedFor(phContext); }
+SECURITY_STATUS RevertSecurityContext(PCtxtHandle phContext) {
+  return Told(UnsupportedFor(phContext));
+}
 SECURITY_STATUS QuerySecurityContextToken(PCtxtHandle phContext, void**) {
-  return UnsupportedFor(phContext);
+  return Told(UnsupportedFor(phContext));
 }
 SECURITY_STATUS ExportSecurityContext(PCtxtHandle phContext, ULONG, PSecBuffer, void**) {
-  return UnsupportedFor(phContext);
+  return Told(UnsupportedFor(phContext));
 }
 SECURITY_STATUS ImportSecurityContextA(LPSTR, PSecBuffer, void*, PCtxtHandle) {
-  return SEC_E_UNSUPPORTED_FUNCTION;
+  return Told(SEC_E_UNSUPPORTED_FUNCTION);
 }
 SECURITY_STATUS ImportSecurityContextW(LPWSTR, PSecBuffer, void*, PCtxtHandle) {
-  return SEC_E_UNSUPPORTED_FUNCTION;
+  return Told(SEC_E_UNSUPPORTED_FUNCTION);
 }
 SECURITY_STATUS DelegateSecurityContext(PCtxtHandle phContext, LPSTR, SecDelegationType, PTimeStamp,
                                         PSecBuffer, PSecBufferDesc) {
-  return UnsupportedFor(phContext);
+  return Told(UnsupportedFor(phContext));
 }
 SECURITY_STATUS SetContextAttributesA(PCtxtHandle phContext, ULONG, void*, ULONG) {
-  return UnsupportedFor(phContext);
+  return Told(UnsupportedFor(phContext));
 }
 SECURITY_STATUS SetContextAttributesW(PCtxtHandle phContext, ULONG, void*, ULONG) {
-  return UnsupportedFor(phContext);
+  return Told(UnsupportedFor(phContext));
 }
 SECURITY_STATUS AddCredentialsA(PCredHandle hCredentials, LPSTR, LPSTR, ULONG, void*,
                                 SEC_GET_KEY_FN, void*, PTimeStamp) {
-  return UnsupportedForCredential(hCredentials);
+  return Told(UnsupportedForCredential(hCredentials));
 }
 SECURITY_STATUS AddCredentialsW(PCredHandle hCredentials, LPWSTR, LPWSTR, ULONG, void*,
                                 SEC_GET_KEY_FN, void*, PTimeStamp) {
-  return UnsupportedForCredential(hCredentials);
+  return Told(UnsupportedForCredential(hCredentials));
 }
 SECURITY_STATUS ChangeAccountPasswordA(SEC_CHAR*, SEC_CHAR*, SEC_CHAR*, SEC_CHAR*, SEC_CHAR*,
                                        BOOLEAN, ULONG, PSecBufferDesc) {
-  return SEC_E_UNSUPPORTED_FUNCTION;
+  return Told(SEC_E_UNSUPPORTED_FUNCTION);
 }
 SECURITY_STATUS ChangeAccountPasswordW(SEC_WCHAR*, SEC_WCHAR*, SEC_WCHAR*, SEC_WCHAR*, SEC_WCHAR*,
                                        BOOLEAN, ULONG, PSecBufferDesc) {
-  return SEC_E_UNSUPPORTED_FUNCTION;
+  return Told(SEC_E_UNSUPPORTED_FUNCTION);
 }
 
 // ---- Kernel mode: what Schannel does not offer there
 
 SECURITY_STATUS Ktlsim_k_ApplyControlToken(PCtxtHandle context, PSecBufferDesc) {
-  return UnsupportedFor(context);
+  return Told(UnsupportedFor(context));
 }
 SECURITY_STATUS Ktlsim_k_ImpersonateSecurityContext(PCtxtHandle context) {
-  return UnsupportedFor(context);
+  return Told(UnsupportedFor(context));
 }
 SECURITY_STATUS Ktlsim_k_SetContextAttributesA(PCtxtHandle context, ULONG, void*, ULONG) {
-  return UnsupportedFor(context);
+  return Told(UnsupportedFor(context));
 }
 SECURITY_STATUS Ktlsim_k_SetContextAttributesW(PCtxtHandle context, ULONG, void*, ULONG) {
-  return UnsupportedFor(context);
+  return Told(UnsupportedFor(context));
 }
 SECURITY_STATUS Ktlsim_k_ExportSecurityContext(PCtxtHandle context, ULONG, PSecBuffer, void**) {
-  return UnsupportedFor(context);
+  return Told(UnsupportedFor(context));
 }
 SECURITY_STATUS Ktlsim_k_ImportSecurityContextW(PSECURITY_STRING, PSecBuffer, void*, PCtxtHandle) {
-  return SEC_E_UNSUPPORTED_FUNCTION;
+  return Told(SEC_E_UNSUPPORTED_FUNCTION);
 }
 SECURITY_STATUS Ktlsim_k_DelegateSecurityContext(PCtxtHandle context, PSECURITY_STRING,
                                                  SecDelegationType, PTimeStamp, PSecBuffer,
                                                  PSecBufferDesc) {
-  return UnsupportedFor(context);
+  return Told(UnsupportedFor(context));
 }
 SECURITY_STATUS Ktlsim_k_AddCredentialsW(PCredHandle credential, PSECURITY_STRING, PSECURITY_STRING,
                                          ULONG, void*, SEC_GET_KEY_FN, void*, PTimeStamp) {
-  return UnsupportedForCredential(credential);
+  return Told(UnsupportedForCredential(credential));
 }
 
 }  // extern "C"

@@ -50,9 +50,16 @@ KTLSIM_API SECURITY_STATUS KtlsimStart(const KtlsimOptions* options);
 // visit of KtlsimForEachProcessor.
 KTLSIM_API SECURITY_STATUS KtlsimStop(void);
 
-// Why the last KtlsimStart, KtlsimLoadCertificate, AcquireCredentialsHandle or
-// SetCredentialsAttributes failed on this thread, in plain words; never NULL. Valid until the
-// thread's next call of one of them.
+// Why this thread's last call failed, in plain words, without a full stop; empty when it did not;
+// never NULL. Every function of these headers sets it: one that fails to its reason, or to what
+// KtlsimStatusText says where there is no better; one that succeeds, SEC_I_ statuses and
+// SEC_E_INCOMPLETE_MESSAGE included, to nothing. Only functions that cannot fail (no result, or
+// always the same) and those for statuses in words leave it alone.
+//
+// An asynchronous function tells so much about its submission, and SspiGetAsyncCallStatus about the
+// outcome. The address is always the same on one thread and lives as long as that; the next call
+// writes there, so it is safe as an argument beside the call itself. At most 510 bytes, nothing is
+// allocated. Any level.
 KTLSIM_API const char* KtlsimLastErrorText(void);
 
 // ---- Bounds ------------------------------------------------------------------------------------

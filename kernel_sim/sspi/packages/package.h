@@ -43,7 +43,7 @@ class PackageCredential {
 struct LegArguments {
   PackageCredential* credential = nullptr;  // null on a later leg that names none
   std::string_view target_name;             // UTF-8
-  ULONG flags = 0;                          // ISC_REQ_* or ASC_REQ_*
+  std::uint64_t flags = 0;                  // ISC_REQ_* or ASC_REQ_*
   PSecBufferDesc input = nullptr;
   PSecBufferDesc output = nullptr;
   executive::Request* request = nullptr;  // for a resume token, and to see whether it resumes
@@ -51,9 +51,10 @@ struct LegArguments {
 
 struct LegResult {
   SECURITY_STATUS status = SEC_E_INTERNAL_ERROR;
-  bool suspended = false;    // nothing else counts; the same leg runs again once resumed
-  bool established = false;  // records may flow from now on
-  ULONG attributes = 0;      // ISC_RET_* or ASC_RET_*
+  bool suspended = false;        // nothing else counts; the same leg runs again once resumed
+  bool established = false;      // records may flow from now on
+  ULONG attributes = 0;          // ISC_RET_* or ASC_RET_*
+  const char* reason = nullptr;  // why it failed, a literal; null: the status says all there is
   std::int64_t expiry = kNoExpiry;
 };
 

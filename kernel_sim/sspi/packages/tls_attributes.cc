@@ -166,6 +166,7 @@ constexpr DWORD kNotTimeValid = 0x1;
 constexpr DWORD kIsRevoked = 0x4;
 constexpr DWORD kNotValidForUsage = 0x10;
 constexpr DWORD kUntrustedRoot = 0x20;
+constexpr DWORD kRevocationUnknown = 0x40;
 
 SECURITY_STATUS Fill(const ConnectionFacts& facts,
                      SecPkgContext_CertificateValidationResult* info) {
@@ -186,6 +187,9 @@ SECURITY_STATUS Fill(const ConnectionFacts& facts,
       break;
     case tls::CertificateFault::kRevoked:
       *info = {kIsRevoked, CRYPT_E_REVOKED};
+      break;
+    case tls::CertificateFault::kRevocationUnknown:
+      *info = {kRevocationUnknown, CRYPT_E_NO_REVOCATION_CHECK};
       break;
     case tls::CertificateFault::kWrongUsage:
       *info = {kNotValidForUsage, CERT_E_WRONG_USAGE};

@@ -21,6 +21,13 @@ namespace {
 
 static_assert(ISC_REQ_ALLOCATE_MEMORY == ASC_REQ_ALLOCATE_MEMORY);
 
+// The verdict is left to the caller, who reads it in SECPKG_ATTR_CERT_CHECK_RESULT.
+constexpr ULONG kTakesNotesOnly =
+    SCH_CRED_MANUAL_CRED_VALIDATION | SCH_CRED_DEFERRED_CRED_VALIDATION;
+constexpr ULONG kRevocationChecks = SCH_CRED_REVOCATION_CHECK_END_CERT |
+                                    SCH_CRED_REVOCATION_CHECK_CHAIN |
+                                    SCH_CRED_REVOCATION_CHECK_CHAIN_EXCLUDE_ROOT;
+
 // FNV-1a: it recognises a caller's honest retry, it does not defend against one that lies.
 std::uint64_t HashOf(std::span<const std::byte> bytes) {
   std::uint64_t hash = 0xcbf29ce484222325;
@@ -59,9 +66,10 @@ bool ReadAlpn(const SecBuffer& buffer, std::vector<std::uint8_t>* wire) {
   return true;
 }
 
-LegResult Refused(SECURITY_STATUS status) {
+LegResult Refused(SECURITY_STATUS status, const char* reason = nullptr) {
   LegResult result;
   result.status = status;
+  result.reason = reason;
   return result;
 }
 
@@ -92,10 +100,6 @@ bool TlsContext::Requests(const LegArguments& arguments, ULONG isc_flag, ULONG a
 
 SECURITY_STATUS TlsContext::CheckBuffers(const LegArguments& arguments) const {
   if (arguments.output == nullptr) return SEC_E_INVALID_TOKEN;
-  if (direction_ == Direction::kOutbound &&
-      (arguments.flags & (ISC_REQ_DELEGATE | ISC_REQ_PROMPT_FOR_CREDS)) != 0) {
-    return SEC_E_UNSUPPORTED_FUNCTION;
-  }
   const bool allocates = (arguments.flags & ISC_REQ_ALLOCATE_MEMORY) != 0;
   for (SecBuffer& buffer : BuffersOf(arguments.output)) {
     const bool takes_output =
@@ -109,8 +113,37 @@ SECURITY_STATUS TlsContext::CheckBuffers(const LegArguments& arguments) const {
   return SEC_E_OK;
 }
 
+// What asks for something that would not be done.
+const FlagRule* TlsContext::FindUnsupported(const LegArguments& arguments) const {
+  for (const SecBuffer& buffer : BuffersOf(arguments.input)) {
+    if (buffer.cbBuffer == 0) continue;
+    for (const FlagRule& rule : InputBufferRules()) {
+      if (rule.treatment == Treatment::kRefused && rule.flag == TypeOf(buffer)) return &rule;
+    }
+  }
+  return FindRefusal(direction_ == Direction::kInbound ? AcceptFlagRules() : InitializeFlagRules(),
+                     arguments.flags);
+}
+
 LegResult TlsContext::Leg(const LegArguments& arguments) {
   const ForkGate::Scope inside;
+  LegArguments complete = arguments;
+  for (const SecBuffer& buffer : BuffersOf(arguments.input)) {
+    if (TypeOf(buffer) != SECBUFFER_FLAGS || buffer.cbBuffer == 0) continue;
+    SEC_FLAGS flags{};
+    if (buffer.cbBuffer < sizeof(flags) || buffer.pvBuffer == nullptr) {
+      return Refused(SEC_E_INVALID_TOKEN, "SECBUFFER_FLAGS holds no SEC_FLAGS");
+    }
+    std::memcpy(&flags, buffer.pvBuffer, sizeof(flags));
+    complete.flags |= flags.Flags;
+  }
+  return RunLeg(complete);
+}
+
+LegResult TlsContext::RunLeg(const LegArguments& arguments) {
+  if (const FlagRule* rule = FindUnsupported(arguments)) {
+    return Refused(rule->status, rule->refusal);
+  }
   if (const SECURITY_STATUS status = CheckBuffers(arguments); status != SEC_E_OK) {
     return Refused(status);
   }
@@ -194,14 +227,19 @@ SECURITY_STATUS TlsContext::Begin(const LegArguments& arguments) {
   if (const SecBuffer* alpn = FindBuffer(arguments.input, SECBUFFER_APPLICATION_PROTOCOLS)) {
     if (!ReadAlpn(*alpn, &options.alpn_wire)) return SEC_E_INVALID_TOKEN;
   }
-  options.verify_peer = (credential->flags() & SCH_CRED_MANUAL_CRED_VALIDATION) == 0;
+  options.verify_peer = (credential->flags() & kTakesNotesOnly) == 0;
+  options.check_revocation = (credential->flags() & kRevocationChecks) != 0 &&
+                             (credential->flags() & SCH_CRED_IGNORE_NO_REVOCATION_CHECK) == 0;
   if (direction_ == Direction::kOutbound) {
     options.target_name = arguments.target_name;
     own_credential_ = credential;
     options.stop_for_certificate = (arguments.flags & ISC_REQ_USE_SUPPLIED_CREDS) == 0;
     options.resumption_key = credential->resumption_key(arguments.target_name);
     options.check_name = (credential->flags() & SCH_CRED_NO_SERVERNAME_CHECK) == 0;
-    if ((arguments.flags & ISC_REQ_MANUAL_CRED_VALIDATION) != 0) options.verify_peer = false;
+    if ((arguments.flags & (ISC_REQ_MANUAL_CRED_VALIDATION | ISC_REQ_DEFERRED_CRED_VALIDATION)) !=
+        0) {
+      options.verify_peer = false;
+    }
   } else {
     options.require_client_certificate = (arguments.flags & ASC_REQ_MUTUAL_AUTH) != 0;
     // Without a mapper and without a policy of its own the server judges for itself.
@@ -236,6 +274,7 @@ TlsContext::Step TlsContext::RunHandshake(const LegArguments& arguments,
     case tls::StepOutcome::kFailed:
       step.status = StatusOfHandshakeFailure(result);
       step.alert = result.sent_alert;
+      step.reason = result.failure.what();
       // Garbage changes nothing: the context answers the next call as if this one had not been.
       if (result.not_tls) break;
       failed_with_ = step.status;
@@ -450,6 +489,7 @@ LegResult TlsContext::Deliver(const LegArguments& arguments, std::span<std::byte
                               const Step& step) {
   LegResult result;
   result.status = step.status;
+  result.reason = step.reason;
   if (step.status == SEC_E_INCOMPLETE_MESSAGE) return Incomplete(arguments, 0);
   // Told on every return, whether anything was made or not.
   if ((arguments.flags & ISC_REQ_ALLOCATE_MEMORY) != 0) {
@@ -512,11 +552,15 @@ ULONG TlsContext::ResultAttributes(const LegArguments& arguments) const {
   // What TLS gives is there whether it was asked for or not.
   if (direction_ == Direction::kInbound) {
     return ASC_RET_REPLAY_DETECT | ASC_RET_SEQUENCE_DETECT | ASC_RET_CONFIDENTIALITY |
-           ASC_RET_STREAM |
+           ASC_RET_STREAM | ((arguments.flags & ASC_REQ_INTEGRITY) != 0 ? ASC_RET_INTEGRITY : 0) |
+           ((arguments.flags & ASC_REQ_CONNECTION) != 0 ? ASC_RET_CONNECTION : 0) |
            ((arguments.flags & ASC_REQ_EXTENDED_ERROR) != 0 ? ASC_RET_EXTENDED_ERROR : 0);
   }
   return ISC_RET_REPLAY_DETECT | ISC_RET_SEQUENCE_DETECT | ISC_RET_CONFIDENTIALITY |
-         ISC_RET_STREAM |
+         ISC_RET_STREAM | ((arguments.flags & ISC_REQ_INTEGRITY) != 0 ? ISC_RET_INTEGRITY : 0) |
+         ((arguments.flags & ISC_REQ_CONNECTION) != 0 ? ISC_RET_CONNECTION : 0) |
+         ((arguments.flags & ISC_REQ_MANUAL_CRED_VALIDATION) != 0 ? ISC_RET_MANUAL_CRED_VALIDATION
+                                                                  : 0) |
          ((arguments.flags & ISC_REQ_EXTENDED_ERROR) != 0 ? ISC_RET_EXTENDED_ERROR : 0) |
          ((arguments.flags & ISC_REQ_USE_SUPPLIED_CREDS) != 0 ? ISC_RET_USED_SUPPLIED_CREDS : 0) |
          ((arguments.flags & ISC_REQ_MUTUAL_AUTH) != 0 ? ISC_RET_MUTUAL_AUTH : 0);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "kernel_sim/sspi/packages/package.h"
+#include "kernel_sim/sspi/packages/tls_settings.h"
 #include "tls/established.h"
 #include "tls/handshake.h"
 
@@ -41,7 +42,8 @@ class TlsContext final : public PackageContext {
     std::size_t consumed = 0;
     std::optional<tls::Alert> alert;  // sent, for the ALERT buffer
     bool establishes = false;
-    bool ignores_input = false;  // its token has nothing to do with the input
+    const char* reason = nullptr;  // of a failure, a literal
+    bool ignores_input = false;    // its token has nothing to do with the input
   };
   struct WaitingStep {
     Step step;
@@ -79,6 +81,8 @@ class TlsContext final : public PackageContext {
   // Legs. (tls_context.cc)
   bool Requests(const LegArguments& arguments, ULONG isc_flag, ULONG asc_flag) const;
   SECURITY_STATUS CheckBuffers(const LegArguments& arguments) const;
+  const FlagRule* FindUnsupported(const LegArguments& arguments) const;
+  LegResult RunLeg(const LegArguments& arguments);
   SECURITY_STATUS Begin(const LegArguments& arguments);
   Step RunHandshake(const LegArguments& arguments, std::span<std::byte> input);
   LegResult StopForCredential(const LegArguments& arguments, std::span<std::byte> input,

@@ -14,6 +14,7 @@
 #include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/handles.h"
+#include "kernel_sim/sspi/last_error.h"
 #include "kernel_sim/sspi/packages/tls_credentials.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
 #include "kernel_sim/sspi/runtime.h"
@@ -28,14 +29,14 @@ constexpr std::size_t kTrustBytesMax = 8 << 20;
 SECURITY_STATUS ReadTrust(const char* path, std::string* pem) {
   const Result<FileText> file = ReadFile(path, kTrustBytesMax);
   if (!file) {
-    SetLastErrorText(std::string("the trust file ") + path + ": " + file.status().ToString());
+    NoteReason({"the trust file ", path, ": ", file.status().ToString()});
     return file.status().category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
                                                            : SEC_E_UNKNOWN_CREDENTIALS;
   }
   pem->assign(file->text());
   // Nothing would mean: what the system trusts.
   if (!pem->empty()) return SEC_E_OK;
-  SetLastErrorText(std::string("the trust file ") + path + " is empty");
+  NoteReason({"the trust file ", path, " is empty"});
   return SEC_E_UNKNOWN_CREDENTIALS;
 }
 
@@ -166,7 +167,7 @@ SECURITY_STATUS TlsCredential::SetServerNames(const KtlsimCred_ServerNames& name
     const KtlsimCred_ServerName& name = names.pNames[i];
     if (name.pszName == nullptr || name.pCertificate == nullptr ||
         tls::ServerNameTable::Normalize(name.pszName, true).empty()) {
-      SetLastErrorText("a server name is malformed, or has no certificate");
+      NoteReason("a server name is malformed, or has no certificate");
       return SEC_E_INVALID_PARAMETER;
     }
     tls::Certificate::Ptr certificate;

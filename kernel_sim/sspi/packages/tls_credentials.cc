@@ -5,14 +5,12 @@
 
 #include <algorithm>
 #include <ctime>
-#include <optional>
-#include <string>
-#include <string_view>
 #include <utility>
 
 #include "kernel_sim/sspi/certificates.h"
-#include "kernel_sim/sspi/runtime.h"
-#include "kernel_sim/sspi/text.h"
+#include "kernel_sim/sspi/last_error.h"
+#include "kernel_sim/sspi/packages/tls_ciphers.h"
+#include "kernel_sim/sspi/packages/tls_settings.h"
 #include "tls/types.h"
 
 namespace ktlsim::sspi {
@@ -29,11 +27,19 @@ ULONG OwnBits(Direction direction) {
   return direction == Direction::kInbound ? kServerBits : kClientBits;
 }
 
+SECURITY_STATUS Refuse(SECURITY_STATUS status, const char* reason) {
+  NoteReason(reason);
+  return status;
+}
+
 SECURITY_STATUS SetVersions(Direction direction, ULONG enabled, TlsCredentialRequest* request) {
   const ULONG own = enabled & OwnBits(direction);
   const bool tls12 = (own & SP_PROT_TLS1_2) != 0;
   const bool tls13 = (own & SP_PROT_TLS1_3) != 0;
-  if (!tls12 && !tls13) return SEC_E_ALGORITHM_MISMATCH;
+  if (!tls12 && !tls13) {
+    NoteReason("no protocol is left of those that are supported here, TLS 1.2 and TLS 1.3");
+    return SEC_E_ALGORITHM_MISMATCH;
+  }
   request->protocols = own;
   request->options.versions.min = tls12 ? tls::Version::kTls12 : tls::Version::kTls13;
   request->options.versions.max = tls13 ? tls::Version::kTls13 : tls::Version::kTls12;
@@ -43,13 +49,40 @@ SECURITY_STATUS SetVersions(Direction direction, ULONG enabled, TlsCredentialReq
 SECURITY_STATUS ReadCertificates(DWORD format, DWORD count, PCCERT_CONTEXT* contexts, ULONG flags,
                                  tls::EndpointOptions* options) {
   if (count == 0) return SEC_E_OK;
-  if (format != SCH_CRED_FORMAT_CERT_CONTEXT) return SEC_E_UNKNOWN_CREDENTIALS;
-  if (contexts == nullptr || count > SCH_CRED_MAX_SUPPORTED_CERTS) return SEC_E_UNKNOWN_CREDENTIALS;
+  if (format != SCH_CRED_FORMAT_CERT_CONTEXT) {
+    return Refuse(SEC_E_UNKNOWN_CREDENTIALS,
+                  "dwCredFormat: there are no certificate stores; pass the certificate itself");
+  }
+  if (contexts == nullptr || count > SCH_CRED_MAX_SUPPORTED_CERTS) {
+    return Refuse(SEC_E_UNKNOWN_CREDENTIALS, "paCred: NULL, or more than 100 certificates");
+  }
   for (DWORD i = 0; i < count; ++i) {
     tls::Certificate::Ptr certificate;
     const SECURITY_STATUS status = ReadOwnCertificate(contexts[i], flags, &certificate);
     if (status != SEC_E_OK) return status;
     options->certificates.push_back(std::move(certificate));
+  }
+  return SEC_E_OK;
+}
+
+// `Cred`: either structure. What neither can have here.
+template <typename Cred>
+SECURITY_STATUS CheckSettings(const Cred& cred) {
+  if (const FlagRule* refused = FindRefusal(CredentialFlagRules(), cred.dwFlags)) {
+    return Refuse(refused->status, refused->refusal);
+  }
+  constexpr DWORD kBoth = SCH_CRED_AUTO_CRED_VALIDATION | SCH_CRED_MANUAL_CRED_VALIDATION;
+  if ((cred.dwFlags & kBoth) == kBoth) {
+    return Refuse(SEC_E_INVALID_PARAMETER,
+                  "SCH_CRED_AUTO_CRED_VALIDATION and SCH_CRED_MANUAL_CRED_VALIDATION exclude each "
+                  "other");
+  }
+  if (cred.hRootStore != nullptr) {
+    return Refuse(SEC_E_UNSUPPORTED_FUNCTION,
+                  "hRootStore: there are no certificate stores; set KTLSIM_ATTR_TRUST instead");
+  }
+  if (cred.cMappers != 0) {
+    return Refuse(SEC_E_UNSUPPORTED_FUNCTION, "cMappers: there are no certificate mappers");
   }
   return SEC_E_OK;
 }
@@ -76,77 +109,37 @@ void ReadLifespan(DWORD lifespan_ms, tls::EndpointOptions* options) {
                                                         tls::EndpointOptions::kLifespanMsMax);
 }
 
+SECURITY_STATUS ReadCiphers(const SCHANNEL_CRED& cred, tls::EndpointOptions* options) {
+  const bool strengths = cred.dwMinimumCipherStrength != 0 || cred.dwMaximumCipherStrength != 0;
+  if (!strengths && cred.cSupportedAlgs == 0) return SEC_E_OK;
+  if (cred.cSupportedAlgs > SCH_CRED_MAX_SUPPORTED_ALGS ||
+      (cred.cSupportedAlgs != 0 && cred.palgSupportedAlgs == nullptr)) {
+    return Refuse(SEC_E_INVALID_PARAMETER, "palgSupportedAlgs: NULL, or more than 256 algorithms");
+  }
+  CipherChoice choice;
+  choice.KeepStrengths(cred.dwMinimumCipherStrength, cred.dwMaximumCipherStrength);
+  const SECURITY_STATUS status =
+      choice.KeepAlgorithms({cred.palgSupportedAlgs, cred.cSupportedAlgs});
+  return status == SEC_E_OK ? choice.WriteTo(options) : status;
+}
+
 SECURITY_STATUS ReadSchannelCred(Direction direction, const SCHANNEL_CRED& cred,
                                  TlsCredentialRequest* request) {
+  SECURITY_STATUS status = CheckSettings(cred);
+  if (status != SEC_E_OK) return status;
   const ULONG wrong = direction == Direction::kInbound ? kAnyClient : kAnyServer;
   ULONG enabled = cred.grbitEnabledProtocols;
   if ((enabled & wrong) != 0 && (enabled & ~wrong) == 0) return SEC_E_ALGORITHM_MISMATCH;
   if ((enabled & kAllDtls) != 0 && (enabled & ~kAllDtls) != 0) return SEC_E_ALGORITHM_MISMATCH;
   // The old structure's default ends at TLS 1.2; TLS 1.3 is had by naming it.
   if (enabled == 0) enabled = SP_PROT_TLS1_2;
-  const SECURITY_STATUS status = SetVersions(direction, enabled, request);
+  status = SetVersions(direction, enabled, request);
+  if (status == SEC_E_OK) status = ReadCiphers(cred, &request->options);
   if (status != SEC_E_OK) return status;
   ReadFlags(direction, cred.dwFlags, request);
   ReadLifespan(cred.dwSessionLifespan, &request->options);
   return ReadCertificates(cred.dwCredFormat, cred.cCreds, cred.paCred, cred.dwFlags,
                           &request->options);
-}
-
-// MsQuic counts the terminating NUL in Length, others do not.
-std::string NameOf(const UNICODE_STRING& text) {
-  if (text.Buffer == nullptr) return {};
-  std::u16string_view view(text.Buffer, text.Length / sizeof(WCHAR));
-  while (!view.empty() && view.back() == 0) view.remove_suffix(1);
-  return ToUtf8(view);
-}
-
-struct AllowedCiphers {
-  bool aes128 = true;
-  bool aes256 = true;
-  bool chacha = true;
-};
-
-// One disabled entry. A minimum and maximum in it name the lengths that stay permitted.
-void Disable(const CRYPTO_SETTINGS& setting, AllowedCiphers* allowed) {
-  if (setting.eAlgorithmUsage != TlsParametersCngAlgUsageCipher) return;
-  const std::string name = NameOf(setting.strCngAlgId);
-  if (name == "CHACHA20_POLY1305") {
-    allowed->chacha = false;
-    return;
-  }
-  if (name != "AES") return;
-  bool concerns_gcm = setting.cChainingModes == 0 || setting.rgstrChainingModes == nullptr;
-  for (DWORD i = 0; !concerns_gcm && i < setting.cChainingModes; ++i) {
-    concerns_gcm = NameOf(setting.rgstrChainingModes[i]) == "ChainingModeGCM";
-  }
-  if (!concerns_gcm) return;
-  const bool range = setting.dwMinBitLength != 0 || setting.dwMaxBitLength != 0;
-  const auto permitted = [&](DWORD bits) {
-    return range && bits >= setting.dwMinBitLength &&
-           (setting.dwMaxBitLength == 0 || bits <= setting.dwMaxBitLength);
-  };
-  allowed->aes128 = allowed->aes128 && permitted(128);
-  allowed->aes256 = allowed->aes256 && permitted(256);
-}
-
-SECURITY_STATUS SetCiphers(const AllowedCiphers& allowed, tls::EndpointOptions* options) {
-  std::string suites;
-  const auto add = [&suites](const char* names) {
-    if (!suites.empty()) suites += ':';
-    suites += names;
-  };
-  if (allowed.aes128) {
-    add("TLS_AES_128_GCM_SHA256:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256");
-  }
-  if (allowed.aes256) {
-    add("TLS_AES_256_GCM_SHA384:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384");
-  }
-  if (allowed.chacha) {
-    add("TLS_CHACHA20_POLY1305_SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305");
-  }
-  if (suites.empty()) return SEC_E_ALGORITHM_MISMATCH;
-  options->cipher_suites = suites;
-  return SEC_E_OK;
 }
 
 SECURITY_STATUS ReadTlsParameters(Direction direction, const TLS_PARAMETERS& parameters,
@@ -156,27 +149,32 @@ SECURITY_STATUS ReadTlsParameters(Direction direction, const TLS_PARAMETERS& par
       (parameters.cDisabledCrypto != 0 && parameters.pDisabledCrypto == nullptr)) {
     return SEC_E_INVALID_PARAMETER;
   }
-  AllowedCiphers allowed;
-  for (DWORD i = 0; i < parameters.cDisabledCrypto; ++i) {
-    if (parameters.pDisabledCrypto[i].cChainingModes > SCH_CRED_MAX_SUPPORTED_CHAINING_MODES) {
-      return SEC_E_INVALID_PARAMETER;
-    }
-    Disable(parameters.pDisabledCrypto[i], &allowed);
+  if (parameters.cAlpnIds != 0 || parameters.dwFlags != 0) {
+    return Refuse(SEC_E_UNSUPPORTED_FUNCTION,
+                  "TLS_PARAMETERS: there are no sets for some ALPN protocols only");
   }
-  const SECURITY_STATUS status = SetCiphers(allowed, &request->options);
-  if (status != SEC_E_OK) return status;
+  if (parameters.cDisabledCrypto != 0) {
+    CipherChoice choice;
+    for (DWORD i = 0; i < parameters.cDisabledCrypto; ++i) {
+      const SECURITY_STATUS status = choice.Disable(parameters.pDisabledCrypto[i]);
+      if (status != SEC_E_OK) return status;
+    }
+    const SECURITY_STATUS status = choice.WriteTo(&request->options);
+    if (status != SEC_E_OK) return status;
+  }
   return SetVersions(direction, OwnBits(direction) & ~parameters.grbitDisabledProtocols, request);
 }
 
 SECURITY_STATUS ReadSchCredentials(Direction direction, const SCH_CREDENTIALS& cred,
                                    TlsCredentialRequest* request) {
+  SECURITY_STATUS status = CheckSettings(cred);
+  if (status != SEC_E_OK) return status;
   if (cred.cTlsParameters > SCH_CRED_MAX_SUPPORTED_PARAMETERS) return SEC_E_INVALID_PARAMETER;
   if (cred.cTlsParameters != 0 && cred.pTlsParameters == nullptr) return SEC_E_INVALID_PARAMETER;
   // Sets per ALPN protocol are not told apart: exactly one, for every protocol.
   if (cred.cTlsParameters > 1) return SEC_E_UNSUPPORTED_FUNCTION;
-  const SECURITY_STATUS status =
-      cred.cTlsParameters == 0 ? SetVersions(direction, OwnBits(direction), request)
-                               : ReadTlsParameters(direction, cred.pTlsParameters[0], request);
+  status = cred.cTlsParameters == 0 ? SetVersions(direction, OwnBits(direction), request)
+                                    : ReadTlsParameters(direction, cred.pTlsParameters[0], request);
   if (status != SEC_E_OK) return status;
   ReadFlags(direction, cred.dwFlags, request);
   ReadLifespan(cred.dwSessionLifespan, &request->options);
@@ -198,13 +196,15 @@ SECURITY_STATUS ReadOwnCertificate(PCCERT_CONTEXT context, ULONG flags,
     if (!parsed.ok()) return SEC_E_UNKNOWN_CREDENTIALS;
     *certificate = std::move(*parsed);
   }
-  if (!(*certificate)->has_private_key()) return SEC_E_NO_CREDENTIALS;
+  if (!(*certificate)->has_private_key()) {
+    return Refuse(SEC_E_NO_CREDENTIALS, "there is no private key to the certificate");
+  }
   if ((flags & KTLSIM_CRED_ACCEPT_EXPIRED) != 0) return SEC_E_OK;
   const std::int64_t now = std::time(nullptr);
   const bool expired = (*certificate)->not_after() < now;
   if (expired || (*certificate)->not_before() > now) {
-    SetLastErrorText("the certificate for " + (*certificate)->subject() +
-                     (expired ? " has expired" : " is not valid yet"));
+    NoteReason({"the certificate for ", (*certificate)->subject(),
+                expired ? " has expired" : " is not valid yet"});
     return SEC_E_CERT_EXPIRED;
   }
   return SEC_E_OK;
@@ -224,7 +224,8 @@ SECURITY_STATUS ReadTlsCredentials(Direction direction, const void* auth_data,
       return ReadSchCredentials(direction, *static_cast<const SCH_CREDENTIALS*>(auth_data),
                                 request);
     default:
-      return SEC_E_UNKNOWN_CREDENTIALS;
+      return Refuse(SEC_E_UNKNOWN_CREDENTIALS,
+                    "dwVersion is neither SCHANNEL_CRED_VERSION nor SCH_CREDENTIALS_VERSION");
   }
 }
 

@@ -13,6 +13,7 @@
 #include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/executive/executive.h"
 #include "kernel_sim/sspi/certificates.h"
+#include "kernel_sim/sspi/last_error.h"
 #include "kernel_sim/sspi/packages/tls_context.h"
 #include "kernel_sim/sspi/packages/tls_credentials.h"
 #include "kernel_sim/sspi/runtime.h"
@@ -152,7 +153,7 @@ SECURITY_STATUS TlsCredential::Rebuild(tls::EndpointOptions options) {
     std::string message;
     Result<std::shared_ptr<tls::Endpoint>> endpoint = tls::Endpoint::Create(options, &message);
     if (!endpoint.ok()) {
-      SetLastErrorText(message.empty() ? endpoint.status().ToString() : message);
+      NoteReason(message.empty() ? endpoint.status().ToString() : message);
       return endpoint.status().category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
                                                                  : SEC_E_UNKNOWN_CREDENTIALS;
     }

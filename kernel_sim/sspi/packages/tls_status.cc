@@ -103,6 +103,8 @@ SECURITY_STATUS StatusOfFault(tls::CertificateFault fault) {
       return SEC_E_WRONG_PRINCIPAL;
     case tls::CertificateFault::kRevoked:
       return kCryptRevoked;
+    case tls::CertificateFault::kRevocationUnknown:
+      return CRYPT_E_NO_REVOCATION_CHECK;
     case tls::CertificateFault::kWrongUsage:
       return SEC_E_CERT_WRONG_USAGE;
     case tls::CertificateFault::kOther:

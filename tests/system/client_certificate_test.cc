@@ -1,5 +1,6 @@
 // Certificates on both sides: which one the server shows for a name, and which clients it lets in.
 
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,26 @@ TEST_P(CertificateTest, RequiredOfClients) {
   EXPECT_EQ(statistics["established"], 2) << statistics.dump(2);
   EXPECT_EQ(statistics["ends"]["completed"], 2);
   EXPECT_EQ(statistics["ends"]["handshake_failed"], 2);
+}
+
+// A chain of some length, in more records than a handshake has messages.
+TEST_P(CertificateTest, RequiredOfClientsThatSendShortRecords) {
+  Serve({"--client-auth", "require", "--client-ca", authority_.certificate()});
+  const Authority::Files known = authority_.Issue("client");
+  const TemporaryFolder folder;
+  const std::string chain = folder.File("chain.pem");
+  {
+    std::ofstream out(chain);
+    for (int i = 0; i < 12; ++i) out << std::ifstream(authority_.certificate()).rdbuf();
+  }
+  const std::string version = GetParam() == std::string("1.2") ? "-tls1_2" : "-tls1_3";
+  const Finished client = RunProgram(
+      {"openssl", "s_client", "-connect", server_->address(), version, "-max_send_frag", "512",
+       "-cert", known.certificate, "-key", known.key, "-cert_chain", chain, "-ign_eof", "-msg"},
+      "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(client.code, 0) << client.output;
+  EXPECT_NE(client.output.find("\r\n\r\nabcde"), std::string::npos) << client.output;
+  EXPECT_EQ(server_->StopCleanly()["ends"]["completed"], 1);
 }
 
 TEST_P(CertificateTest, RequestedOfClients) {

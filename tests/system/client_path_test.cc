@@ -60,6 +60,21 @@ INSTANTIATE_TEST_SUITE_P(VersionsAndTickets, ClientPathTest,
                                          Case{"-tls1_2", TlsVersions::k12And13, 0x0303, "1", true},
                                          Case{"-tls1_2", TlsVersions::k12, 0x0303, "2", true}));
 
+// The server's flight and its data in the shortest records that OpenSSL makes.
+TEST(ClientPathRecordsTest, AServerMaySendShortRecords) {
+  for (const char* const version : {"-tls1_2", "-tls1_3"}) {
+    OpensslServer server({version, "-max_send_frag", "512"});
+    ASSERT_TRUE(server.running());
+    TestClient client(server.certificate(), TlsVersions::k12And13);
+    ASSERT_EQ(client.error(), "");
+    for (int time = 0; time < 2; ++time) {
+      const TestClient::Answer answer = client.Exchange(server.address(), kRequest);
+      EXPECT_TRUE(answer.reason.orderly()) << version << ": " << answer.reason.ToString();
+      EXPECT_NE(answer.text.find("HTTP/1.0 200 ok"), std::string::npos) << answer.text;
+    }
+  }
+}
+
 TEST(ClientPathRefusalTest, CertificateThatIsNotTrusted) {
   OpensslServer server({"-tls1_3"});
   OpensslServer other({"-tls1_3"});

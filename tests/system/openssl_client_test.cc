@@ -199,6 +199,77 @@ TEST(OpensslClientTest, KeyUpdatesOfBothKindsBetweenData) {
   EXPECT_EQ(statistics["ends"]["record_failed"], 0);
 }
 
+// max_fragment_length (RFC 6066 4): the client ends the connection at the first record beyond it.
+struct Fragments {
+  const char* version;
+  const char* bytes;
+};
+
+std::ostream& operator<<(std::ostream& out, const Fragments& fragments) {
+  return out << fragments.version << " with " << fragments.bytes << " bytes";
+}
+
+class OpensslClientFragmentsTest : public testing::TestWithParam<Fragments> {};
+
+TEST_P(OpensslClientFragmentsTest, NoRecordIsLongerThanAgreed) {
+  const Fragments& fragments = GetParam();
+  constexpr int kBytes = 100000;
+  ServeProcess server({"--self-signed", "localhost", "--respond-bytes", std::to_string(kBytes)});
+  ASSERT_TRUE(server.running()) << server.output();
+  const TemporaryFolder folder;
+  const std::string session = folder.File("session.pem");
+  for (const char* const place : {"-sess_out", "-sess_in"}) {
+    const bool resumes = place == std::string("-sess_in");
+    const Finished client =
+        Client(server, {fragments.version, "-maxfraglen", fragments.bytes, place, session});
+    EXPECT_EQ(client.code, 0) << place;
+    EXPECT_NE(client.output.find(resumes ? "Reused, " : "New, "), std::string::npos);
+    EXPECT_NE(client.output.find(Pattern(kBytes)), std::string::npos)
+        << place << ": " << client.output.size() << " bytes";
+  }
+  const nlohmann::json statistics = server.StopCleanly();
+  EXPECT_EQ(statistics["ends"]["completed"], 2) << statistics.dump(2);
+  EXPECT_EQ(statistics["handshakes_resumed"], 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(VersionsAndLengths, OpensslClientFragmentsTest,
+                         testing::Values(Fragments{"-tls1_2", "512"}, Fragments{"-tls1_2", "1024"},
+                                         Fragments{"-tls1_2", "2048"}, Fragments{"-tls1_2", "4096"},
+                                         Fragments{"-tls1_3", "512"}, Fragments{"-tls1_3", "1024"},
+                                         Fragments{"-tls1_3", "2048"},
+                                         Fragments{"-tls1_3", "4096"}));
+
+// Its own handshake and its data in the shortest records that OpenSSL makes, nobody having asked.
+TEST(OpensslClientTest, MaySendShortRecords) {
+  for (const char* const version : {"-tls1_2", "-tls1_3"}) {
+    for (const char* const option : {"-max_send_frag", "-split_send_frag"}) {
+      ServeProcess server({"--self-signed", "localhost", "--echo"});
+      ASSERT_TRUE(server.running()) << server.output();
+      ChildProcess client({"openssl", "s_client", "-connect", server.address(), "-quiet",
+                           "-ign_eof", version, option, "512"},
+                          Pattern(20000));
+      EXPECT_TRUE(client.WaitForOutput(Pattern(20000))) << version << " " << option;
+      EXPECT_EQ(server.StopCleanly()["plaintext_sent_bytes"], 20000);
+    }
+  }
+}
+
+// The refusal is a warning, as RFC 5246 7.2.2 has it; it is this client that gives up.
+TEST(OpensslClientTest, IsRefusedARenegotiation) {
+  ServeProcess server({"--self-signed", "localhost", "--echo"});
+  ASSERT_TRUE(server.running()) << server.output();
+  ChildProcess client({"openssl", "s_client", "-connect", server.address(), "-tls1_2", "-msg"},
+                      ChildProcess::Interactive{});
+  ASSERT_TRUE(client.WaitForOutput("Verify return code")) << client.output();
+  ASSERT_TRUE(client.Type("before\n") && client.WaitForNext("\nbefore\n")) << client.output();
+  ASSERT_TRUE(client.Type("R\n"));
+  EXPECT_TRUE(client.WaitForNext("<<< TLS 1.2, Alert [length 0002], warning no_renegotiation"))
+      << client.output();
+  EXPECT_TRUE(client.WaitForNext("no renegotiation")) << client.output();
+  client.Wait();
+  EXPECT_EQ(server.StopCleanly()["plaintext_sent_bytes"], 7);
+}
+
 TEST(OpensslClientTest, EchoSendsEveryByteBack) {
   ServeProcess server({"--self-signed", "localhost", "--echo"});
   ASSERT_TRUE(server.running()) << server.output();

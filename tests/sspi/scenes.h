@@ -3,8 +3,9 @@
 // (exhaustive_schedule_test) or on real threads (threaded_scenes_test).
 //
 // It has NewLeg, NewLegWithoutContext, Suspend, InterruptAt, Limit; what acts at once: Submit,
-// Cancel, CancelIfSubmitted, Free, Delete, Resume, PassLimit, StopLibrary, StartLibrary; and
-// Once(name, act), for what another thread does at some time.
+// SubmitAndWait (the synchronous function), Cancel, CancelIfSubmitted, Free, Delete, Resume,
+// PassLimit, StopLibrary, StartLibrary, RestartLibrary; and Once(name, act), for what another
+// thread does at some time.
 #pragma once
 
 #include <ktlsim/sspi_ext.h>
@@ -145,6 +146,27 @@ constexpr auto Scenes() {
                          scene.Once("stop", [&] { scene.StopLibrary(); });
                          scene.Once("start", [&] { scene.StartLibrary(); });
                          scene.Once("delete", [&] { scene.Delete(); });
+                       },
+                       100},
+      // Both of them there, at once: the call is accepted by another start than the one that it
+      // found.
+      SceneCase<Scene>{"SubmissionInterruptedByARestart",
+                       [](Scene& scene) {
+                         scene.InterruptAt("async_claim");
+                         auto& leg = scene.NewLeg();
+                         leg.afterwards = Afterwards::kFree;
+                         scene.Once("submit", [&] { scene.Submit(leg); });
+                         scene.Once("restart", [&] { scene.RestartLibrary(); });
+                         scene.Once("delete", [&] { scene.Delete(); });
+                       },
+                       50},
+      SceneCase<Scene>{"SynchronousCallInterruptedByARestart",
+                       [](Scene& scene) {
+                         scene.InterruptAt("request_take");
+                         auto& leg = scene.NewLeg();
+                         scene.Once("call", [&] { scene.SubmitAndWait(); });
+                         scene.Once("submit", [&] { scene.Submit(leg); });
+                         scene.Once("restart", [&] { scene.RestartLibrary(); });
                        },
                        100},
       SceneCase<Scene>{"TwoSubmittersACancelAStopAndAStart",

@@ -109,6 +109,19 @@ class ThreadedScene {
         << status;
     leg.submitted.store(status, kRelaxed);
   }
+  void SubmitAndWait() {
+    LegMemory memory;
+    CtxtHandle made{};
+    const SECURITY_STATUS status =
+        AcceptSecurityContext(credential_, nullptr, &memory.in_desc, 0, 0, &made, &memory.out_desc,
+                              &memory.attributes, nullptr);
+    if (status == SEC_E_SHUTDOWN_IN_PROGRESS) {
+      EXPECT_NE(stops_.load(kRelaxed), 0) << "nobody stops it";
+      return;
+    }
+    EXPECT_EQ(status, SEC_I_CONTINUE_NEEDED);
+    EXPECT_EQ(DeleteSecurityContext(&made), SEC_E_OK);
+  }
   void Cancel(ThreadedLeg& leg) {
     const SECURITY_STATUS status = KtlsimCancelAsyncCall(leg.async.load(kRelaxed));
     if (status == SEC_E_OK) {
@@ -165,8 +178,14 @@ class ThreadedScene {
         << status;
   }
 
+  void RestartLibrary() {
+    StopLibrary();
+    StartLibrary();
+  }
+
   void Play(void (*arrange)(ThreadedScene&)) {
     ScriptedCredential credential(*script_);
+    credential_ = credential.get();
     context_ = ScriptedContext(credential).Release();
     arrange(*this);
     for (const auto& leg : legs_) {
@@ -304,6 +323,7 @@ class ThreadedScene {
   KtlsimOptions options_;
   const ULONGLONG contexts_before_ = Statistics().cSecurityContexts;
   sspi::Script* script_ = nullptr;
+  PCredHandle credential_ = nullptr;
   CtxtHandle context_{};
   std::vector<std::unique_ptr<ThreadedLeg>> legs_;
   std::vector<std::function<void()>> actors_;

@@ -18,6 +18,15 @@ bool KnownInnerType(std::byte type) {
          value == ContentType::kApplicationData;
 }
 
+constexpr const char* kTooLong = "the peer sent a record that is too long";
+
+const char* WhyUndecrypted(AlertDescription failure) {
+  if (failure == AlertDescription::kRecordOverflow) return kTooLong;
+  return failure == AlertDescription::kUnexpectedMessage
+             ? "the peer sends records of no use, or of no known type"
+             : "a record was not authentic";
+}
+
 }  // namespace
 
 struct RecordReader::Plaintext {
@@ -36,7 +45,7 @@ std::size_t RecordReader::RecordBytes(std::span<const std::byte> wire) {
 OpenResult RecordReader::Open(std::span<std::byte> wire) {
   if (ended_) return end_;
   if (!protection_.ready() || protection_.exhausted()) {
-    return Fail(AlertDescription::kInternalError);
+    return Fail(AlertDescription::kInternalError, "no key may open another record");
   }
   OpenResult result;
   if (wire.size() < kRecordHeaderBytes) {
@@ -48,14 +57,14 @@ OpenResult RecordReader::Open(std::span<std::byte> wire) {
   // RFC 8446 5.2 disguises every record as application data. A change_cipher_spec is none of ours
   // any more: it is tolerated before the peer's Finished only (RFC 8446 5).
   if (tls13 ? wire[0] != std::byte{23} : !KnownInnerType(wire[0])) {
-    return Fail(AlertDescription::kUnexpectedMessage);
+    return Fail(AlertDescription::kUnexpectedMessage, "the peer sent a record of an unknown type");
   }
   if (wire[1] != std::byte{3} || wire[2] != std::byte{3}) {
-    return Fail(AlertDescription::kProtocolVersion);
+    return Fail(AlertDescription::kProtocolVersion, "the peer sent a record of another version");
   }
   const std::size_t length = HeaderLength(wire);
   if (length > (tls13 ? kTls13CiphertextBytesMax : kTls12CiphertextBytesMax)) {
-    return Fail(AlertDescription::kRecordOverflow);
+    return Fail(AlertDescription::kRecordOverflow, kTooLong);
   }
   const std::size_t record_bytes = kRecordHeaderBytes + length;
   if (wire.size() < record_bytes) {
@@ -74,7 +83,7 @@ OpenResult RecordReader::Open(std::span<std::byte> wire) {
       return result;
     }
     Wipe(record);
-    return Fail(failure);
+    return Fail(failure, WhyUndecrypted(failure));
   }
   result.outcome = OpenResult::Outcome::kOpened;
   result.type = plaintext.type;
@@ -175,7 +184,9 @@ bool RecordReader::WithinRunLimits(ContentType type, std::size_t bytes) {
 }
 
 OpenResult RecordReader::ReceiveAlert(OpenResult result) {
-  if (result.fragment.size() != kAlertBytes) return Fail(AlertDescription::kDecodeError);
+  if (result.fragment.size() != kAlertBytes) {
+    return Fail(AlertDescription::kDecodeError, "the peer sent a malformed alert");
+  }
   const auto level = std::to_integer<std::uint8_t>(result.fragment[0]);
   const auto description =
       static_cast<AlertDescription>(std::to_integer<std::uint8_t>(result.fragment[1]));
@@ -192,7 +203,7 @@ OpenResult RecordReader::ReceiveAlert(OpenResult result) {
   if (protection_.is_tls13()) {
     if (description != AlertDescription::kCloseNotify) result.alert.level = AlertLevel::kFatal;
   } else if (level != 1 && level != 2) {
-    return Fail(AlertDescription::kIllegalParameter);
+    return Fail(AlertDescription::kIllegalParameter, "the peer sent an alert of no known level");
   }
   result.outcome = OpenResult::Outcome::kAlert;
   ended_ = true;
@@ -205,13 +216,14 @@ bool RecordReader::AdmitKeyUpdate() { return ++key_updates_ <= protection_.limit
 
 bool RecordReader::Rekey() {
   if (protection_.ready() && protection_.is_tls13()) return protection_.NextKey();
-  Fail(AlertDescription::kInternalError);
+  Fail(AlertDescription::kInternalError, "there are no keys to update");
   return false;
 }
 
-OpenResult RecordReader::Fail(AlertDescription description) {
+OpenResult RecordReader::Fail(AlertDescription description, const char* why) {
   ended_ = true;
   end_ = OpenResult();
+  end_.why = why;
   end_.outcome = OpenResult::Outcome::kFailed;
   end_.alert = FatalAlert(description);
   return end_;

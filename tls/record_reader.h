@@ -34,6 +34,7 @@ struct OpenResult {
   std::size_t header_bytes = 0;
   std::size_t trailer_bytes = 0;
   Alert alert;
+  const char* why = "";  // kFailed: what the peer did, for a log; a literal
 };
 
 class RecordReader {
@@ -77,7 +78,7 @@ class RecordReader {
                    std::span<const std::byte, kAeadTagBytes> tag, AlertDescription& failure);
   bool WithinRunLimits(ContentType type, std::size_t bytes);
   OpenResult ReceiveAlert(OpenResult result);
-  OpenResult Fail(AlertDescription description);
+  OpenResult Fail(AlertDescription description, const char* why);
 
   RecordProtection protection_;
   std::uint32_t empty_records_ = 0;

@@ -43,6 +43,8 @@ ULONG BytesOf(ULONG attribute) {
       return sizeof(SecPkgContext_CertificateValidationResult);
     case KTLSIM_ATTR_CONTEXT_SERVER_NAME:
       return sizeof(KtlsimContext_ServerName);
+    case KTLSIM_ATTR_CONTEXT_FAILURE:
+      return sizeof(KtlsimContext_Failure);
     default:
       return 0;
   }

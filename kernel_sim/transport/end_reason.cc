@@ -190,7 +190,12 @@ std::string EndReason::ToString() const {
   std::string text = EndKindText(kind);
   if (kind == EndKind::kHandshakeFailed || kind == EndKind::kRecordFailed) {
     text += ": ";
-    text += FailureClassText(ClassifyStatus(status));
+    if (received_alert >= 0) {
+      text += "the peer sent the alert ";
+      text += AlertName(received_alert);
+    } else {
+      text += *why != '\0' ? why : FailureClassText(ClassifyStatus(status));
+    }
   }
   if (status != SEC_E_OK) {
     char number[16];

@@ -71,6 +71,8 @@ struct EndReason {
   bool established = false;           // whether the handshake had been completed
   std::uint32_t leg = 0;              // in the handshake: which leg it was, from 1
   int alert = -1;                     // the description of the alert we sent with it; -1: none
+  int received_alert = -1;  // of the fatal alert that ended it, when established; -1: none
+  const char* why = "";     // for kRecordFailed: what the peer did; a literal
 
   bool orderly() const { return kind == EndKind::kCompleted; }
   // One line in plain words. Allocates.

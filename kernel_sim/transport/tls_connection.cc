@@ -1,5 +1,7 @@
 #include "kernel_sim/transport/tls_connection.h"
 
+#include <ktlsim/sspi_ext.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -253,6 +255,12 @@ void TlsConnection::Fail(EndKind kind, SECURITY_STATUS status) {
   reason_ = {.kind = kind, .status = status, .established = established_};
   reason_.leg = legs_ + (established_ ? 0 : 1);
   reason_.alert = AlertToSend();
+  KtlsimContext_Failure failure{};
+  if (kind == EndKind::kRecordFailed && status != SEC_E_OK &&
+      QueryContextAttributesA(&context_, KTLSIM_ATTR_CONTEXT_FAILURE, &failure) == SEC_E_OK) {
+    reason_.why = failure.pszWhy;
+    reason_.received_alert = static_cast<int>(failure.lReceivedAlert);
+  }
   shard_.counters().failed_by[static_cast<std::size_t>(ClassifyStatus(status))].Add();
   Move(ConnectionEvent::kFail);
   HandshakeOver();

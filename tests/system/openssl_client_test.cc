@@ -199,6 +199,24 @@ TEST(OpensslClientTest, KeyUpdatesOfBothKindsBetweenData) {
   EXPECT_EQ(statistics["ends"]["record_failed"], 0);
 }
 
+// Each costs the server a key and tells nothing: it ends that, and the log says why.
+TEST(OpensslClientTest, KeyUpdatesWithoutDataEndInWords) {
+  ServeProcess server({"--self-signed", "localhost", "--echo"});
+  ASSERT_TRUE(server.running()) << server.output();
+  ChildProcess client({"openssl", "s_client", "-connect", server.address(), "-tls1_3", "-msg"},
+                      ChildProcess::Interactive{});
+  ASSERT_TRUE(client.WaitForNext("NewSessionTicket")) << client.output();
+  for (int sent = 0; sent < 33; ++sent) {
+    ASSERT_TRUE(client.Type("k\n") && client.WaitForNext("KeyUpdate")) << client.output();
+  }
+  EXPECT_TRUE(client.WaitForNext("fatal unexpected_message")) << client.output();
+  client.Wait();
+  EXPECT_TRUE(server.WaitForOutput("the peer does nothing but update its keys")) << server.output();
+  const nlohmann::json statistics = server.StopCleanly();
+  EXPECT_EQ(statistics["ends"]["record_failed"], 1);
+  EXPECT_EQ(statistics["failures"]["protocol_violation"], 1);
+}
+
 // max_fragment_length (RFC 6066 4): the client ends the connection at the first record beyond it.
 struct Fragments {
   const char* version;
@@ -267,6 +285,7 @@ TEST(OpensslClientTest, IsRefusedARenegotiation) {
       << client.output();
   EXPECT_TRUE(client.WaitForNext("no renegotiation")) << client.output();
   client.Wait();
+  EXPECT_TRUE(server.WaitForOutput("the peer sent the alert handshake_failure")) << server.output();
   EXPECT_EQ(server.StopCleanly()["plaintext_sent_bytes"], 7);
 }
 

@@ -539,12 +539,16 @@ TEST_P(HostileTest, DataRightBehindFinishedIsNotLost) {
   EXPECT_TRUE(received == text);
 }
 
+constexpr const char* kOfNoUse = "the peer sends records of no use, or of no known type";
+
 // Each costs us a decryption, or a key, and tells nothing.
-class FloodTest : public HostileTest {
+class FloodTest : public HostileTest, private transport::EndObserver {
  protected:
   // Sends what `make` makes, again and again, and expects that it is not put up with.
-  void ExpectRefused(const std::function<Bytes(TestEnd& client)>& make) {
-    StartServer(DefaultServer());
+  void ExpectRefused(const std::function<Bytes(TestEnd& client)>& make, const std::string& why) {
+    ServerOptions options = DefaultServer();
+    options.observer = this;
+    StartServer(options);
     RawPeer peer = Dial();
     TestEnd client(false);
     ASSERT_TRUE(Established(peer, client));
@@ -559,28 +563,40 @@ class FloodTest : public HostileTest {
     EXPECT_EQ(server_.Statistics().plaintext_received, 16U);
     EXPECT_EQ(server_.Statistics().failed_by_class(FailureClass::kProtocolViolation), 1U)
         << "the peer's doing, not ours";
+    server_.Stop();  // behind it the words are there
+    EXPECT_NE(words_.find("failed: " + why + " ("), std::string::npos) << words_;
   }
+
+ private:
+  void OnConnectionEnded(const Connection&, const EndReason& reason) override {
+    words_ = reason.ToString();
+  }
+
+  std::string words_;
 };
 
 INSTANTIATE_TEST_SUITE_P(, FloodTest, kGrounds, NameOf);
 
 TEST_P(FloodTest, EmptyRecords) {
-  ExpectRefused([](TestEnd& client) { return client.Seal({}); });
+  ExpectRefused([](TestEnd& client) { return client.Seal({}); }, kOfNoUse);
 }
 
 TEST_P(FloodTest, WarningAlerts) {
   // user_canceled, the one that ends nothing (RFC 8446 6.1).
-  ExpectRefused([](TestEnd& client) { return client.Seal({1, 90}, SECQOP_WRAP_OOB_DATA); });
+  ExpectRefused([](TestEnd& client) { return client.Seal({1, 90}, SECQOP_WRAP_OOB_DATA); },
+                kOfNoUse);
 }
 
 TEST_P(FloodTest, KeyUpdates) {
-  ExpectRefused([this](TestEnd& client) {
-    KtlsimControl_KeyUpdate update = {KTLSIM_CONTROL_KEY_UPDATE, 1};
-    SecBuffer buffer = {sizeof(update), SECBUFFER_TOKEN, &update};
-    SecBufferDesc desc = {SECBUFFER_VERSION, 1, &buffer};
-    EXPECT_EQ(ApplyControlToken(&client.context, &desc), SEC_E_OK);
-    return client.Leg(client_credential_->get());
-  });
+  ExpectRefused(
+      [this](TestEnd& client) {
+        KtlsimControl_KeyUpdate update = {KTLSIM_CONTROL_KEY_UPDATE, 1};
+        SecBuffer buffer = {sizeof(update), SECBUFFER_TOKEN, &update};
+        SecBufferDesc desc = {SECBUFFER_VERSION, 1, &buffer};
+        EXPECT_EQ(ApplyControlToken(&client.context, &desc), SEC_E_OK);
+        return client.Leg(client_credential_->get());
+      },
+      "the peer does nothing but update its keys");
 }
 
 INSTANTIATE_TEST_SUITE_P(, HostileTest, kGrounds, NameOf);

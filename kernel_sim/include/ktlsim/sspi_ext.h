@@ -294,6 +294,7 @@ typedef struct _KtlsimCred_Sessions {
 // For QueryContextAttributes and its Ex form, in all of their spellings alike. Any level.
 
 #define KTLSIM_ATTR_CONTEXT_SERVER_NAME 0x4B540201  // KtlsimContext_ServerName
+#define KTLSIM_ATTR_CONTEXT_FAILURE 0x4B540202      // KtlsimContext_Failure
 
 // The host name in the ClientHello (server_name, RFC 6066 3): as the server's handshake has read
 // it, in however many records and calls the message came, or as the client has sent it. Unlike
@@ -303,6 +304,14 @@ typedef struct _KtlsimContext_ServerName {
   ULONG cbName;      // without the NUL; 0: there was none
   CHAR szName[256];  // ended by a NUL
 } KtlsimContext_ServerName, *PKtlsimContext_ServerName;
+
+// Why an established TLS context came to its end, for a log: many violations have one status. As
+// long as nothing has failed, pszWhy is "" and lReceivedAlert -1. Before the context is established
+// SEC_E_INVALID_HANDLE or what the other attributes return.
+typedef struct _KtlsimContext_Failure {
+  const char* pszWhy;   // what the peer did, in words; never NULL, never freed
+  LONG lReceivedAlert;  // the fatal alert that the peer sent (RFC 8446 6); -1: none
+} KtlsimContext_Failure, *PKtlsimContext_Failure;
 
 // ---- Key updates (TLS 1.3, RFC 8446 4.6.3)
 // A token for ApplyControlToken: the next call of InitializeSecurityContext or

@@ -258,6 +258,10 @@ SECURITY_STATUS TlsContext::Query(ULONG attribute, void* buffer) {
       return SEC_E_OK;
     case KTLSIM_ATTR_CONTEXT_SERVER_NAME:
       return Fill(facts, static_cast<KtlsimContext_ServerName*>(buffer));
+    case KTLSIM_ATTR_CONTEXT_FAILURE:
+      *static_cast<KtlsimContext_Failure*>(buffer) = {
+          why_.load(std::memory_order_acquire), received_alert_.load(std::memory_order_acquire)};
+      return SEC_E_OK;
     default:
       return QueryCertificates(facts, attribute, buffer);
   }

@@ -418,6 +418,7 @@ TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
         break;
       }
       if (QueueAlert(result.alert) == SEC_E_OK) step.alert = result.alert;
+      why_.store(result.failure.what(), std::memory_order_release);
       opening_ended_ = true;
       sealing_ended_.store(true, std::memory_order_release);
       step.status = failed_with_ = StatusOfRecordFailure(result.alert.description);

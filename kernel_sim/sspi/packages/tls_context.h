@@ -115,7 +115,7 @@ class TlsContext final : public PackageContext {
   SECURITY_STATUS OpenNext(std::span<SecBuffer> buffers, ULONG* qop, std::span<std::byte>* rest);
   SECURITY_STATUS ReceiveAlert(std::span<SecBuffer> buffers, std::span<std::byte> wire,
                                const tls::OpenResult& record);
-  SECURITY_STATUS FailRecord(tls::Alert alert);
+  SECURITY_STATUS FailRecord(tls::Alert alert, const char* why);
   SECURITY_STATUS Present(std::span<SecBuffer> buffers, std::span<std::byte> wire,
                           const tls::OpenResult& record, ULONG* qop);
   SECURITY_STATUS PresentHandshake(std::span<SecBuffer> buffers, std::span<std::byte> wire,
@@ -145,6 +145,9 @@ class TlsContext final : public PackageContext {
   std::atomic<bool> token_waits_{false};
   std::atomic<bool> sealing_ended_{false};
   bool opening_ended_ = false;  // under the open claim
+  // For KTLSIM_ATTR_CONTEXT_FAILURE, which any thread may ask for.
+  std::atomic<const char*> why_{""};  // a literal
+  std::atomic<int> received_alert_{-1};
 };
 
 }  // namespace ktlsim::sspi

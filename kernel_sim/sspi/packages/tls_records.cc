@@ -196,12 +196,13 @@ SECURITY_STATUS TlsContext::OpenFirst(std::span<SecBuffer> buffers, SecBuffer& d
     case tls::OpenResult::Outcome::kNoMemory:
       return SEC_E_INSUFFICIENT_MEMORY;
     case tls::OpenResult::Outcome::kFailed:
-      return FailRecord(record.alert);
+      return FailRecord(record.alert, record.why);
   }
   tls::PostHandshake& post = *established_->tls.post_handshake;
   if (post.mid_message() && record.type != tls::ContentType::kHandshake) {
     // A handshake message that is cut over records tolerates nothing in between (RFC 8446 5.1).
-    return FailRecord(tls::FatalAlert(tls::AlertDescription::kUnexpectedMessage));
+    return FailRecord(tls::FatalAlert(tls::AlertDescription::kUnexpectedMessage),
+                      "the peer sent something between the parts of a message");
   }
   *rest = wire.subspan(record.consumed);
   return Present(buffers, wire, record, qop);
@@ -231,11 +232,13 @@ SECURITY_STATUS TlsContext::ReceiveAlert(std::span<SecBuffer> buffers, std::span
     return SEC_I_CONTEXT_EXPIRED;
   }
   sealing_ended_.store(true, std::memory_order_release);
+  received_alert_.store(static_cast<int>(record.alert.description), std::memory_order_release);
   return StatusOfReceivedAlert(record.alert.description);
 }
 
 // The connection is over for records; the next leg without input hands the alert out.
-SECURITY_STATUS TlsContext::FailRecord(tls::Alert alert) {
+SECURITY_STATUS TlsContext::FailRecord(tls::Alert alert, const char* why) {
+  why_.store(why, std::memory_order_release);
   kept_alert_ = alert;
   opening_ended_ = true;
   sealing_ended_.store(true, std::memory_order_release);
@@ -286,7 +289,7 @@ SECURITY_STATUS TlsContext::PresentHandshake(std::span<SecBuffer> buffers,
       established_->tls.post_handshake->Consume(record.fragment, established_->tls.reader);
   if (result.outcome == tls::PostHandshakeResult::Outcome::kFailed) {
     leg_owed_.store(false, std::memory_order_release);
-    const SECURITY_STATUS status = FailRecord(result.alert);
+    const SECURITY_STATUS status = FailRecord(result.alert, result.failure.what());
     return result.failure.category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY : status;
   }
   if (result.outcome == tls::PostHandshakeResult::Outcome::kSendAlert) kept_alert_ = result.alert;

@@ -3,10 +3,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <memory>
 #include <utility>
 
 #include <fmt/format.h>
+#include <openssl/bio.h>
 #include <openssl/evp.h>
+#include <openssl/x509.h>
 
 #include "kernel_sim/transport/end_reason.h"
 
@@ -53,6 +56,14 @@ class MemoryFile {
   bool whole_ = false;
 };
 
+std::string TimeText(const ASN1_TIME* time) {
+  const std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new(BIO_s_mem()), &BIO_free);
+  if (bio == nullptr || ASN1_TIME_print(bio.get(), time) != 1) return "?";
+  char* text = nullptr;
+  const long bytes = BIO_get_mem_data(bio.get(), &text);
+  return {text, static_cast<std::size_t>(bytes)};
+}
+
 bool IsNull(const CredHandle& handle) { return handle.dwLower == 0 && handle.dwUpper == 0; }
 
 CredHandle NullHandle() {
@@ -82,6 +93,19 @@ std::string Certificate::Pem() const {
   std::string pem = "-----BEGIN CERTIFICATE-----\n";
   for (std::size_t at = 0; at < base64.size(); at += 64) pem += base64.substr(at, 64) + "\n";
   return pem + "-----END CERTIFICATE-----\n";
+}
+
+std::string Certificate::OutOfDate() const {
+  if (context_ == nullptr) return {};
+  const unsigned char* at = context_->pbCertEncoded;
+  const std::unique_ptr<X509, decltype(&X509_free)> leaf(
+      d2i_X509(nullptr, &at, static_cast<long>(context_->cbCertEncoded)), &X509_free);
+  if (leaf == nullptr) return {};
+  const ASN1_TIME* const end = X509_get0_notAfter(leaf.get());
+  const ASN1_TIME* const begin = X509_get0_notBefore(leaf.get());
+  if (X509_cmp_current_time(end) < 0) return "has expired (" + TimeText(end) + ")";
+  if (X509_cmp_current_time(begin) > 0) return "is not valid yet (" + TimeText(begin) + ")";
+  return {};
 }
 
 Credential::Credential() : handle_(NullHandle()) {}
@@ -186,7 +210,16 @@ std::optional<Certificate> CreateSelfSigned(const std::string& name, ULONG key_t
 
 std::optional<Credential> MakeServerCredential(const Certificate& certificate,
                                                const ServerCredentialOptions& options,
-                                               std::string* error) {
+                                               std::string* error, CredentialFindings* findings) {
+  CredentialFindings found;
+  const std::string late = certificate.OutOfDate();
+  if (!late.empty() && !options.serve_expired) {
+    found.out_of_date = true;
+    *error = "the certificate " + late + "; renew it, or serve it all the same (--expired serve)";
+    if (findings != nullptr) *findings = found;
+    return {};
+  }
+  if (!late.empty()) found.warnings.push_back("the certificate " + late + " and is served");
   std::vector<Certificate> certificates;
   std::vector<KtlsimCred_ServerName> names;
   for (const SniCertificate& sni : options.sni) {
@@ -195,10 +228,18 @@ std::optional<Credential> MakeServerCredential(const Certificate& certificate,
       *error = "--sni " + sni.name + ": " + *error;
       return {};
     }
+    if (const std::string named_late = named->OutOfDate(); !named_late.empty()) {
+      found.warnings.push_back("--sni " + sni.name + ": the certificate " + named_late +
+                               (options.serve_expired ? " and is served" : " and is left out"));
+      if (!options.serve_expired) continue;
+    }
     names.push_back({sni.name.c_str(), named->get()});
     certificates.push_back(std::move(*named));
   }
-  CredentialMaker maker(SECPKG_CRED_INBOUND, options.versions, 0, certificate.get());
+  if (findings != nullptr) *findings = found;
+  CredentialMaker maker(SECPKG_CRED_INBOUND, options.versions,
+                        options.serve_expired ? DWORD{KTLSIM_CRED_ACCEPT_EXPIRED} : 0,
+                        certificate.get());
   if (options.tickets) {
     maker.Set("tickets", KTLSIM_ATTR_TICKETS, KtlsimCred_Tickets{*options.tickets});
   }

@@ -32,6 +32,8 @@ class Certificate {
   PCCERT_CONTEXT get() const { return context_; }
   // The leaf as PEM.
   std::string Pem() const;
+  // "has expired (...)" or "is not valid yet (...)"; empty: it is valid now.
+  std::string OutOfDate() const;
 
  private:
   PCCERT_CONTEXT context_ = nullptr;
@@ -63,7 +65,14 @@ struct ServerCredentialOptions {
   bool strict_sni = false;          // a name that none is for: unrecognized_name
   ClientAuth client_auth = ClientAuth::kNone;
   std::string client_ca_file;               // PEM; for client_auth
+  bool serve_expired = false;               // certificates that are out of date
   const CredHandle* sessions_of = nullptr;  // the credential whose sessions go on; null: none
+};
+
+// What MakeServerCredential has found besides.
+struct CredentialFindings {
+  bool out_of_date = false;           // nothing was made, because the certificate is
+  std::vector<std::string> warnings;  // names that were left out, and what is served out of date
 };
 
 struct ClientCredentialOptions {
@@ -84,7 +93,8 @@ std::optional<Certificate> CreateSelfSigned(const std::string& name, ULONG key_t
                                             std::string* error);
 std::optional<Credential> MakeServerCredential(const Certificate& certificate,
                                                const ServerCredentialOptions& options,
-                                               std::string* error);
+                                               std::string* error,
+                                               CredentialFindings* findings = nullptr);
 std::optional<Credential> MakeClientCredential(const ClientCredentialOptions& options,
                                                std::string* error);
 

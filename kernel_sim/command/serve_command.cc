@@ -1,15 +1,20 @@
 // `ktlsim serve`: a TLS terminator, led by signals until SIGTERM or SIGINT.
 
+#include <atomic>
 #include <cstdio>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "kernel_sim/command/command.h"
 #include "kernel_sim/command/config_file.h"
+#include "kernel_sim/command/reload_reader.h"
 #include "kernel_sim/command/result_json.h"
 #include "kernel_sim/command/serve_options.h"
 #include "kernel_sim/command/serve_report.h"
@@ -32,7 +37,11 @@ std::string Load(const ServeOptions& options, ServeConfig* config) {
 }
 
 bool Tell(const ServeReport& report, const std::string& json) {
-  PrintServeReport(report, stdout);
+  try {
+    PrintServeReport(report, stdout);
+  } catch (const std::exception&) {
+    // Standard output is full or gone: no reason to stop serving.
+  }
   if (json.empty() || WriteServeJson(report, json)) return true;
   fmt::print(stderr,
              "ktlsim serve: --json {}: cannot be written; name a file in a folder that exists\n",
@@ -42,32 +51,44 @@ bool Tell(const ServeReport& report, const std::string& json) {
 
 int Check(const ServeConfig& config) {
   std::string error = StartLibrary(config.library);
-  if (error.empty()) error = TryConfig(config);
+  std::vector<std::string> warnings;
+  if (error.empty()) error = TryConfig(config, &warnings);
   static_cast<void>(KtlsimStop());
   if (!error.empty()) return Fail(error);
+  for (const std::string& warning : warnings) {
+    fmt::print(stderr, "ktlsim serve: warning: {}\n", warning);
+  }
   fmt::print("the configuration is good: {} listener{}\n", config.listeners.size(),
              config.listeners.size() == 1 ? "" : "s");
   return kExitOk;
 }
 
+// The reading part of a reload, on a thread of its own.
+ServePlan ReadForReload(const ServeOptions& options, serve::Log& log, Terminator& terminator,
+                        const std::atomic<bool>& given_up) {
+  if (const Status reopened = log.Reopen(); !reopened.ok()) {
+    log.Write(serve::LogLevel::kError, "the log file cannot be opened again, the old one is kept",
+              {{"reason", reopened.ToString()}});
+  }
+  ServeConfig config;
+  std::string error = Load(options, &config);
+  if (error.empty()) return terminator.Plan(std::move(config), &given_up);
+  ServePlan plan;
+  plan.error = std::move(error);
+  return plan;
+}
+
 // Until a signal ends it.
-void Follow(ServeSignals& signals, const ServeOptions& options, const std::string& json,
-            serve::Log& log, Terminator& terminator) {
+void Follow(ServeSignals& signals, const std::string& json, ReloadReader& reader,
+            Terminator& terminator) {
   for (int signal = signals.Next(); !ServeSignals::Ends(signal); signal = signals.Next()) {
     if (signal == SIGUSR1) {
       Tell(terminator.Report(), json);
-      continue;
-    }
-    if (const Status reopened = log.Reopen(); !reopened.ok()) {
-      log.Write(serve::LogLevel::kError, "the log file cannot be opened again, the old one is kept",
-                {{"reason", reopened.ToString()}});
-    }
-    ServeConfig config;
-    const std::string error = Load(options, &config);
-    if (error.empty()) {
-      terminator.Reload(config);
-    } else {
-      terminator.NoteRefusedReload(error);
+    } else if (signal == SIGHUP) {
+      reader.Begin();
+    } else if (std::optional<ServePlan> plan = reader.Take()) {
+      terminator.Reload(std::move(*plan));
+      reader.GoOn();
     }
   }
   ServeSignals::LetGo();
@@ -77,12 +98,21 @@ void Follow(ServeSignals& signals, const ServeOptions& options, const std::strin
 std::string ServeUntilSignal(const ServeOptions& options, const ServeConfig& config,
                              ServeSignals& signals, serve::Log& log, ServeReport* report) {
   Terminator terminator(log);
-  std::string error = terminator.Start(config);
+  ServeSignals::LetGo();
+  ServePlan plan = terminator.Plan(config);
+  ServeSignals::Hold();
+  std::string error = terminator.Start(std::move(plan));
   if (!error.empty()) return error;
   for (const auto& site : terminator.sites()) fmt::print("listening on {}\n", site->bound());
   std::fflush(stdout);
-  Follow(signals, options, config.json, log, terminator);
-  terminator.Stop();
+  {
+    ReloadReader reader([&](const std::atomic<bool>& given_up) {
+      return ReadForReload(options, log, terminator, given_up);
+    });
+    Follow(signals, config.json, reader, terminator);
+    if (reader.reading()) log.Write(serve::LogLevel::kWarning, "the reload under way is given up");
+    terminator.Stop();
+  }
   *report = terminator.Report();
   return {};
 }

@@ -30,6 +30,7 @@ struct ListenerConfig {
   bool strict_sni = false;
   ClientAuth client_auth = ClientAuth::kNone;
   std::string client_ca_file;
+  bool serve_expired = false;
   TlsVersions versions = TlsVersions::k12And13;
   std::vector<std::string> alpn;
   std::optional<unsigned> tickets;

@@ -154,6 +154,7 @@ constexpr std::array kTlsWords = {Word<TlsVersions>{"1.2", TlsVersions::k12},
 constexpr std::array kClientAuthWords = {Word<ClientAuth>{"none", ClientAuth::kNone},
                                          Word<ClientAuth>{"request", ClientAuth::kRequest},
                                          Word<ClientAuth>{"require", ClientAuth::kRequire}};
+constexpr std::array kExpiredWords = {Word<bool>{"refuse", false}, Word<bool>{"serve", true}};
 constexpr std::array kBalanceWords = {
     Word<serve::Balance>{"round-robin", serve::Balance::kRoundRobin},
     Word<serve::Balance>{"least-connections", serve::Balance::kLeastConnections}};
@@ -214,6 +215,10 @@ constexpr Setting kOwnSettings[] = {
      "What clients' certificates must lead to, PEM; clients are told the names in it, unless these "
      "take more than 16 KiB",
      [](S s, V v) { return TakeText(v, &s.listener.client_ca_file); }},
+    {"expired", Form::kOne, false, "WHAT",
+     "A certificate that is out of date: refuse leaves its listener or its name out, and on SIGHUP "
+     "the listener as it was; serve shows it all the same. Both warn, and others go on [refuse]",
+     [](S s, V v) { return ParseWord(v, kExpiredWords, &s.listener.serve_expired); }},
     {"tls", Form::kOne, false, "VERSIONS", "Versions to offer: 1.2, 1.3, 1.2-1.3 [1.2-1.3]",
      [](S s, V v) { return ParseWord(v, kTlsWords, &s.listener.versions); }},
     {"alpn", Form::kList, false, "NAME,...",

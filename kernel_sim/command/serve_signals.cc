@@ -17,11 +17,19 @@ constexpr int kInterruptionsMax = 100;
 
 std::string Words(int error_number) { return std::generic_category().message(error_number); }
 
+void MaskEnds(int how) {
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGTERM);
+  sigaddset(&ends, SIGINT);
+  pthread_sigmask(how, &ends, nullptr);
+}
+
 }  // namespace
 
 ServeSignals::ServeSignals() {
   sigemptyset(&set_);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&set_, signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, Nudge()}) sigaddset(&set_, signal);
   if (const int error_number = pthread_sigmask(SIG_BLOCK, &set_, nullptr); error_number != 0) {
     error_ = fmt::format("signals cannot be blocked: rt_sigprocmask: {}; a sandbox must allow it",
                          Words(error_number));
@@ -71,12 +79,7 @@ int ServeSignals::Next() {
   return SIGTERM;
 }
 
-void ServeSignals::LetGo() {
-  sigset_t ends;
-  sigemptyset(&ends);
-  sigaddset(&ends, SIGTERM);
-  sigaddset(&ends, SIGINT);
-  pthread_sigmask(SIG_UNBLOCK, &ends, nullptr);
-}
+void ServeSignals::LetGo() { MaskEnds(SIG_UNBLOCK); }
+void ServeSignals::Hold() { MaskEnds(SIG_BLOCK); }
 
 }  // namespace ktlsim::command

@@ -21,10 +21,14 @@ class ServeSignals {
   // Waits for the next one. Where none can be waited for, says so and takes it for SIGTERM: a
   // server that no signal reaches could only be killed.
   int Next();
+  // What another thread has Next return when it has something; it may come for no reason.
+  static int Nudge() { return SIGRTMIN; }
   static bool Ends(int signal) { return signal == SIGTERM || signal == SIGINT; }
 
   // From here on SIGTERM and SIGINT have their default effect: they end the process at once.
   static void LetGo();
+  // Until Hold: so that a start that takes long can be ended.
+  static void Hold();
 
  private:
   // The signal, or a negative errno value.

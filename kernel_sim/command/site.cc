@@ -44,53 +44,70 @@ std::unique_ptr<serve::Service> MakeFiles(const ListenerConfig& config, serve::F
   return nullptr;
 }
 
+// Which site it is, for people.
+std::string NameOf(const ListenerConfig& config) {
+  return (config.listen.empty() ? std::string() : config.listen.front() + ", ") +
+         (config.cert_file.empty() ? config.self_signed : config.cert_file);
+}
+
+std::shared_ptr<const Certificate> CertificateFor(const ListenerConfig& config,
+                                                  const Identity* before, std::string* error) {
+  std::optional<Certificate> certificate;
+  if (!config.self_signed.empty()) {
+    if (before != nullptr && before->self_signed == config.self_signed &&
+        before->key_type == config.key_type) {
+      return before->certificate;
+    }
+    certificate = CreateSelfSigned(
+        config.self_signed, config.key_type == "rsa" ? KTLSIM_KEY_RSA_2048 : KTLSIM_KEY_ECDSA_P256,
+        error);
+  } else {
+    certificate = LoadCertificate(config.cert_file, config.key_file, error);
+    if (!certificate) *error = "--cert, --key: " + *error;
+  }
+  if (!certificate) return nullptr;
+  return std::make_shared<const Certificate>(std::move(*certificate));
+}
+
+std::shared_ptr<const Identity> IdentityFor(const ListenerConfig& config, const Identity* before,
+                                            std::string* error, CredentialFindings* findings) {
+  auto identity = std::make_shared<Identity>();
+  identity->self_signed = config.self_signed;
+  identity->key_type = config.key_type;
+  identity->certificate = CertificateFor(config, before, error);
+  if (identity->certificate == nullptr) return nullptr;
+  auto credential = MakeServerCredential(
+      *identity->certificate,
+      {.versions = config.versions,
+       .tickets = config.tickets,
+       .cipher_suites = config.cipher_suites,
+       .groups = config.groups,
+       .sni = config.sni,
+       .strict_sni = config.strict_sni,
+       .client_auth = config.client_auth,
+       .client_ca_file = config.client_ca_file,
+       .serve_expired = config.serve_expired,
+       .sessions_of = before != nullptr ? &before->credential.handle() : nullptr},
+      error, findings);
+  for (std::string& warning : findings->warnings) warning = NameOf(config) + ": " + warning;
+  if (!credential) {
+    *error = NameOf(config) + ": " + *error;
+    return nullptr;
+  }
+  identity->credential = std::move(*credential);
+  return identity;
+}
+
 }  // namespace
 
 // ---- Outfit
 
-bool Outfit::MakeCredential(const Outfit* before, std::string* error) {
-  std::optional<Certificate> certificate;
-  if (!config_.self_signed.empty()) {
-    const bool same = before != nullptr && before->self_signed_ != nullptr &&
-                      before->config_.self_signed == config_.self_signed &&
-                      before->config_.key_type == config_.key_type;
-    if (same) {
-      self_signed_ = before->self_signed_;
-    } else {
-      certificate = CreateSelfSigned(
-          config_.self_signed,
-          config_.key_type == "rsa" ? KTLSIM_KEY_RSA_2048 : KTLSIM_KEY_ECDSA_P256, error);
-      if (!certificate) return false;
-      self_signed_ = std::make_shared<const Certificate>(std::move(*certificate));
-    }
-  } else {
-    certificate = LoadCertificate(config_.cert_file, config_.key_file, error);
-    if (!certificate) {
-      *error = "--cert, --key: " + *error;
-      return false;
-    }
-  }
-  std::optional<Credential> credential =
-      MakeServerCredential(self_signed_ != nullptr ? *self_signed_ : *certificate,
-                           {.versions = config_.versions,
-                            .tickets = config_.tickets,
-                            .cipher_suites = config_.cipher_suites,
-                            .groups = config_.groups,
-                            .sni = config_.sni,
-                            .strict_sni = config_.strict_sni,
-                            .client_auth = config_.client_auth,
-                            .client_ca_file = config_.client_ca_file,
-                            .sessions_of = before != nullptr ? &before->credential() : nullptr},
-                           error);
-  if (!credential) return false;
-  credential_ = std::move(*credential);
-  return true;
-}
-
-std::unique_ptr<Outfit> Outfit::Make(const ListenerConfig& config, const Outfit* before,
-                                     serve::ConnectionLog& log, std::string* error) {
+std::unique_ptr<Outfit> Outfit::Make(const ListenerConfig& config, const Identity* before,
+                                     serve::ConnectionLog& log, std::string* error,
+                                     CredentialFindings* findings) {
   std::unique_ptr<Outfit> outfit(new Outfit(config));
-  if (!outfit->MakeCredential(before, error)) return nullptr;
+  outfit->identity_ = IdentityFor(config, before, error, findings);
+  if (outfit->identity_ == nullptr) return nullptr;
   switch (config.mode) {
     case ServeMode::kRespond:
       outfit->service_ = std::make_unique<RespondService>(config.http);
@@ -162,7 +179,7 @@ transport::ServerOptions Site::Options(const Outfit& outfit, std::uint64_t drain
   options.tls.alpn = config.alpn;
   options.tls.limits = config.limits;
   options.tls.record_sizing = config.record_sizing;
-  options.address = io::Address::Parse(address_).value();
+  options.address = io::Address::Parse(id_.address).value();
   options.max_connections = config.max_connections;
   options.max_handshakes_per_processor = config.max_handshakes;
   options.backlog = config.backlog;
@@ -185,24 +202,34 @@ std::string Site::Start(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns) 
     current_.reset();
     Collect();
     return fmt::format("--listen {}: {}; choose an address of this machine and a free port",
-                       address_, bound.status().ToString());
+                       id_.address, bound.status().ToString());
   }
   bound_ = bound.value().ToString();
   return {};
 }
 
-std::string Site::Replace(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns) {
-  std::shared_ptr<Outfit> next = graveyard_.Lend(std::move(outfit));
-  const Status replaced = path_.Replace(Options(*next, drain_ns), Factory(next));
-  if (!replaced.ok()) {
-    next.reset();
-    Collect();
-    return fmt::format("--listen {}: {}", address_, replaced.ToString());
+std::string Site::Prepare(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns) {
+  next_ = graveyard_.Lend(std::move(outfit));
+  auto replacement = path_.Prepare(Options(*next_, drain_ns), Factory(next_));
+  if (replacement) {
+    replacement_ = std::move(*replacement);
+    return {};
   }
-  current_ = std::move(next);
+  Forget();
+  return fmt::format("--listen {}: {}", id_.address, replacement.status().ToString());
+}
+
+void Site::Commit() {
+  path_.Commit(replacement_);
+  current_ = std::move(next_);
   mode_ = current_->config().mode;
+  Forget();
+}
+
+void Site::Forget() {
+  next_.reset();
+  replacement_ = {};
   Collect();
-  return {};
 }
 
 void Site::Stop() {

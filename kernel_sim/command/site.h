@@ -18,31 +18,40 @@
 
 namespace ktlsim::command {
 
+// What an address shows of itself. Nobody changes it once it is made.
+struct Identity {
+  std::string self_signed;  // the name in a certificate of our own; empty: it is from files
+  std::string key_type;
+  std::shared_ptr<const Certificate> certificate;  // one of our own is kept over reloads
+  Credential credential;
+};
+
 // A listener's configuration with everything it needs, made and checked.
 class Outfit {
  public:
   // Reads the certificates and opens the folder. Null: `*error` says what is wrong and the remedy.
   // Passive level; the library is started. `before`, if any, is what it replaces: its TLS sessions
   // go on as far as nothing has changed that they rest on, and a self-signed certificate is kept.
-  static std::unique_ptr<Outfit> Make(const ListenerConfig& config, const Outfit* before,
-                                      serve::ConnectionLog& log, std::string* error);
+  // `findings`: what a healthy one is to be warned of, or that only a date is wrong. Any thread.
+  static std::unique_ptr<Outfit> Make(const ListenerConfig& config, const Identity* before,
+                                      serve::ConnectionLog& log, std::string* error,
+                                      CredentialFindings* findings);
   ~Outfit();
   Outfit(const Outfit&) = delete;
   Outfit& operator=(const Outfit&) = delete;
 
   const ListenerConfig& config() const { return config_; }
   serve::Service& service() { return *service_; }
-  const CredHandle& credential() const { return credential_.handle(); }
+  const CredHandle& credential() const { return identity_->credential.handle(); }
+  const std::shared_ptr<const Identity>& identity() const { return identity_; }
   // Null: it forwards nothing.
   const serve::ForwardService* forward() const { return forward_; }
 
  private:
   explicit Outfit(ListenerConfig config) : config_(std::move(config)) {}
-  bool MakeCredential(const Outfit* before, std::string* error);
 
   const ListenerConfig config_;
-  std::shared_ptr<const Certificate> self_signed_;  // shared with what this has replaced
-  Credential credential_;
+  std::shared_ptr<const Identity> identity_;
   std::unique_ptr<serve::Service> service_;
   const serve::ForwardService* forward_ = nullptr;
 };
@@ -74,15 +83,26 @@ class Graveyard {
 
 class Site {
  public:
-  // `address` is one of the configuration's.
-  Site(std::string address, serve::ConnectionLog& log) : address_(std::move(address)), log_(log) {}
+  // Which of a configuration's it is: an address, and how often that was there before, which ports
+  // of the system's choice may be.
+  struct Id {
+    std::string address;
+    std::size_t occurrence = 0;
+    bool operator==(const Id&) const = default;
+  };
+
+  Site(Id id, serve::ConnectionLog& log) : id_(std::move(id)), log_(log) {}
   // Stopped.
   ~Site() = default;
 
   // Begins to listen. Empty: done; else what is wrong and the remedy.
   std::string Start(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns);
-  // New connections get `outfit`.
-  std::string Replace(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns);
+  // New connections get `outfit`, in two steps: Prepare, which may fail and changes nothing, and
+  // Commit, which cannot fail. Forget is for a Prepare that no Commit follows.
+  std::string Prepare(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns);
+  void Commit();
+  void Forget();
+  bool prepared() const { return next_ != nullptr; }
   // Stops accepting and lets connections finish; Stop must follow, which waits for them. Passive
   // level.
   void BeginStop() { path_.BeginStop(); }
@@ -91,11 +111,13 @@ class Site {
   // Frees outfits that are not used any more. Passive level.
   void Collect() { graveyard_.Collect(&past_forward_); }
 
-  const std::string& address() const { return address_; }  // as configured
-  const std::string& bound() const { return bound_; }      // as it is
+  const Id& id() const { return id_; }
+  const std::string& bound() const { return bound_; }  // as it is
   ServeMode mode() const { return mode_; }
-  // What new connections get; null before the start and after the end.
-  const Outfit* current() const { return current_.get(); }
+  // Of what new connections get; null before the start and after the end.
+  std::shared_ptr<const Identity> identity() const {
+    return current_ != nullptr ? current_->identity() : nullptr;
+  }
   transport::TransportStatistics Statistics() const { return path_.Statistics(); }
   serve::ForwardStatistics ForwardStatistics() const;
 
@@ -103,12 +125,14 @@ class Site {
   transport::ServerOptions Options(const Outfit& outfit, std::uint64_t drain_ns) const;
   static transport::HandlerFactory Factory(std::shared_ptr<Outfit> outfit);
 
-  const std::string address_;
+  const Id id_;
   serve::ConnectionLog& log_;
   std::string bound_;
   ServeMode mode_ = ServeMode::kNone;
   Graveyard graveyard_;
   std::shared_ptr<Outfit> current_;
+  std::shared_ptr<Outfit> next_;  // prepared
+  transport::ServerPath::Replacement replacement_;
   serve::ForwardStatistics past_forward_;
   transport::ServerPath path_;
 };

@@ -1,93 +1,170 @@
 #include "kernel_sim/command/terminator.h"
 
 #include <algorithm>
+#include <map>
+#include <new>
 #include <utility>
 
 namespace ktlsim::command {
 
 using serve::LogLevel;
 
-std::string TryConfig(const ServeConfig& config) {
+namespace {
+
+const Identity* Find(const std::vector<ServePlan::Predecessor>& predecessors, const Site::Id& id) {
+  const auto found = std::ranges::find(predecessors, id, &ServePlan::Predecessor::id);
+  return found != predecessors.end() ? found->identity.get() : nullptr;
+}
+
+ServePlan MakePlan(ServeConfig config, const std::vector<ServePlan::Predecessor>& predecessors,
+                   serve::ConnectionLog& log, const std::atomic<bool>* given_up) {
+  ServePlan plan;
+  plan.config = std::move(config);
+  bool any = false;
+  std::map<std::string, std::size_t> occurrences;
+  for (const ListenerConfig& listener : plan.config.listeners) {
+    for (const std::string& address : listener.listen) {
+      if (given_up != nullptr && given_up->load(std::memory_order_relaxed)) {
+        plan.error = "given up";
+        return plan;
+      }
+      std::string error;
+      CredentialFindings findings;
+      const Site::Id id{address, occurrences[address]++};
+      std::unique_ptr<Outfit> outfit =
+          Outfit::Make(listener, Find(predecessors, id), log, &error, &findings);
+      if (outfit == nullptr && !findings.out_of_date) {
+        plan.error = error;
+        return plan;
+      }
+      if (outfit == nullptr) plan.warnings.push_back(error + "; the listener is left out");
+      for (std::string& warning : findings.warnings) plan.warnings.push_back(std::move(warning));
+      any = any || outfit != nullptr;
+      plan.places.push_back({id, std::move(outfit)});
+    }
+  }
+  if (!any) plan.error = plan.warnings.empty() ? "there is no listener" : plan.warnings.front();
+  return plan;
+}
+
+}  // namespace
+
+std::string TryConfig(const ServeConfig& config, std::vector<std::string>* warnings) {
   std::string error;
   const std::unique_ptr<serve::Log> log = serve::Log::Open(config.log, &error);
   if (log == nullptr) return "--log-file: " + error;
   serve::ConnectionLog connection_log(*log);
-  for (const ListenerConfig& listener : config.listeners) {
-    if (Outfit::Make(listener, nullptr, connection_log, &error) == nullptr) return error;
-  }
-  return {};
+  ServePlan plan = MakePlan(config, {}, connection_log, nullptr);
+  *warnings = std::move(plan.warnings);
+  return plan.error;
 }
 
-std::string Terminator::Plan(const ServeConfig& config, std::vector<Planned>* plan) {
-  std::vector<Site*> replaced;
-  for (const ListenerConfig& listener : config.listeners) {
-    for (const std::string& address : listener.listen) {
-      std::string error;
-      replaced.push_back(FindSite(address, replaced));
-      const Outfit* before = replaced.back() != nullptr ? replaced.back()->current() : nullptr;
-      std::unique_ptr<Outfit> outfit = Outfit::Make(listener, before, connection_log_, &error);
-      if (outfit == nullptr) return error;
-      plan->push_back({address, std::move(outfit)});
-    }
+ServePlan Terminator::Plan(ServeConfig config, const std::atomic<bool>* given_up) {
+  std::vector<ServePlan::Predecessor> predecessors;
+  {
+    MutexLock lock(mutex_);
+    predecessors = predecessors_;
   }
-  return {};
+  return MakePlan(std::move(config), predecessors, connection_log_, given_up);
 }
 
-std::string Terminator::Start(const ServeConfig& config) {
-  config_ = config;
-  std::vector<Planned> plan;
-  std::string error = Plan(config, &plan);
-  for (Planned& planned : plan) {
+std::string Terminator::Start(ServePlan plan) {
+  config_ = plan.config;
+  std::string error = plan.error;
+  for (ServePlan::Place& place : plan.places) {
     if (!error.empty()) break;
-    auto site = std::make_unique<Site>(planned.address, connection_log_);
-    error = site->Start(std::move(planned.outfit), config.drain_ns);
+    if (place.outfit == nullptr) continue;
+    auto site = std::make_unique<Site>(place.id, connection_log_);
+    error = site->Start(std::move(place.outfit), config_.drain_ns);
     if (error.empty()) sites_.push_back(std::move(site));
   }
   if (!error.empty()) {
     Stop();
     return error;
   }
+  Warn(plan);
   for (const auto& site : sites_) TellListening(*site);
+  NotePredecessors();
   return {};
 }
 
-Site* Terminator::FindSite(const std::string& address, const std::vector<Site*>& taken) const {
+void Terminator::NotePredecessors() {
+  std::vector<ServePlan::Predecessor> now;
+  now.reserve(sites_.size());
+  for (const auto& site : sites_) now.push_back({site->id(), site->identity()});
+  MutexLock lock(mutex_);
+  predecessors_.swap(now);
+}
+
+Site* Terminator::FindSite(const Site::Id& id) const {
   for (const auto& site : sites_) {
-    const bool free = std::find(taken.begin(), taken.end(), site.get()) == taken.end();
-    if (free && site->address() == address) return site.get();
+    if (site->id() == id) return site.get();
   }
   return nullptr;
 }
 
-void Terminator::Reload(const ServeConfig& config) {
-  std::vector<Planned> plan;
-  std::string bad = Plan(config, &plan);
-  std::vector<Site*> kept;  // one for each that is planned; null: a new one
-  std::vector<std::unique_ptr<Site>> next;
-  for (Planned& planned : plan) {
-    if (!bad.empty()) break;
-    kept.push_back(FindSite(planned.address, kept));
-    if (kept.back() != nullptr) continue;
-    auto site = std::make_unique<Site>(planned.address, connection_log_);
-    bad = site->Start(std::move(planned.outfit), config.drain_ns);
-    if (bad.empty()) next.push_back(std::move(site));
+void Terminator::Reload(ServePlan plan) {
+  Change change;
+  std::string bad = plan.error;
+  try {
+    if (bad.empty()) bad = Prepare(plan, &change);
+  } catch (const std::bad_alloc&) {
+    bad = "out of memory";
   }
   if (!bad.empty()) {
-    for (const auto& site : next) site->Stop();
+    TakeBack(change);
     NoteRefusedReload(bad);
     return;
   }
-  for (const auto& site : next) TellListening(*site);
-  for (std::size_t i = 0; i < plan.size(); ++i) {
-    if (kept[i] == nullptr) continue;
-    const std::string error = kept[i]->Replace(std::move(plan[i].outfit), config.drain_ns);
-    if (!error.empty()) log_.Write(LogLevel::kError, "listener failed", {{"reason", error}});
+  Warn(plan);
+  for (const auto& site : change.fresh) TellListening(*site);
+  for (Site* const site : change.kept) {
+    if (site != nullptr && site->prepared()) site->Commit();
   }
-  TellWhatNeedsARestart(config);
-  GoOnWith(kept, std::move(next));
-  config_ = config;
+  TellWhatNeedsARestart(plan.config);
+  GoOnWith(change.kept, std::move(change.fresh));
+  NotePredecessors();
+  config_ = std::move(plan.config);
   ++reloads_;
   log_.Write(LogLevel::kInfo, "reloaded", {{"listeners", std::to_string(sites_.size())}});
+}
+
+// Everything that can fail.
+std::string Terminator::Prepare(ServePlan& plan, Change* change) {
+  change->kept.reserve(plan.places.size());
+  change->fresh.reserve(plan.places.size());
+  for (ServePlan::Place& place : plan.places) {
+    Site* const site = FindSite(place.id);
+    std::string error;
+    if (site != nullptr) {
+      change->kept.push_back(site);
+      if (place.outfit != nullptr) {
+        error = site->Prepare(std::move(place.outfit), plan.config.drain_ns);
+      }
+    } else if (place.outfit != nullptr) {
+      auto fresh = std::make_unique<Site>(place.id, connection_log_);
+      error = fresh->Start(std::move(place.outfit), plan.config.drain_ns);
+      if (error.empty()) {
+        change->kept.push_back(nullptr);
+        change->fresh.push_back(std::move(fresh));
+      }
+    }
+    if (!error.empty()) return error;
+  }
+  return {};
+}
+
+void Terminator::TakeBack(Change& change) {
+  for (const auto& site : change.fresh) site->Stop();
+  for (Site* const site : change.kept) {
+    if (site != nullptr) site->Forget();
+  }
+}
+
+void Terminator::Warn(const ServePlan& plan) {
+  for (const std::string& warning : plan.warnings) {
+    log_.Write(LogLevel::kWarning, "a certificate is out of date", {{"reason", warning}});
+  }
 }
 
 // What is neither `kept` nor `fresh` has no place in the new configuration, and drains while

@@ -3,10 +3,12 @@
 // Passive level, one thread.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "kernel_sim/base/mutex.h"
 #include "kernel_sim/command/serve_config.h"
 #include "kernel_sim/command/serve_report.h"
 #include "kernel_sim/command/site.h"
@@ -15,9 +17,29 @@
 
 namespace ktlsim::command {
 
+// Everything that a configuration names, made and checked; nothing of it listens yet.
+struct ServePlan {
+  // One for each address. Null: left out, because its certificate is out of date.
+  struct Place {
+    Site::Id id;
+    std::unique_ptr<Outfit> outfit;
+  };
+
+  // What an address shows until the plan is carried out.
+  struct Predecessor {
+    Site::Id id;
+    std::shared_ptr<const Identity> identity;
+  };
+
+  ServeConfig config;
+  std::vector<Place> places;
+  std::vector<std::string> warnings;
+  std::string error;  // empty: all is well; else what is wrong and the remedy
+};
+
 // Makes everything that `config` names, and lets it go again. Empty: all is well; else what is
 // wrong and the remedy. The library is started.
-std::string TryConfig(const ServeConfig& config);
+std::string TryConfig(const ServeConfig& config, std::vector<std::string>* warnings);
 
 class Terminator {
  public:
@@ -28,13 +50,16 @@ class Terminator {
   Terminator(const Terminator&) = delete;
   Terminator& operator=(const Terminator&) = delete;
 
+  // Reads files, which may take its time. Any thread, also beside all the others here; the plan is
+  // used up before the terminator ends. It is left unfinished, with an error, once `given_up` says
+  // so.
+  ServePlan Plan(ServeConfig config, const std::atomic<bool>* given_up = nullptr);
   // Listens everywhere. Empty: done; else why not, and nothing runs.
-  std::string Start(const ServeConfig& config);
-  // Goes over to `config` without losing a connection: listeners that stay get it for their new
-  // connections, new ones start, those that are gone drain. If anything it names is bad, all stays
-  // as it was; either way the log tells.
-  void Reload(const ServeConfig& config);
-  void NoteRefusedReload(const std::string& why);
+  std::string Start(ServePlan plan);
+  // Goes over to `plan` without losing a connection: listeners that stay get it for their new
+  // connections, new ones start, those that are gone drain, those that were left out stay as they
+  // are. If anything is bad, all stays as it was; either way the log tells.
+  void Reload(ServePlan plan);
   // Stops accepting everywhere, then waits until connections have finished or the limit is over.
   void Stop();
 
@@ -42,23 +67,29 @@ class Terminator {
   const std::vector<std::unique_ptr<Site>>& sites() const { return sites_; }
 
  private:
-  // One for each address.
-  struct Planned {
-    std::string address;
-    std::unique_ptr<Outfit> outfit;
+  // A reload on its way.
+  struct Change {
+    std::vector<Site*> kept;                   // in the order of the plan; null: a fresh one
+    std::vector<std::unique_ptr<Site>> fresh;  // listening
   };
 
-  std::string Plan(const ServeConfig& config, std::vector<Planned>* plan);
-  // Of those at `address` one that is not in `taken`, or null.
-  Site* FindSite(const std::string& address, const std::vector<Site*>& taken) const;
+  std::string Prepare(ServePlan& plan, Change* change);
+  void TakeBack(Change& change);
+  void NoteRefusedReload(const std::string& why);
+  void Warn(const ServePlan& plan);
+  // Or null.
+  Site* FindSite(const Site::Id& id) const;
   void GoOnWith(const std::vector<Site*>& kept, std::vector<std::unique_ptr<Site>> fresh);
   void BuryRetired();
+  void NotePredecessors();
   void TellListening(const Site& site);
   void TellWhatNeedsARestart(const ServeConfig& config);
 
   serve::Log& log_;
   serve::ConnectionLog connection_log_;
   ServeConfig config_;
+  Mutex mutex_;
+  std::vector<ServePlan::Predecessor> predecessors_ KTLSIM_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<Site>> sites_;
   std::vector<std::unique_ptr<Site>> retired_;  // draining
   transport::TransportStatistics past_;         // of sites that are gone

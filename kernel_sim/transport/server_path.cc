@@ -141,7 +141,15 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
 class ServerPath::Impl {
  public:
   Result<io::Address> Start(ServerOptions options, HandlerFactory factory);
-  Status Replace(const ServerOptions& options, HandlerFactory factory);
+  // What Prepare has made for Commit.
+  struct Next {
+    GenerationRef generation;
+    std::vector<ServerShard*> shards;
+    std::uint64_t drain_ns = 0;
+  };
+  Result<std::shared_ptr<const Next>> Prepare(const ServerOptions& options,
+                                              HandlerFactory factory) const;
+  void Commit(const Next& next);
   void BeginStop();
   bool Drained() const { return stopping_ == nullptr || stopping_->IsZero(); }
   void Stop();
@@ -200,21 +208,29 @@ Result<GenerationRef> ServerPath::Impl::MakeGeneration(const ServerOptions& opti
       Generation{std::move(*profile), std::move(factory), limits}));
 }
 
-Status ServerPath::Impl::Replace(const ServerOptions& options, HandlerFactory factory) {
+Result<std::shared_ptr<const ServerPath::Impl::Next>> ServerPath::Impl::Prepare(
+    const ServerOptions& options, HandlerFactory factory) const {
   KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
-  std::vector<ServerShard*> shards;
+  auto next = std::make_shared<Next>();
   {
     MutexLock lock(mutex_);
-    for (const auto& shard : shards_) shards.push_back(shard.get());
+    for (const auto& shard : shards_) next->shards.push_back(shard.get());
   }
-  if (shards.empty()) return {Category::kContract, 0, "the server path does not run"};
-  Result<GenerationRef> generation = MakeGeneration(options, std::move(factory), shards.size());
+  if (next->shards.empty()) return Status(Category::kContract, 0, "the server path does not run");
+  Result<GenerationRef> generation =
+      MakeGeneration(options, std::move(factory), next->shards.size());
   if (!generation) return generation.status();
-  drain_ns_ = options.drain_ns;
-  for (ServerShard* shard : shards) {
-    RunOnLoop(shard->loop(), [&] { shard->Replace(*generation); });
+  next->generation = std::move(*generation);
+  next->drain_ns = options.drain_ns;
+  return std::shared_ptr<const Next>(std::move(next));
+}
+
+void ServerPath::Impl::Commit(const Next& next) {
+  KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
+  drain_ns_ = next.drain_ns;
+  for (ServerShard* shard : next.shards) {
+    RunOnLoop(shard->loop(), [&] { shard->Replace(next.generation); });
   }
-  return {};
 }
 
 void ServerPath::Impl::BeginStop() {
@@ -253,7 +269,21 @@ Result<io::Address> ServerPath::Start(ServerOptions options, HandlerFactory fact
   return impl_->Start(std::move(options), std::move(factory));
 }
 Status ServerPath::Replace(const ServerOptions& options, HandlerFactory factory) {
-  return impl_->Replace(options, std::move(factory));
+  const Result<Replacement> replacement = Prepare(options, std::move(factory));
+  if (!replacement.ok()) return replacement.status();
+  Commit(replacement.value());
+  return {};
+}
+Result<ServerPath::Replacement> ServerPath::Prepare(const ServerOptions& options,
+                                                    HandlerFactory factory) const {
+  auto next = impl_->Prepare(options, std::move(factory));
+  if (!next) return next.status();
+  Replacement replacement;
+  replacement.content_ = std::move(*next);
+  return replacement;
+}
+void ServerPath::Commit(const Replacement& replacement) {
+  impl_->Commit(*static_cast<const Impl::Next*>(replacement.content_.get()));
 }
 void ServerPath::BeginStop() { impl_->BeginStop(); }
 bool ServerPath::Drained() const { return impl_->Drained(); }

@@ -66,6 +66,16 @@ class ServerPath {
   // changed.
   Status Replace(const ServerOptions& options, HandlerFactory factory);
 
+  // Replace in two steps: all that can fail, which changes nothing, and what cannot. For who
+  // replaces several paths or none. No stop may begin in between. Passive level.
+  class Replacement {
+   private:
+    friend class ServerPath;
+    std::shared_ptr<const void> content_;
+  };
+  Result<Replacement> Prepare(const ServerOptions& options, HandlerFactory factory) const;
+  void Commit(const Replacement& replacement);
+
   // Stops accepting, lets every connection drain (OnDrain), and aborts those that are still there
   // after the drain limit; does not wait for it. Stop must follow. Passive level, not from a
   // handler. No-op when not started, or begun already.

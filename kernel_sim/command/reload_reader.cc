@@ -1,0 +1,59 @@
+#include "kernel_sim/command/reload_reader.h"
+
+#include <exception>
+#include <system_error>
+#include <utility>
+
+#include "kernel_sim/command/serve_signals.h"
+
+namespace ktlsim::command {
+
+ReloadReader::~ReloadReader() {
+  given_up_.store(true, std::memory_order_relaxed);
+  if (thread_.joinable()) thread_.join();
+}
+
+void ReloadReader::Begin() {
+  if (reading()) {
+    again_ = true;
+    return;
+  }
+  Start();
+}
+
+void ReloadReader::Start() {
+  done_.store(false, std::memory_order_relaxed);
+  try {
+    thread_ = std::thread([this] {
+      MakePlan();
+      done_.store(true, std::memory_order_release);
+      pthread_kill(owner_, ServeSignals::Nudge());
+    });
+  } catch (const std::system_error&) {
+    // Without a thread it is read here; signals wait.
+    MakePlan();
+    done_.store(true, std::memory_order_relaxed);
+    pthread_kill(owner_, ServeSignals::Nudge());
+  }
+}
+
+void ReloadReader::MakePlan() {
+  try {
+    plan_ = read_(given_up_);
+  } catch (const std::exception& failure) {
+    plan_ = {};
+    plan_.error = failure.what();
+  }
+}
+
+std::optional<ServePlan> ReloadReader::Take() {
+  if (!done_.exchange(false, std::memory_order_acquire)) return {};
+  if (thread_.joinable()) thread_.join();
+  return std::exchange(plan_, ServePlan());
+}
+
+void ReloadReader::GoOn() {
+  if (std::exchange(again_, false)) Start();
+}
+
+}  // namespace ktlsim::command

@@ -110,7 +110,7 @@ class SlowReloadTest : public ReloadStepsTest {
         "--config", Path("config"), "--self-signed", "localhost", "--respond-bytes", "5"});
     ASSERT_TRUE(server_->running()) << server_->output();
     std::string slow;
-    for (int i = 0; i < 20; ++i) slow += std::string(kListener) + "key-type = \"rsa\"\n";
+    for (int i = 0; i < 5; ++i) slow += std::string(kListener) + "key-type = \"rsa\"\n";
     Write("config", slow);
   }
   std::unique_ptr<ServeProcess> server_;

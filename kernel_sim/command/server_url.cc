@@ -114,8 +114,8 @@ std::string ParseServerUrl(std::string_view text, ServerUrl* url) {
     }
     port = parsed;
   }
-  std::string whole_path(path);
-  if (whole_path.starts_with('?')) whole_path.insert(0, "/");
+  std::string whole_path = path.starts_with('?') ? "/" : "";
+  whole_path += path;
   if (!whole_path.empty()) {
     if (std::string wrong = CheckRequestPath(whole_path); !wrong.empty()) return wrong;
   }

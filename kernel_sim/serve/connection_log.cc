@@ -16,6 +16,8 @@ bool IsEveryday(const EndReason& reason) {
     case EndKind::kCompleted:
     case EndKind::kClosedBeforeHandshake:
     case EndKind::kAborted:
+    case EndKind::kNoBackend:  // which OnNoBackend tells
+    case EndKind::kBackendFailed:
     case EndKind::kStopped:
     case EndKind::kConnectFailed:
       return true;

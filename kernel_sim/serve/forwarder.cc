@@ -19,6 +19,7 @@ namespace ktlsim::serve {
 namespace {
 
 using transport::Connection;
+using transport::EndKind;
 using transport::EndReason;
 
 // OnPlaintext brings a record at most, and may come once more after a pause.
@@ -85,7 +86,7 @@ class Forwarder final : public transport::ConnectionHandler,
   void PumpDown();
   void BackendFailed(Status reason);
   void CloseBackend(io::Stream::CloseMode mode);
-  void AbortClient();
+  void AbortClient(EndKind why);
   void ReleaseBackend();
   void NotePeak(std::size_t bytes);
   void DeleteIfOver();
@@ -120,10 +121,10 @@ void Forwarder::OnEstablished(Connection& connection) {
   client_ = &connection;
   client_address_ = connection.peer_address();
   if (share_.options.proxy_protocol && !PutProxyHeader()) {
-    connection.Abort();
+    AbortClient(EndKind::kNoMemory);
     return;
   }
-  if (!ConnectNext()) AbortClient();
+  if (!ConnectNext()) AbortClient(EndKind::kNoBackend);
 }
 
 bool Forwarder::PutProxyHeader() {
@@ -138,7 +139,7 @@ bool Forwarder::PutProxyHeader() {
 
 void Forwarder::OnPlaintext(Connection& connection, std::span<std::byte> plaintext) {
   if (!KeepUp(plaintext)) {
-    AbortClient();
+    AbortClient(EndKind::kNoMemory);
     return;
   }
   PumpUp();
@@ -241,7 +242,7 @@ void Forwarder::OnConnected(Status outcome, io::SocketId socket) {
   }
   ReleaseBackend();
   if (own_lack || !ConnectNext()) {
-    AbortClient();
+    AbortClient(EndKind::kNoBackend);
     DeleteIfOver();
   }
 }
@@ -275,7 +276,7 @@ void Forwarder::OnReceived(io::BufferLease bytes) {
     NotePeak(down_.size());
     stream()->PauseReceiving();
   } else {
-    AbortClient();
+    AbortClient(EndKind::kNoMemory);
   }
 }
 
@@ -302,7 +303,7 @@ void Forwarder::BackendFailed(Status reason) {
   static_cast<void>(reason);
   here_.backend_resets.Add();
   CloseBackend(io::Stream::CloseMode::kReset);
-  AbortClient();
+  AbortClient(EndKind::kBackendFailed);
 }
 
 void Forwarder::OnClosed() {
@@ -321,8 +322,8 @@ void Forwarder::CloseBackend(io::Stream::CloseMode mode) {
   }
 }
 
-void Forwarder::AbortClient() {
-  if (client_here()) client_->Abort();
+void Forwarder::AbortClient(EndKind why) {
+  if (client_here()) client_->AbortFor(why);
 }
 
 void Forwarder::ReleaseBackend() {

@@ -95,7 +95,9 @@ class Connection {
   // whatever way the end comes about.
   virtual void CloseFor(EndKind why) = 0;
   // RST; whatever is in flight is dropped.
-  virtual void Abort() = 0;
+  void Abort() { AbortFor(EndKind::kAborted); }
+  // Abort; OnEnded, the log and the statistics are told `why`.
+  virtual void AbortFor(EndKind why) = 0;
 
   // ---- Questions
 

@@ -38,6 +38,8 @@ constexpr std::array<KindWords, kEndKinds> kKinds = {{
      "the head of a request did not end within its time limit"},
     {EndKind::kRequestTimeout, "request_timeout", "a request did not end within its time limit"},
     {EndKind::kBodyTooSlow, "body_too_slow", "the body of a request came too slowly"},
+    {EndKind::kNoBackend, "no_backend", "no backend"},
+    {EndKind::kBackendFailed, "backend_failed", "the backend broke off"},
     {EndKind::kRefusedForOverload, "refused_for_overload", "refused, too much work is queued"},
     {EndKind::kNoMemory, "no_memory", "out of memory"},
     {EndKind::kAborted, "aborted", "aborted by its user"},

@@ -28,12 +28,14 @@ enum class EndKind : std::uint8_t {
   kHeadTimeout,         // told by the user (Connection::CloseFor): a request's head came too late,
   kRequestTimeout,      // or a whole request,
   kBodyTooSlow,         // or its body at less than the least rate
+  kNoBackend,           // told by the user (Connection::AbortFor): none could be had,
+  kBackendFailed,       // or the one it had broke off
   kRefusedForOverload,  // the library's queue was full at the first leg
   kNoMemory,            // buffers or async contexts
   kAborted,             // Connection::Abort
   kStopped,             // the path stopped: in the handshake, or after its drain limit
 };
-inline constexpr std::size_t kEndKinds = 22;
+inline constexpr std::size_t kEndKinds = 24;
 
 // "peer closed during the handshake". Never null.
 const char* EndKindText(EndKind kind);

@@ -93,7 +93,7 @@ void PathShard::BeginStop(std::uint64_t drain_ns, StopLatch& latch) {
 
 void PathShard::AbortAll() {
   for (TlsConnection* connection = live_; connection != nullptr; connection = connection->next) {
-    connection->AbortAs(EndKind::kStopped);
+    connection->AbortFor(EndKind::kStopped);
   }
 }
 

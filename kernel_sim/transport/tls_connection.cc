@@ -202,7 +202,7 @@ void TlsConnection::PauseReading() {
   if (state_ != State::kEstablished) return;
   UpdateReceiving();
   // A call in flight, or the handler above us, still uses the front: OnDecrypted does it then.
-  if (call_ == Call::kNone && !in_handler_ && !input_.Detach()) AbortAs(EndKind::kNoMemory);
+  if (call_ == Call::kNone && !in_handler_ && !input_.Detach()) AbortFor(EndKind::kNoMemory);
 }
 
 void TlsConnection::ResumeReading() {

@@ -49,7 +49,6 @@ class TlsConnection final : public Connection,
   void BeginAccepted(io::SocketId socket);
   void BeginConnect(const io::Address& peer);
   // Ends it at once, with RST, whatever is going on.
-  void AbortAs(EndKind kind) { End({.kind = kind}, io::Stream::CloseMode::kReset); }
 
   // OnDrain, or if nothing is established yet an early end.
   void CloseForStop();
@@ -63,7 +62,7 @@ class TlsConnection final : public Connection,
   void ShutdownSend() override;
   void Close() override;
   void CloseFor(EndKind why) override;
-  void Abort() override { AbortAs(EndKind::kAborted); }
+  void AbortFor(EndKind why) override { End({.kind = why}, io::Stream::CloseMode::kReset); }
   bool established() const override { return established_; }
   const io::Address& peer_address() const override { return peer_; }
   Result<io::Address> LocalAddress() override;

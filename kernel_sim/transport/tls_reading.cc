@@ -62,7 +62,7 @@ void TlsConnection::PumpReading() {
   }
   if (token_ready_) return;
   if (reading_paused_) {
-    if (!input_.Detach()) AbortAs(EndKind::kNoMemory);
+    if (!input_.Detach()) AbortFor(EndKind::kNoMemory);
     return;
   }
   switch (FirstRecordReady(kRecordBytesMax)) {
@@ -188,7 +188,7 @@ void TlsConnection::StartPostHandshake() {
 
 void TlsConnection::SubmitPostHandshake() {
   if (!input_.Detach()) {
-    AbortAs(EndKind::kNoMemory);
+    AbortFor(EndKind::kNoMemory);
     return;
   }
   std::span<std::byte> input;

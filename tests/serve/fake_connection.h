@@ -33,7 +33,10 @@ class FakeConnection final : public transport::Connection {
     if (!closed) close_kind = why;
     closed = true;
   }
-  void Abort() override { aborted = true; }
+  void AbortFor(transport::EndKind why) override {
+    aborted = true;
+    abort_kind = why;
+  }
   bool established() const override { return true; }
   transport::ConnectionInfo Info() override { return {}; }
   const io::Address& peer_address() const override { return peer; }
@@ -65,6 +68,7 @@ class FakeConnection final : public transport::Connection {
   bool closed = false;
   transport::EndKind close_kind = transport::EndKind::kCompleted;
   bool aborted = false;
+  transport::EndKind abort_kind = transport::EndKind::kCompleted;
 
  private:
   std::array<std::byte, 16384> space_{};

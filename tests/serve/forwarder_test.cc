@@ -169,7 +169,8 @@ TEST_P(ForwarderTest, ABackendThatIsNotThereTurnsTheClientAway) {
   CloseListener();
   Forward();
   ExpectUntil([&] { return client_.aborted; });
-  EndClient(transport::EndKind::kAborted);
+  EXPECT_EQ(client_.abort_kind, transport::EndKind::kNoBackend);
+  EndClient(client_.abort_kind);
   EXPECT_EQ(here_->connect_failures.value(), 1U);
   EXPECT_EQ(here_->without_backend.value(), 1U);
   EXPECT_EQ(here_->forwarded.value(), 0U);
@@ -192,7 +193,8 @@ TEST_P(ForwarderTest, ABackendThatResetsEndsTheClientAndIsCounted) {
     ClientSays(unsaid);
     return client_.aborted;
   });
-  EndClient(transport::EndKind::kAborted);
+  EXPECT_EQ(client_.abort_kind, transport::EndKind::kBackendFailed);
+  EndClient(client_.abort_kind);
   EXPECT_EQ(here_->forwarded.value(), 1U);
   EXPECT_EQ(here_->backend_resets.value(), 1U);
 }

@@ -236,7 +236,10 @@ TEST(ServeForwardTest, WithoutABackendTheClientIsTurnedAwayAndTheServerLives) {
   EXPECT_NE(Curl({server.url("/")}).code, 0);
   const nlohmann::json statistics = server.StopCleanly();
   EXPECT_EQ(statistics["forward"]["without_backend"], 2);
-  EXPECT_NE(server.output().find("no backend"), std::string::npos);
+  EXPECT_EQ(statistics["ends"]["no_backend"], 2);
+  EXPECT_EQ(statistics["ends"]["aborted"], 0);
+  EXPECT_NE(server.output().find("\n           2  no backend\n"), std::string::npos)
+      << server.output();
 }
 
 // The client says that nothing follows (close_notify) and goes on reading; the backend sees the end

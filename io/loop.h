@@ -175,6 +175,9 @@ class Timer {
 struct ListenOptions {
   int backlog = 4096;
   bool share_port = true;  // SO_REUSEPORT: several loops listen on one port
+  // With share_port: others may join from now on, but nobody may be there yet, not even one that
+  // shares. For the first of several, so that two programs do not share by accident.
+  bool first_of_port = false;
 };
 
 class Loop {

@@ -55,7 +55,7 @@ bool MemoryKernel::PortTaken(const Address& address, bool shares) {
 Result<SocketId> MemoryKernel::Listen(const Address& address, const ListenOptions& listen_options) {
   if (!IsKnown(address.family())) return IoError(EAFNOSUPPORT, "open the listening socket");
   const Address local = address.port() != 0 ? address : WithPort(address, next_port_++);
-  if (PortTaken(local, listen_options.share_port)) {
+  if (PortTaken(local, listen_options.share_port && !listen_options.first_of_port)) {
     return IoError(EADDRINUSE, "bind the listening socket");
   }
   auto socket = std::make_shared<MemorySocket>();

@@ -38,14 +38,20 @@ Result<SocketId> UringRing::Listen(const Address& address, const ListenOptions& 
   KTLSIM_ASSERT(IsCurrentThread());
   const int listener = socket(address.family(), kStreamType, 0);
   if (listener < 0) return IoError(errno, "open the listening socket");
+  const bool joins = options.share_port && !options.first_of_port;
   // Connections inherit TCP_NODELAY from here: no call per connection.
   if (!SetFlag(listener, SOL_SOCKET, SO_REUSEADDR) ||
-      (options.share_port && !SetFlag(listener, SOL_SOCKET, SO_REUSEPORT)) ||
+      (joins && !SetFlag(listener, SOL_SOCKET, SO_REUSEPORT)) ||
       !SetFlag(listener, IPPROTO_TCP, TCP_NODELAY)) {
     return FailAndClose(listener, "set up the listening socket");
   }
   if (bind(listener, address.data(), address.size()) != 0) {
     return FailAndClose(listener, "bind the listening socket");
+  }
+  // Linux judges a binding by what the flag of either socket is then: without it this one has met
+  // nobody, with it others can join.
+  if (options.share_port && !joins && !SetFlag(listener, SOL_SOCKET, SO_REUSEPORT)) {
+    return FailAndClose(listener, "set up the listening socket");
   }
   if (listen(listener, options.backlog) != 0) return FailAndClose(listener, "listen");
   return Opened(listener);

@@ -109,14 +109,14 @@ class Reader {
   std::string ReadFlag(const Setting& setting, const toml::node& node, SettingScope& scope) const {
     const auto* const boolean = node.as_boolean();
     if (boolean == nullptr) return At(node, setting.name, "write true or false");
-    return Told(setting, node, ApplySetting(setting, scope, boolean->get() ? "true" : "false"));
+    return Apply(setting, node, scope, boolean->get() ? "true" : "false");
   }
 
   std::string ReadOne(const Setting& setting, const toml::node& node, SettingScope& scope,
                       std::string_view needed) const {
     std::string text;
     if (!TextOf(node, &text)) return At(node, setting.name, needed);
-    return Told(setting, node, ApplySetting(setting, scope, text));
+    return Apply(setting, node, scope, text);
   }
 
   std::string ReadList(const Setting& setting, const toml::node& node, SettingScope& scope) const {
@@ -130,8 +130,13 @@ class Reader {
     return {};
   }
 
-  std::string Told(const Setting& setting, const toml::node& node, const std::string& wrong) const {
-    return wrong.empty() ? wrong : At(node, setting.name, wrong);
+  std::string Apply(const Setting& setting, const toml::node& node, SettingScope& scope,
+                    const std::string& value) const {
+    const std::string wrong = ApplySetting(setting, scope, value);
+    if (!wrong.empty()) return At(node, setting.name, wrong);
+    scope.listener.places.Note(setting.name, setting.form == Form::kList ? value : "",
+                               fmt::format("{}:{}", name_, node.source().begin.line));
+    return {};
   }
 
   const std::string name_;
@@ -152,9 +157,12 @@ std::string Assemble(const toml::table& top, const std::string& name,
   wrong = reader.ReadListeners(top, base);
   if (!wrong.empty()) return wrong;
   // The top level is a listener of its own if it has an address, or if there is no other one.
-  if (config->listeners.empty() || !base.listen.empty()) config->listeners.push_back(base);
-  wrong = CheckConfig(*config);
-  return wrong.empty() || name.empty() ? wrong : name + ": " + wrong;
+  if (config->listeners.empty() || !base.listen.empty()) {
+    wrong = CheckListener(base);
+    if (!wrong.empty()) return name.empty() ? wrong : name + ": " + wrong;
+    config->listeners.push_back(base);
+  }
+  return CheckAddresses(*config);
 }
 
 }  // namespace

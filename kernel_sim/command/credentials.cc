@@ -149,25 +149,25 @@ class CredentialMaker {
   }
 
   template <typename Attribute>
-  void Set(const char* what, ULONG number, Attribute value) {
+  void Set(const std::string& what, ULONG number, Attribute value) {
     if (!error_.empty()) return;
     Note(what, SetCredentialsAttributesA(&credential_.handle_, number, &value, sizeof(Attribute)));
   }
 
-  void SetGroups(const std::string& groups) {
+  void SetGroups(const std::string& groups, const SettingPlaces& places) {
     if (groups.empty()) return;
-    Set("--groups: X25519, P-256, P-384, P-521, X448, with colons between them", KTLSIM_ATTR_GROUPS,
-        KtlsimCred_Groups{groups.c_str()});
+    Set(places.Of("groups") + ": X25519, P-256, P-384, P-521, X448, with colons between them",
+        KTLSIM_ATTR_GROUPS, KtlsimCred_Groups{groups.c_str()});
   }
 
   void SetTrust(const std::string& path) {
     Set("the trusted certificates", KTLSIM_ATTR_TRUST, KtlsimCred_Trust{path.c_str()});
   }
 
-  void SetSuites(const std::string& suites) {
+  void SetSuites(const std::string& suites, const SettingPlaces& places) {
     if (suites.empty()) return;
-    Set("--cipher-suites: `openssl ciphers -s` lists the names", KTLSIM_ATTR_CIPHER_SUITES,
-        KtlsimCred_CipherSuites{suites.c_str()});
+    Set(places.Of("cipher-suites") + ": `openssl ciphers -s` lists the names",
+        KTLSIM_ATTR_CIPHER_SUITES, KtlsimCred_CipherSuites{suites.c_str()});
   }
 
   std::optional<Credential> Take(std::string* error) {
@@ -177,9 +177,9 @@ class CredentialMaker {
   }
 
  private:
-  void Note(const char* what, SECURITY_STATUS status) {
+  void Note(const std::string& what, SECURITY_STATUS status) {
     if (status == SEC_E_OK) return;
-    error_ = Failure(what, status);
+    error_ = Failure(what.c_str(), status);
     const std::string why = KtlsimLastErrorText();
     if (!why.empty()) error_ += ": " + why;
   }
@@ -223,13 +223,15 @@ std::optional<Credential> MakeServerCredential(const Certificate& certificate,
   std::vector<Certificate> certificates;
   std::vector<KtlsimCred_ServerName> names;
   for (const SniCertificate& sni : options.sni) {
+    const std::string value = sni.name + "=" + sni.cert_file + "," + sni.key_file;
+    const std::string place = options.places.Of("sni", value) + ": " + sni.name + ": ";
     std::optional<Certificate> named = LoadCertificate(sni.cert_file, sni.key_file, error);
     if (!named) {
-      *error = "--sni " + sni.name + ": " + *error;
+      *error = place + *error;
       return {};
     }
     if (const std::string named_late = named->OutOfDate(); !named_late.empty()) {
-      found.warnings.push_back("--sni " + sni.name + ": the certificate " + named_late +
+      found.warnings.push_back(place + "the certificate " + named_late +
                                (options.serve_expired ? " and is served" : " and is left out"));
       if (!options.serve_expired) continue;
     }
@@ -244,19 +246,19 @@ std::optional<Credential> MakeServerCredential(const Certificate& certificate,
     maker.Set("tickets", KTLSIM_ATTR_TICKETS, KtlsimCred_Tickets{*options.tickets});
   }
   if (!names.empty() || options.strict_sni) {
-    maker.Set("--sni, --strict-sni", KTLSIM_ATTR_SERVER_NAMES,
+    maker.Set(options.places.Of(names.empty() ? "strict-sni" : "sni"), KTLSIM_ATTR_SERVER_NAMES,
               KtlsimCred_ServerNames{static_cast<ULONG>(names.size()), names.data(),
                                      options.strict_sni ? ULONG{KTLSIM_SERVER_NAMES_STRICT} : 0});
   }
   if (options.client_auth != ClientAuth::kNone) {
-    maker.Set("--client-auth, --client-ca", KTLSIM_ATTR_CLIENT_AUTH,
+    maker.Set(options.places.Of("client-ca"), KTLSIM_ATTR_CLIENT_AUTH,
               KtlsimCred_ClientAuth{options.client_auth == ClientAuth::kRequire
                                         ? ULONG{KTLSIM_CLIENT_AUTH_REQUIRE}
                                         : ULONG{KTLSIM_CLIENT_AUTH_REQUEST},
                                     options.client_ca_file.c_str()});
   }
-  maker.SetSuites(options.cipher_suites);
-  maker.SetGroups(options.groups);
+  maker.SetSuites(options.cipher_suites, options.places);
+  maker.SetGroups(options.groups, options.places);
   if (options.sessions_of != nullptr) {
     CredHandle from = *options.sessions_of;
     maker.Set("the sessions of before", KTLSIM_ATTR_SESSIONS, KtlsimCred_Sessions{&from});
@@ -280,8 +282,8 @@ std::optional<Credential> MakeClientCredential(const ClientCredentialOptions& op
   } else if (!options.trust_file.empty()) {
     maker.SetTrust(options.trust_file);
   }
-  maker.SetGroups(options.groups);
-  maker.SetSuites(options.cipher_suites);
+  maker.SetGroups(options.groups, {});
+  maker.SetSuites(options.cipher_suites, {});
   return maker.Take(error);
 }
 

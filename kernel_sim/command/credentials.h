@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "kernel_sim/command/setting_places.h"
+
 namespace ktlsim::command {
 
 enum class TlsVersions { k12, k13, k12And13 };
@@ -67,6 +69,7 @@ struct ServerCredentialOptions {
   std::string client_ca_file;               // PEM; for client_auth
   bool serve_expired = false;               // certificates that are out of date
   const CredHandle* sessions_of = nullptr;  // the credential whose sessions go on; null: none
+  SettingPlaces places;                     // for errors
 };
 
 // What MakeServerCredential has found besides.

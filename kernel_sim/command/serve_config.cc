@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include "io/address.h"
+#include "kernel_sim/base/result.h"
 #include "kernel_sim/command/values.h"
 
 namespace ktlsim::command {
@@ -57,15 +59,15 @@ std::string CheckListener(const ListenerConfig& listener) {
   return {};
 }
 
-std::string CheckConfig(const ServeConfig& config) {
+std::string CheckAddresses(const ServeConfig& config) {
   std::set<std::string> addresses;
   for (const ListenerConfig& listener : config.listeners) {
-    std::string wrong = CheckListener(listener);
-    if (!wrong.empty()) return wrong;
-    for (const std::string& address : listener.listen) {
+    for (const std::string& text : listener.listen) {
+      const Result<io::Address> address = io::Address::Parse(text);
       // Port 0 is another one each time.
-      if (!address.ends_with(":0") && !addresses.insert(address).second) {
-        return "listen: " + address + " is there twice";
+      if (!address.ok() || address->port() == 0) continue;
+      if (!addresses.insert(address->ToString()).second) {
+        return listener.places.Of("listen", text) + ": " + text + " is there twice";
       }
     }
   }

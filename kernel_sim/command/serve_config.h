@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernel_sim/command/credentials.h"
+#include "kernel_sim/command/setting_places.h"
 #include "kernel_sim/command/startup.h"
 #include "kernel_sim/serve/forward_service.h"
 #include "kernel_sim/serve/http_responder.h"
@@ -21,6 +22,8 @@ enum class ServeMode { kNone, kRespond, kEcho, kFiles, kForward };
 // One door: its addresses, its TLS, and what is behind it.
 struct ListenerConfig {
   std::vector<std::string> listen;
+  bool reuse_port = false;
+  SettingPlaces places;
 
   std::string cert_file;
   std::string key_file;
@@ -60,8 +63,8 @@ struct ServeConfig {
 // What the pieces of one listener have to do with each other. Empty: all is well; else what is
 // wrong and the remedy.
 std::string CheckListener(const ListenerConfig& listener);
-// The same for all.
-std::string CheckConfig(const ServeConfig& config);
+// The same for what listeners have to do with each other.
+std::string CheckAddresses(const ServeConfig& config);
 
 const char* ServeModeName(ServeMode mode);
 

@@ -174,6 +174,14 @@ constexpr Setting kOwnSettings[] = {
      "which is printed",
      &ApplyListen},
 
+    {"reuse-port", Form::kFlag, false, "",
+     "Listen even where another program of the same user does, if that one shares the port "
+     "(SO_REUSEPORT): connections go to either. Without it an address in use is refused",
+     [](S s, V v) {
+       s.listener.reuse_port = v == "true";
+       return std::string();
+     }},
+
     {"cert", Form::kOne, false, "FILE", "Certificate chain, PEM, leaf first",
      [](S s, V v) {
        // What an outer scope said gives way; what this one said is a contradiction.
@@ -378,8 +386,9 @@ std::string SimilarSetting(std::string_view name) {
 }
 
 std::string ApplySetting(const Setting& setting, SettingScope& scope, const std::string& value) {
-  if (setting.form == Form::kList && !scope.given.contains(setting.name)) {
-    ClearList(setting, scope.listener);
+  if (!scope.given.contains(setting.name)) {
+    scope.listener.places.Forget(setting.name);
+    if (setting.form == Form::kList) ClearList(setting, scope.listener);
   }
   std::string wrong = setting.apply(scope, value);
   if (wrong.empty()) scope.given.insert(setting.name);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "kernel_sim/base/assert.h"
+#include "kernel_sim/command/listen_check.h"
 #include "kernel_sim/serve/echo.h"
 #include "kernel_sim/serve/file_service.h"
 #include "kernel_sim/serve/http_responder.h"
@@ -39,8 +40,8 @@ std::unique_ptr<serve::Service> MakeFiles(const ListenerConfig& config, serve::F
   Result<std::unique_ptr<serve::Service>> files =
       serve::MakeFileService(root, config.http, &watcher);
   if (files) return std::move(*files);
-  *error =
-      fmt::format("--root {}: {}; name a folder that can be read", root, files.status().ToString());
+  *error = fmt::format("{}: {}: {}; name a folder that can be read", config.places.Of("root"), root,
+                       files.status().ToString());
   return nullptr;
 }
 
@@ -63,7 +64,9 @@ std::shared_ptr<const Certificate> CertificateFor(const ListenerConfig& config,
         error);
   } else {
     certificate = LoadCertificate(config.cert_file, config.key_file, error);
-    if (!certificate) *error = "--cert, --key: " + *error;
+    // The library's words begin with the file's name.
+    const bool key = config.key_file != config.cert_file && error->starts_with(config.key_file);
+    if (!certificate) *error = config.places.Of(key ? "key" : "cert") + ": " + *error;
   }
   if (!certificate) return nullptr;
   return std::make_shared<const Certificate>(std::move(*certificate));
@@ -87,11 +90,15 @@ std::shared_ptr<const Identity> IdentityFor(const ListenerConfig& config, const 
        .client_auth = config.client_auth,
        .client_ca_file = config.client_ca_file,
        .serve_expired = config.serve_expired,
-       .sessions_of = before != nullptr ? &before->credential.handle() : nullptr},
+       .sessions_of = before != nullptr ? &before->credential.handle() : nullptr,
+       .places = config.places},
       error, findings);
   for (std::string& warning : findings->warnings) warning = NameOf(config) + ": " + warning;
   if (!credential) {
-    *error = NameOf(config) + ": " + *error;
+    const char* const key = config.cert_file.empty() ? "self-signed" : "cert";
+    if (findings->out_of_date) {
+      *error = config.places.Of(key) + ": " + NameOf(config) + ": " + *error;
+    }
     return nullptr;
   }
   identity->credential = std::move(*credential);
@@ -194,15 +201,19 @@ transport::HandlerFactory Site::Factory(std::shared_ptr<Outfit> outfit) {
   };
 }
 
-std::string Site::Start(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns) {
+std::string Site::Start(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns, bool own_port) {
   current_ = graveyard_.Lend(std::move(outfit));
   mode_ = current_->config().mode;
-  const Result<io::Address> bound = path_.Start(Options(*current_, drain_ns), Factory(current_));
+  transport::ServerOptions options = Options(*current_, drain_ns);
+  options.share_port = own_port || current_->config().reuse_port;
+  const io::Address address = options.address;
+  const Result<io::Address> bound = path_.Start(std::move(options), Factory(current_));
   if (!bound.ok()) {
+    const std::string place = current_->config().places.Of("listen", id_.address);
     current_.reset();
     Collect();
-    return fmt::format("--listen {}: {}; choose an address of this machine and a free port",
-                       id_.address, bound.status().ToString());
+    return fmt::format("{}: {}: {}; {}", place, id_.address, bound.status().ToString(),
+                       ListenRemedy(address, bound.status()));
   }
   bound_ = bound.value().ToString();
   return {};
@@ -215,8 +226,9 @@ std::string Site::Prepare(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns
     replacement_ = std::move(*replacement);
     return {};
   }
+  const std::string place = next_->config().places.Of("listen", id_.address);
   Forget();
-  return fmt::format("--listen {}: {}", id_.address, replacement.status().ToString());
+  return fmt::format("{}: {}: {}", place, id_.address, replacement.status().ToString());
 }
 
 void Site::Commit() {

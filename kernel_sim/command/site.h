@@ -95,8 +95,9 @@ class Site {
   // Stopped.
   ~Site() = default;
 
-  // Begins to listen. Empty: done; else what is wrong and the remedy.
-  std::string Start(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns);
+  // Begins to listen. `own_port`: it is this program that listens there already. Empty: done; else
+  // what is wrong and the remedy.
+  std::string Start(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns, bool own_port);
   // New connections get `outfit`, in two steps: Prepare, which may fail and changes nothing, and
   // Commit, which cannot fail. Forget is for a Prepare that no Commit follows.
   std::string Prepare(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns);

@@ -1,9 +1,13 @@
 #include "kernel_sim/command/terminator.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <map>
 #include <new>
 #include <utility>
+
+#include "io/address.h"
+#include "kernel_sim/command/listen_check.h"
 
 namespace ktlsim::command {
 
@@ -47,6 +51,24 @@ ServePlan MakePlan(ServeConfig config, const std::vector<ServePlan::Predecessor>
   return plan;
 }
 
+std::string TryAddresses(const ServeConfig& config, std::vector<std::string>* warnings) {
+  for (const ListenerConfig& listener : config.listeners) {
+    for (const std::string& text : listener.listen) {
+      const io::Address address = io::Address::Parse(text).value();
+      const Status outcome = TryListen(address, listener.reuse_port);
+      if (outcome.ok()) continue;
+      const std::string place = listener.places.Of("listen", text) + ": " + text + ": ";
+      if (outcome.code() != EADDRINUSE) {
+        return place + outcome.ToString() + "; " + ListenRemedy(address, outcome);
+      }
+      warnings->push_back(place +
+                          "in use, by a running server or by another program; a start needs it "
+                          "free, or shared by both (--reuse-port)");
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string TryConfig(const ServeConfig& config, std::vector<std::string>* warnings) {
@@ -56,7 +78,7 @@ std::string TryConfig(const ServeConfig& config, std::vector<std::string>* warni
   serve::ConnectionLog connection_log(*log);
   ServePlan plan = MakePlan(config, {}, connection_log, nullptr);
   *warnings = std::move(plan.warnings);
-  return plan.error;
+  return !plan.error.empty() ? plan.error : TryAddresses(config, warnings);
 }
 
 ServePlan Terminator::Plan(ServeConfig config, const std::atomic<bool>* given_up) {
@@ -75,7 +97,7 @@ std::string Terminator::Start(ServePlan plan) {
     if (!error.empty()) break;
     if (place.outfit == nullptr) continue;
     auto site = std::make_unique<Site>(place.id, connection_log_);
-    error = site->Start(std::move(place.outfit), config_.drain_ns);
+    error = site->Start(std::move(place.outfit), config_.drain_ns, IsOurs(place.id.address, {}));
     if (error.empty()) sites_.push_back(std::move(site));
   }
   if (!error.empty()) {
@@ -101,6 +123,16 @@ Site* Terminator::FindSite(const Site::Id& id) const {
     if (site->id() == id) return site.get();
   }
   return nullptr;
+}
+
+bool Terminator::IsOurs(const std::string& address,
+                        const std::vector<std::unique_ptr<Site>>& fresh) const {
+  const io::Address wanted = io::Address::Parse(address).value();
+  const auto meets = [&wanted](const std::unique_ptr<Site>& site) {
+    return AddressesMeet(wanted, io::Address::Parse(site->bound()).value());
+  };
+  return std::ranges::any_of(sites_, meets) || std::ranges::any_of(retired_, meets) ||
+         std::ranges::any_of(fresh, meets);
 }
 
 void Terminator::Reload(ServePlan plan) {
@@ -143,7 +175,8 @@ std::string Terminator::Prepare(ServePlan& plan, Change* change) {
       }
     } else if (place.outfit != nullptr) {
       auto fresh = std::make_unique<Site>(place.id, connection_log_);
-      error = fresh->Start(std::move(place.outfit), plan.config.drain_ns);
+      error = fresh->Start(std::move(place.outfit), plan.config.drain_ns,
+                           IsOurs(place.id.address, change->fresh));
       if (error.empty()) {
         change->kept.push_back(nullptr);
         change->fresh.push_back(std::move(fresh));

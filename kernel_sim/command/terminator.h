@@ -37,8 +37,9 @@ struct ServePlan {
   std::string error;  // empty: all is well; else what is wrong and the remedy
 };
 
-// Makes everything that `config` names, and lets it go again. Empty: all is well; else what is
-// wrong and the remedy. The library is started.
+// Makes everything that `config` names, and lets it go again; an address that is in use is only a
+// warning, for the server may be running. Empty: all is well; else what is wrong and the remedy.
+// The library is started.
 std::string TryConfig(const ServeConfig& config, std::vector<std::string>* warnings);
 
 class Terminator {
@@ -79,6 +80,8 @@ class Terminator {
   void Warn(const ServePlan& plan);
   // Or null.
   Site* FindSite(const Site::Id& id) const;
+  // Whether one of ours, or of `fresh`, listens where `address` is.
+  bool IsOurs(const std::string& address, const std::vector<std::unique_ptr<Site>>& fresh) const;
   void GoOnWith(const std::vector<Site*>& kept, std::vector<std::unique_ptr<Site>> fresh);
   void BuryRetired();
   void NotePredecessors();

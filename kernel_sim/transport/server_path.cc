@@ -42,8 +42,9 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
       : PathShard(loop, passive), generation_(std::move(generation)), observer_(observer) {}
 
   // On the loop. The bound address.
-  Result<io::Address> Open(const io::Address& address, int backlog) {
-    Status opened = listener_.Open(address, {.backlog = backlog, .share_port = true});
+  Result<io::Address> Open(const io::Address& address, int backlog, bool first_of_port) {
+    Status opened = listener_.Open(
+        address, {.backlog = backlog, .share_port = true, .first_of_port = first_of_port});
     if (!opened.ok()) return opened;
     open_ = true;
     return listener_.LocalAddress();
@@ -182,7 +183,8 @@ Result<io::Address> ServerPath::Impl::Start(ServerOptions options, HandlerFactor
   for (io::Loop* loop : *loops) {
     auto shard = std::make_unique<ServerShard>(*loop, passive_, *generation, options.observer);
     Result<io::Address> bound = address;
-    RunOnLoop(*loop, [&] { bound = shard->Open(address, options.backlog); });
+    const bool first = !options.share_port && loop == (*loops).front();
+    RunOnLoop(*loop, [&] { bound = shard->Open(address, options.backlog, first); });
     {
       MutexLock lock(mutex_);
       shards_.push_back(std::move(shard));

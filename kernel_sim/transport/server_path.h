@@ -44,6 +44,9 @@ struct ServerOptions {
   std::uint32_t max_handshakes_per_processor = 512;
   std::uint64_t drain_ns = 5 * kNsPerSecond;  // how long Stop waits for orderly ends
   int backlog = 4096;
+  // The port may be another socket's that shares it, too, of whatever program of the same user;
+  // connections then go to either. Without it Start fails with EADDRINUSE.
+  bool share_port = false;
   EndObserver* observer = nullptr;  // lives until Stop
 };
 
@@ -55,15 +58,15 @@ class ServerPath {
   ServerPath(const ServerPath&) = delete;
   ServerPath& operator=(const ServerPath&) = delete;
 
-  // Listens on all processors of the role and answers the bound address. Passive level; starts the
+  // Listens on all processors of the role and returns the bound address. Passive level; starts the
   // library with defaults if nobody has. On failure nothing is left running.
   Result<io::Address> Start(ServerOptions options, HandlerFactory factory);
 
   // New connections are made with these from now on; those that are there keep what they have. Not
-  // changed by this: address, role, backlog and observer. What `factory` holds is let go on a loop,
-  // at dispatch level, with the last connection that it made a handler for. Passive level, not at
-  // the same time as a stop nor behind its begin. Only when started; on failure nothing has
-  // changed.
+  // changed by this: address, role, backlog, share_port and observer. What `factory` holds is let
+  // go on a loop, at dispatch level, with the last connection that it made a handler for. Passive
+  // level, not at the same time as a stop nor behind its begin. Only when started; on failure
+  // nothing has changed.
   Status Replace(const ServerOptions& options, HandlerFactory factory);
 
   // Replace in two steps: all that can fail, which changes nothing, and what cannot. For who

@@ -192,7 +192,9 @@ TEST(ConfigFileTest, MistakesNameFileLineKeyAndRemedy) {
       {"[[listener]]\nlisten = '127.0.0.1:1'\n", {"f.toml:1: [[listener]]: a certificate"}},
       {"self-signed = 'a'\necho = true\n[[listener]]\nlisten = '127.0.0.1:1'\n[[listener]]\n"
        "listen = '127.0.0.1:1'\n",
-       {"127.0.0.1:1 is there twice"}},
+       {"f.toml:6: key `listen`: 127.0.0.1:1 is there twice"}},
+      {"self-signed = 'a'\necho = true\nlisten = ['*:1',\n'0.0.0.0:1']\n",
+       {"f.toml:4: key `listen`: 0.0.0.0:1 is there twice"}},
   };
   for (const Mistake& mistake : mistakes) {
     ServeConfig config;

@@ -210,6 +210,22 @@ TEST_P(ListenerTest, OpenFailureIsAStatusAndMayBeRepaired) {
   ASSERT_TRUE(Until([&] { return second.closed; }));
 }
 
+// What keeps two programs from sharing a port by accident, though each shares it among its loops.
+TEST_P(ListenerTest, TheFirstOfAPortMeetsNobodyAndLetsOthersJoin) {
+  const ListenOptions first{.first_of_port = true};
+  Door second(*ring);
+  EXPECT_EQ(second.listener->Open(address, first).code(), EADDRINUSE);
+  ASSERT_TRUE(second.listener->Open(Address::Loopback(0), first).ok());
+  const Address shared = second.listener->LocalAddress().value();
+  Door third(*ring);
+  EXPECT_EQ(third.listener->Open(shared, first).code(), EADDRINUSE);
+  EXPECT_EQ(third.listener->Open(shared, {.share_port = false}).code(), EADDRINUSE);
+  ASSERT_TRUE(third.listener->Open(shared, {}).ok());
+  second.listener->Close();
+  third.listener->Close();
+  ASSERT_TRUE(Until([&] { return second.closed && third.closed; }));
+}
+
 TEST_P(ListenerTest, ConnectorTellsRefusalAndWrongFamily) {
   const SocketId unused = ring->Listen(Address::Loopback(0), {}).value();
   const Address nobody = ring->LocalAddress(unused).value();

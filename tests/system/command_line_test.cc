@@ -50,7 +50,7 @@ TEST(CommandLineTest, MistakesAreNamedWithTheirRemedy) {
       {{"serve", "--listen", "127.0.0.1:0", "--echo", "--cert", "/no/file", "--key", "/no/file"},
        {"--cert", "/no/file", "No such file"}},
       {{"serve", "--listen", "192.0.2.1:1", "--echo", "--self-signed", "a"},
-       {"--listen 192.0.2.1:1", "choose an address of this machine"}},
+       {"--listen: 192.0.2.1:1", "choose an address of this machine"}},
       {good, {"--respond-bytes", "--echo"}},
       {with({"--echo", "--respond-bytes", "1"}), {"--echo", "respond-bytes"}},
       {with({"--root", "/no/folder"}), {"--root /no/folder", "name a folder"}},

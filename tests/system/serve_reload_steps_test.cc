@@ -184,7 +184,7 @@ TEST_F(ReloadStepsTest, AnExpiredCertificateIsServedWhenThatIsAskedFor) {
                         (serve ? "serve" : "refuse") + "\"\n");
     ServeProcess server({"--config", Path("config")});
     ASSERT_TRUE(server.running()) << server.output();
-    ASSERT_TRUE(server.WaitForOutput("--sni late.test: the certificate has expired"));
+    ASSERT_TRUE(server.WaitForOutput("late.test: the certificate has expired"));
     EXPECT_EQ(shown(server, "late.test"), serve ? "late" : "good");
     EXPECT_EQ(shown(server, "localhost"), std::string("good"));
     server.StopCleanly();

@@ -153,16 +153,16 @@ KTLSIM_API SECURITY_STATUS KtlsimCancelAsyncCall(SspiAsyncContext* AsyncContext)
 // belong together; SEC_E_INSUFFICIENT_MEMORY. Files are regular ones, read whole or not at all, and
 // have at most 1 MiB; one that changes while it is read is not readable.
 
-// A bit of SCH_CREDENTIALS::dwFlags and SCHANNEL_CRED::dwFlags: own certificates that have expired
-// or are not valid yet are taken, those of KTLSIM_ATTR_SERVER_NAMES too. Without it they are
-// SEC_E_CERT_EXPIRED.
-#define KTLSIM_CRED_ACCEPT_EXPIRED 0x40000000
-
 KTLSIM_API SECURITY_STATUS KtlsimLoadCertificate(const char* cert_pem_file,
                                                  const char* key_pem_file, PCCERT_CONTEXT* out);
 // The same from PEM text in memory.
 KTLSIM_API SECURITY_STATUS KtlsimLoadCertificatePem(const char* cert_pem, const char* key_pem,
                                                     PCCERT_CONTEXT* out);
+
+// A bit of SCH_CREDENTIALS::dwFlags and SCHANNEL_CRED::dwFlags: own certificates that have expired
+// or are not valid yet are taken, those of KTLSIM_ATTR_SERVER_NAMES too. Without it they are
+// SEC_E_CERT_EXPIRED.
+#define KTLSIM_CRED_ACCEPT_EXPIRED 0x40000000
 
 #define KTLSIM_KEY_ECDSA_P256 0
 #define KTLSIM_KEY_RSA_2048 1

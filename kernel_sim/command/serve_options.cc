@@ -23,8 +23,9 @@ void ServeOptions::AddTo(CLI::App& app) {
                  "Read a TOML file whose keys are the names of these options; [[listener]] tables "
                  "make several listeners")
       ->type_name("FILE");
-  app.add_flag("--check", check_,
-               "Check configuration, certificates and folders, say what is wrong, and end");
+  app.add_flag(
+      "--check", check_,
+      "Check configuration, certificates, folders and addresses, say what is wrong, and end");
   std::vector<OptionRow> rows;
   for (const Setting& setting : ServeSettings()) {
     rows.push_back(

@@ -25,7 +25,7 @@ const char* CategoryName(Category category) {
 std::string Status::ToString() const {
   if (ok()) return "ok";
   std::string text = what_;
-  if (category_ == Category::kIo) {
+  if (category_ == Category::kIo || (category_ == Category::kResource && code_ != 0)) {
     text += ": " + std::generic_category().message(code_);
   } else if (code_ != 0) {
     text += std::string(" (") + CategoryName(category_) + " " + std::to_string(code_) + ")";

@@ -11,7 +11,7 @@ namespace ktlsim {
 enum class Category : std::uint8_t {
   kNone,      // success
   kContract,  // the caller broke a rule
-  kResource,  // memory, descriptors, queue places
+  kResource,  // memory, descriptors, queue places; code is an errno value, or 0
   kIo,        // code is an errno value
   kTls,       // code is an AlertDescription
   kCrypto,    // code is a library's reason, or 0
@@ -30,7 +30,7 @@ class [[nodiscard]] Status {
   // What was tried, in words: "bind the listening socket". Never null.
   constexpr const char* what() const { return what_; }
 
-  // "bind the listening socket: Address already in use" for kIo; what() and code otherwise.
+  // "bind the listening socket: Address already in use" for an errno; what() and code otherwise.
   std::string ToString() const;
 
  private:

@@ -78,7 +78,7 @@ Status Executive::Build(const ExecutiveOptions& options, Machine* machine) {
       NotificationPool::Options{.threads_max = options.notify_threads_max,
                                 .stepped = options.step != nullptr},
       NotificationPool::Owner{&Executive::AboutToNotify, &Executive::CallbackEnded, this});
-  if (!machine->pool->Start()) return ResourceError("start the notification threads");
+  if (const Status status = machine->pool->Start(); !status.ok()) return status;
   for (unsigned i = 0; i < io_processors_ + crypto; ++i) {
     if (Status status = BuildProcessor(i, machine); !status.ok()) return status;
   }

@@ -8,6 +8,7 @@
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/level.h"
+#include "kernel_sim/executive/thread_error.h"
 
 namespace ktlsim::executive {
 namespace {
@@ -40,20 +41,20 @@ NotificationPool::CallbackScope::CallbackScope() : outer_(std::exchange(in_callb
 NotificationPool::CallbackScope::~CallbackScope() { in_callback = in_callback && outer_; }
 void NotificationPool::ForgetCallback() { in_callback = false; }
 
-bool NotificationPool::Start() {
-  if (options_.stepped) return true;
+Status NotificationPool::Start() {
+  if (options_.stepped) return {};
   MutexLock lock(mutex_);
   stopping_ = false;
   for (unsigned i = 0; i < options_.threads_min; ++i) {
-    if (!StartThread() && i == 0) return false;
+    if (const Status status = StartThread(); !status.ok() && i == 0) return status;
   }
-  if (!options_.keeper) return true;
+  if (!options_.keeper) return {};
   try {
     keeper_thread_ = std::thread([this] { KeeperMain(); });
-  } catch (const std::exception&) {  // out of threads, or of memory
-    return false;
+  } catch (const std::exception& error) {
+    return ThreadError(error, "start the keeper of the notification threads");
   }
-  return true;
+  return {};
 }
 
 void NotificationPool::Stop() {
@@ -71,13 +72,13 @@ void NotificationPool::Stop() {
 
 // Detached, and counted: Stop waits for the count. Without the lock, because a thread can take its
 // time to make, and processors enqueue meanwhile.
-bool NotificationPool::StartThread() {
+Status NotificationPool::StartThread() {
   CountThreads(threads_ + 1);
   ++coming_;
   Rest* rest = spare_;
   if (rest != nullptr) spare_ = rest->below;
   mutex_.unlock();
-  bool started = false;
+  Status status;
   try {
     if (rest == nullptr) rest = new Rest;
     const auto body = [this, rest] { ThreadMain(*rest); };
@@ -86,17 +87,17 @@ bool NotificationPool::StartThread() {
     } else {
       std::thread(body).detach();
     }
-    started = true;
-  } catch (const std::exception&) {  // out of threads, or of memory
+  } catch (const std::exception& error) {
+    status = ThreadError(error, "start the notification threads");
     refused_.fetch_add(1, std::memory_order_relaxed);
   }
   mutex_.lock();
-  if (!started) {
+  if (!status.ok()) {
     --coming_;
     CountThreads(threads_ - 1);
     if (rest != nullptr) rest->below = std::exchange(spare_, rest);
   }
-  return started;
+  return status;
 }
 
 void NotificationPool::CountThreads(unsigned threads) {
@@ -223,7 +224,7 @@ std::uint64_t NotificationPool::GrowLocked() {
     const std::uint64_t due = waiting->enqueued_ns_ + options_.patience_ns;
     const std::uint64_t now = NowNs();
     if (now < due) return due;
-    if (!StartThread()) return now + kRetryNs;
+    if (!StartThread().ok()) return now + kRetryNs;
   }
 }
 

@@ -16,6 +16,7 @@
 
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/mutex.h"
+#include "kernel_sim/base/status.h"
 #include "kernel_sim/executive/async_context.h"
 
 namespace ktlsim::executive {
@@ -47,8 +48,9 @@ class NotificationPool {
   NotificationPool(AsyncContextTable& contexts, const Options& options, const Owner& owner);
   ~NotificationPool();
 
-  // Passive level. False: no thread could be started.
-  bool Start();
+  // Passive level. kResource: no threads, or no memory for them; kIo: the system refuses them for
+  // another reason. Stop is due after a failure, too.
+  Status Start();
   // Delivers what is queued, waits for the callbacks to return, ends the threads. Passive level,
   // not from a callback.
   void Stop();
@@ -105,7 +107,7 @@ class NotificationPool {
   Rest* CallOne() KTLSIM_REQUIRES(mutex_);
   void KeeperMain();
   void Deliver(Request& request);
-  bool StartThread() KTLSIM_REQUIRES(mutex_);
+  Status StartThread() KTLSIM_REQUIRES(mutex_);
   void CountThreads(unsigned threads) KTLSIM_REQUIRES(mutex_);
   std::uint64_t GrowLocked() KTLSIM_REQUIRES(mutex_);
   std::uint64_t NowNs() const {

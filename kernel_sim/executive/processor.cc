@@ -2,15 +2,15 @@
 
 #include <sched.h>
 
-#include <cerrno>
+#include <exception>
 #include <new>
-#include <system_error>
 #include <utility>
 
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/base/level.h"
 #include "kernel_sim/base/memory_watch.h"
 #include "kernel_sim/executive/executive.h"
+#include "kernel_sim/executive/thread_error.h"
 
 namespace ktlsim::executive {
 namespace {
@@ -34,11 +34,8 @@ Status Processor::Start(const RingFactory& factory) {
   KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
   try {
     thread_ = std::thread([this, factory] { Main(factory); });
-  } catch (const std::system_error& error) {
-    if (error.code().value() == EAGAIN) return ResourceError("no more threads for processors");
-    return IoError(error.code().value(), "start a processor's thread");
-  } catch (const std::bad_alloc&) {
-    return ResourceError("memory for a processor's thread");
+  } catch (const std::exception& error) {
+    return ThreadError(error, "start a processor's thread");
   }
   started_.wait(0);
   if (started_.load() == 2) {

@@ -29,7 +29,9 @@ Result<std::vector<io::Loop*>> LoopsOfRole(const std::string& role) {
       },
       &search);
   if (status != SEC_E_OK) {
-    return Status(Category::kResource, status, "start the simulated processors");
+    constexpr const char* kWhat = "start the simulated processors";
+    if (status == SEC_E_INSUFFICIENT_MEMORY) return ResourceError(kWhat);
+    return Status(Category::kContract, status, kWhat);
   }
   if (search.out_of_memory) return ResourceError("memory for a path");
   if (search.loops.empty()) return Status(Category::kContract, 0, "no processor has this role");

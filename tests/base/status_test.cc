@@ -13,6 +13,9 @@ namespace {
 TEST(StatusTest, SaysWhatWasTriedAndWhyItFailed) {
   EXPECT_EQ(IoError(EADDRINUSE, "bind 127.0.0.1:443").ToString(),
             "bind 127.0.0.1:443: Address already in use");
+  EXPECT_EQ(Status(Category::kResource, EAGAIN, "start a thread").ToString(),
+            "start a thread: Resource temporarily unavailable");
+  EXPECT_EQ(ResourceError("memory for a ring").ToString(), "memory for a ring");
   EXPECT_EQ(Status(Category::kTls, 40, "no shared cipher").ToString(), "no shared cipher (tls 40)");
   EXPECT_EQ(Status().ToString(), "ok");
 }

@@ -55,7 +55,7 @@ class NotificationPoolTest : public testing::Test {
 
 TEST_F(NotificationPoolTest, StartsWithItsMinimumAndEndsEmpty) {
   NotificationPool pool(contexts_, {.threads_min = 3}, CountingOwner());
-  ASSERT_TRUE(pool.Start());
+  ASSERT_TRUE(pool.Start().ok());
   EXPECT_EQ(pool.threads(), 3U);
   pool.Stop();
   EXPECT_EQ(pool.threads(), 0U);
@@ -64,7 +64,7 @@ TEST_F(NotificationPoolTest, StartsWithItsMinimumAndEndsEmpty) {
 
 TEST_F(NotificationPoolTest, DeliversOnceAtPassiveLevelAndThenSaysSo) {
   NotificationPool pool(contexts_, {}, CountingOwner());
-  ASSERT_TRUE(pool.Start());
+  ASSERT_TRUE(pool.Start().ok());
   std::atomic<std::uint32_t> delivered{0};
   EXPECT_FALSE(NotificationPool::InCallback());
   for (std::uint32_t i = 1; i <= 500; ++i) {
@@ -83,7 +83,7 @@ TEST_F(NotificationPoolTest, DeliversOnceAtPassiveLevelAndThenSaysSo) {
 
 TEST_F(NotificationPoolTest, StopDeliversWhatIsQueued) {
   NotificationPool pool(contexts_, {.threads_min = 1, .threads_max = 1}, CountingOwner());
-  ASSERT_TRUE(pool.Start());
+  ASSERT_TRUE(pool.Start().ok());
   Gate release;
   pool.Enqueue(Publish([&] { release.Pass(); }));
   for (int i = 0; i < 50; ++i) pool.Enqueue(Publish([] {}));
@@ -95,7 +95,7 @@ TEST_F(NotificationPoolTest, StopDeliversWhatIsQueued) {
 TEST_F(NotificationPoolTest, GrowsForBlockedCallbacksAndShrinksWhenIdle) {
   NotificationPool pool(contexts_, {.threads_min = 1, .threads_max = 8, .idle_ns = kNsPerMs},
                         CountingOwner());
-  ASSERT_TRUE(pool.Start());
+  ASSERT_TRUE(pool.Start().ok());
   Gate release;
   Counter entered;
   for (std::uint32_t i = 1; i <= 8; ++i) {
@@ -170,7 +170,7 @@ class NotificationPoolGrowthTest : public NotificationPoolTest {
 
 TEST_F(NotificationPoolGrowthTest, OneLookServesAllThatHaveWaitedTooLong) {
   NotificationPool pool(contexts_, Stepped(2, 256), CountingOwner());
-  ASSERT_TRUE(pool.Start());
+  ASSERT_TRUE(pool.Start().ok());
   for (int i = 0; i < 200; ++i) pool.Enqueue(PublishBlocking());
   entered_.WaitFor(2);
   const std::uint64_t began = time_.NowNs();
@@ -199,7 +199,7 @@ TEST_F(NotificationPoolGrowthTest, OneLookServesAllThatHaveWaitedTooLong) {
 
 TEST_F(NotificationPoolGrowthTest, GrowsToItsCapAndNoFurther) {
   NotificationPool pool(contexts_, Stepped(1, 20), CountingOwner());
-  ASSERT_TRUE(pool.Start());
+  ASSERT_TRUE(pool.Start().ok());
   for (int i = 0; i < 50; ++i) pool.Enqueue(PublishBlocking());
   time_.Advance(kNsPerSecond);
   EXPECT_EQ(pool.Grow(), NotificationPool::kNever);
@@ -215,7 +215,7 @@ TEST_F(NotificationPoolGrowthTest, GrowsToItsCapAndNoFurther) {
 // A thread that rests is called, and counts as on its way: nothing grows for what it will take.
 TEST_F(NotificationPoolGrowthTest, ThreadsOnTheirWayCount) {
   NotificationPool pool(contexts_, Stepped(3, 8), CountingOwner());
-  ASSERT_TRUE(pool.Start());
+  ASSERT_TRUE(pool.Start().ok());
   YieldUntil([&] { return pool.resting() == 3; });
   for (int i = 0; i < 4; ++i) pool.Enqueue(PublishBlocking());
   time_.Advance(kNsPerMs);
@@ -228,7 +228,7 @@ TEST_F(NotificationPoolGrowthTest, ThreadsOnTheirWayCount) {
 // The system has no thread, or no memory: that is counted, nothing is lost, and it is tried again.
 TEST_F(NotificationPoolGrowthTest, ThreadThatCannotBeMadeIsTriedAgain) {
   NotificationPool pool(contexts_, Stepped(1, 8), CountingOwner());
-  ASSERT_TRUE(pool.Start());
+  ASSERT_TRUE(pool.Start().ok());
   for (int i = 0; i < 5; ++i) pool.Enqueue(PublishBlocking());
   entered_.WaitFor(1);
   time_.Advance(kNsPerMs);
@@ -250,11 +250,12 @@ TEST_F(NotificationPoolGrowthTest, ThreadThatCannotBeMadeIsTriedAgain) {
 TEST_F(NotificationPoolGrowthTest, StartNeedsOneThread) {
   NotificationPool pool(contexts_, Stepped(2, 8), CountingOwner());
   out_of_threads_ = 1;
-  EXPECT_FALSE(pool.Start());
+  EXPECT_EQ(pool.Start().ToString(),
+            "start the notification threads: Resource temporarily unavailable");
   EXPECT_EQ(pool.threads(), 0U);
   pool.Stop();
   out_of_memory_ = 1;
-  EXPECT_FALSE(pool.Start());
+  EXPECT_EQ(pool.Start().ToString(), "start the notification threads: Cannot allocate memory");
   pool.Stop();
   // The second may be missing: it is made when a callback waits for it.
   unsigned made = 0;
@@ -264,7 +265,7 @@ TEST_F(NotificationPoolGrowthTest, StartNeedsOneThread) {
     Spawn(body);
   };
   NotificationPool half(contexts_, options, CountingOwner());
-  ASSERT_TRUE(half.Start());
+  ASSERT_TRUE(half.Start().ok());
   EXPECT_EQ(half.threads(), 1U);
   for (int i = 0; i < 2; ++i) half.Enqueue(PublishBlocking());
   time_.Advance(kNsPerMs);
@@ -276,7 +277,7 @@ TEST_F(NotificationPoolGrowthTest, StartNeedsOneThread) {
 // One callback after the other keeps one thread busy: the seven that are left over can end.
 TEST_F(NotificationPoolTest, TheThreadThatRestedLastWorksFirst) {
   NotificationPool pool(contexts_, {.threads_min = 8, .threads_max = 8}, CountingOwner());
-  ASSERT_TRUE(pool.Start());
+  ASSERT_TRUE(pool.Start().ok());
   std::set<std::thread::id> threads;
   for (std::uint32_t i = 1; i <= 100; ++i) {
     YieldUntil([&] { return pool.resting() == 8; });
@@ -292,7 +293,7 @@ TEST_F(NotificationPoolTest, LosesNothingWhileThreadsEnd) {
   NotificationPool pool(contexts_,
                         {.threads_min = 1, .threads_max = 6, .patience_ns = 1, .idle_ns = 1},
                         CountingOwner());
-  ASSERT_TRUE(pool.Start());
+  ASSERT_TRUE(pool.Start().ok());
   for (std::uint32_t i = 1; i <= 3000; ++i) {
     pool.Enqueue(Publish([] {}));
     if (i % 7 == 0) ended_.WaitFor(i);
@@ -305,7 +306,7 @@ TEST_F(NotificationPoolTest, LosesNothingWhileThreadsEnd) {
 TEST_F(NotificationPoolTest, StartsAgainAfterStop) {
   NotificationPool pool(contexts_, {}, CountingOwner());
   for (std::uint32_t round = 1; round <= 3; ++round) {
-    ASSERT_TRUE(pool.Start());
+    ASSERT_TRUE(pool.Start().ok());
     pool.Enqueue(Publish([] {}));
     ended_.WaitFor(round);
     pool.Stop();

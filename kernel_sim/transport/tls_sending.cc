@@ -164,7 +164,11 @@ bool TlsConnection::ReadyToSendFin() const {
 
 void TlsConnection::TellWritable() {
   if (!write_wanted_ || in_handler_ || state_ != State::kEstablished || close_wanted_) return;
-  if (send_queue_.Space(loop().NowNs()).empty()) return;
+  if (send_queue_.Space(loop().NowNs()).empty()) {
+    // As in SendSpace: a shortage may last longer than one try.
+    if (send_queue_.idle()) RetryIn(kNsPerMs);
+    return;
+  }
   write_wanted_ = false;
   in_handler_ = true;
   handler_->OnWritable(*this);

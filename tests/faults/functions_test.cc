@@ -270,6 +270,68 @@ struct AsyncHandleScope {
   SspiAsyncContext* const handle;
 };
 
+// A first leg of a client that is submitted and owned by the scene.
+class SubmittedLeg {
+ public:
+  explicit SubmittedLeg(SspiAsyncContext* async) {
+    SecInvalidateHandle(&context_);
+    EXPECT_EQ(SspiInitializeSecurityContextAsyncA(
+                  async, World::Get().client_credential.get(), nullptr, names_.target.narrow.data(),
+                  kClientFlags, 0, 0, nullptr, 0, &context_, &out_desc_, &attributes_, nullptr),
+              SEC_E_OK);
+  }
+  SubmittedLeg(const SubmittedLeg&) = delete;
+  SubmittedLeg& operator=(const SubmittedLeg&) = delete;
+  // The call has ended.
+  ~SubmittedLeg() {
+    if (SecIsValidHandle(&context_)) {
+      EXPECT_EQ(DeleteSecurityContext(&context_), SEC_E_OK);
+    }
+  }
+  bool made_context() const { return SecIsValidHandle(&context_); }
+
+ private:
+  Names names_;
+  Bytes output_ = Bytes(32768);
+  SecBuffer out_ = {static_cast<ULONG>(output_.size()), SECBUFFER_TOKEN, output_.data()};
+  SecBufferDesc out_desc_ = {SECBUFFER_VERSION, 1, &out_};
+  CtxtHandle context_;
+  ULONG attributes_ = 0;
+};
+
+// A call that waits while a callback holds the only processor is cancelled.
+void CancelScene(FaultRun& run) {
+  struct Hold {
+    Event entered;
+    Event release;
+    Event left;
+  } hold;
+  const AsyncHandleScope holder;
+  EXPECT_EQ(KtlsimSetNotifyMode(holder.handle, KTLSIM_NOTIFY_ON_PROCESSOR), SEC_E_OK);
+  EXPECT_EQ(SspiSetAsyncNotifyCallback(
+                holder.handle,
+                [](SspiAsyncContext*, void* data) {
+                  auto& held = *static_cast<Hold*>(data);
+                  held.entered.Set();
+                  held.release.Wait();
+                  held.left.Set();
+                },
+                &hold),
+            SEC_E_OK);
+  const SubmittedLeg first(holder.handle);
+  hold.entered.Wait();
+  AsyncCall queued;
+  const SubmittedLeg second(queued.get());
+  const bool cancelled = run.ReturnsOrCanBeRetried(
+      SEC_E_OK, "cancel", [&] { return KtlsimCancelAsyncCall(queued.get()); });
+  hold.release.Set();
+  hold.left.Wait();
+  EXPECT_EQ(queued.Finish(), cancelled ? KTLSIM_E_CANCELLED : SEC_I_CONTINUE_NEEDED);
+  EXPECT_EQ(queued.callbacks(), 1);
+  EXPECT_NE(second.made_context(), cancelled);
+  EXPECT_TRUE(first.made_context());
+}
+
 using Scenes = std::map<std::string, Scene>;
 
 void AddPackages(Scenes& scenes) {
@@ -615,12 +677,7 @@ void AddAsyncContexts(Scenes& scenes) {
   });
   scenes["KtlsimSetQueueWaitLimit"] =
       on_idle([](SspiAsyncContext* handle) { return KtlsimSetQueueWaitLimit(handle, 1000); });
-  // A call that waits behind one in flight is cancelled.
-  scenes["KtlsimCancelAsyncCall"] = [](FaultRun& run) {
-    const AsyncHandleScope async;
-    run.ReturnsOrCanBeRetried(SEC_E_INVALID_PARAMETER, "cancel",
-                              [&] { return KtlsimCancelAsyncCall(async.handle); });
-  };
+  scenes["KtlsimCancelAsyncCall"] = &CancelScene;
 }
 
 void AddExtensions(Scenes& scenes) {

@@ -13,6 +13,8 @@
 #include "kernel_sim/command/stress/activities.h"
 #include "kernel_sim/command/stress/calls.h"
 #include "kernel_sim/command/stress/checks.h"
+#include "kernel_sim/command/stress/counters.h"
+#include "kernel_sim/command/stress/round.h"
 
 namespace ktlsim::command {
 namespace {
@@ -174,6 +176,49 @@ TEST(FirstLegTest, OutputsOfACallThatHasNotRunAreReported) {
   EXPECT_EQ(WrongFirstLeg(*memory, KTLSIM_E_QUEUE_TIMEOUT, FirstLeg::kClient), "");
 }
 
+// Of one start with seven calls, of which one was cancelled and two waited too long.
+CallCounters SevenCalls() {
+  constexpr CallCounters::Counts kCounts{.completed = 7, .cancelled = 1, .timed_out = 2};
+  return {.accepted = 7, .total = kCounts, .lanes = kCounts, .depth = 0};
+}
+CallLedger::Counts Seen(std::uint64_t cancelled, std::uint64_t timed_out) {
+  return {.cancelled = cancelled, .timed_out = timed_out};
+}
+
+TEST(CallCountersTest, TheStartsOfARoundAddUpToWhatWasSeen) {
+  CallCounters both = SevenCalls();
+  EXPECT_EQ(Disagreement(both, Seen(1, 2)), "");
+  both += SevenCalls();
+  EXPECT_EQ(both.accepted, 14U);
+  EXPECT_EQ(Disagreement(both, Seen(2, 4)), "");
+  EXPECT_THAT(Disagreement(both, Seen(1, 4)), HasSubstr("cancelled: 2, lanes 2, seen 1"));
+  EXPECT_THAT(Disagreement(both, Seen(2, 2)), HasSubstr("over their limit: 4, lanes 4, seen 2"));
+}
+
+TEST(CallCountersTest, ACallThatAStopHasLostIsReported) {
+  CallCounters lost = SevenCalls();
+  ++lost.accepted;
+  EXPECT_THAT(Disagreement(lost, Seen(1, 2)), HasSubstr("8 accepted, 7 completed"));
+  CallCounters queued = SevenCalls();
+  ++queued.depth;
+  EXPECT_THAT(Disagreement(queued, Seen(1, 2)), HasSubstr("depth 1"));
+  CallCounters uneven = SevenCalls();
+  --uneven.lanes.completed;
+  EXPECT_THAT(Disagreement(uneven, Seen(1, 2)), HasSubstr("lanes: 6 completed"));
+}
+
+TEST(StressRoundTest, OnlyARoundWithRestartsShutsCallsOut) {
+  const FaultSet faults;
+  StressTally tally;
+  StressEvidence evidence;
+  StressRound round(faults, tally, evidence);
+  EXPECT_FALSE(round.ShutOut(SEC_E_SHUTDOWN_IN_PROGRESS)) << "nobody stops it";
+  round.restarts = true;
+  EXPECT_TRUE(round.ShutOut(SEC_E_SHUTDOWN_IN_PROGRESS));
+  EXPECT_FALSE(round.ShutOut(SEC_E_OK));
+  EXPECT_FALSE(round.ShutOut(SEC_E_INVALID_HANDLE)) << "a stop does not end what a handle names";
+}
+
 TEST(FaultsTest, ListsAreNamesOrAllOrNone) {
   std::string error;
   EXPECT_EQ(ParseFaults("all", &error), AllFaults());
@@ -183,6 +228,11 @@ TEST(FaultsTest, ListsAreNamesOrAllOrNone) {
   EXPECT_EQ(two->count(), 2U);
   EXPECT_TRUE(Has(*two, StressActivity::kGarbage));
   EXPECT_TRUE(Has(*two, StressActivity::kCancel));
+  const std::optional<FaultSet> whole = ParseFaults("restart-under-load,fork", &error);
+  ASSERT_TRUE(whole.has_value());
+  EXPECT_TRUE(Has(*whole, StressActivity::kRestartUnderLoad));
+  EXPECT_TRUE(Has(*whole, StressActivity::kFork));
+  EXPECT_FALSE(Has(*whole, StressActivity::kRestart)) << "which is of a server only";
   EXPECT_FALSE(ParseFaults("garbage,canary", &error).has_value()) << "honest things are no faults";
   EXPECT_THAT(error, HasSubstr("'canary'"));
   EXPECT_THAT(error, HasSubstr("slow-reader"));

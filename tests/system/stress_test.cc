@@ -44,7 +44,7 @@ TEST(StressTest, DoesEverythingAndBreaksNothing) {
   ASSERT_TRUE(result.json.is_object()) << result.finished.output;
   EXPECT_EQ(result.json["violations"], 0);
   EXPECT_EQ(result.json["seed"], 20);
-  ASSERT_EQ(result.json["activities"].size(), 34U);
+  ASSERT_EQ(result.json["activities"].size(), 36U);
   for (const auto& [activity, outcomes] : result.json["activities"].items()) {
     EXPECT_GT(result.Count(activity), 0U) << activity << " never happened";
   }
@@ -63,11 +63,24 @@ TEST(StressTest, FaultsAreOnlyThoseThatAreNamed) {
       Stress({"--seconds", "0.5", "--connections", "8", "--faults", "cancel"});
   ASSERT_EQ(result.finished.code, 0) << result.finished.output;
   for (const char* none : {"garbage", "reset", "misuse", "early-delete", "queue-limit", "restart",
-                           "full-queue", "stop-in-flight"}) {
+                           "full-queue", "stop-in-flight", "restart-under-load", "fork"}) {
     EXPECT_EQ(result.Count(none), 0U) << none;
   }
   EXPECT_GT(result.Count("cancel"), 0U);
   EXPECT_GT(result.Count("conversation"), 0U);
+}
+
+// Nothing but the calls, the stops and starts, and the forks.
+TEST(StressTest, KeepsItsOrderWhileTheLibraryStopsAndStarts) {
+  const StressResult result = Stress(
+      {"--seconds", "1.5", "--connections", "4", "--faults", "restart-under-load,fork,cancel"});
+  ASSERT_EQ(result.finished.code, 0) << result.finished.output;
+  EXPECT_EQ(result.json["violations"], 0);
+  EXPECT_GT(result.Count("restart-under-load"), 1U);
+  EXPECT_GT(result.Count("fork"), 0U);
+  EXPECT_EQ(result.Count("restart"), 0U);
+  const nlohmann::json& calls = result.json["calls"];
+  EXPECT_EQ(calls["accepted"], calls["completed"]);
 }
 
 TEST(StressTest, DialsAServerOfAnotherProcess) {

@@ -48,6 +48,8 @@ constexpr std::array<Description, kStressActivities> kDescriptions = {{
     {A::kMisuse, "misuse", true},
     {A::kFullQueue, "full-queue", true},
     {A::kStopInFlight, "stop-in-flight", true},
+    {A::kRestartUnderLoad, "restart-under-load", true},
+    {A::kFork, "fork", true},
     {A::kStatistics, "statistics", false},
     {A::kRestart, "restart", true},
     {A::kRound, "round", false},

@@ -49,12 +49,14 @@ enum class StressActivity : std::uint8_t {
   kMisuse,
   kFullQueue,
   kStopInFlight,
+  kRestartUnderLoad,
+  kFork,
   // The whole.
   kStatistics,
   kRestart,
   kRound,
 };
-inline constexpr std::size_t kStressActivities = 34;
+inline constexpr std::size_t kStressActivities = 36;
 
 // "slow-reader". Never null.
 const char* StressActivityName(StressActivity activity);

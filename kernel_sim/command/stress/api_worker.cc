@@ -65,7 +65,7 @@ void SubmitBurstCall(StressRound& round, SeededRandom& random, StressActivity co
   call.reset(owned);
   SspiFreeAsyncContext(async);
   round.yard.GiveBack(memory);
-  if (status != SEC_E_INSUFFICIENT_MEMORY) {
+  if (status != SEC_E_INSUFFICIENT_MEMORY && !round.ShutOut(status)) {
     round.evidence.Add(fmt::format("burst: refused with {}", transport::StatusName(status)));
   }
   round.tally.Add(counted, StressOutcome::kRefused);
@@ -155,7 +155,7 @@ struct CredentialChain {
     const SECURITY_STATUS submitted = SspiFreeCredentialsHandleAsync(async, &credential);
     round.ledger.Answered(record, submitted);
     if (submitted == SEC_E_OK) return;
-    round.evidence.Add("credential chain: freeing was refused");
+    if (!round.ShutOut(submitted)) round.evidence.Add("credential chain: freeing was refused");
     self->End(async, StressOutcome::kCut);
   }
 
@@ -182,7 +182,7 @@ void BeginCredentialChain(StressRound& round, SeededRandom& random) {
       &owned->memory->credential, &owned->memory->expiry);
   round.ledger.Answered(record, status);
   if (status == SEC_E_OK) return;
-  if (status != SEC_E_INSUFFICIENT_MEMORY) {
+  if (status != SEC_E_INSUFFICIENT_MEMORY && !round.ShutOut(status)) {
     round.evidence.Add("credential chain: acquiring was refused");
   }
   owned->End(async, StressOutcome::kRefused);

@@ -12,6 +12,7 @@ namespace ktlsim::command {
 enum class ApiMix : std::uint8_t {
   kEverything,
   kFullQueues,  // the library was started with a small QueueDepth: mostly bursts
+  kRestarts,    // the library stops and starts all the time: every call may find it stopped
 };
 
 // A thread's work until `round.ending`: conversations, polled calls, chains, bursts, misuse. What

@@ -51,7 +51,10 @@ void CallAndFree(StressRound& round, const char* what, ULONG notify_mode, Submit
   // Somebody holds the round: a conversation, a worker, or the one that ends it.
   round.ledger.Answered(record, status);
   if (status == SEC_E_OK) return;
-  round.evidence.Add(fmt::format("{}: refused with {}", what, transport::StatusName(status)));
+  // A teardown has freed what it was for, whatever the library was doing.
+  if (!round.ShutOut(status)) {
+    round.evidence.Add(fmt::format("{}: refused with {}", what, transport::StatusName(status)));
+  }
   FreeInCallback(&round, async);
 }
 
@@ -142,7 +145,8 @@ HeldLeg::HeldLeg(StressRound& round, const char* what, FirstLeg leg, ULONG notif
   static_cast<void>(KtlsimSetQueueWaitLimit(async_, wait_limit_ms));
   submitted_ = SubmitFirstLeg(round, async_, *memory_, leg);
   round.ledger.Answered(record, submitted_);
-  if (submitted_ != SEC_E_OK && submitted_ != SEC_E_INSUFFICIENT_MEMORY) {
+  if (submitted_ != SEC_E_OK && submitted_ != SEC_E_INSUFFICIENT_MEMORY &&
+      !round.ShutOut(submitted_)) {
     Broken(fmt::format("was refused with {}", transport::StatusName(submitted_)));
   }
 }
@@ -198,7 +202,7 @@ void DeleteAndForget(StressRound& round, CtxtHandle context) {
   SspiAsyncContext* const async = SspiCreateAsyncContext();
   const SECURITY_STATUS status = SspiDeleteSecurityContextAsync(async, &context);
   SspiFreeAsyncContext(async);
-  if (status != SEC_E_OK) {
+  if (status != SEC_E_OK && !round.ShutOut(status)) {
     round.evidence.Add(fmt::format("a delete without callback was refused with {}",
                                    transport::StatusName(status)));
   }
@@ -209,7 +213,7 @@ void DeleteAndPoll(StressRound& round, CtxtHandle context) {
   SspiAsyncContext* const async = SspiCreateAsyncContext();
   const SECURITY_STATUS submitted = SspiDeleteSecurityContextAsync(async, &context);
   const SECURITY_STATUS status = submitted == SEC_E_OK ? PollUntilFinal(async) : submitted;
-  if (status != SEC_E_OK) {
+  if (status != SEC_E_OK && !round.ShutOut(status)) {
     round.evidence.Add(fmt::format("a polled delete ended with {}", transport::StatusName(status)));
   }
   SspiFreeAsyncContext(async);

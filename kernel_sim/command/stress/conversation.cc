@@ -97,6 +97,10 @@ void Conversation::Begin() {
   if (Has(round_.faults, StressActivity::kEarlyFree) && random_.Chance(200)) {
     CredentialPair pair;
     const std::string error = round_.MakePair(TlsVersions::k12And13, &pair);
+    // The functions that make them say in words why they did not.
+    if (error.find("SEC_E_SHUTDOWN_IN_PROGRESS") != std::string::npos && round_.restarts) {
+      return End(StressActivity::kConversation, StressOutcome::kRefused);
+    }
     if (!error.empty()) return Broken("credentials: " + error);
     client_credential_ = pair.client.Release();
     server_credential_ = pair.server.Release();
@@ -147,7 +151,7 @@ void Conversation::Refused(const Side& side, SECURITY_STATUS status) {
   if (side.deleted && status == SEC_E_INVALID_HANDLE) {
     return End(StressActivity::kEarlyDelete, StressOutcome::kCut);
   }
-  if (status == SEC_E_INSUFFICIENT_MEMORY) {
+  if (status == SEC_E_INSUFFICIENT_MEMORY || round_.ShutOut(status)) {
     return End(StressActivity::kConversation, StressOutcome::kRefused);
   }
   Broken(fmt::format("a call was refused with {}", transport::StatusName(status)));

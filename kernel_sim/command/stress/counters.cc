@@ -4,6 +4,7 @@
 #include <ktlsim/sspi_ext.h>
 
 #include <chrono>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -59,32 +60,58 @@ void CounterWatch::ReadAll() {
   tally_.Add(StressActivity::kStatistics, StressOutcome::kRight);
 }
 
-void CheckCounters(const CallLedger& ledger, StressEvidence& evidence) {
-  KtlsimStatistics total = Statistics(evidence);
-  while (total.cInFlight != 0) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    total = Statistics(evidence);
-  }
-  KtlsimLaneStatistics lanes{};
-  ForEachLane([&lanes](ULONG, const KtlsimLaneStatistics& lane) {
-    lanes.cDepth += lane.cDepth;
-    lanes.cCompleted += lane.cCompleted;
-    lanes.cCancelled += lane.cCancelled;
-    lanes.cQueueTimeouts += lane.cQueueTimeouts;
-  });
-  const CallLedger::Counts counts = ledger.counts();
-  const bool agree = total.cAccepted == total.cCompleted && lanes.cCompleted == total.cCompleted &&
-                     lanes.cDepth == 0 && total.cCancelled == counts.cancelled &&
-                     lanes.cCancelled == counts.cancelled &&
-                     total.cQueueTimeouts == counts.timed_out &&
-                     lanes.cQueueTimeouts == counts.timed_out;
-  if (agree) return;
-  evidence.Add(fmt::format(
+CallCounters& CallCounters::operator+=(const CallCounters& other) {
+  const auto add = [](Counts& to, const Counts& from) {
+    to.completed += from.completed;
+    to.cancelled += from.cancelled;
+    to.timed_out += from.timed_out;
+  };
+  accepted += other.accepted;
+  add(total, other.total);
+  add(lanes, other.lanes);
+  depth += other.depth;
+  return *this;
+}
+
+std::string Disagreement(const CallCounters& counters, const CallLedger::Counts& seen) {
+  const CallCounters::Counts& total = counters.total;
+  const CallCounters::Counts& lanes = counters.lanes;
+  const bool agree = counters.accepted == total.completed && lanes == total &&
+                     counters.depth == 0 && total.cancelled == seen.cancelled &&
+                     total.timed_out == seen.timed_out;
+  if (agree) return {};
+  return fmt::format(
       "statistics: {} accepted, {} completed; lanes: {} completed, depth {}; cancelled: {}, lanes "
       "{}, seen {}; over their limit: {}, lanes {}, seen {}",
-      total.cAccepted, total.cCompleted, lanes.cCompleted, lanes.cDepth, total.cCancelled,
-      lanes.cCancelled, counts.cancelled, total.cQueueTimeouts, lanes.cQueueTimeouts,
-      counts.timed_out));
+      counters.accepted, total.completed, lanes.completed, counters.depth, total.cancelled,
+      lanes.cancelled, seen.cancelled, total.timed_out, lanes.timed_out, seen.timed_out);
+}
+
+CallCounters ReadCallCounters(StressEvidence& evidence) {
+  const KtlsimStatistics now = Statistics(evidence);
+  CallCounters counters{.accepted = now.cAccepted,
+                        .total = {.completed = now.cCompleted,
+                                  .cancelled = now.cCancelled,
+                                  .timed_out = now.cQueueTimeouts},
+                        .lanes = {},
+                        .depth = 0};
+  ForEachLane([&counters](ULONG, const KtlsimLaneStatistics& lane) {
+    counters.depth += lane.cDepth;
+    counters.lanes.completed += lane.cCompleted;
+    counters.lanes.cancelled += lane.cCancelled;
+    counters.lanes.timed_out += lane.cQueueTimeouts;
+  });
+  return counters;
+}
+
+void CheckCounters(const CallLedger& ledger, const CallCounters& before, StressEvidence& evidence) {
+  while (Statistics(evidence).cInFlight != 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  CallCounters all = before;
+  all += ReadCallCounters(evidence);
+  std::string wrong = Disagreement(all, ledger.counts());
+  if (!wrong.empty()) evidence.Add(std::move(wrong));
 }
 
 }  // namespace ktlsim::command

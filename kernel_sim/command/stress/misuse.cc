@@ -26,7 +26,7 @@ class Misuse {
 
  private:
   void Expect(const char* what, SECURITY_STATUS answer, SECURITY_STATUS documented) {
-    if (answer == documented) {
+    if (answer == documented || round_.ShutOut(answer)) {
       return round_.tally.Add(StressActivity::kMisuse, StressOutcome::kRefused);
     }
     round_.evidence.Add(

@@ -66,9 +66,16 @@ struct StressRound {
   const FaultSet& faults;
   StressTally& tally;
   StressEvidence& evidence;
+  // The library stops and starts while calls are made: each of them may find it stopped.
+  bool restarts = false;
   std::array<CredentialPair, 3> pairs;  // kOnly12, kOnly13, kBoth
   StressTargets targets;
   SCH_CREDENTIALS client_auth{};  // for asynchronous acquiring
+
+  // The answer of a call that came while the library was stopped, as any may where it `restarts`.
+  bool ShutOut(SECURITY_STATUS status) const {
+    return restarts && status == SEC_E_SHUTDOWN_IN_PROGRESS;
+  }
 
   // Shared, with locks of their own.
   CallLedger ledger;

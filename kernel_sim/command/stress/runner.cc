@@ -11,7 +11,7 @@
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/command/rundown_check.h"
-#include "kernel_sim/command/stress/counters.h"
+#include "kernel_sim/command/stress/restarts.h"
 #include "kernel_sim/command/stress/wire_worker.h"
 
 namespace ktlsim::command {
@@ -19,6 +19,7 @@ namespace {
 
 constexpr double kRoundSeconds = 4;
 constexpr double kFullQueuesSeconds = 0.5;
+constexpr double kRestartsSeconds = 1;
 constexpr double kFirstRestartSeconds = 0.3;
 constexpr double kRestartSeconds = 0.7;
 constexpr unsigned kApiThreads = 3;
@@ -61,7 +62,7 @@ class Watchdog {
 
 }  // namespace
 
-std::string StressRunner::StartLibraryFor(ApiMix mix) {
+StartupOptions StressRunner::StartupFor(ApiMix mix) {
   StartupOptions startup = plan_.library;
   startup.pool = plan_.placement == StressPlacement::kPool ||
                  (plan_.placement == StressPlacement::kMixed && rounds_ % 2 == 0);
@@ -71,6 +72,10 @@ std::string StressRunner::StartLibraryFor(ApiMix mix) {
       startup.queue_wait_limit_ms = static_cast<unsigned>(seeds_.Below(5));
     }
   }
+  return startup;
+}
+
+std::string StressRunner::StartLibraryFor(const StartupOptions& startup) {
   std::string error = StartLibrary(startup);
   if (!error.empty() || certificate_.get() != nullptr) return error;
   std::optional<Certificate> made =
@@ -83,10 +88,20 @@ void StressRunner::StartWorkers(StressRound& round, ApiMix mix) {
   for (unsigned i = 0; i < kApiThreads; ++i) {
     workers_.emplace_back(&RunApiWorker, std::ref(round), seeds_.Next(), mix);
   }
-  if (mix == ApiMix::kFullQueues) return;
+  if (mix != ApiMix::kEverything) return;
   for (unsigned i = 0; i < std::max(4U, plan_.connections / 4); ++i) {
     workers_.emplace_back(&RunWireWorker, std::ref(round), seeds_.Next(), i);
   }
+}
+
+void StressRunner::StartRestarts(StressRound& round, const StartupOptions& startup) {
+  if (Has(plan_.faults, StressActivity::kFork)) {
+    workers_.emplace_back(&RunForks, std::ref(round), seeds_.Next());
+  }
+  if (!round.restarts) return;
+  const RestartPlan plan{.startup = startup,
+                         .either_placement = plan_.placement == StressPlacement::kMixed};
+  workers_.emplace_back(&RunRestarts, std::ref(round), seeds_.Next(), plan, &ended_starts_);
 }
 
 void StressRunner::JoinWorkers(StressRound& round) {
@@ -119,7 +134,7 @@ void StressRunner::WaitForCalls(StressRound& round) {
 
 void StressRunner::StopLibrary(StressRound& round) {
   WaitForCalls(round);
-  CheckCounters(round.ledger, report_.evidence);
+  CheckCounters(round.ledger, ended_starts_, report_.evidence);
   if (Has(plan_.faults, StressActivity::kStopInFlight)) {
     LastCalls(round).Submit();
   } else {
@@ -141,12 +156,15 @@ std::string StressRunner::RunRound(ApiMix mix, double seconds) {
   ++rounds_;
   StressRound round(plan_.faults, report_.tally, report_.evidence);
   round.targets.foreign = plan_.foreign.has_value();
+  round.restarts = mix == ApiMix::kRestarts && Has(plan_.faults, StressActivity::kRestartUnderLoad);
+  ended_starts_ = {};
   const Watchdog watchdog(seconds + kRoundLimitSeconds, [this, &round] {
     report_.evidence.Add(fmt::format("round {} did not come to its end: {} calls and conversations",
                                      rounds_, round.live.load()));
     plan_.give_up();
   });
-  std::string error = StartLibraryFor(mix);
+  const StartupOptions startup = StartupFor(mix);
+  std::string error = StartLibraryFor(startup);
   if (!error.empty()) return error;
   error = round.MakeCredentials(certificate_);
   StressPaths paths(round);
@@ -155,6 +173,7 @@ std::string StressRunner::RunRound(ApiMix mix, double seconds) {
   if (error.empty() && with_paths) error = paths.StartLoad(plan_.connections);
   if (error.empty()) {
     StartWorkers(round, mix);
+    if (mix == ApiMix::kRestarts) StartRestarts(round, startup);
     Watch(paths, MonotonicClock::Now() + Nanoseconds(seconds));
     JoinWorkers(round);
   }
@@ -165,23 +184,37 @@ std::string StressRunner::RunRound(ApiMix mix, double seconds) {
   return error;
 }
 
+// Restarts and forks have rounds of their own: servers live on the loops of one start, and a child
+// has their sockets until it ends.
+bool StressRunner::Restarts() const {
+  return Has(plan_.faults, StressActivity::kRestartUnderLoad) ||
+         Has(plan_.faults, StressActivity::kFork);
+}
+
+ApiMix StressRunner::NextMix() const {
+  if (rounds_ % 3 == 0 && Has(plan_.faults, StressActivity::kFullQueue)) return ApiMix::kFullQueues;
+  return rounds_ % 3 == 2 && Restarts() ? ApiMix::kRestarts : ApiMix::kEverything;
+}
+
 std::string StressRunner::Run() {
   const std::uint64_t begun = MonotonicClock::Now();
   end_ = begun + Nanoseconds(plan_.seconds);
   progress_.Begin(fmt::format("stress, seed {}", report_.seed), plan_.seconds);
-  const bool full_queues = Has(plan_.faults, StressActivity::kFullQueue);
+  const unsigned rounds_min = Restarts() ? 3 : 2;
   const CounterWatch watch(report_.tally, report_.evidence);
   const double share = std::min(kRoundSeconds, plan_.seconds / 3);
   std::string error;
   while (error.empty() && !interrupted()) {
     const std::uint64_t now = MonotonicClock::Now();
-    // However short the time or slow the machine: one round with full queues, one with everything.
-    const bool owed = rounds_ < 2;
+    // However short the time or slow the machine: one round of each kind.
+    const bool owed = rounds_ < rounds_min;
     if (now >= end_ && !owed) break;
     const double left = owed ? share : static_cast<double>(end_ - now) / 1e9;
-    const bool full = full_queues && rounds_ % 3 == 0;
-    error = full ? RunRound(ApiMix::kFullQueues, std::min(kFullQueuesSeconds, left))
-                 : RunRound(ApiMix::kEverything, std::min(share, left));
+    const ApiMix mix = NextMix();
+    const double most = mix == ApiMix::kFullQueues ? kFullQueuesSeconds
+                        : mix == ApiMix::kRestarts ? kRestartsSeconds
+                                                   : share;
+    error = RunRound(mix, std::min(most, left));
   }
   progress_.End();
   report_.seconds = static_cast<double>(MonotonicClock::Now() - begun) / 1e9;

@@ -15,6 +15,7 @@
 #include "kernel_sim/command/progress.h"
 #include "kernel_sim/command/startup.h"
 #include "kernel_sim/command/stress/api_worker.h"
+#include "kernel_sim/command/stress/counters.h"
 #include "kernel_sim/command/stress/paths.h"
 #include "kernel_sim/command/stress/report.h"
 #include "kernel_sim/command/stress/round.h"
@@ -52,8 +53,12 @@ class StressRunner {
 
  private:
   std::string RunRound(ApiMix mix, double seconds);
-  std::string StartLibraryFor(ApiMix mix);
+  bool Restarts() const;
+  ApiMix NextMix() const;
+  StartupOptions StartupFor(ApiMix mix);
+  std::string StartLibraryFor(const StartupOptions& startup);
   void StartWorkers(StressRound& round, ApiMix mix);
+  void StartRestarts(StressRound& round, const StartupOptions& startup);
   void JoinWorkers(StressRound& round);
   void Watch(StressPaths& paths, std::uint64_t end);
   static void WaitForCalls(StressRound& round);
@@ -66,6 +71,7 @@ class StressRunner {
   Progress progress_;
   Certificate certificate_;
   std::vector<std::thread> workers_;
+  CallCounters ended_starts_;  // of the round; written by a worker while there are any
   unsigned rounds_ = 0;
   std::uint64_t end_ = 0;
 };

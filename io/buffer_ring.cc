@@ -29,10 +29,9 @@ Result<std::unique_ptr<BufferRing>> BufferRing::Create(io_uring& ring, unsigned 
 }
 
 Status BufferRing::MapEntries() {
-  void* pages = mmap(nullptr, count() * sizeof(io_uring_buf), PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (pages == MAP_FAILED) return ResourceError("allocate the receive buffers");
-  entries_ = static_cast<io_uring_buf_ring*>(pages);
+  Result<void*> pages = MapPages(count() * sizeof(io_uring_buf));
+  if (!pages.ok()) return pages.status();
+  entries_ = static_cast<io_uring_buf_ring*>(*pages);
   return {};
 }
 

@@ -21,11 +21,17 @@ ReceiveBuffers::~ReceiveBuffers() {
 }
 
 Status ReceiveBuffers::Map() {
-  void* pages = mmap(nullptr, count_ * buffer_bytes_, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (pages == MAP_FAILED) return ResourceError("allocate the receive buffers");
-  memory_ = static_cast<std::byte*>(pages);
+  Result<void*> pages = MapPages(count_ * buffer_bytes_);
+  if (!pages.ok()) return pages.status();
+  memory_ = static_cast<std::byte*>(*pages);
   return {};
+}
+
+Result<void*> ReceiveBuffers::MapPages(std::size_t bytes) {
+  void* const pages =
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (pages != MAP_FAILED) return pages;
+  return Status(Category::kResource, errno, "allocate the receive buffers");
 }
 
 void ReceiveBuffers::ProvideAll() {

@@ -38,8 +38,10 @@ class ReceiveBuffers {
  protected:
   ReceiveBuffers(unsigned count, std::size_t buffer_bytes);
   virtual ~ReceiveBuffers();
-  // Maps the memory; kIo on lack of it.
+  // Maps the memory; as MapPages.
   Status Map();
+  // For the buffers. kResource: the system gives no memory, or none to this process.
+  static Result<void*> MapPages(std::size_t bytes);
   // Poisons and provides all of them. After Map, once the kernel is ready.
   void ProvideAll();
 

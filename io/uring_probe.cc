@@ -17,7 +17,6 @@
 
 #include "io/uring.h"
 #include "kernel_sim/base/file.h"
-#include "kernel_sim/base/memory_watch.h"
 #include "kernel_sim/base/mutex.h"
 
 namespace ktlsim::io {
@@ -107,27 +106,36 @@ std::string RingLevel() {
   return level != nullptr ? level : "";
 }
 
-unsigned long long SupportedOpcodes(io_uring& ring) {
-  const std::unique_ptr<io_uring_probe, decltype(&io_uring_free_probe)> probe(
-      io_uring_get_probe_ring(&ring), &io_uring_free_probe);
-  unsigned long long opcodes = 0;
-  for (int opcode = 0; probe != nullptr && opcode < 64; ++opcode) {
-    if (io_uring_opcode_supported(probe.get(), opcode) != 0) opcodes |= 1ull << opcode;
+// 0, or the errno value with which the question itself was refused.
+int AskForOpcodes(io_uring& ring, unsigned long long* opcodes) {
+  constexpr unsigned kOpcodesMax = 256;
+  const std::unique_ptr<io_uring_probe, decltype(&std::free)> probe(
+      static_cast<io_uring_probe*>(
+          std::calloc(1, sizeof(io_uring_probe) + kOpcodesMax * sizeof(io_uring_probe_op))),
+      &std::free);
+  if (probe == nullptr) return ENOMEM;
+  const int error_number = -io_uring_register_probe(&ring, probe.get(), kOpcodesMax);
+  if (error_number == EINVAL) return 0;  // too old for the question
+  if (error_number != 0) return error_number;
+  for (int opcode = 0; opcode < 64; ++opcode) {
+    if (io_uring_opcode_supported(probe.get(), opcode) != 0) *opcodes |= 1ull << opcode;
   }
-  return opcodes;
+  return 0;
 }
 
-bool HasProvidedBuffers(io_uring& ring) {
+// The same.
+int AskForProvidedBuffers(io_uring& ring, bool* provided) {
   constexpr std::size_t kBytes = 4096;
   void* page = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (page == MAP_FAILED) return false;
+  if (page == MAP_FAILED) return errno;
   io_uring_buf_reg registration{};
   registration.ring_addr = reinterpret_cast<std::uintptr_t>(page);
   registration.ring_entries = 1;
-  const bool has = io_uring_register_buf_ring(&ring, &registration, 0) == 0;
-  if (has) io_uring_unregister_buf_ring(&ring, 0);
+  const int error_number = -io_uring_register_buf_ring(&ring, &registration, 0);
+  if (error_number == 0) io_uring_unregister_buf_ring(&ring, 0);
   munmap(page, kBytes);
-  return has;
+  *provided = error_number == 0;
+  return error_number == EINVAL ? 0 : error_number;
 }
 
 std::uint64_t LockedMemoryLimit() {
@@ -193,7 +201,7 @@ std::string ExplainRefusal(int error_number, const std::string& io_uring_disable
       return "the kernel knows io_uring but not IORING_SETUP_SINGLE_ISSUER (Linux 6.0) or "
              "IORING_SETUP_DEFER_TASKRUN (Linux 6.1)";
     case ENOMEM:
-      return "no memory for the ring, which counts as locked memory: RLIMIT_MEMLOCK is " +
+      return "no memory for the io_uring ring, which counts as locked memory: RLIMIT_MEMLOCK is " +
              LockedMemoryText(locked_bytes_max) +
              "; raise it (ulimit -l, LimitMEMLOCK=) or use fewer processors (--processors)";
     case EMFILE:
@@ -221,13 +229,14 @@ Result<UringFeatures> ProbeUring() {
   }
   UringInventory inventory;
   inventory.features = params.features;
-  const MemoryWatch watch;
-  inventory.opcodes = SupportedOpcodes(ring);
-  const bool ran_out = watch.ran_out();
-  inventory.provided_buffers = HasProvidedBuffers(ring);
+  int refused = AskForOpcodes(ring, &inventory.opcodes);
+  if (refused == 0) refused = AskForProvidedBuffers(ring, &inventory.provided_buffers);
   io_uring_queue_exit(&ring);
-  // Not a kernel that has no operations.
-  if (ran_out) return ResourceError("memory for what the kernel can do");
+  // Not a kernel that lacks something.
+  if (refused != 0) {
+    const Status status = ExplainSetupFailure(refused);
+    return refused == ENOMEM ? ResourceError("memory for what the kernel can do") : status;
+  }
 
   UringFeatures features;
   features.kernel = KernelRelease();

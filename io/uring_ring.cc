@@ -73,9 +73,11 @@ Status UringRing::Open() {
   Result<std::unique_ptr<BufferRing>> buffers =
       BufferRing::Create(ring_, options_.receive_buffers, options_.receive_buffer_bytes);
   if (!buffers) {
-    if (buffers.status().code() == ENOMEM) return ExplainSetupFailure(ENOMEM);
-    SetProbeText(buffers.status().ToString());
-    return buffers.status();
+    const Status status = buffers.status();
+    // The kernel did not take them, for a reason that all of io_uring has.
+    if (status.category() == Category::kIo) return ExplainSetupFailure(status.code());
+    SetProbeText(status.ToString());
+    return status;
   }
   buffers_ = std::move(*buffers);
 

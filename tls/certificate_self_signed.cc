@@ -14,6 +14,7 @@
 
 #include "kernel_sim/base/memory_watch.h"
 #include "tls/certificate.h"
+#include "tls/failure.h"
 #include "tls/openssl_handles.h"
 
 namespace ktlsim::tls {
@@ -89,10 +90,7 @@ Result<Certificate::Ptr> Certificate::SelfSigned(std::string_view name, KeyType 
       ERR_clear_error();
       return ResourceError("no memory for a certificate");
     }
-    if (size <= 0) {
-      ERR_clear_error();
-      return Status(Category::kCrypto, 0, "the self-signed certificate could not be made");
-    }
+    if (size <= 0) return CryptoFailure("the self-signed certificate could not be made");
     std::vector<Der> chain;
     chain.emplace_back(der, der + size);
     return Build(std::move(chain), key.release());

@@ -1,8 +1,12 @@
 #include "tls/failure.h"
 
+#include <sys/random.h>
+
 #include <array>
+#include <cerrno>
 
 #include <openssl/err.h>
+#include <openssl/proverr.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 
@@ -102,6 +106,20 @@ constexpr std::array kVerifyErrors = {
 
 // The one place that knows OpenSSL's name for it.
 bool TellsOfMemory(unsigned long error) { return ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE; }
+bool TellsOfRandomNumbers(unsigned long error) {
+  const int library = ERR_GET_LIB(error);
+  return library == ERR_LIB_RAND ||
+         (library == ERR_LIB_PROV && ERR_GET_REASON(error) == PROV_R_ERROR_RETRIEVING_ENTROPY);
+}
+
+constexpr const char* kNoRandomNumbers = "get random numbers from the system (getrandom)";
+
+// OpenSSL does not tell the errno value. The system does once more, unless it has passed.
+Status RandomNumbersFailure() {
+  unsigned char byte = 0;
+  if (getrandom(&byte, 1, GRND_NONBLOCK) < 0) return IoError(errno, kNoRandomNumbers);
+  return {Category::kCrypto, 0, kNoRandomNumbers};
+}
 
 template <std::size_t size>
 constexpr const char* Find(const std::array<Text, size>& table, int code) {
@@ -213,7 +231,14 @@ bool DrainTellsOfMemory() {
 }
 
 Status CryptoFailure(const char* what) {
-  return DrainTellsOfMemory() ? ResourceError("out of memory") : Status(Category::kCrypto, 0, what);
+  bool memory = false;
+  bool random_numbers = false;
+  while (const unsigned long error = ERR_get_error()) {
+    memory = memory || TellsOfMemory(error);
+    random_numbers = random_numbers || TellsOfRandomNumbers(error);
+  }
+  if (memory) return ResourceError("out of memory");
+  return random_numbers ? RandomNumbersFailure() : Status(Category::kCrypto, 0, what);
 }
 
 Status DrainFailure(const std::optional<Alert>& received, const std::optional<Alert>& sent,
@@ -225,6 +250,7 @@ Status DrainFailure(const std::optional<Alert>& received, const std::optional<Al
   while (const unsigned long error = ERR_get_error()) {
     const int reason = ERR_GET_REASON(error);
     memory = memory || TellsOfMemory(error);
+    if (TellsOfRandomNumbers(error)) words = "the system gives no random numbers (getrandom)";
     if (words != nullptr || ERR_GET_LIB(error) != ERR_LIB_SSL) continue;
     certificate_missing = reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
     words = reason == SSL_R_CERTIFICATE_VERIFY_FAILED && verify_error != X509_V_OK

@@ -20,8 +20,9 @@ Status DrainFailure(const std::optional<Alert>& received, const std::optional<Al
 
 // Whether this thread's OpenSSL error queue tells of memory that ran out; the queue is drained.
 bool DrainTellsOfMemory();
-// For a call of OpenSSL that has failed: kResource if the queue tells of memory, else kCrypto and
-// `what`. The queue is drained. `what` is a literal.
+// For a call of OpenSSL that has failed: kResource if the queue tells of memory; kIo, or kCrypto
+// once it has passed, if the system gave no random numbers; else kCrypto and `what`. The queue is
+// drained. `what` is a literal.
 Status CryptoFailure(const char* what);
 
 // "the peer's certificate has expired"

@@ -4,8 +4,9 @@
 #include <new>
 #include <utility>
 
-#include <openssl/err.h>
 #include <openssl/rand.h>
+
+#include "tls/failure.h"
 
 namespace ktlsim::tls {
 namespace {
@@ -18,7 +19,6 @@ bool RandomTicketKey(TicketKey& key) {
   const bool good = RAND_bytes(key.name.data(), static_cast<int>(key.name.size())) == 1 &&
                     RAND_priv_bytes(key.encryption_key.span().data(), kTicketKeyBytes) == 1 &&
                     RAND_priv_bytes(key.mac_key.span().data(), kTicketKeyBytes) == 1;
-  if (!good) ERR_clear_error();
   return good;
 }
 
@@ -42,7 +42,7 @@ Status TicketKeys::Rotate() {
 
 Status TicketKeys::RotateLocked() {
   TicketKey key;
-  if (!RandomTicketKey(key)) return {Category::kCrypto, 0, "the random generator failed"};
+  if (!RandomTicketKey(key)) return CryptoFailure("make a ticket key");
   return Add(std::move(key));
 }
 

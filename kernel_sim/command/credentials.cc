@@ -204,7 +204,7 @@ std::optional<Certificate> CreateSelfSigned(const std::string& name, ULONG key_t
   const SECURITY_STATUS status =
       KtlsimCreateSelfSignedCertificate(name.c_str(), key_type, &context);
   if (status == SEC_E_OK) return Certificate(context);
-  *error = Failure("the certificate cannot be made", status);
+  *error = Failure("the certificate cannot be made", status) + ": " + KtlsimLastErrorText();
   return {};
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <iostream>
 #include <iterator>
+#include <new>
 #include <string>
 #include <string_view>
 
@@ -62,6 +63,9 @@ int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);
   try {
     return Run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    std::fputs("ktlsim: out of memory\n", stderr);
+    return ktlsim::command::kExitFailed;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "ktlsim: %s\n", error.what());
     return ktlsim::command::kExitFailed;

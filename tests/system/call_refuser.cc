@@ -112,7 +112,9 @@ void CallRefuser::Decide(int listener, std::size_t request_bytes, std::size_t re
   }
   if (error_number != 0) refused_.fetch_add(1);
   response->id = request->id;
-  response->error = -error_number;
+  // brk knows no errno value: what it returns is the end of the heap, and that is not where it was
+  // asked for.
+  if (call.number != SYS_brk) response->error = -error_number;
   if (error_number == 0) response->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
   static_cast<void>(ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, response));
 }

@@ -33,7 +33,7 @@ class InteropTest : public testing::TestWithParam<std::tuple<CipherSuite, Role>>
     options.cipher_suites = suite().standard_name;
     HandshakeOptions handshake;
     if (our_role() == Role::kServer) {
-      options.certificates = {RsaCertificate(), EcdsaCertificate()};
+      options.certificates = {certificate};
     } else {
       libssl.certificate = certificate;
       handshake.target_name = kName;

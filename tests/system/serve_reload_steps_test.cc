@@ -37,13 +37,14 @@ class ReloadStepsTest : public testing::Test {
     return RunProgram({"curl", "-sSk", "--max-time", "20", server.url()}).output;
   }
 
-  // Once the last connection has been closed.
-  static void ExpectOpenFiles(const ServeProcess& server, std::size_t files) {
+  // Once the last connection has been closed. Fewer than before is no fault: the socket of an
+  // earlier connection may have been open still when they were counted.
+  static void ExpectNoMoreOpenFiles(const ServeProcess& server, std::size_t files) {
     const auto deadline = std::chrono::steady_clock::now() + kPatience;
-    while (server.OpenFiles() != files && std::chrono::steady_clock::now() < deadline) {
+    while (server.OpenFiles() > files && std::chrono::steady_clock::now() < deadline) {
       std::this_thread::yield();
     }
-    EXPECT_EQ(server.OpenFiles(), files);
+    EXPECT_LE(server.OpenFiles(), files);
   }
 
   static constexpr test::IssuedCertificate::Validity kGood = {};
@@ -90,7 +91,7 @@ TEST_F(ReloadStepsTest, AFailureInAnyOfThemLeavesAllAsItWas) {
     server.Signal(SIGHUP);
     ASSERT_TRUE(server.WaitForNext("reload refused")) << text << server.output();
     EXPECT_EQ(Body(server), "abcdefg") << text;
-    ExpectOpenFiles(server, files);
+    ExpectNoMoreOpenFiles(server, files);
   }
   Write("config", good);
   server.Signal(SIGHUP);

@@ -254,10 +254,25 @@ void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
 void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept {
   return malloc(bytes != 0 ? bytes : 1);
 }
+void* operator new(std::size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return memalign(static_cast<std::size_t>(alignment), bytes != 0 ? bytes : 1);
+}
+void* operator new[](std::size_t bytes, std::align_val_t alignment,
+                     const std::nothrow_t&) noexcept {
+  return memalign(static_cast<std::size_t>(alignment), bytes != 0 ? bytes : 1);
+}
 void operator delete(void* memory) noexcept { free(memory); }
 void operator delete[](void* memory) noexcept { free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { free(memory); }
 void operator delete[](void* memory, std::size_t) noexcept { free(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { free(memory); }
+void operator delete[](void* memory, const std::nothrow_t&) noexcept { free(memory); }
+void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept {
+  free(memory);
+}
+void operator delete[](void* memory, std::align_val_t, const std::nothrow_t&) noexcept {
+  free(memory);
+}
 void operator delete(void* memory, std::align_val_t) noexcept { free(memory); }
 void operator delete[](void* memory, std::align_val_t) noexcept { free(memory); }
 void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { free(memory); }

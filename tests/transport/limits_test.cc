@@ -236,6 +236,11 @@ TEST_F(LimitsTest, ARecordMayWaitAsLongAsItsHandlerPauses) {
   Connection* connection = nullptr;
   std::size_t received = 0;
   EndReason reason;
+  // Its connections use the three above until they have ended, however this test ends.
+  struct StopAtEnd {
+    ~StopAtEnd() { server.Stop(); }
+    decltype(server_)& server;
+  } const stop_at_end{server_};
   StartServer(DefaultServer(),
               [&](Connection&) { return new Pauser(connection, received, reason); });
   RawPeer peer = Dial();

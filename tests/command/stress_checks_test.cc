@@ -2,18 +2,23 @@
 #include <ktlsim/sspi_ext.h>
 #include <sspi.h>
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "io/poison.h"
+#include "io/seeded_random.h"
 #include "kernel_sim/command/stress/activities.h"
 #include "kernel_sim/command/stress/calls.h"
 #include "kernel_sim/command/stress/checks.h"
 #include "kernel_sim/command/stress/counters.h"
+#include "kernel_sim/command/stress/held_callers.h"
 #include "kernel_sim/command/stress/round.h"
 
 namespace ktlsim::command {
@@ -217,6 +222,37 @@ TEST(StressRoundTest, OnlyARoundWithRestartsShutsCallsOut) {
   EXPECT_TRUE(round.ShutOut(SEC_E_SHUTDOWN_IN_PROGRESS));
   EXPECT_FALSE(round.ShutOut(SEC_E_OK));
   EXPECT_FALSE(round.ShutOut(SEC_E_INVALID_HANDLE)) << "a stop does not end what a handle names";
+}
+
+TEST(HeldCallersTest, AMemberIsHeldUpWhereItIsAndGoesOn) {
+  HeldCallers callers;
+  io::SeededRandom random(1);
+  {
+    const HeldCallers::Hold nobody(callers, random);
+  }
+  const std::uint64_t before = HeldCallers::Count();
+  std::atomic<std::uint64_t> steps{0};
+  std::atomic<bool> ending{false};
+  std::thread member([&] {
+    const HeldCallers::Member scope(callers);
+    while (!ending.load()) steps.fetch_add(1);
+  });
+  const auto wait_for_steps = [&steps] {
+    const std::uint64_t seen = steps.load();
+    while (steps.load() == seen) std::this_thread::yield();
+  };
+  wait_for_steps();
+  {
+    const HeldCallers::Hold hold(callers, random);
+    while (HeldCallers::Count() == before) std::this_thread::yield();
+  }
+  wait_for_steps();
+  ending.store(true);
+  member.join();
+  {
+    const HeldCallers::Hold nobody(callers, random);
+  }
+  EXPECT_EQ(HeldCallers::Count(), before + 1) << "who has left is not held up";
 }
 
 TEST(FaultsTest, ListsAreNamesOrAllOrNone) {

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <deque>
 #include <memory>
 #include <string>
@@ -14,6 +15,7 @@
 #include "kernel_sim/command/stress/calls.h"
 #include "kernel_sim/command/stress/conversation.h"
 #include "kernel_sim/command/stress/misuse.h"
+#include "kernel_sim/command/stress/sync_calls.h"
 #include "kernel_sim/transport/end_reason.h"
 
 namespace ktlsim::command {
@@ -24,6 +26,8 @@ using io::SeededRandom;
 constexpr std::uint64_t kLiveMax = 192;
 constexpr std::uint64_t kLiveMaxFullQueues = 4096;
 constexpr unsigned kLastCalls = 48;
+constexpr std::uint64_t kPatientPermille = 900;
+constexpr std::chrono::microseconds kPatience(200);
 constexpr std::uint64_t kQueuedLegsMax = 24;
 
 // ---- Bursts: many first legs at once, each freed in its callback
@@ -49,8 +53,8 @@ struct BurstCall {
   }
 };
 
-void SubmitBurstCall(StressRound& round, SeededRandom& random, StressActivity counted) {
-  const FirstLeg leg = RandomFirstLeg(random);
+void SubmitBurstCall(StressRound& round, SeededRandom& random, FirstLeg leg,
+                     StressActivity counted) {
   auto call = std::make_unique<BurstCall>(round, round.yard.Take(), leg);
   CallMemory* const memory = call->memory;
   CallRecord& record = round.ledger.Open("burst leg", &BurstCall::OnCompleted, call.get());
@@ -75,7 +79,7 @@ void SubmitBurstCall(StressRound& round, SeededRandom& random, StressActivity co
 void SubmitBurst(StressRound& round, SeededRandom& random, std::uint64_t calls_max,
                  StressActivity counted) {
   for (std::uint64_t i = random.Between(1, calls_max); i > 0; --i) {
-    SubmitBurstCall(round, random, counted);
+    SubmitBurstCall(round, random, RandomFirstLeg(random), counted);
   }
 }
 
@@ -202,33 +206,42 @@ void LargeBurst(StressRound& round, SeededRandom& random) {
   SubmitBurst(round, random, 64, StressActivity::kFullQueue);
 }
 
+// Whoever submits them is most of the time on the way in.
+void LongNames(StressRound& round, SeededRandom& random) {
+  for (std::uint64_t i = random.Between(1, 16); i > 0; --i) {
+    SubmitBurstCall(round, random, FirstLeg::kLongName, StressActivity::kBurst);
+  }
+}
+
 struct Habit {
   StressActivity activity;
   void (*act)(StressRound& round, SeededRandom& random);
-  std::uint64_t weight;
-  std::uint64_t weight_full_queues;  // mostly bursts
+  std::array<std::uint64_t, kApiMixes> weights;  // by ApiMix; full queues: mostly bursts
 };
 constexpr std::array kHabits = {
-    Habit{StressActivity::kConversation, &Converse, 35, 15},
-    Habit{StressActivity::kPolledCall, &RunPolledCall, 15, 15},
-    Habit{StressActivity::kCredentialChain, &BeginCredentialChain, 10, 10},
-    Habit{StressActivity::kBurst, &SmallBurst, 20, 0},
-    Habit{StressActivity::kFullQueue, &LargeBurst, 0, 40},
-    Habit{StressActivity::kMisuse, &RunMisuse, 10, 10},
-    Habit{StressActivity::kCancel, &RunCancel, 5, 5},
-    Habit{StressActivity::kQueueLimit, &RunQueueLimit, 5, 5},
+    Habit{StressActivity::kConversation, &Converse, {35, 15, 15}},
+    Habit{StressActivity::kPolledCall, &RunPolledCall, {15, 15, 10}},
+    Habit{StressActivity::kCredentialChain, &BeginCredentialChain, {10, 10, 10}},
+    Habit{StressActivity::kBurst, &SmallBurst, {20, 0, 10}},
+    Habit{StressActivity::kBurst, &LongNames, {0, 0, 30}},
+    Habit{StressActivity::kPolledCall, &RunSyncCalls, {0, 0, 10}},
+    Habit{StressActivity::kStatistics, &RunQuestions, {0, 0, 10}},
+    Habit{StressActivity::kFullQueue, &LargeBurst, {0, 40, 0}},
+    Habit{StressActivity::kMisuse, &RunMisuse, {10, 10, 10}},
+    Habit{StressActivity::kCancel, &RunCancel, {5, 5, 5}},
+    Habit{StressActivity::kQueueLimit, &RunQueueLimit, {5, 5, 5}},
 };
 
 }  // namespace
 
 void RunApiWorker(StressRound& round, std::uint64_t seed, ApiMix mix) {
   SeededRandom random(seed);
-  const bool full = mix == ApiMix::kFullQueues;
-  const std::uint64_t live_max = full ? kLiveMaxFullQueues : kLiveMax;
+  const std::uint64_t live_max = mix == ApiMix::kFullQueues ? kLiveMaxFullQueues : kLiveMax;
+  const HeldCallers::Member member(round.callers);
   std::vector<const Habit*> choices;  // each as often as its weight says
   for (const Habit& habit : kHabits) {
     if (IsFault(habit.activity) && !Has(round.faults, habit.activity)) continue;
-    choices.insert(choices.end(), full ? habit.weight_full_queues : habit.weight, &habit);
+    choices.insert(choices.end(), habit.weights[static_cast<std::size_t>(mix)], &habit);
   }
   // First each of them once, however short the round is.
   const Habit* last = nullptr;
@@ -239,6 +252,11 @@ void RunApiWorker(StressRound& round, std::uint64_t seed, ApiMix mix) {
   while (!round.ending.load(std::memory_order_relaxed)) {
     if (round.live.load(std::memory_order_relaxed) > live_max) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      continue;
+    }
+    // Some come while it is stopped. If all did, a small machine would refuse calls all the time.
+    if (round.stopped.load(std::memory_order_relaxed) && random.Chance(kPatientPermille)) {
+      std::this_thread::sleep_for(kPatience);
       continue;
     }
     choices[random.Below(choices.size())]->act(round, random);

@@ -2,6 +2,7 @@
 // flight.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -14,6 +15,7 @@ enum class ApiMix : std::uint8_t {
   kFullQueues,  // the library was started with a small QueueDepth: mostly bursts
   kRestarts,    // the library stops and starts all the time: every call may find it stopped
 };
+inline constexpr std::size_t kApiMixes = 3;
 
 // A thread's work until `round.ending`: conversations, polled calls, chains, bursts, misuse. What
 // it leaves in flight counts in `round.live`.

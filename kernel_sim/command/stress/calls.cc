@@ -1,5 +1,6 @@
 #include "kernel_sim/command/stress/calls.h"
 
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <thread>
@@ -34,6 +35,32 @@ SECURITY_STATUS PollUntilFinal(SspiAsyncContext* async) {
     return status != SEC_I_ASYNC_CALL_PENDING;
   });
   return status;
+}
+
+constexpr ULONG kClientRequest = ISC_REQ_STREAM | ISC_REQ_USE_SUPPLIED_CREDS;
+
+using LongName = std::array<WCHAR, KTLSIM_NAME_UNITS_MAX + 1>;
+
+LongName MakeLongName() {
+  LongName name;
+  name.fill(u'x');
+  name.back() = 0;
+  return name;
+}
+
+// Everything is unwritten. Returns the credential for it.
+CredHandle PrepareFirstLeg(const StressRound& round, CallMemory& m, FirstLeg leg) {
+  m.context = NoHandle();
+  m.attributes = kUnwritten;
+  m.output[0] = 0;
+  m.buffers[0] = {static_cast<ULONG>(m.output.size()), SECBUFFER_TOKEN, m.output.data()};
+  m.out = {SECBUFFER_VERSION, 1, m.buffers.data()};
+  if (leg != FirstLeg::kGarbage) return round.pairs[kBoth].client.handle();
+  std::memset(m.input.data(), 'g', 64);
+  m.buffers[1] = {64, SECBUFFER_TOKEN, m.input.data()};
+  m.buffers[2] = {0, SECBUFFER_EMPTY, nullptr};
+  m.in = {SECBUFFER_VERSION, 2, &m.buffers[1]};
+  return round.pairs[kBoth].server.handle();
 }
 
 void FreeInCallback(void* round, SspiAsyncContext* async) {
@@ -93,25 +120,47 @@ FirstLeg RandomFirstLeg(io::SeededRandom& random) {
 
 SECURITY_STATUS SubmitFirstLeg(StressRound& round, SspiAsyncContext* async, CallMemory& m,
                                FirstLeg leg) {
-  m.context = NoHandle();
-  m.attributes = kUnwritten;
-  m.output[0] = 0;
-  m.buffers[0] = {static_cast<ULONG>(m.output.size()), SECBUFFER_TOKEN, m.output.data()};
-  m.out = {SECBUFFER_VERSION, 1, m.buffers.data()};
-  if (leg == FirstLeg::kClient) {
-    CredHandle credential = round.pairs[kBoth].client.handle();
-    std::string target = kStressServerName;
-    return SspiInitializeSecurityContextAsyncA(
-        async, &credential, nullptr, target.data(), ISC_REQ_STREAM | ISC_REQ_USE_SUPPLIED_CREDS, 0,
-        SECURITY_NATIVE_DREP, nullptr, 0, &m.context, &m.out, &m.attributes, &m.expiry);
+  CredHandle credential = PrepareFirstLeg(round, m, leg);
+  switch (leg) {
+    case FirstLeg::kClient: {
+      std::string target = kStressServerName;
+      return SspiInitializeSecurityContextAsyncA(async, &credential, nullptr, target.data(),
+                                                 kClientRequest, 0, SECURITY_NATIVE_DREP, nullptr,
+                                                 0, &m.context, &m.out, &m.attributes, &m.expiry);
+    }
+    case FirstLeg::kLongName: {
+      LongName target = MakeLongName();
+      return SspiInitializeSecurityContextAsyncW(async, &credential, nullptr, target.data(),
+                                                 kClientRequest, 0, SECURITY_NATIVE_DREP, nullptr,
+                                                 0, &m.context, &m.out, &m.attributes, &m.expiry);
+    }
+    case FirstLeg::kGarbage:
+      break;
   }
-  std::memset(m.input.data(), 'g', 64);
-  m.buffers[1] = {64, SECBUFFER_TOKEN, m.input.data()};
-  m.buffers[2] = {0, SECBUFFER_EMPTY, nullptr};
-  m.in = {SECBUFFER_VERSION, 2, &m.buffers[1]};
-  CredHandle credential = round.pairs[kBoth].server.handle();
   return SspiAcceptSecurityContextAsync(async, &credential, nullptr, &m.in, ASC_REQ_STREAM, 0,
                                         &m.context, &m.out, &m.attributes, &m.expiry);
+}
+
+SECURITY_STATUS RunFirstLeg(StressRound& round, CallMemory& m, FirstLeg leg) {
+  CredHandle credential = PrepareFirstLeg(round, m, leg);
+  switch (leg) {
+    case FirstLeg::kClient: {
+      std::string target = kStressServerName;
+      return InitializeSecurityContextA(&credential, nullptr, target.data(), kClientRequest, 0,
+                                        SECURITY_NATIVE_DREP, nullptr, 0, &m.context, &m.out,
+                                        &m.attributes, &m.expiry);
+    }
+    case FirstLeg::kLongName: {
+      LongName target = MakeLongName();
+      return InitializeSecurityContextW(&credential, nullptr, target.data(), kClientRequest, 0,
+                                        SECURITY_NATIVE_DREP, nullptr, 0, &m.context, &m.out,
+                                        &m.attributes, &m.expiry);
+    }
+    case FirstLeg::kGarbage:
+      break;
+  }
+  return AcceptSecurityContext(&credential, nullptr, &m.in, ASC_REQ_STREAM, 0, &m.context, &m.out,
+                               &m.attributes, &m.expiry);
 }
 
 std::string WrongFirstLeg(const CallMemory& m, SECURITY_STATUS status, FirstLeg leg) {
@@ -124,6 +173,9 @@ std::string WrongFirstLeg(const CallMemory& m, SECURITY_STATUS status, FirstLeg 
   }
   if (leg == FirstLeg::kGarbage) {
     return status < 0 ? "" : fmt::format("took garbage: {}", transport::StatusName(status));
+  }
+  if (leg == FirstLeg::kLongName) {
+    return status < 0 ? "" : fmt::format("took no host name: {}", transport::StatusName(status));
   }
   if (status != SEC_I_CONTINUE_NEEDED) {
     return fmt::format("ended with {}", transport::StatusName(status));

@@ -29,11 +29,14 @@ SspiAsyncContext* CreateFor(CallRecord& record, ULONG notify_mode);
 
 enum class FirstLeg : std::uint8_t {
   kClient,
-  kGarbage,  // a server's, with bytes that are no ClientHello
+  kGarbage,   // a server's, with bytes that are no ClientHello
+  kLongName,  // a client's, for a target whose name is as long as may be: it is slow to submit
 };
 FirstLeg RandomFirstLeg(io::SeededRandom& random);
 SECURITY_STATUS SubmitFirstLeg(StressRound& round, SspiAsyncContext* async, CallMemory& memory,
                                FirstLeg leg);
+// The synchronous function. Passive level.
+SECURITY_STATUS RunFirstLeg(StressRound& round, CallMemory& memory, FirstLeg leg);
 // Judges the outputs of a first leg whose status was just seen to be final. Empty, or what is
 // wrong.
 std::string WrongFirstLeg(const CallMemory& memory, SECURITY_STATUS status, FirstLeg leg);

@@ -20,7 +20,7 @@
 namespace ktlsim::command {
 namespace {
 
-constexpr std::uint64_t kRunningUsMax = 5000;
+constexpr std::uint64_t kRunningUsMax = 3000;
 constexpr std::uint64_t kStoppedUsMax = 500;
 
 constexpr unsigned kForksMax = 3;
@@ -51,6 +51,20 @@ void StopAndCount(StressRound& round, CallCounters* ended) {
         fmt::format("restart-under-load: a stop ended with {}", transport::StatusName(status)));
   }
   *ended += ReadCallCounters(round.evidence);
+}
+
+// Empty, or why it did not start. One caller looks on: it may be on the way in, with what it has
+// looked up in the start that ends.
+std::string RestartOnce(StressRound& round, io::SeededRandom& random, const StartupOptions& startup,
+                        CallCounters* ended) {
+  const HeldCallers::Hold hold(round.callers, random);
+  StopAndCount(round, ended);
+  round.stopped.store(true, std::memory_order_relaxed);
+  // Mostly at once, so that whoever is on the way in finds another start.
+  if (random.Chance(200)) Pause(random, kStoppedUsMax);
+  std::string error = StartLibrary(startup);
+  round.stopped.store(false, std::memory_order_relaxed);
+  return error;
 }
 
 // ---- In a forked child: nothing of the parent's that could be locked there
@@ -131,11 +145,8 @@ void RunRestarts(StressRound& round, std::uint64_t seed, const RestartPlan& plan
   io::SeededRandom random(seed);
   StartupOptions startup = plan.startup;
   do {
-    StopAndCount(round, ended);
-    // As often as not at once, so that whoever is on the way in finds another start.
-    if (random.Chance(500)) Pause(random, kStoppedUsMax);
     if (plan.either_placement) startup.pool = random.Chance(500);
-    const std::string error = StartLibrary(startup);
+    const std::string error = RestartOnce(round, random, startup, ended);
     if (!error.empty()) return round.evidence.Add("restart-under-load: " + error);
     round.tally.Add(StressActivity::kRestartUnderLoad, StressOutcome::kRight);
     Pause(random, kRunningUsMax);

@@ -14,6 +14,7 @@
 #include "kernel_sim/command/credentials.h"
 #include "kernel_sim/command/stress/activities.h"
 #include "kernel_sim/command/stress/checks.h"
+#include "kernel_sim/command/stress/held_callers.h"
 
 namespace ktlsim::command {
 
@@ -80,7 +81,9 @@ struct StressRound {
   // Shared, with locks of their own.
   CallLedger ledger;
   PoisonedYard yard;
+  HeldCallers callers;  // of the asynchronous functions, held up while the library restarts
   std::atomic<bool> ending{false};
+  std::atomic<bool> stopped{false};  // the library, where the round `restarts`
   // Conversations and calls that have not come to their end. The last thing that one of them
   // touches of a round; release, so that the round can go when this is seen to be zero.
   std::atomic<std::uint64_t> live{0};

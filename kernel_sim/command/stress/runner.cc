@@ -23,6 +23,7 @@ constexpr double kRestartsSeconds = 1;
 constexpr double kFirstRestartSeconds = 0.3;
 constexpr double kRestartSeconds = 0.7;
 constexpr unsigned kApiThreads = 3;
+constexpr unsigned kApiThreadsRestarts = 6;  // so that there is always one on the way in
 // Beyond its own time: a round that takes longer has lost something.
 constexpr double kRoundLimitSeconds = 60;
 
@@ -85,7 +86,8 @@ std::string StressRunner::StartLibraryFor(const StartupOptions& startup) {
 }
 
 void StressRunner::StartWorkers(StressRound& round, ApiMix mix) {
-  for (unsigned i = 0; i < kApiThreads; ++i) {
+  const unsigned api_threads = mix == ApiMix::kRestarts ? kApiThreadsRestarts : kApiThreads;
+  for (unsigned i = 0; i < api_threads; ++i) {
     workers_.emplace_back(&RunApiWorker, std::ref(round), seeds_.Next(), mix);
   }
   if (mix != ApiMix::kEverything) return;
@@ -191,9 +193,15 @@ bool StressRunner::Restarts() const {
          Has(plan_.faults, StressActivity::kFork);
 }
 
+bool StressRunner::RestartsNamed() const {
+  return Has(plan_.faults, StressActivity::kRestartUnderLoad) && plan_.faults != AllFaults();
+}
+
 ApiMix StressRunner::NextMix() const {
   if (rounds_ % 3 == 0 && Has(plan_.faults, StressActivity::kFullQueue)) return ApiMix::kFullQueues;
-  return rounds_ % 3 == 2 && Restarts() ? ApiMix::kRestarts : ApiMix::kEverything;
+  // Where restarts were asked for by name, they are what it is about.
+  const bool turn = rounds_ % 3 == 2 || (rounds_ % 3 == 0 && RestartsNamed());
+  return turn && Restarts() ? ApiMix::kRestarts : ApiMix::kEverything;
 }
 
 std::string StressRunner::Run() {
@@ -211,9 +219,9 @@ std::string StressRunner::Run() {
     if (now >= end_ && !owed) break;
     const double left = owed ? share : static_cast<double>(end_ - now) / 1e9;
     const ApiMix mix = NextMix();
-    const double most = mix == ApiMix::kFullQueues ? kFullQueuesSeconds
-                        : mix == ApiMix::kRestarts ? kRestartsSeconds
-                                                   : share;
+    const double most = mix == ApiMix::kFullQueues                     ? kFullQueuesSeconds
+                        : mix == ApiMix::kRestarts && !RestartsNamed() ? kRestartsSeconds
+                                                                       : share;
     error = RunRound(mix, std::min(most, left));
   }
   progress_.End();

@@ -54,6 +54,7 @@ class StressRunner {
  private:
   std::string RunRound(ApiMix mix, double seconds);
   bool Restarts() const;
+  bool RestartsNamed() const;  // and not with all there is
   ApiMix NextMix() const;
   StartupOptions StartupFor(ApiMix mix);
   std::string StartLibraryFor(const StartupOptions& startup);

@@ -1,12 +1,27 @@
 #include "kernel_sim/command/reload_reader.h"
 
 #include <exception>
-#include <system_error>
+#include <new>
+#include <string>
 #include <utility>
 
 #include "kernel_sim/command/serve_signals.h"
 
 namespace ktlsim::command {
+namespace {
+
+constexpr const char* kOutOfMemory = "out of memory";
+
+// Throws nothing: there may be no memory for the words.
+std::string WordsOf(const std::exception& failure) {
+  try {
+    return failure.what();
+  } catch (const std::bad_alloc&) {
+    return kOutOfMemory;
+  }
+}
+
+}  // namespace
 
 ReloadReader::~ReloadReader() {
   given_up_.store(true, std::memory_order_relaxed);
@@ -29,8 +44,8 @@ void ReloadReader::Start() {
       done_.store(true, std::memory_order_release);
       pthread_kill(owner_, ServeSignals::Nudge());
     });
-  } catch (const std::system_error&) {
-    // Without a thread it is read here; signals wait.
+  } catch (const std::exception&) {
+    // Without a thread, or memory for one, it is read here; signals wait.
     MakePlan();
     done_.store(true, std::memory_order_relaxed);
     pthread_kill(owner_, ServeSignals::Nudge());
@@ -40,9 +55,12 @@ void ReloadReader::Start() {
 void ReloadReader::MakePlan() {
   try {
     plan_ = read_(given_up_);
+  } catch (const std::bad_alloc&) {
+    plan_ = {};
+    plan_.error = kOutOfMemory;
   } catch (const std::exception& failure) {
     plan_ = {};
-    plan_.error = failure.what();
+    plan_.error = WordsOf(failure);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -63,13 +64,31 @@ int Check(const ServeConfig& config) {
   return kExitOk;
 }
 
+// None of what signals ask for ends the server for want of memory.
+void ReopenLog(serve::Log& log) {
+  try {
+    if (const Status reopened = log.Reopen(); !reopened.ok()) {
+      log.Write(serve::LogLevel::kError, "the log file cannot be opened again, the old one is kept",
+                {{"reason", reopened.ToString()}});
+    }
+  } catch (const std::bad_alloc&) {
+    log.NoteLost();
+  }
+}
+
+void TellNow(const Terminator& terminator, const std::string& json, serve::Log& log) {
+  try {
+    Tell(terminator.Report(), json);
+  } catch (const std::exception& failure) {
+    log.Write(serve::LogLevel::kError, "the statistics cannot be told",
+              {{"reason", failure.what()}});
+  }
+}
+
 // The reading part of a reload, on a thread of its own.
 ServePlan ReadForReload(const ServeOptions& options, serve::Log& log, Terminator& terminator,
                         const std::atomic<bool>& given_up) {
-  if (const Status reopened = log.Reopen(); !reopened.ok()) {
-    log.Write(serve::LogLevel::kError, "the log file cannot be opened again, the old one is kept",
-              {{"reason", reopened.ToString()}});
-  }
+  ReopenLog(log);
   ServeConfig config;
   std::string error = Load(options, &config);
   if (error.empty()) return terminator.Plan(std::move(config), &given_up);
@@ -79,11 +98,11 @@ ServePlan ReadForReload(const ServeOptions& options, serve::Log& log, Terminator
 }
 
 // Until a signal ends it.
-void Follow(ServeSignals& signals, const std::string& json, ReloadReader& reader,
+void Follow(ServeSignals& signals, const std::string& json, serve::Log& log, ReloadReader& reader,
             Terminator& terminator) {
   for (int signal = signals.Next(); !ServeSignals::Ends(signal); signal = signals.Next()) {
     if (signal == SIGUSR1) {
-      Tell(terminator.Report(), json);
+      TellNow(terminator, json, log);
     } else if (signal == SIGHUP) {
       reader.Begin();
     } else if (std::optional<ServePlan> plan = reader.Take()) {
@@ -109,7 +128,7 @@ std::string ServeUntilSignal(const ServeOptions& options, const ServeConfig& con
     ReloadReader reader([&](const std::atomic<bool>& given_up) {
       return ReadForReload(options, log, terminator, given_up);
     });
-    Follow(signals, config.json, reader, terminator);
+    Follow(signals, config.json, log, reader, terminator);
     if (reader.reading()) log.Write(serve::LogLevel::kWarning, "the reload under way is given up");
     terminator.Stop();
   }

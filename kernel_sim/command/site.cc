@@ -247,7 +247,7 @@ void Site::Forget() {
 void Site::Stop() {
   path_.Stop();
   current_.reset();
-  Collect();
+  Forget();
 }
 
 serve::ForwardStatistics Site::ForwardStatistics() const {

@@ -92,8 +92,8 @@ class Site {
   };
 
   Site(Id id, serve::ConnectionLog& log) : id_(std::move(id)), log_(log) {}
-  // Stopped.
-  ~Site() = default;
+  // Stops.
+  ~Site() { Stop(); }
 
   // Begins to listen. `own_port`: it is this program that listens there already. Empty: done; else
   // what is wrong and the remedy.

@@ -15,6 +15,8 @@ using serve::LogLevel;
 
 namespace {
 
+constexpr const char* kOutOfMemory = "out of memory";
+
 const Identity* Find(const std::vector<ServePlan::Predecessor>& predecessors, const Site::Id& id) {
   const auto found = std::ranges::find(predecessors, id, &ServePlan::Predecessor::id);
   return found != predecessors.end() ? found->identity.get() : nullptr;
@@ -82,23 +84,26 @@ std::string TryConfig(const ServeConfig& config, std::vector<std::string>* warni
 }
 
 ServePlan Terminator::Plan(ServeConfig config, const std::atomic<bool>* given_up) {
-  std::vector<ServePlan::Predecessor> predecessors;
-  {
-    MutexLock lock(mutex_);
-    predecessors = predecessors_;
+  try {
+    std::vector<ServePlan::Predecessor> predecessors;
+    {
+      MutexLock lock(mutex_);
+      predecessors = predecessors_;
+    }
+    return MakePlan(std::move(config), predecessors, connection_log_, given_up);
+  } catch (const std::bad_alloc&) {
+    ServePlan plan;
+    plan.error = kOutOfMemory;
+    return plan;
   }
-  return MakePlan(std::move(config), predecessors, connection_log_, given_up);
 }
 
 std::string Terminator::Start(ServePlan plan) {
-  config_ = plan.config;
-  std::string error = plan.error;
-  for (ServePlan::Place& place : plan.places) {
-    if (!error.empty()) break;
-    if (place.outfit == nullptr) continue;
-    auto site = std::make_unique<Site>(place.id, connection_log_);
-    error = site->Start(std::move(place.outfit), config_.drain_ns, IsOurs(place.id.address, {}));
-    if (error.empty()) sites_.push_back(std::move(site));
+  std::string error = std::move(plan.error);
+  try {
+    if (error.empty()) error = StartSites(plan);
+  } catch (const std::bad_alloc&) {
+    error = kOutOfMemory;
   }
   if (!error.empty()) {
     Stop();
@@ -106,16 +111,28 @@ std::string Terminator::Start(ServePlan plan) {
   }
   Warn(plan);
   for (const auto& site : sites_) TellListening(*site);
-  NotePredecessors();
   return {};
 }
 
-void Terminator::NotePredecessors() {
-  std::vector<ServePlan::Predecessor> now;
-  now.reserve(sites_.size());
-  for (const auto& site : sites_) now.push_back({site->id(), site->identity()});
+std::string Terminator::StartSites(ServePlan& plan) {
+  config_ = plan.config;
+  std::vector<ServePlan::Predecessor> predecessors;
+  for (ServePlan::Place& place : plan.places) {
+    if (place.outfit == nullptr) continue;
+    auto site = std::make_unique<Site>(place.id, connection_log_);
+    std::string error =
+        site->Start(std::move(place.outfit), config_.drain_ns, IsOurs(place.id.address, {}));
+    if (!error.empty()) return error;
+    predecessors.push_back({site->id(), site->identity()});
+    sites_.push_back(std::move(site));
+  }
+  SetPredecessors(predecessors);
+  return {};
+}
+
+void Terminator::SetPredecessors(std::vector<ServePlan::Predecessor>& predecessors) {
   MutexLock lock(mutex_);
-  predecessors_.swap(now);
+  predecessors_.swap(predecessors);
 }
 
 Site* Terminator::FindSite(const Site::Id& id) const {
@@ -137,11 +154,11 @@ bool Terminator::IsOurs(const std::string& address,
 
 void Terminator::Reload(ServePlan plan) {
   Change change;
-  std::string bad = plan.error;
+  std::string bad = std::move(plan.error);
   try {
     if (bad.empty()) bad = Prepare(plan, &change);
   } catch (const std::bad_alloc&) {
-    bad = "out of memory";
+    bad = kOutOfMemory;
   }
   if (!bad.empty()) {
     TakeBack(change);
@@ -154,36 +171,47 @@ void Terminator::Reload(ServePlan plan) {
     if (site != nullptr && site->prepared()) site->Commit();
   }
   TellWhatNeedsARestart(plan.config);
-  GoOnWith(change.kept, std::move(change.fresh));
-  NotePredecessors();
+  GoOnWith(change);
+  SetPredecessors(change.predecessors);
   config_ = std::move(plan.config);
   ++reloads_;
   log_.Write(LogLevel::kInfo, "reloaded", {{"listeners", std::to_string(sites_.size())}});
 }
 
-// Everything that can fail.
+// Everything that can fail, for want of memory, too.
 std::string Terminator::Prepare(ServePlan& plan, Change* change) {
   change->kept.reserve(plan.places.size());
   change->fresh.reserve(plan.places.size());
+  change->sites.reserve(plan.places.size());
+  change->predecessors.reserve(plan.places.size());
+  retired_.reserve(retired_.size() + sites_.size());
   for (ServePlan::Place& place : plan.places) {
-    Site* const site = FindSite(place.id);
-    std::string error;
-    if (site != nullptr) {
-      change->kept.push_back(site);
-      if (place.outfit != nullptr) {
-        error = site->Prepare(std::move(place.outfit), plan.config.drain_ns);
-      }
-    } else if (place.outfit != nullptr) {
-      auto fresh = std::make_unique<Site>(place.id, connection_log_);
-      error = fresh->Start(std::move(place.outfit), plan.config.drain_ns,
-                           IsOurs(place.id.address, change->fresh));
-      if (error.empty()) {
-        change->kept.push_back(nullptr);
-        change->fresh.push_back(std::move(fresh));
-      }
-    }
+    std::string error = PreparePlace(place, plan.config.drain_ns, change);
     if (!error.empty()) return error;
   }
+  return {};
+}
+
+std::string Terminator::PreparePlace(ServePlan::Place& place, std::uint64_t drain_ns,
+                                     Change* change) {
+  Site* const site = FindSite(place.id);
+  if (place.outfit != nullptr) {
+    change->predecessors.push_back({place.id, place.outfit->identity()});
+  } else if (site != nullptr) {
+    change->predecessors.push_back({place.id, site->identity()});
+  }
+  if (site != nullptr) {
+    change->kept.push_back(site);
+    return place.outfit != nullptr ? site->Prepare(std::move(place.outfit), drain_ns)
+                                   : std::string();
+  }
+  if (place.outfit == nullptr) return {};
+  auto fresh = std::make_unique<Site>(place.id, connection_log_);
+  std::string error =
+      fresh->Start(std::move(place.outfit), drain_ns, IsOurs(place.id.address, change->fresh));
+  if (!error.empty()) return error;
+  change->kept.push_back(nullptr);
+  change->fresh.push_back(std::move(fresh));
   return {};
 }
 
@@ -200,22 +228,20 @@ void Terminator::Warn(const ServePlan& plan) {
   }
 }
 
-// What is neither `kept` nor `fresh` has no place in the new configuration, and drains while
-// signals are heeded.
-void Terminator::GoOnWith(const std::vector<Site*>& kept,
-                          std::vector<std::unique_ptr<Site>> fresh) {
+// What is neither kept nor fresh has no place in the new configuration, and drains while signals
+// are heeded.
+void Terminator::GoOnWith(Change& change) {
   std::size_t fresh_at = 0;
-  std::vector<std::unique_ptr<Site>> next;
-  for (Site* const wanted : kept) {
+  for (Site* const wanted : change.kept) {
     std::unique_ptr<Site>& from =
-        wanted == nullptr ? fresh[fresh_at++]
+        wanted == nullptr ? change.fresh[fresh_at++]
                           : *std::find_if(sites_.begin(), sites_.end(), [wanted](const auto& site) {
                               return site.get() == wanted;
                             });
-    next.push_back(std::move(from));
+    change.sites.push_back(std::move(from));
   }
-  sites_.swap(next);
-  for (auto& site : next) {
+  sites_.swap(change.sites);
+  for (auto& site : change.sites) {
     if (site == nullptr) continue;
     log_.Write(LogLevel::kInfo, "listener gone", {{"address", site->bound()}});
     site->BeginStop();
@@ -265,7 +291,7 @@ void Terminator::BuryRetired() {
 }
 
 void Terminator::Stop() {
-  if (sites_.empty() && retired_.empty()) return;
+  if ((sites_.empty() && retired_.empty()) || std::exchange(stopped_, true)) return;
   log_.Write(LogLevel::kInfo, "draining");
   for (const auto& site : sites_) site->BeginStop();
   for (const auto& site : sites_) site->Stop();

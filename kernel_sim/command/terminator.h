@@ -46,8 +46,8 @@ class Terminator {
  public:
   // `log` must outlive it.
   explicit Terminator(serve::Log& log) : log_(log), connection_log_(log) {}
-  // Stopped.
-  ~Terminator() = default;
+  // Stops.
+  ~Terminator() { Stop(); }
   Terminator(const Terminator&) = delete;
   Terminator& operator=(const Terminator&) = delete;
 
@@ -59,22 +59,27 @@ class Terminator {
   std::string Start(ServePlan plan);
   // Goes over to `plan` without losing a connection: listeners that stay get it for their new
   // connections, new ones start, those that are gone drain, those that were left out stay as they
-  // are. If anything is bad, all stays as it was; either way the log tells.
+  // are. If anything is bad, or memory is short, all stays as it was; either way the log tells.
   void Reload(ServePlan plan);
   // Stops accepting everywhere, then waits until connections have finished or the limit is over.
+  // Once only; later calls do nothing.
   void Stop();
 
   ServeReport Report() const;
   const std::vector<std::unique_ptr<Site>>& sites() const { return sites_; }
 
  private:
-  // A reload on its way.
+  // A reload on its way, made ready in all that may fail.
   struct Change {
     std::vector<Site*> kept;                   // in the order of the plan; null: a fresh one
     std::vector<std::unique_ptr<Site>> fresh;  // listening
+    std::vector<std::unique_ptr<Site>> sites;  // empty, with room for all
+    std::vector<ServePlan::Predecessor> predecessors;
   };
 
+  std::string StartSites(ServePlan& plan);
   std::string Prepare(ServePlan& plan, Change* change);
+  std::string PreparePlace(ServePlan::Place& place, std::uint64_t drain_ns, Change* change);
   void TakeBack(Change& change);
   void NoteRefusedReload(const std::string& why);
   void Warn(const ServePlan& plan);
@@ -82,9 +87,9 @@ class Terminator {
   Site* FindSite(const Site::Id& id) const;
   // Whether one of ours, or of `fresh`, listens where `address` is.
   bool IsOurs(const std::string& address, const std::vector<std::unique_ptr<Site>>& fresh) const;
-  void GoOnWith(const std::vector<Site*>& kept, std::vector<std::unique_ptr<Site>> fresh);
+  void GoOnWith(Change& change);
   void BuryRetired();
-  void NotePredecessors();
+  void SetPredecessors(std::vector<ServePlan::Predecessor>& predecessors);
   void TellListening(const Site& site);
   void TellWhatNeedsARestart(const ServeConfig& config);
 
@@ -99,6 +104,7 @@ class Terminator {
   serve::ForwardStatistics past_forward_;
   std::uint64_t reloads_ = 0;
   std::uint64_t reloads_refused_ = 0;
+  bool stopped_ = false;
 };
 
 }  // namespace ktlsim::command

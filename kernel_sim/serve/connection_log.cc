@@ -79,11 +79,21 @@ bool ConnectionLog::Admit(LogLevel level) {
   return true;
 }
 
+// Called from loops: nothing may be thrown. A line that there is no memory for is counted as lost.
+template <typename MakeAndWrite>
+void ConnectionLog::Tell(LogLevel level, MakeAndWrite write) {
+  if (!Admit(level)) return;
+  try {
+    write();
+  } catch (const std::bad_alloc&) {
+    log_.NoteLost();
+  }
+}
+
 void ConnectionLog::OnConnectionEnded(const transport::Connection& connection,
                                       const transport::EndReason& reason) {
   const LogLevel level = IsEveryday(reason) ? LogLevel::kDebug : LogLevel::kWarning;
-  if (!Admit(level)) return;
-  try {
+  Tell(level, [&] {
     const std::string peer = connection.peer_address().ToString();
     if (reason.established) {
       log_.Write(
@@ -96,45 +106,37 @@ void ConnectionLog::OnConnectionEnded(const transport::Connection& connection,
                   {"reason", reason.ToString()},
                   {"alert", AlertText(reason.alert)}});
     }
-  } catch (const std::bad_alloc&) {
-    return;
-  }
+  });
 }
 
 void ConnectionLog::OnAcceptFailed(const Status& reason) {
-  if (!Admit(LogLevel::kError)) return;
-  try {
+  Tell(LogLevel::kError, [&] {
     log_.Write(LogLevel::kError, "no connection can be accepted, trying again",
                {{"reason", reason.ToString()}});
-  } catch (const std::bad_alloc&) {
-    return;
-  }
+  });
 }
 
 void ConnectionLog::OnBackendOut(const io::Address& backend, Status failure) {
-  if (!Admit(LogLevel::kWarning)) return;
-  log_.Write(LogLevel::kWarning, "backend out",
-             {{"backend", backend.ToString()}, {"reason", failure.ToString()}});
+  Tell(LogLevel::kWarning, [&] {
+    log_.Write(LogLevel::kWarning, "backend out",
+               {{"backend", backend.ToString()}, {"reason", failure.ToString()}});
+  });
 }
 
 void ConnectionLog::OnBackendBack(const io::Address& backend) {
-  if (!Admit(LogLevel::kInfo)) return;
-  log_.Write(LogLevel::kInfo, "backend back", {{"backend", backend.ToString()}});
+  Tell(LogLevel::kInfo,
+       [&] { log_.Write(LogLevel::kInfo, "backend back", {{"backend", backend.ToString()}}); });
 }
 
 void ConnectionLog::OnNoBackend(const io::Address& client) {
-  if (!Admit(LogLevel::kWarning)) return;
-  log_.Write(LogLevel::kWarning, "no backend", {{"peer", client.ToString()}});
+  Tell(LogLevel::kWarning,
+       [&] { log_.Write(LogLevel::kWarning, "no backend", {{"peer", client.ToString()}}); });
 }
 
 void ConnectionLog::OnFileFailed(std::string_view path, Status failure) {
-  if (!Admit(LogLevel::kError)) return;
-  try {
-    log_.Write(LogLevel::kError, "file failed",
-               {{"path", std::string(path)}, {"reason", failure.ToString()}});
-  } catch (const std::bad_alloc&) {
-    return;
-  }
+  Tell(LogLevel::kError, [&] {
+    log_.Write(LogLevel::kError, "file failed", {{"path", path}, {"reason", failure.ToString()}});
+  });
 }
 
 }  // namespace ktlsim::serve

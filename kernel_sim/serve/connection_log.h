@@ -58,6 +58,8 @@ class ConnectionLog final : public transport::EndObserver,
  private:
   // False: it is not to be written.
   bool Admit(LogLevel level);
+  template <typename MakeAndWrite>
+  void Tell(LogLevel level, MakeAndWrite write);
 
   Log& log_;
   LineRate rate_{kLinesPerSecond};

@@ -56,7 +56,7 @@ class Echo final : public transport::ConnectionHandler {
     try {
       pending_.insert(pending_.end(), bytes.begin(), bytes.end());
     } catch (const std::bad_alloc&) {
-      connection.Abort();
+      connection.AbortFor(transport::EndKind::kNoMemory);
     }
   }
 

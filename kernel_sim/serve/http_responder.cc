@@ -192,7 +192,7 @@ void HttpResponder::Keep(Connection& connection, std::span<const std::byte> byte
   try {
     pending_.insert(pending_.end(), bytes.begin(), bytes.end());
   } catch (const std::bad_alloc&) {
-    connection.Abort();
+    connection.AbortFor(EndKind::kNoMemory);
     return;
   }
   if (!paused_) connection.PauseReading();

@@ -150,7 +150,7 @@ class Log::Impl {
         logger_(std::make_shared<spdlog::async_logger>(
             "ktlsim", sink_, thread_, spdlog::async_overflow_policy::overrun_oldest)) {
     logger_->set_level(spdlog::level::trace);
-    logger_->set_error_handler([](const std::string&) {});
+    logger_->set_error_handler([this](const std::string&) { NoteUnmade(); });
   }
 
   void Write(const std::string& line) { logger_->log(spdlog::level::info, line); }
@@ -167,11 +167,11 @@ class Log::Impl {
   void NoteUnmade() { unmade_.fetch_add(1, std::memory_order_relaxed); }
 
  private:
+  std::atomic<std::uint64_t> unmade_{0};  // outlives the thread
   const std::string file_;
   const std::shared_ptr<DescriptorSink> sink_;
   const std::shared_ptr<spdlog::details::thread_pool> thread_;
   const std::shared_ptr<spdlog::async_logger> logger_;
-  std::atomic<std::uint64_t> unmade_{0};
 };
 
 std::unique_ptr<Log> Log::Open(const LogOptions& options, std::string* error) {
@@ -182,15 +182,19 @@ std::unique_ptr<Log> Log::Open(const LogOptions& options, std::string* error) {
              "; name a file in a folder that exists";
     return nullptr;
   }
-  auto sink = std::make_shared<DescriptorSink>(descriptor.value(), owned);
+  std::shared_ptr<DescriptorSink> sink;
   try {
-    return std::unique_ptr<Log>(
-        new Log(options, std::make_unique<Impl>(options.file, std::move(sink))));
+    sink = std::make_shared<DescriptorSink>(descriptor.value(), owned);
+    return std::unique_ptr<Log>(new Log(options, std::make_unique<Impl>(options.file, sink)));
   } catch (const std::system_error& refusal) {
     *error = fmt::format("the thread that writes the log cannot be started: {}",
                          refusal.code().message());
-    return nullptr;
+  } catch (const std::bad_alloc&) {
+    // What was made has closed it.
+    if (owned && sink == nullptr) close(descriptor.value());
+    *error = "out of memory";
   }
+  return nullptr;
 }
 
 Log::Log(const LogOptions& options, std::unique_ptr<Impl> impl)
@@ -208,6 +212,7 @@ void Log::Write(LogLevel level, std::string_view event, std::initializer_list<Lo
 }
 
 Status Log::Reopen() { return impl_->Reopen(); }
+void Log::NoteLost() { impl_->NoteUnmade(); }
 std::uint64_t Log::lost() const { return impl_->lost(); }
 
 std::string FormatLogLine(bool json, std::string_view time, LogLevel level, std::string_view event,

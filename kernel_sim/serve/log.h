@@ -24,7 +24,7 @@ struct LogOptions {
 
 struct LogField {
   std::string_view name;
-  std::string value;
+  std::string_view value;  // until Write returns
 };
 
 class Log {
@@ -37,7 +37,8 @@ class Log {
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
 
-  // `event` in plain words: "handshake failed". Any thread, any level; allocates.
+  // `event` in plain words: "handshake failed". Any thread, any level; allocates, and counts the
+  // line as lost when there is no memory.
   void Write(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
   bool Wants(LogLevel level) const { return level >= level_; }
 
@@ -45,6 +46,8 @@ class Log {
   // it cannot be opened, and the old one is kept. Passive level, any thread.
   Status Reopen();
 
+  // A line that could not even be put into words. Any thread, any level.
+  void NoteLost();
   // Lines that were not written.
   std::uint64_t lost() const;
 

@@ -1,6 +1,7 @@
 #include "kernel_sim/transport/client_path.h"
 
 #include <memory>
+#include <new>
 #include <utility>
 
 #include "kernel_sim/base/assert.h"
@@ -38,10 +39,16 @@ Status ClientPath::Impl::Start(const ClientPathOptions& options) {
   if (!loops_.empty()) return Status(Category::kContract, 0, "the client path runs already");
   Result<std::vector<io::Loop*>> loops = LoopsOfRole(options.role);
   if (!loops) return loops.status();
+  std::vector<std::unique_ptr<PathShard>> shards;
+  try {
+    for (io::Loop* loop : *loops) shards.push_back(std::make_unique<PathShard>(*loop, passive_));
+  } catch (const std::bad_alloc&) {
+    return ResourceError("memory for a path");
+  }
   MutexLock lock(mutex_);
+  shards_ = std::move(shards);
   loops_ = std::move(*loops);
   drain_ns_ = options.drain_ns;
-  for (io::Loop* loop : loops_) shards_.push_back(std::make_unique<PathShard>(*loop, passive_));
   return {};
 }
 
@@ -62,11 +69,8 @@ Connection* ClientPath::Impl::Connect(io::Loop& loop, const io::Address& peer,
 
 void ClientPath::Impl::Stop() {
   KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
-  std::vector<PathShard*> shards;
-  shards.reserve(shards_.size());
-  for (const auto& shard : shards_) shards.push_back(shard.get());
-  StopLatch latch(static_cast<std::uint32_t>(shards.size()));
-  BeginStopOf(shards, drain_ns_, latch);
+  StopLatch latch(static_cast<std::uint32_t>(shards_.size()));
+  for (const auto& shard : shards_) BeginStopOf(*shard, drain_ns_, latch);
   latch.Wait();
   MutexLock lock(mutex_);
   for (const auto& shard : shards_) finished_ += shard->Statistics();

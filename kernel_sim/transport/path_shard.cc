@@ -134,10 +134,8 @@ TransportStatistics PathShard::Statistics() const {
   return statistics;
 }
 
-void BeginStopOf(std::span<PathShard* const> shards, std::uint64_t drain_ns, StopLatch& latch) {
-  for (PathShard* shard : shards) {
-    RunOnLoop(shard->loop(), [&] { shard->BeginStop(drain_ns, latch); });
-  }
+void BeginStopOf(PathShard& shard, std::uint64_t drain_ns, StopLatch& latch) {
+  RunOnLoop(shard.loop(), [&] { shard.BeginStop(drain_ns, latch); });
 }
 
 }  // namespace ktlsim::transport

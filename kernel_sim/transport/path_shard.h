@@ -7,7 +7,6 @@
 
 #include <array>
 #include <cstdint>
-#include <span>
 
 #include "io/loop.h"
 #include "kernel_sim/transport/connection.h"
@@ -121,8 +120,8 @@ class PathShard {
   Farewell farewell_{*this};
 };
 
-// Begins the stop of each on its loop; `latch`, made for as many, tells when all have stopped.
-// Passive level.
-void BeginStopOf(std::span<PathShard* const> shards, std::uint64_t drain_ns, StopLatch& latch);
+// Begins the stop on the shard's loop; `latch` is counted down once when it has stopped. Allocates
+// nothing: a stop is never lost to a shortage of memory. Passive level.
+void BeginStopOf(PathShard& shard, std::uint64_t drain_ns, StopLatch& latch);
 
 }  // namespace ktlsim::transport

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <new>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -70,14 +72,24 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
     TlsConnection* connection = NewConnection(generation_->profile);
     if (connection == nullptr) {
       loop().Close(socket, /*reset=*/true);
+      if (!stopping()) OnAcceptFailed(ResourceError("memory for a connection"));
       return;
     }
     connection->set_keeps(generation_);
-    ConnectionHandler* handler = generation_->factory(*connection);
+    ConnectionHandler* handler = MakeHandler(*connection);
     connection->set_handler(handler);
     connection->BeginAccepted(socket);
-    if (handler == nullptr) connection->Abort();
+    if (handler == nullptr) connection->AbortFor(EndKind::kNoMemory);
     Gate();
+  }
+
+  // Nothing may be thrown through the loop.
+  ConnectionHandler* MakeHandler(Connection& connection) const {
+    try {
+      return generation_->factory(connection);
+    } catch (const std::bad_alloc&) {
+      return nullptr;
+    }
   }
 
   void OnAcceptFailed(const Status& reason) override {
@@ -152,18 +164,21 @@ class ServerPath::Impl {
                                               HandlerFactory factory) const;
   void Commit(const Next& next);
   void BeginStop();
-  bool Drained() const { return stopping_ == nullptr || stopping_->IsZero(); }
+  bool Drained() { return !stopping_ || stopping_->IsZero(); }
   void Stop();
   TransportStatistics Statistics() const;
 
  private:
   static Result<GenerationRef> MakeGeneration(const ServerOptions& options, HandlerFactory factory,
                                               std::size_t loops);
+  Result<io::Address> StartShards(const ServerOptions& options, HandlerFactory factory);
+  // Null: there are not so many.
+  ServerShard* ShardAt(std::size_t index) const;
 
   std::uint64_t drain_ns_ = 0;
   bool started_ = false;
   PassiveWorker passive_;
-  std::unique_ptr<StopLatch> stopping_;  // from BeginStop to the end of Stop
+  std::optional<StopLatch> stopping_;  // from BeginStop to the end of Stop
 
   mutable Mutex mutex_;
   std::vector<std::unique_ptr<ServerShard>> shards_ KTLSIM_GUARDED_BY(mutex_);
@@ -173,6 +188,18 @@ class ServerPath::Impl {
 Result<io::Address> ServerPath::Impl::Start(ServerOptions options, HandlerFactory factory) {
   KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
   if (started_) return Status(Category::kContract, 0, "the server path runs already");
+  Result<io::Address> bound = ResourceError("memory for a path");
+  try {
+    bound = StartShards(options, std::move(factory));
+  } catch (const std::bad_alloc&) {
+    // `bound` says so already.
+  }
+  if (!bound) Stop();
+  return bound;
+}
+
+Result<io::Address> ServerPath::Impl::StartShards(const ServerOptions& options,
+                                                  HandlerFactory factory) {
   Result<std::vector<io::Loop*>> loops = LoopsOfRole(options.role);
   if (!loops) return loops.status();
   Result<GenerationRef> generation = MakeGeneration(options, std::move(factory), (*loops).size());
@@ -181,22 +208,25 @@ Result<io::Address> ServerPath::Impl::Start(ServerOptions options, HandlerFactor
   drain_ns_ = options.drain_ns;
   io::Address address = options.address;
   for (io::Loop* loop : *loops) {
-    auto shard = std::make_unique<ServerShard>(*loop, passive_, *generation, options.observer);
+    auto made = std::make_unique<ServerShard>(*loop, passive_, *generation, options.observer);
+    ServerShard* const shard = made.get();
+    {
+      MutexLock lock(mutex_);
+      shards_.push_back(std::move(made));  // before it listens: from then on only Stop ends it
+    }
     Result<io::Address> bound = address;
     const bool first = !options.share_port && loop == (*loops).front();
     RunOnLoop(*loop, [&] { bound = shard->Open(address, options.backlog, first); });
-    {
-      MutexLock lock(mutex_);
-      shards_.push_back(std::move(shard));
-    }
-    if (!bound) {
-      Stop();
-      return bound.status();
-    }
+    if (!bound) return bound;
     // The first of them may have had a port chosen; the others share it.
     address = *bound;
   }
   return address;
+}
+
+ServerShard* ServerPath::Impl::ShardAt(std::size_t index) const {
+  MutexLock lock(mutex_);
+  return index < shards_.size() ? shards_[index].get() : nullptr;
 }
 
 Result<GenerationRef> ServerPath::Impl::MakeGeneration(const ServerOptions& options,
@@ -237,20 +267,17 @@ void ServerPath::Impl::Commit(const Next& next) {
 
 void ServerPath::Impl::BeginStop() {
   KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
-  std::vector<PathShard*> shards;
-  {
-    MutexLock lock(mutex_);
-    for (const auto& shard : shards_) shards.push_back(shard.get());
-  }
-  if (shards.empty() || stopping_ != nullptr) return;
-  stopping_ = std::make_unique<StopLatch>(static_cast<std::uint32_t>(shards.size()));
-  BeginStopOf(shards, drain_ns_, *stopping_);
+  std::uint32_t count = 0;
+  while (ShardAt(count) != nullptr) ++count;
+  if (count == 0 || stopping_) return;
+  stopping_.emplace(count);
+  for (std::size_t i = 0; i < count; ++i) BeginStopOf(*ShardAt(i), drain_ns_, *stopping_);
 }
 
 void ServerPath::Impl::Stop() {
   BeginStop();
-  if (stopping_ != nullptr) stopping_->Wait();
-  stopping_ = nullptr;
+  if (stopping_) stopping_->Wait();
+  stopping_.reset();
   MutexLock lock(mutex_);
   for (const auto& shard : shards_) finished_ += shard->Statistics();
   shards_.clear();
@@ -278,11 +305,15 @@ Status ServerPath::Replace(const ServerOptions& options, HandlerFactory factory)
 }
 Result<ServerPath::Replacement> ServerPath::Prepare(const ServerOptions& options,
                                                     HandlerFactory factory) const {
-  auto next = impl_->Prepare(options, std::move(factory));
-  if (!next) return next.status();
-  Replacement replacement;
-  replacement.content_ = std::move(*next);
-  return replacement;
+  try {
+    auto next = impl_->Prepare(options, std::move(factory));
+    if (!next) return next.status();
+    Replacement replacement;
+    replacement.content_ = std::move(*next);
+    return replacement;
+  } catch (const std::bad_alloc&) {
+    return ResourceError("memory for a path");
+  }
 }
 void ServerPath::Commit(const Replacement& replacement) {
   impl_->Commit(*static_cast<const Impl::Next*>(replacement.content_.get()));

@@ -21,7 +21,8 @@
 namespace ktlsim::transport {
 
 // For each accepted connection, on its loop's thread at dispatch level, before the handshake. The
-// handler stays its maker's and must live until its OnEnded. Null: the connection is refused.
+// handler stays its maker's and must live until its OnEnded. Null, or a bad_alloc: there is no
+// memory for it, and the connection is refused.
 using HandlerFactory = std::function<ConnectionHandler*(Connection& connection)>;
 
 // Hears of every connection that was accepted, on its loop's thread at dispatch level.
@@ -59,7 +60,8 @@ class ServerPath {
   ServerPath& operator=(const ServerPath&) = delete;
 
   // Listens on all processors of the role and returns the bound address. Passive level; starts the
-  // library with defaults if nobody has. On failure nothing is left running.
+  // library with defaults if nobody has. On failure, a lack of memory included (kResource), nothing
+  // is left running.
   Result<io::Address> Start(ServerOptions options, HandlerFactory factory);
 
   // New connections are made with these from now on; those that are there keep what they have. Not
@@ -81,7 +83,7 @@ class ServerPath {
 
   // Stops accepting, lets every connection drain (OnDrain), and aborts those that are still there
   // after the drain limit; does not wait for it. Stop must follow. Passive level, not from a
-  // handler. No-op when not started, or begun already.
+  // handler. No-op when not started, or begun already. Allocates nothing, nor does Stop.
   void BeginStop();
   // True: a Stop now need not wait. Passive level.
   bool Drained() const;

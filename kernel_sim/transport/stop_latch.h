@@ -1,10 +1,12 @@
-// StopLatch: waits, at passive level, for things that end on loops.
+// StopLatch: waits, at passive level, for things that end on loops. Allocates nothing, so that no
+// stop is lost to a shortage of memory: base's ConditionVariable would, in its constructor.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
+#include <mutex>
 
 #include "kernel_sim/base/assert.h"
-#include "kernel_sim/base/mutex.h"
 #include "kernel_sim/transport/stepping.h"
 
 namespace ktlsim::transport {
@@ -16,12 +18,12 @@ class StopLatch {
   // Any thread. The latch may be gone when the last count has returned, so it is told under the
   // lock.
   void CountDown() {
-    MutexLock lock(mutex_);
+    const std::lock_guard lock(mutex_);
     if (--count_ == 0) zero_.notify_all();
   }
   // Any thread.
   bool IsZero() {
-    MutexLock lock(mutex_);
+    const std::lock_guard lock(mutex_);
     return count_ == 0;
   }
   // Passive level.
@@ -30,14 +32,14 @@ class StopLatch {
       while (!IsZero()) KTLSIM_CHECK(stepping->TakeStep());  // a false here is a deadlock
       return;
     }
-    MutexLock lock(mutex_);
-    while (count_ != 0) zero_.wait(mutex_);
+    std::unique_lock lock(mutex_);
+    while (count_ != 0) zero_.wait(lock);
   }
 
  private:
-  Mutex mutex_;
-  ConditionVariable zero_;
-  std::uint32_t count_ KTLSIM_GUARDED_BY(mutex_);
+  std::mutex mutex_;
+  std::condition_variable zero_;
+  std::uint32_t count_;  // under mutex_
 };
 
 }  // namespace ktlsim::transport

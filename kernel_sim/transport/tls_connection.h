@@ -48,7 +48,6 @@ class TlsConnection final : public Connection,
   void set_keeps(std::shared_ptr<const void> keeps) { keeps_ = std::move(keeps); }
   void BeginAccepted(io::SocketId socket);
   void BeginConnect(const io::Address& peer);
-  // Ends it at once, with RST, whatever is going on.
 
   // OnDrain, or if nothing is established yet an early end.
   void CloseForStop();
@@ -162,7 +161,7 @@ class TlsConnection final : public Connection,
   void DropToken();
   void ConsumeInput();
   void BecomeEstablished();
-  bool QuerySizes();
+  SECURITY_STATUS QuerySizes();
   void AcceptLeg(SECURITY_STATUS status);
   bool StartPassiveCall(Call call, SECURITY_STATUS leg_status);
   void StartComplete(SECURITY_STATUS status);

@@ -261,8 +261,8 @@ void TlsConnection::AcceptLeg(SECURITY_STATUS status) {
 
 void TlsConnection::BecomeEstablished() {
   ShardCounters& counters = shard_.counters();
-  if (!QuerySizes()) {
-    Fail(EndKind::kHandshakeFailed, SEC_E_INTERNAL_ERROR);
+  if (const SECURITY_STATUS status = QuerySizes(); status != SEC_E_OK) {
+    Fail(EndKind::kHandshakeFailed, status);
     return;
   }
   established_ = true;
@@ -286,21 +286,22 @@ void TlsConnection::BecomeEstablished() {
   Pump();
 }
 
-bool TlsConnection::QuerySizes() {
+SECURITY_STATUS TlsConnection::QuerySizes() {
   SecPkgContext_StreamSizes sizes{};
-  if (QueryContextAttributesA(&context_, SECPKG_ATTR_STREAM_SIZES, &sizes) != SEC_E_OK)
-    return false;
+  const SECURITY_STATUS status =
+      QueryContextAttributesA(&context_, SECPKG_ATTR_STREAM_SIZES, &sizes);
+  if (status != SEC_E_OK) return status;
   // What the send buffers are laid out for.
   constexpr ULONG kOverheadMax = 64;
   if (sizes.cbMaximumMessage == 0 || sizes.cbMaximumMessage > 16384 ||
       sizes.cbHeader < SendQueue::kHeaderBytesMin || sizes.cbHeader > kOverheadMax ||
       sizes.cbTrailer > kOverheadMax) {
-    return false;
+    return SEC_E_INTERNAL_ERROR;
   }
   send_queue_.Configure({.header = sizes.cbHeader,
                          .trailer = sizes.cbTrailer,
                          .message_max = sizes.cbMaximumMessage});
-  return true;
+  return SEC_E_OK;
 }
 
 void TlsConnection::OnPostHandshake(SECURITY_STATUS status) {

@@ -1,4 +1,5 @@
-// First use with failing allocations, in a process of its own each: a status, and the next call works.
+// First use with failing allocations, in a process of its own each: a status, and the next call
+// works.
 #include <ktlsim/processor.h>
 #include <ktlsim/sspi_ext.h>
 #include <sys/wait.h>

@@ -231,8 +231,8 @@ std::optional<Credential> MakeServerCredential(const Certificate& certificate,
       return {};
     }
     if (const std::string named_late = named->OutOfDate(); !named_late.empty()) {
-      found.warnings.push_back(place + "the certificate " + named_late +
-                               (options.serve_expired ? " and is served" : " and is left out"));
+      found.warnings.push_back(fmt::format("{}the certificate {} and is {}", place, named_late,
+                                           options.serve_expired ? "served" : "left out"));
       if (!options.serve_expired) continue;
     }
     names.push_back({sni.name.c_str(), named->get()});

@@ -116,7 +116,7 @@ std::string Testbed::StartServer(transport::ServerPath& path, const CredHandle& 
   transport::ServerOptions options;
   options.tls.credential = credential;
   options.role = "server";
-  const Result<io::Address> address = path.Start(std::move(options), std::move(factory));
+  const Result<io::Address> address = path.Start(options, std::move(factory));
   if (!address.ok()) return "the server path: " + address.status().ToString();
   *bound = address.value();
   return {};

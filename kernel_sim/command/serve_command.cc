@@ -41,7 +41,8 @@ bool Tell(const ServeReport& report, const std::string& json) {
   try {
     PrintServeReport(report, stdout);
   } catch (const std::exception&) {
-    // Standard output is full or gone: no reason to stop serving.
+    // No reason to stop serving.
+    std::fputs("ktlsim serve: standard output is full or gone: no statistics\n", stderr);
   }
   if (json.empty() || WriteServeJson(report, json)) return true;
   fmt::print(stderr,

@@ -93,7 +93,9 @@ std::shared_ptr<const Identity> IdentityFor(const ListenerConfig& config, const 
        .sessions_of = before != nullptr ? &before->credential.handle() : nullptr,
        .places = config.places},
       error, findings);
-  for (std::string& warning : findings->warnings) warning = NameOf(config) + ": " + warning;
+  for (std::string& warning : findings->warnings) {
+    warning = fmt::format("{}: {}", NameOf(config), warning);
+  }
   if (!credential) {
     const char* const key = config.cert_file.empty() ? "self-signed" : "cert";
     if (findings->out_of_date) {
@@ -207,7 +209,7 @@ std::string Site::Start(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns, 
   transport::ServerOptions options = Options(*current_, drain_ns);
   options.share_port = own_port || current_->config().reuse_port;
   const io::Address address = options.address;
-  const Result<io::Address> bound = path_.Start(std::move(options), Factory(current_));
+  const Result<io::Address> bound = path_.Start(options, Factory(current_));
   if (!bound.ok()) {
     const std::string place = current_->config().places.Of("listen", id_.address);
     current_.reset();

@@ -153,7 +153,7 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
 
 class ServerPath::Impl {
  public:
-  Result<io::Address> Start(ServerOptions options, HandlerFactory factory);
+  Result<io::Address> Start(const ServerOptions& options, HandlerFactory factory);
   // What Prepare has made for Commit.
   struct Next {
     GenerationRef generation;
@@ -185,14 +185,14 @@ class ServerPath::Impl {
   TransportStatistics finished_ KTLSIM_GUARDED_BY(mutex_);
 };
 
-Result<io::Address> ServerPath::Impl::Start(ServerOptions options, HandlerFactory factory) {
+Result<io::Address> ServerPath::Impl::Start(const ServerOptions& options, HandlerFactory factory) {
   KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
   if (started_) return Status(Category::kContract, 0, "the server path runs already");
   Result<io::Address> bound = ResourceError("memory for a path");
   try {
     bound = StartShards(options, std::move(factory));
   } catch (const std::bad_alloc&) {
-    // `bound` says so already.
+    KTLSIM_ASSERT(!bound.ok());
   }
   if (!bound) Stop();
   return bound;
@@ -294,8 +294,8 @@ TransportStatistics ServerPath::Impl::Statistics() const {
 
 ServerPath::ServerPath() : impl_(std::make_unique<Impl>()) {}
 ServerPath::~ServerPath() { impl_->Stop(); }
-Result<io::Address> ServerPath::Start(ServerOptions options, HandlerFactory factory) {
-  return impl_->Start(std::move(options), std::move(factory));
+Result<io::Address> ServerPath::Start(const ServerOptions& options, HandlerFactory factory) {
+  return impl_->Start(options, std::move(factory));
 }
 Status ServerPath::Replace(const ServerOptions& options, HandlerFactory factory) {
   const Result<Replacement> replacement = Prepare(options, std::move(factory));

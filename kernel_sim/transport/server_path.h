@@ -62,7 +62,7 @@ class ServerPath {
   // Listens on all processors of the role and returns the bound address. Passive level; starts the
   // library with defaults if nobody has. On failure, a lack of memory included (kResource), nothing
   // is left running.
-  Result<io::Address> Start(ServerOptions options, HandlerFactory factory);
+  Result<io::Address> Start(const ServerOptions& options, HandlerFactory factory);
 
   // New connections are made with these from now on; those that are there keep what they have. Not
   // changed by this: address, role, backlog, share_port and observer. What `factory` holds is let

@@ -96,7 +96,7 @@ class LoadPhaseTest : public testing::Test {
     transport::ServerOptions options;
     options.tls.credential = server_credential_->handle();
     const Result<io::Address> bound =
-        server_.Start(std::move(options), [this](transport::Connection&) { return &closer_; });
+        server_.Start(options, [this](transport::Connection&) { return &closer_; });
     EXPECT_TRUE(bound.ok());
     return bound.value();
   }

@@ -1,11 +1,11 @@
 #include "kernel_sim/command/load_settings.h"
 
-#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
 
 #include "kernel_sim/command/result_json.h"
+#include "kernel_sim/command/tls_words.h"
 #include "kernel_sim/command/values.h"
 
 namespace ktlsim::command {
@@ -25,9 +25,6 @@ constexpr double kRateMax = 1e7;
 constexpr std::array kModeWords = {Word<LoadMode>{"handshake", LoadMode::kHandshake},
                                    Word<LoadMode>{"request", LoadMode::kRequest},
                                    Word<LoadMode>{"bulk", LoadMode::kBulk}};
-constexpr std::array kTlsWords = {Word<TlsVersions>{"1.2", TlsVersions::k12},
-                                  Word<TlsVersions>{"1.3", TlsVersions::k13},
-                                  Word<TlsVersions>{"1.2-1.3", TlsVersions::k12And13}};
 
 std::string TakeText(V text, std::string* out) {
   if (text.empty()) return "a text that is not empty is needed";
@@ -39,22 +36,6 @@ std::string TakeServer(S s, V v) {
   std::string wrong = ParseServerUrl(v, &s.url);
   if (wrong.empty()) s.server = v;
   return wrong;
-}
-
-std::string TakeAlpn(S s, V v) {
-  std::vector<std::string> names;
-  for (std::size_t begin = 0; begin <= v.size();) {
-    const std::size_t comma = std::min(v.find(',', begin), v.size());
-    const std::string name = v.substr(begin, comma - begin);
-    if (name.empty() || name.size() > 255) {
-      return fmt::format("\"{}\": a protocol's name has 1 to 255 bytes, for example http/1.1",
-                         Printable(v));
-    }
-    names.push_back(name);
-    begin = comma + 1;
-  }
-  s.alpn.insert(s.alpn.end(), names.begin(), names.end());
-  return {};
 }
 
 std::string TakeConnections(S s, V v) {
@@ -116,7 +97,7 @@ constexpr CommandSetting<LoadOptions> kSettings[] = {
      "Key exchange groups, with colons between them, in order of preference",
      [](S s, V v) { return TakeText(v, &s.groups); }},
     {"alpn", "", Form::kList, "NAME,...", "Application protocols to offer, in order of preference",
-     &TakeAlpn},
+     [](S s, V v) { return ParseAlpn(v, &s.alpn); }},
     {"sni", "", Form::kOne, "NAME",
      "The server's name in the SNI extension, the Host field and the certificate check [the host "
      "of "

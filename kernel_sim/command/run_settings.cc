@@ -1,8 +1,7 @@
 #include "kernel_sim/command/run_settings.h"
 
-#include <array>
-
 #include "kernel_sim/command/result_json.h"
+#include "kernel_sim/command/tls_words.h"
 #include "kernel_sim/command/values.h"
 #include "kernel_sim/serve/http_responder.h"
 
@@ -36,12 +35,7 @@ constexpr CommandSetting<RunOptions> kSettings[] = {
     {"respond-bytes", "", Form::kOne, "SIZE", "Body of one response of the request phase [1024]",
      [](S s, V v) { return ParseSize(v, 0, serve::kBytesPathMax, &s.respond_bytes); }},
     {"tls", "", Form::kOne, "VERSIONS", "Versions to measure: 1.2, 1.3, 1.2-1.3 [1.2-1.3]",
-     [](S s, V v) {
-       constexpr std::array kWords = {Word<TlsVersions>{"1.2", TlsVersions::k12},
-                                      Word<TlsVersions>{"1.3", TlsVersions::k13},
-                                      Word<TlsVersions>{"1.2-1.3", TlsVersions::k12And13}};
-       return ParseWord(v, kWords, &s.versions);
-     }},
+     [](S s, V v) { return ParseWord(v, kTlsWords, &s.versions); }},
     {"json", "", Form::kOne, "FILE", "Write the result there as JSON; - is standard output",
      [](S s, V v) {
        std::string wrong = CheckWritable(v);

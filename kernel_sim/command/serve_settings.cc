@@ -10,6 +10,7 @@
 #include "io/address.h"
 #include "kernel_sim/command/library_settings.h"
 #include "kernel_sim/command/similar.h"
+#include "kernel_sim/command/tls_words.h"
 #include "kernel_sim/command/values.h"
 #include "kernel_sim/serve/http_responder.h"
 
@@ -100,21 +101,6 @@ std::string ApplySni(SettingScope& scope, const std::string& value) {
   return {};
 }
 
-std::string ApplyAlpn(SettingScope& scope, const std::string& value) {
-  std::size_t begin = 0;
-  while (begin <= value.size()) {
-    const std::size_t comma = std::min(value.find(',', begin), value.size());
-    const std::string name = value.substr(begin, comma - begin);
-    if (name.empty() || name.size() > 255) {
-      return fmt::format("\"{}\": a protocol's name has 1 to 255 bytes, for example http/1.1",
-                         value);
-    }
-    scope.listener.alpn.push_back(name);
-    begin = comma + 1;
-  }
-  return {};
-}
-
 std::string ApplyUpstream(SettingScope& scope, const std::string& value) {
   std::string wrong = TakeMode(scope, "upstream", ServeMode::kForward);
   if (!wrong.empty()) return wrong;
@@ -148,9 +134,6 @@ std::string ApplyRoot(SettingScope& scope, const std::string& value) {
   return !wrong.empty() ? wrong : TakeText(value, &scope.listener.root);
 }
 
-constexpr std::array kTlsWords = {Word<TlsVersions>{"1.2", TlsVersions::k12},
-                                  Word<TlsVersions>{"1.3", TlsVersions::k13},
-                                  Word<TlsVersions>{"1.2-1.3", TlsVersions::k12And13}};
 constexpr std::array kClientAuthWords = {Word<ClientAuth>{"none", ClientAuth::kNone},
                                          Word<ClientAuth>{"request", ClientAuth::kRequest},
                                          Word<ClientAuth>{"require", ClientAuth::kRequire}};
@@ -231,7 +214,7 @@ constexpr Setting kOwnSettings[] = {
      [](S s, V v) { return ParseWord(v, kTlsWords, &s.listener.versions); }},
     {"alpn", Form::kList, false, "NAME,...",
      "Application protocols in order of preference; a client that offers others only is refused",
-     &ApplyAlpn},
+     [](S s, V v) { return ParseAlpn(v, &s.listener.alpn); }},
     {"tickets", Form::kOne, false, "N",
      "TLS 1.3 session tickets per handshake; 0 switches tickets of TLS 1.2 off, too [1]",
      [](S s, V v) {

@@ -1,5 +1,6 @@
 #include "kernel_sim/command/values.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -116,6 +117,22 @@ std::string ParseDuration(std::string_view text, std::uint64_t min_ns, std::uint
                        BoundText(max_ns));
   }
   *ns = *parsed;
+  return {};
+}
+
+std::string ParseAlpn(std::string_view text, std::vector<std::string>* alpn) {
+  std::vector<std::string> names;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t comma = std::min(text.find(',', begin), text.size());
+    const std::string_view name = text.substr(begin, comma - begin);
+    if (name.empty() || name.size() > 255) {
+      return fmt::format("\"{}\": a protocol's name has 1 to 255 bytes, for example http/1.1",
+                         Printable(text));
+    }
+    names.emplace_back(name);
+    begin = comma + 1;
+  }
+  alpn->insert(alpn->end(), names.begin(), names.end());
   return {};
 }
 

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -58,6 +59,9 @@ std::string ParseWord(std::string_view text, const std::array<Word<Value>, kCoun
   }
   return fmt::format("\"{}\" is not one of {}", Printable(text), all);
 }
+
+// Appends the names of "http/1.1,other" to `*alpn`: each of 1 to 255 bytes (RFC 7301 3.1).
+std::string ParseAlpn(std::string_view text, std::vector<std::string>* alpn);
 
 // Empty when every name of `alpn` is of a protocol that an HTTP/1.x server or client speaks (RFC
 // 7301 6); else what is wrong. `who` is the one that speaks: "root", "--mode request".

@@ -1,10 +1,12 @@
-// Address: where a socket listens or connects. IPv4, IPv6 or none.
+// Address: where a socket listens or connects. IPv4, IPv6, a Unix-domain socket (unix(7)) or none.
 #pragma once
 
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -12,13 +14,18 @@
 
 namespace ktlsim::io {
 
+// Bytes of a path in front of its NUL, or of an abstract name behind it (sun_path, unix(7)).
+inline constexpr std::size_t kUnixNameMax = 107;
+
 class Address {
  public:
   Address() = default;
-  // Copies `length` bytes, at most those of an IPv6 address.
+  // Copies `length` bytes, at most those of an IPv6 address, or those of a Unix-domain address. The
+  // name of the latter takes memory, which copies share; without a name, as most clients are, none.
   Address(const sockaddr* address, socklen_t length);
 
-  // "127.0.0.1:443", "[::1]:443", "*:443" (any IPv4); port 0 lets the kernel choose. No name
+  // "127.0.0.1:443", "[::1]:443", "*:443" (any IPv4); port 0 lets the kernel choose.
+  // "unix:/run/a.sock", or "unix:@a" in the abstract namespace, of 1 to kUnixNameMax bytes. No name
   // look-up. kContract with words on a bad text.
   static Result<Address> Parse(std::string_view text);
   static Address Loopback(std::uint16_t port);
@@ -26,13 +33,23 @@ class Address {
   // An IPv4-mapped IPv6 address (RFC 4291 2.5.5.2) as the IPv4 address; any other as it is.
   Address Unmapped() const;
 
+  // As Parse reads it; a Unix-domain socket without a name is "unix:", no address is "none".
   std::string ToString() const;
+  // 0 where there are none.
   std::uint16_t port() const;
   int family() const { return storage_.any.sa_family; }
-  const sockaddr* data() const { return &storage_.any; }
-  socklen_t size() const { return length_; }
+  bool is_unix() const { return family() == AF_UNIX; }
+  // The file of a Unix-domain socket, with a NUL behind it. Empty: it has none. Lives as long as a
+  // copy of this does.
+  std::string_view unix_path() const;
+  const sockaddr* data() const;
+  socklen_t size() const;
 
  private:
+  struct UnixName;
+
+  static Result<Address> ParseUnix(std::string_view name);
+
   // Small: every connection keeps its peer's.
   union Storage {
     sockaddr_in6 v6;
@@ -42,6 +59,7 @@ class Address {
 
   Storage storage_{};
   socklen_t length_ = 0;
+  std::shared_ptr<const UnixName> unix_name_;  // null: none, or no Unix-domain address
 };
 
 }  // namespace ktlsim::io

@@ -11,6 +11,7 @@ Status Listener::Open(const Address& address, const ListenOptions& options) {
   KTLSIM_ASSERT(socket_ == kNoSocket);
   Result<SocketId> socket = loop_.Listen(address, options);
   if (!socket) return socket.status();
+  if (options.same_as == kNoSocket && address.is_unix()) file_ = SocketFile(address);
   socket_ = *socket;
   closing_ = false;
   Resume();
@@ -32,6 +33,7 @@ void Listener::Resume() {
 void Listener::Close() {
   KTLSIM_ASSERT(socket_ != kNoSocket);
   if (std::exchange(closing_, true)) return;
+  file_.Remove();
   Pause();
   if (!accept_.in_flight()) loop_.Post(farewell_);
 }

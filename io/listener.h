@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "io/loop.h"
+#include "io/unix_socket.h"
 #include "kernel_sim/base/clock.h"
 
 namespace ktlsim::io {
@@ -37,13 +38,16 @@ class Listener {
 
   // Binds, listens and begins to accept. After a failure it may be tried again.
   Status Open(const Address& address, const ListenOptions& options);
+  // For ListenOptions::same_as. Only when open.
+  SocketId socket() const { return socket_; }
   // With the port the kernel chose.
   Result<Address> LocalAddress() { return loop_.LocalAddress(socket_); }
 
   // Holds connections back in the kernel's backlog. Cheap to call in any state.
   void Pause();
   void Resume();
-  // OnListenerClosed follows from a later turn. Idempotent. Only when open.
+  // OnListenerClosed follows from a later turn. The file of a Unix-domain socket that this one has
+  // made is gone when this returns. Idempotent. Only when open.
   void Close();
 
   // How often accepting failed and was put off, and what the last failure was.
@@ -86,6 +90,7 @@ class Listener {
   Loop& loop_;
   ListenerHandler& handler_;
   SocketId socket_ = kNoSocket;
+  SocketFile file_;
   Accept accept_{*this};
   Retry retry_{*this};
   Farewell farewell_{*this};

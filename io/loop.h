@@ -178,6 +178,9 @@ struct ListenOptions {
   // With share_port: others may join from now on, but nobody may be there yet, not even one that
   // shares. For the first of several, so that two programs do not share by accident.
   bool first_of_port = false;
+  // A Unix-domain address has no ports to share. Instead the second loop and later ones name the
+  // listening socket of the first one here, while that is open: they accept from the same backlog.
+  SocketId same_as = kNoSocket;
 };
 
 class Loop {
@@ -191,7 +194,8 @@ class Loop {
   virtual void Post(WorkItem& item) = 0;
 
   // Sockets. All failures are kIo with the errno value. Nonblocking, close-on-exec, TCP_NODELAY.
-  // A socket belongs to the loop that opened or accepted it.
+  // A socket belongs to the loop that opened or accepted it. IPv6 addresses take IPv4 clients, too,
+  // if they are for all. Unix-domain addresses: unix_socket.h.
   virtual Result<SocketId> Listen(const Address& address, const ListenOptions& options) = 0;
   virtual Result<SocketId> OpenStream(int family) = 0;
   virtual Result<Address> LocalAddress(SocketId socket) = 0;
@@ -200,7 +204,7 @@ class Loop {
   // Sends FIN behind what was sent; pending receives end when the peer does likewise.
   virtual void ShutdownSend(SocketId socket) = 0;
   // The socket must have nothing in flight: cancel, wait for the final calls, then close.
-  // `reset` sends RST instead of FIN (SO_LINGER 0).
+  // `reset` sends RST instead of FIN (SO_LINGER 0); a Unix-domain socket has only the one end.
   virtual void Close(SocketId socket, bool reset = false) = 0;
 
   // Operations. Never fail at the call: a failure to start is told through the final handler, from

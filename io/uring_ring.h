@@ -70,6 +70,7 @@ class UringRing final : public LoopBackend {
   void ArmWake();
   void Wake();
   Result<SocketId> Opened(SocketId socket);
+  Result<SocketId> ListenAlso(SocketId socket);
 
   // Operations (uring_operations.cc).
   bool TrySubmit(Operation& operation) override;

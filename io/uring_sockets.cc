@@ -1,11 +1,14 @@
 // Sockets: plain system calls, made on the ring's thread. None of them blocks.
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <new>
 
+#include "io/unix_socket.h"
 #include "io/uring_ring.h"
 
 namespace ktlsim::io {
@@ -25,6 +28,19 @@ Status FailAndClose(int socket, const char* what) {
   return IoError(error_number, what);
 }
 
+// What `ask`, getsockname or getpeername, tells of `socket`.
+Result<Address> AskFor(int (*ask)(int, sockaddr*, socklen_t*), int socket, const char* what) {
+  sockaddr_storage storage{};
+  socklen_t length = sizeof(storage);
+  auto* const address = reinterpret_cast<sockaddr*>(&storage);
+  if (ask(socket, address, &length) != 0) return IoError(errno, what);
+  try {
+    return Address(address, length);
+  } catch (const std::bad_alloc&) {
+    return IoError(ENOMEM, what);
+  }
+}
+
 }  // namespace
 
 // Takes a new descriptor into the books, or closes it.
@@ -36,9 +52,24 @@ Result<SocketId> UringRing::Opened(SocketId socket) {
 
 Result<SocketId> UringRing::Listen(const Address& address, const ListenOptions& options) {
   KTLSIM_ASSERT(IsCurrentThread());
+  if (options.same_as != kNoSocket) return ListenAlso(options.same_as);
+  if (address.is_unix()) {
+    const Result<int> listener =
+        ListenOnUnix(address, options.backlog, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (!listener) return listener.status();
+    Result<SocketId> opened = Opened(listener.value());
+    if (!opened) SocketFile(address).Remove();
+    return opened;
+  }
   const int listener = socket(address.family(), kStreamType, 0);
   if (listener < 0) return IoError(errno, "open the listening socket");
   const bool joins = options.share_port && !options.first_of_port;
+  // Whatever net.ipv6.bindv6only says: [::] is every address.
+  const int no = 0;
+  if (address.family() == AF_INET6 &&
+      setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no)) != 0) {
+    return FailAndClose(listener, "set up the listening socket");
+  }
   // Connections inherit TCP_NODELAY from here: no call per connection.
   if (!SetFlag(listener, SOL_SOCKET, SO_REUSEADDR) ||
       (joins && !SetFlag(listener, SOL_SOCKET, SO_REUSEPORT)) ||
@@ -57,6 +88,13 @@ Result<SocketId> UringRing::Listen(const Address& address, const ListenOptions& 
   return Opened(listener);
 }
 
+// A descriptor of our own, because each ring closes what it has opened.
+Result<SocketId> UringRing::ListenAlso(SocketId socket) {
+  const int duplicate = fcntl(socket, F_DUPFD_CLOEXEC, 0);
+  if (duplicate < 0) return IoError(errno, "share the listening socket");
+  return Opened(duplicate);
+}
+
 Result<SocketId> UringRing::OpenStream(int family) {
   KTLSIM_ASSERT(IsCurrentThread());
   const int stream = socket(family, kStreamType, 0);
@@ -68,21 +106,11 @@ Result<SocketId> UringRing::OpenStream(int family) {
 }
 
 Result<Address> UringRing::LocalAddress(SocketId socket) {
-  sockaddr_storage storage{};
-  socklen_t length = sizeof(storage);
-  if (getsockname(socket, reinterpret_cast<sockaddr*>(&storage), &length) != 0) {
-    return IoError(errno, "ask for the local address");
-  }
-  return Address(reinterpret_cast<sockaddr*>(&storage), length);
+  return AskFor(&getsockname, socket, "ask for the local address");
 }
 
 Result<Address> UringRing::PeerAddress(SocketId socket) {
-  sockaddr_storage storage{};
-  socklen_t length = sizeof(storage);
-  if (getpeername(socket, reinterpret_cast<sockaddr*>(&storage), &length) != 0) {
-    return IoError(errno, "ask for the peer's address");
-  }
-  return Address(reinterpret_cast<sockaddr*>(&storage), length);
+  return AskFor(&getpeername, socket, "ask for the peer's address");
 }
 
 void UringRing::ShutdownSend(SocketId socket) {

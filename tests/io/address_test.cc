@@ -1,6 +1,10 @@
 #include "io/address.h"
 
 #include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -44,7 +48,11 @@ TEST(AddressTest, RefusesBadTexts) {
                            "]:1",
                            "[127.0.0.1]:1",
                            "[::1%lo]:1",
-                           "**:1"}) {
+                           "**:1",
+                           "unix:",
+                           "unix:@",
+                           "unix:8443",
+                           "unix:run/a"}) {
     Result<Address> address = Address::Parse(text);
     ASSERT_FALSE(address.ok()) << text;
     EXPECT_EQ(address.status().category(), Category::kContract);
@@ -61,6 +69,41 @@ TEST(AddressTest, AMappedAddressIsAnIpv4Address) {
   }
   EXPECT_EQ(Address::Parse("192.0.2.7:443").value().Unmapped().ToString(), "192.0.2.7:443");
   EXPECT_EQ(Address().Unmapped().family(), AF_UNSPEC);
+}
+
+TEST(AddressTest, AUnixSocketHasAPathOrAnAbstractName) {
+  for (const char* text : {"unix:/run/a b.sock", "unix:/", "unix:@name", "unix:@/x"}) {
+    const Result<Address> address = Address::Parse(text);
+    ASSERT_TRUE(address.ok()) << text;
+    EXPECT_EQ(address->ToString(), text);
+    EXPECT_TRUE(address->is_unix());
+    EXPECT_EQ(address->port(), 0);
+    // As the kernel tells it.
+    EXPECT_EQ(Address(address->data(), address->size()).ToString(), text);
+  }
+  EXPECT_EQ(Address::Parse("unix:/run/a")->unix_path(), "/run/a");
+  EXPECT_EQ(Address::Parse("unix:@a")->unix_path(), "");
+  EXPECT_EQ(Address::Parse("127.0.0.1:1")->unix_path(), "");
+}
+
+TEST(AddressTest, AUnixNameHasAtMost107Bytes) {
+  const std::string longest = "unix:/" + std::string(106, 'a');
+  ASSERT_TRUE(Address::Parse(longest).ok());
+  EXPECT_EQ(Address::Parse(longest)->ToString(), longest);
+  EXPECT_FALSE(Address::Parse(longest + "a").ok());
+  const std::string abstract = "unix:@" + std::string(107, 'a');
+  ASSERT_TRUE(Address::Parse(abstract).ok());
+  EXPECT_EQ(Address::Parse(abstract)->ToString(), abstract);
+  EXPECT_FALSE(Address::Parse(abstract + "a").ok());
+}
+
+TEST(AddressTest, AUnixSocketWithoutANameIsOne) {
+  const sockaddr unnamed{.sa_family = AF_UNIX, .sa_data = {}};
+  const Address address(&unnamed, sizeof(sa_family_t));
+  EXPECT_TRUE(address.is_unix());
+  EXPECT_EQ(address.ToString(), "unix:");
+  EXPECT_EQ(address.unix_path(), "");
+  EXPECT_EQ(address.Unmapped().ToString(), "unix:");
 }
 
 TEST(AddressTest, EmptyHasNoFamily) {

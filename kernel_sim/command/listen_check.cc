@@ -1,5 +1,6 @@
 #include "kernel_sim/command/listen_check.h"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -8,6 +9,8 @@
 #include <string>
 
 #include <fmt/format.h>
+
+#include "io/unix_socket.h"
 
 namespace ktlsim::command {
 namespace {
@@ -29,13 +32,36 @@ bool IsWildcard(const io::Address& address) {
   return text.starts_with("0.0.0.0:") || text.starts_with("[::]:");
 }
 
+const char* UnixRemedy(int error_number) {
+  switch (error_number) {
+    case EADDRINUSE:
+      return "end the server that accepts there, or choose another path";
+    case ENOTSOCK:
+      return "something that is no socket has this path, and is left alone: choose another one, or "
+             "remove it";
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return "choose a folder that this user may write to";
+    case ENOENT:
+    case ENOTDIR:
+      return "make its folder first";
+    default:
+      return "choose a path in a folder that this user may write to";
+  }
+}
+
 }  // namespace
 
 Status TryListen(const io::Address& address, bool share) {
+  if (address.is_unix()) return io::TryUnix(address);
   const int trial = socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (trial < 0) return IoError(errno, "open the listening socket");
   Status outcome;
   if (!SetFlag(trial, SO_REUSEADDR) || (share && !SetFlag(trial, SO_REUSEPORT))) {
+    outcome = IoError(errno, "set up the listening socket");
+  } else if (const int no = 0; address.family() == AF_INET6 &&
+                               setsockopt(trial, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof(no)) != 0) {
     outcome = IoError(errno, "set up the listening socket");
   } else if (bind(trial, address.data(), address.size()) != 0) {
     outcome = IoError(errno, "bind the listening socket");
@@ -45,6 +71,7 @@ Status TryListen(const io::Address& address, bool share) {
 }
 
 std::string ListenRemedy(const io::Address& address, const Status& failure) {
+  if (address.is_unix()) return UnixRemedy(failure.code());
   switch (failure.code()) {
     case EADDRINUSE:
       return "end the program that listens there, choose another port, or let both share this one "
@@ -65,6 +92,7 @@ std::string ListenRemedy(const io::Address& address, const Status& failure) {
 }
 
 bool AddressesMeet(const io::Address& one, const io::Address& other) {
+  if (one.is_unix() || other.is_unix()) return one.ToString() == other.ToString();
   if (one.port() != other.port() || one.port() == 0) return false;
   return IsWildcard(one) || IsWildcard(other) || one.ToString() == other.ToString();
 }

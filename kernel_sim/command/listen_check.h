@@ -8,9 +8,9 @@
 
 namespace ktlsim::command {
 
-// Binds a socket to `address` and lets it go again. kIo with the errno value: EADDRINUSE when
-// another socket listens there, with `share` only when that one does not share (SO_REUSEPORT).
-// Passive level.
+// Binds a socket to `address` and lets it go again; of a Unix-domain one it is seen without. kIo
+// with the errno value: EADDRINUSE when another socket listens there, with `share` only when that
+// one does not share (SO_REUSEPORT). Passive level.
 Status TryListen(const io::Address& address, bool share);
 
 // What to do about a `failure` to listen on `address`, in words.

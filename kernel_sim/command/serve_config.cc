@@ -1,9 +1,11 @@
 #include "kernel_sim/command/serve_config.h"
 
+#include <map>
 #include <set>
 
-#include "io/address.h"
-#include "kernel_sim/base/result.h"
+#include <fmt/format.h>
+
+#include "kernel_sim/command/socket_name.h"
 #include "kernel_sim/command/values.h"
 
 namespace ktlsim::command {
@@ -26,7 +28,7 @@ const char* ServeModeName(ServeMode mode) {
 
 std::string CheckListener(const ListenerConfig& listener) {
   if (listener.listen.empty()) {
-    return "an address is missing: give listen (--listen ADDRESS:PORT), for example 127.0.0.1:8443";
+    return "an address is missing: give listen (--listen HOST:PORT), for example 127.0.0.1:8443";
   }
   if (listener.cert_file.empty() != listener.key_file.empty()) {
     return "cert and key belong together: give both (--cert FILE --key FILE)";
@@ -35,12 +37,20 @@ std::string CheckListener(const ListenerConfig& listener) {
     return "a certificate is missing: give cert and key (--cert, --key), or self-signed "
            "(--self-signed NAME)";
   }
+  if (listener.reuse_port) {
+    for (const std::string& text : listener.listen) {
+      if (!text.starts_with("unix:")) continue;
+      return text +
+             ": a Unix-domain socket cannot be shared: leave reuse-port away, or give it a "
+             "listener of its own";
+    }
+  }
   if (!listener.cert_file.empty() && !listener.self_signed.empty()) {
     return "self-signed excludes cert and key: give one of them (--self-signed, --cert)";
   }
   if (listener.mode == ServeMode::kNone) {
     return "say what to answer: respond-bytes (--respond-bytes N), root (--root DIR), upstream "
-           "(--upstream ADDRESS:PORT) or --echo";
+           "(--upstream HOST:PORT) or --echo";
   }
   if (listener.mode == ServeMode::kRespond || listener.mode == ServeMode::kFiles) {
     std::string wrong = CheckHttpAlpn(listener.alpn, ServeModeName(listener.mode));
@@ -60,16 +70,93 @@ std::string CheckListener(const ListenerConfig& listener) {
 }
 
 std::string CheckAddresses(const ServeConfig& config) {
-  std::set<std::string> addresses;
+  std::set<std::string> keys;
   for (const ListenerConfig& listener : config.listeners) {
     for (const std::string& text : listener.listen) {
-      const Result<io::Address> address = io::Address::Parse(text);
+      SocketName name;
       // Port 0 is another one each time.
-      if (!address.ok() || address->port() == 0) continue;
-      if (!addresses.insert(address->ToString()).second) {
+      if (!ParseSocketName(text, SocketUse::kListen, &name).empty()) continue;
+      if (name.port == 0 && !name.unix_socket.is_unix()) continue;
+      if (!keys.insert(name.Key()).second) {
         return listener.places.Of("listen", text) + ": " + text + " is there twice";
       }
     }
+  }
+  return {};
+}
+
+namespace {
+
+// The addresses of what `setting` says as `text`, behind those of `*addresses`.
+std::string Resolve(const ListenerConfig& listener, const char* setting, const std::string& text,
+                    SocketUse use, std::vector<io::Address>* addresses) {
+  SocketName name;
+  std::string wrong = ParseSocketName(text, use, &name);
+  if (wrong.empty()) wrong = LookUp(name, addresses);
+  return wrong.empty() ? wrong : listener.places.Of(setting, text) + ": " + wrong;
+}
+
+std::string ResolveListen(ListenerConfig* listener, std::map<std::string, std::string>* taken) {
+  listener->doors.clear();
+  for (const std::string& text : listener->listen) {
+    std::vector<io::Address> addresses;
+    std::string wrong = Resolve(*listener, "listen", text, SocketUse::kListen, &addresses);
+    if (!wrong.empty()) return wrong;
+    for (const io::Address& address : addresses) {
+      const bool chosen_later = address.port() == 0 && !address.is_unix();
+      if (!chosen_later) {
+        const auto [at, fresh] = taken->try_emplace(address.ToString(), text);
+        if (!fresh) {
+          return fmt::format("{}: {} is there twice, as {} and as {}: leave one out",
+                             listener->places.Of("listen", text), at->first, at->second, text);
+        }
+      }
+      listener->doors.push_back({address, text});
+    }
+  }
+  return {};
+}
+
+std::string ResolveUpstreams(ListenerConfig* listener) {
+  if (listener->upstreams.empty()) return {};
+  listener->forward.backends.clear();
+  for (const std::string& text : listener->upstreams) {
+    std::vector<io::Address> addresses;
+    std::string wrong = Resolve(*listener, "upstream", text, SocketUse::kConnect, &addresses);
+    if (!wrong.empty()) return wrong;
+    std::vector<io::Address>& backends = listener->forward.backends;
+    backends.insert(backends.end(), addresses.begin(), addresses.end());
+    if (backends.size() > serve::kBackendsMax) {
+      return fmt::format("{}: more than {} backends, all addresses of names counted",
+                         listener->places.Of("upstream", text), serve::kBackendsMax);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string PlaceOf(const ListenerConfig& listener, const ListenerConfig::Door& door) {
+  const std::string address = door.address.ToString();
+  std::string place = listener.places.Of("listen", door.written) + ": " + door.written;
+  if (address != door.written) place.append(" (").append(address).append(")");
+  return place.append(": ");
+}
+
+ListenerConfig::Door DoorAt(const ListenerConfig& listener, const io::Address& address) {
+  const std::string wanted = address.ToString();
+  for (const ListenerConfig::Door& door : listener.doors) {
+    if (door.address.ToString() == wanted) return door;
+  }
+  return {address, wanted};
+}
+
+std::string ResolveNames(ServeConfig* config) {
+  std::map<std::string, std::string> taken;
+  for (ListenerConfig& listener : config->listeners) {
+    std::string wrong = ResolveListen(&listener, &taken);
+    if (wrong.empty()) wrong = ResolveUpstreams(&listener);
+    if (!wrong.empty()) return wrong;
   }
   return {};
 }

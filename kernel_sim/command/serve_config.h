@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "io/address.h"
 #include "kernel_sim/command/credentials.h"
 #include "kernel_sim/command/setting_places.h"
 #include "kernel_sim/command/startup.h"
@@ -21,7 +22,15 @@ enum class ServeMode { kNone, kRespond, kEcho, kFiles, kForward };
 
 // One door: its addresses, its TLS, and what is behind it.
 struct ListenerConfig {
-  std::vector<std::string> listen;
+  // An address to listen on, and how it was written.
+  struct Door {
+    io::Address address;
+    std::string written;
+  };
+
+  std::vector<std::string> listen;     // as written
+  std::vector<std::string> upstreams;  // as written
+  std::vector<Door> doors;             // what ResolveNames makes of `listen`
   bool reuse_port = false;
   SettingPlaces places;
 
@@ -63,8 +72,19 @@ struct ServeConfig {
 // What the pieces of one listener have to do with each other. Empty: all is well; else what is
 // wrong and the remedy.
 std::string CheckListener(const ListenerConfig& listener);
-// The same for what listeners have to do with each other.
+// The same for what listeners have to do with each other, without asking for the addresses of
+// names.
 std::string CheckAddresses(const ServeConfig& config);
+
+// Looks names up: every address of a name becomes a door, or a backend. That is done once; who
+// wants a name's new addresses loads the configuration again. Takes its time; any thread. Empty:
+// done; else what is wrong, where, and the remedy.
+std::string ResolveNames(ServeConfig* config);
+
+// "FILE:LINE: key `listen`: localhost:1 (127.0.0.1:1): ", for what is wrong with this door.
+std::string PlaceOf(const ListenerConfig& listener, const ListenerConfig::Door& door);
+// The door at `address`; one that nobody wrote where there is none.
+ListenerConfig::Door DoorAt(const ListenerConfig& listener, const io::Address& address);
 
 const char* ServeModeName(ServeMode mode);
 

@@ -7,9 +7,9 @@
 
 #include <fmt/format.h>
 
-#include "io/address.h"
 #include "kernel_sim/command/library_settings.h"
 #include "kernel_sim/command/similar.h"
+#include "kernel_sim/command/socket_name.h"
 #include "kernel_sim/command/tls_words.h"
 #include "kernel_sim/command/values.h"
 #include "kernel_sim/serve/http_responder.h"
@@ -56,16 +56,6 @@ std::string TakeDuration(const std::string& text, std::uint64_t* ns) {
   return ParseDuration(text, 0, kDurationMaxNs, BareNumber::kRefused, ns);
 }
 
-std::string TakeAddress(const std::string& text, const char* example, io::Address* address) {
-  const Result<io::Address> parsed = io::Address::Parse(text);
-  if (!parsed.ok()) {
-    return fmt::format("\"{}\": {}; write ADDRESS:PORT, for example {}", text,
-                       parsed.status().ToString(), example);
-  }
-  *address = parsed.value();
-  return {};
-}
-
 std::string TakeText(const std::string& text, std::string* out) {
   if (text.empty()) return "a text that is not empty is needed";
   // What reads names ends there.
@@ -103,23 +93,21 @@ std::string ApplySni(SettingScope& scope, const std::string& value) {
 
 std::string ApplyUpstream(SettingScope& scope, const std::string& value) {
   std::string wrong = TakeMode(scope, "upstream", ServeMode::kForward);
+  SocketName name;
+  if (wrong.empty()) wrong = ParseSocketName(value, SocketUse::kConnect, &name);
   if (!wrong.empty()) return wrong;
-  io::Address address;
-  std::string bad = TakeAddress(value, "127.0.0.1:8080", &address);
-  if (!bad.empty()) return bad;
-  if (scope.listener.forward.backends.size() == serve::kBackendsMax) {
+  if (scope.listener.upstreams.size() == serve::kBackendsMax) {
     return fmt::format("more than {} backends", serve::kBackendsMax);
   }
-  if (address.port() == 0) return fmt::format("\"{}\": a backend has a port", value);
-  scope.listener.forward.backends.push_back(address);
+  scope.listener.upstreams.push_back(value);
   return {};
 }
 
 std::string ApplyListen(SettingScope& scope, const std::string& value) {
-  io::Address address;
-  std::string bad = TakeAddress(value, "127.0.0.1:8443 or [::1]:0", &address);
-  if (bad.empty()) scope.listener.listen.push_back(value);
-  return bad;
+  SocketName name;
+  std::string wrong = ParseSocketName(value, SocketUse::kListen, &name);
+  if (wrong.empty()) scope.listener.listen.push_back(value);
+  return wrong;
 }
 
 std::string ApplyRespondBytes(SettingScope& scope, const std::string& value) {
@@ -152,14 +140,16 @@ using V = const std::string&;
 
 // In the order of --help.
 constexpr Setting kOwnSettings[] = {
-    {"listen", Form::kList, false, "A:P",
-     "Address and port to listen on, several times for more; port 0 lets the system choose one, "
-     "which is printed",
+    {"listen", Form::kList, false, "H:P",
+     "Where to listen, several times for more: HOST:PORT, with every address that a name has at "
+     "the start or reload; :PORT or *:PORT, every address of the machine, IPv4 and IPv6; "
+     "unix:/PATH or unix:@NAME, a Unix-domain socket, whose file has the permissions that the "
+     "umask leaves and goes at the end. Port 0 lets the system choose one, which is printed",
      &ApplyListen},
 
     {"reuse-port", Form::kFlag, false, "",
      "Listen even where another program of the same user does, if that one shares the port "
-     "(SO_REUSEPORT): connections go to either. Without it an address in use is refused",
+     "(SO_REUSEPORT): connections go to either. Without it an address in use is refused. TCP only",
      [](S s, V v) {
        s.listener.reuse_port = v == "true";
        return std::string();
@@ -240,8 +230,9 @@ constexpr Setting kOwnSettings[] = {
      "1 GiB",
      &ApplyRespondBytes},
     {"root", Form::kOne, false, "DIR", "Serve the files below this folder over HTTP", &ApplyRoot},
-    {"upstream", Form::kList, false, "A:P",
-     "Pass the plaintext on to this TCP backend; several times for several, by turns",
+    {"upstream", Form::kList, false, "H:P",
+     "Pass the plaintext on to this backend; several times for several, by turns. HOST:PORT, with "
+     "every address that a name has at the start or reload as one backend each, or unix:/PATH",
      &ApplyUpstream},
     {"echo", Form::kFlag, false, "", "Send every byte back",
      [](S s, V v) { return v == "true" ? TakeMode(s, "echo", ServeMode::kEcho) : std::string(); }},
@@ -322,7 +313,7 @@ void ClearList(const Setting& setting, ListenerConfig& listener) {
   if (name == "listen") listener.listen.clear();
   if (name == "sni") listener.sni.clear();
   if (name == "alpn") listener.alpn.clear();
-  if (name == "upstream") listener.forward.backends.clear();
+  if (name == "upstream") listener.upstreams.clear();
 }
 
 // A setting of the library as one of `serve`, which takes it as an option and as a key.

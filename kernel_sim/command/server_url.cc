@@ -7,13 +7,14 @@
 
 #include <fmt/format.h>
 
+#include "kernel_sim/command/socket_name.h"
 #include "kernel_sim/command/values.h"
 
 namespace ktlsim::command {
 namespace {
 
 constexpr std::string_view kExamples =
-    "write a URL like https://localhost:8443/ or HOST:PORT like localhost:8443";
+    "write a URL like https://localhost:8443/, HOST:PORT like localhost:8443, or unix:/PATH";
 constexpr std::size_t kHostMax = 253;
 
 bool IsLiteral(const std::string& host) {
@@ -26,7 +27,8 @@ std::string Wrong(std::string_view text, std::string_view why) {
   return fmt::format("\"{}\": {}; {}", Printable(text), why, kExamples);
 }
 
-// Splits "host:port" and "[address]:port". False: neither.
+}  // namespace
+
 bool SplitAuthority(std::string_view authority, std::string_view* host, std::string_view* port) {
   if (authority.starts_with('[')) {
     const std::size_t close = authority.find(']');
@@ -45,7 +47,7 @@ bool SplitAuthority(std::string_view authority, std::string_view* host, std::str
          (colon == std::string_view::npos || !port->empty());
 }
 
-}  // namespace
+std::string ServerUrl::Place() const { return unix_socket.empty() ? Authority() : unix_socket; }
 
 std::string ServerUrl::Authority() const {
   const bool brackets = host.find(':') != std::string::npos;
@@ -85,6 +87,14 @@ std::string CheckRequestPath(std::string_view path) {
 
 std::string ParseServerUrl(std::string_view text, ServerUrl* url) {
   constexpr std::string_view kScheme = "https://";
+  if (text.starts_with("unix:")) {
+    SocketName name;
+    if (std::string wrong = ParseSocketName(text, SocketUse::kConnect, &name); !wrong.empty()) {
+      return wrong;
+    }
+    *url = {.host = "localhost", .path = {}, .unix_socket = name.unix_socket.ToString()};
+    return {};
+  }
   std::string_view authority = text;
   std::string_view path;
   const bool is_url = text.find("://") != std::string_view::npos;

@@ -211,10 +211,10 @@ std::string Site::Start(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns, 
   const io::Address address = options.address;
   const Result<io::Address> bound = path_.Start(options, Factory(current_));
   if (!bound.ok()) {
-    const std::string place = current_->config().places.Of("listen", id_.address);
+    const std::string place = PlaceOf(current_->config(), DoorAt(current_->config(), address));
     current_.reset();
     Collect();
-    return fmt::format("{}: {}: {}; {}", place, id_.address, bound.status().ToString(),
+    return fmt::format("{}{}; {}", place, bound.status().ToString(),
                        ListenRemedy(address, bound.status()));
   }
   bound_ = bound.value().ToString();
@@ -228,9 +228,10 @@ std::string Site::Prepare(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns
     replacement_ = std::move(*replacement);
     return {};
   }
-  const std::string place = next_->config().places.Of("listen", id_.address);
+  const io::Address address = io::Address::Parse(id_.address).value();
+  const std::string place = PlaceOf(next_->config(), DoorAt(next_->config(), address));
   Forget();
-  return fmt::format("{}: {}: {}", place, id_.address, replacement.status().ToString());
+  return place + replacement.status().ToString();
 }
 
 void Site::Commit() {

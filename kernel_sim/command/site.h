@@ -86,7 +86,7 @@ class Site {
   // Which of a configuration's it is: an address, and how often that was there before, which ports
   // of the system's choice may be.
   struct Id {
-    std::string address;
+    std::string address;  // as io::Address::Parse reads it
     std::size_t occurrence = 0;
     bool operator==(const Id&) const = default;
   };

@@ -13,7 +13,10 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -24,6 +27,7 @@
 #include "kernel_sim/command/library_settings.h"
 #include "kernel_sim/command/machine.h"
 #include "kernel_sim/command/result_json.h"
+#include "kernel_sim/command/socket_name.h"
 #include "kernel_sim/command/stress/activities.h"
 #include "kernel_sim/command/stress/report.h"
 #include "kernel_sim/command/stress/runner.h"
@@ -58,17 +62,31 @@ std::string TryServer(const io::Address& server) {
   return wrong;
 }
 
+// The first address of `server` that takes connections. None: `*wrong` says why.
+std::optional<io::Address> FindServer(const std::string& server, std::string* wrong) {
+  SocketName name;
+  std::vector<io::Address> addresses;
+  *wrong = ParseSocketName(server, SocketUse::kConnect, &name);
+  if (wrong->empty()) *wrong = LookUp(name, &addresses);
+  if (!wrong->empty()) *wrong = "--connect: " + *wrong;
+  for (const io::Address& address : addresses) {
+    *wrong = TryServer(address);
+    if (wrong->empty()) return address;
+  }
+  return std::nullopt;
+}
+
 int RunStress(const StressOptions& options) {
-  if (options.plan.foreign) {
-    if (const std::string wrong = TryServer(*options.plan.foreign); !wrong.empty()) {
-      return Fail(wrong);
-    }
+  StressPlan plan = options.plan;
+  if (!options.server.empty()) {
+    std::string wrong;
+    plan.foreign = FindServer(options.server, &wrong);
+    if (!plan.foreign) return Fail(wrong);
   }
   std::signal(SIGPIPE, SIG_IGN);
   for (const int signal : {SIGINT, SIGTERM}) {
     std::signal(signal, [](int) { interrupted.store(true, std::memory_order_relaxed); });
   }
-  StressPlan plan = options.plan;
   plan.interrupted = &interrupted;
   StressReport report;
   report.machine = DescribeMachine();

@@ -3,9 +3,9 @@
 #include <array>
 #include <limits>
 
-#include "io/address.h"
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/command/result_json.h"
+#include "kernel_sim/command/socket_name.h"
 #include "kernel_sim/command/values.h"
 
 namespace ktlsim::command {
@@ -19,16 +19,10 @@ constexpr std::uint64_t kDurationMinNs = kNsPerSecond / 2;
 constexpr std::uint64_t kDurationMaxNs = 90 * 3600 * kNsPerSecond;
 
 std::string TakeServer(S s, V v) {
-  const Result<io::Address> parsed = io::Address::Parse(v);
-  if (!parsed.ok()) {
-    return fmt::format("\"{}\": {}; write ADDRESS:PORT, for example 127.0.0.1:8443", Printable(v),
-                       parsed.status().ToString());
-  }
-  if (parsed.value().port() == 0) {
-    return fmt::format("\"{}\": a port is a number from 1 to 65535", Printable(v));
-  }
-  s.plan.foreign = parsed.value();
-  return {};
+  SocketName name;
+  std::string wrong = ParseSocketName(v, SocketUse::kConnect, &name);
+  if (wrong.empty()) s.server = v;
+  return wrong;
 }
 
 // In the order of --help.
@@ -67,8 +61,9 @@ constexpr CommandSetting<StressOptions> kSettings[] = {
                                       Word<StressPlacement>{"mixed", StressPlacement::kMixed}};
        return ParseWord(v, kWords, &s.plan.placement);
      }},
-    {"connect", "", Form::kOne, "A:P",
-     "Dial this server, a `ktlsim serve --respond-bytes N`, instead of one in this process",
+    {"connect", "", Form::kOne, "H:P",
+     "Dial this server, a `ktlsim serve --respond-bytes N`, instead of one in this process: "
+     "HOST:PORT, the first address that a name has, or unix:/PATH",
      &TakeServer},
     {"json", "", Form::kOne, "FILE", "Write the result there as JSON; - is standard output",
      [](S s, V v) {

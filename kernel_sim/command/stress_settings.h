@@ -11,7 +11,8 @@
 namespace ktlsim::command {
 
 struct StressOptions {
-  StressPlan plan;
+  StressPlan plan;         // but for `foreign`
+  std::string server;      // to be dialled, as it was written; empty: one of our own
   std::uint64_t seed = 0;  // 0: from the clock
   std::string json;
 };

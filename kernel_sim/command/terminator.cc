@@ -26,16 +26,19 @@ ServePlan MakePlan(ServeConfig config, const std::vector<ServePlan::Predecessor>
                    serve::ConnectionLog& log, const std::atomic<bool>* given_up) {
   ServePlan plan;
   plan.config = std::move(config);
+  plan.error = ResolveNames(&plan.config);
+  if (!plan.error.empty()) return plan;
   bool any = false;
   std::map<std::string, std::size_t> occurrences;
   for (const ListenerConfig& listener : plan.config.listeners) {
-    for (const std::string& address : listener.listen) {
+    for (const ListenerConfig::Door& door : listener.doors) {
       if (given_up != nullptr && given_up->load(std::memory_order_relaxed)) {
         plan.error = "given up";
         return plan;
       }
       std::string error;
       CredentialFindings findings;
+      const std::string address = door.address.ToString();
       const Site::Id id{address, occurrences[address]++};
       std::unique_ptr<Outfit> outfit =
           Outfit::Make(listener, Find(predecessors, id), log, &error, &findings);
@@ -55,17 +58,17 @@ ServePlan MakePlan(ServeConfig config, const std::vector<ServePlan::Predecessor>
 
 std::string TryAddresses(const ServeConfig& config, std::vector<std::string>* warnings) {
   for (const ListenerConfig& listener : config.listeners) {
-    for (const std::string& text : listener.listen) {
-      const io::Address address = io::Address::Parse(text).value();
-      const Status outcome = TryListen(address, listener.reuse_port);
+    for (const ListenerConfig::Door& door : listener.doors) {
+      const Status outcome = TryListen(door.address, listener.reuse_port);
       if (outcome.ok()) continue;
-      const std::string place = listener.places.Of("listen", text) + ": " + text + ": ";
+      const std::string place = PlaceOf(listener, door);
       if (outcome.code() != EADDRINUSE) {
-        return place + outcome.ToString() + "; " + ListenRemedy(address, outcome);
+        return place + outcome.ToString() + "; " + ListenRemedy(door.address, outcome);
       }
       warnings->push_back(place +
                           "in use, by a running server or by another program; a start needs it "
-                          "free, or shared by both (--reuse-port)");
+                          "free" +
+                          (door.address.is_unix() ? "" : ", or shared by both (--reuse-port)"));
     }
   }
   return {};
@@ -80,7 +83,7 @@ std::string TryConfig(const ServeConfig& config, std::vector<std::string>* warni
   serve::ConnectionLog connection_log(*log);
   ServePlan plan = MakePlan(config, {}, connection_log, nullptr);
   *warnings = std::move(plan.warnings);
-  return !plan.error.empty() ? plan.error : TryAddresses(config, warnings);
+  return !plan.error.empty() ? plan.error : TryAddresses(plan.config, warnings);
 }
 
 ServePlan Terminator::Plan(ServeConfig config, const std::atomic<bool>* given_up) {

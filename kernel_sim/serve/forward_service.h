@@ -1,10 +1,11 @@
-// ForwardService: passes plaintext on to TCP backends, byte for byte.
+// ForwardService: passes plaintext on to backends, over TCP or Unix-domain sockets, byte for byte.
 //
 // Back-pressure both ways: what may wait for a slow backend or a slow client is bounded by
 // kForwardBufferBytes twice per direction, beyond what the sockets hold; the other side is then not
 // read. Ends are passed on as they are: close_notify as FIN and back, a reset as a reset. A FIN
 // without close_notify becomes a reset: the backend must not take a cut stream for a whole one
-// (RFC 8446 6.1).
+// (RFC 8446 6.1). A Unix-domain socket has no reset, though, and such a backend cannot tell. One
+// whose backlog is full refuses at once (EAGAIN), where TCP would wait.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,11 @@
 #include "kernel_sim/serve/proxy_protocol.h"
 
 #include <netinet/in.h>
+#include <sys/un.h>
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstring>
 
 #include "kernel_sim/base/assert.h"
@@ -15,7 +18,9 @@ constexpr std::array<std::uint8_t, 12> kSignature = {0x0d, 0x0a, 0x0d, 0x0a, 0x0
 constexpr std::uint8_t kVersion2Proxy = 0x21;
 constexpr std::uint8_t kTcpOver4 = 0x11;
 constexpr std::uint8_t kTcpOver6 = 0x21;
+constexpr std::uint8_t kStreamOverUnix = 0x31;
 constexpr std::uint8_t kUnspecified = 0x00;
+constexpr std::size_t kUnixAddressBytes = 108;
 
 constexpr std::uint8_t kTypeAlpn = 0x01;
 constexpr std::uint8_t kTypeAuthority = 0x02;
@@ -62,6 +67,33 @@ class Writer {
   std::size_t size_ = 0;
 };
 
+// 0: there is none.
+std::uint8_t FamilyOf(const ProxyFacts& facts) {
+  if (facts.source.family() != facts.destination.family()) return kUnspecified;
+  switch (facts.source.family()) {
+    case AF_INET:
+      return kTcpOver4;
+    case AF_INET6:
+      return kTcpOver6;
+    case AF_UNIX:
+      return kStreamOverUnix;
+    default:
+      return kUnspecified;
+  }
+}
+
+// sun_path as it is: an abstract name begins with a NUL, and what has no name is all NUL.
+void WriteUnix(const io::Address& address, Writer& writer) {
+  std::array<char, kUnixAddressBytes> path{};
+  constexpr std::size_t kPathAt = offsetof(sockaddr_un, sun_path);
+  if (address.size() > kPathAt) {
+    const auto* name = reinterpret_cast<const sockaddr_un*>(address.data());
+    std::memcpy(path.data(), name->sun_path,
+                std::min<std::size_t>(address.size() - kPathAt, path.size()));
+  }
+  writer.Bytes(path.data(), path.size());
+}
+
 void WriteAddresses(const ProxyFacts& facts, Writer& writer) {
   if (facts.source.family() == AF_INET) {
     const auto* source = reinterpret_cast<const sockaddr_in*>(facts.source.data());
@@ -70,6 +102,9 @@ void WriteAddresses(const ProxyFacts& facts, Writer& writer) {
     writer.Bytes(&destination->sin_addr, 4);
     writer.Bytes(&source->sin_port, 2);
     writer.Bytes(&destination->sin_port, 2);
+  } else if (facts.source.is_unix()) {
+    WriteUnix(facts.source, writer);
+    WriteUnix(facts.destination, writer);
   } else {
     const auto* source = reinterpret_cast<const sockaddr_in6*>(facts.source.data());
     const auto* destination = reinterpret_cast<const sockaddr_in6*>(facts.destination.data());
@@ -103,12 +138,10 @@ std::size_t FormatProxyHeader(const ProxyFacts& facts,
   Writer writer(out);
   writer.Bytes(kSignature.data(), kSignature.size());
   writer.Byte(kVersion2Proxy);
-  const int family = facts.source.family();
-  const bool known =
-      family == facts.destination.family() && (family == AF_INET || family == AF_INET6);
-  writer.Byte(!known ? kUnspecified : family == AF_INET ? kTcpOver4 : kTcpOver6);
+  const std::uint8_t family = FamilyOf(facts);
+  writer.Byte(family);
   const std::size_t length = writer.BeginLength();
-  if (known) WriteAddresses(facts, writer);
+  if (family != kUnspecified) WriteAddresses(facts, writer);
   writer.Text(kTypeAlpn, facts.alpn);
   writer.Text(kTypeAuthority, facts.server_name);
   WriteSsl(facts, writer);

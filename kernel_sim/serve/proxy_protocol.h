@@ -27,10 +27,11 @@ struct ProxyFacts {
   bool resumed = false;
 };
 
-inline constexpr std::size_t kProxyHeaderBytesMax = 1152;
+inline constexpr std::size_t kProxyHeaderBytesMax = 1280;
 
 // Writes the header and answers its length. Addresses of different families, or none: a header that
-// names no address (AF_UNSPEC), with the rest. Texts longer than 255 bytes are left out.
+// names no address (AF_UNSPEC), with the rest. Both of Unix-domain sockets: AF_UNIX, and the client
+// has no name as a rule. Texts longer than 255 bytes are left out.
 std::size_t FormatProxyHeader(const ProxyFacts& facts,
                               std::span<std::byte, kProxyHeaderBytesMax> out);
 

@@ -44,13 +44,14 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
       : PathShard(loop, passive), generation_(std::move(generation)), observer_(observer) {}
 
   // On the loop. The bound address.
-  Result<io::Address> Open(const io::Address& address, int backlog, bool first_of_port) {
-    Status opened = listener_.Open(
-        address, {.backlog = backlog, .share_port = true, .first_of_port = first_of_port});
+  Result<io::Address> Open(const io::Address& address, const io::ListenOptions& options) {
+    Status opened = listener_.Open(address, options);
     if (!opened.ok()) return opened;
     open_ = true;
-    return listener_.LocalAddress();
+    return address.is_unix() ? address : listener_.LocalAddress();
   }
+  // Of an open one.
+  io::SocketId listening_socket() const { return listener_.socket(); }
 
   // On the loop.
   void Replace(GenerationRef generation) {
@@ -207,6 +208,8 @@ Result<io::Address> ServerPath::Impl::StartShards(const ServerOptions& options,
   started_ = true;
   drain_ns_ = options.drain_ns;
   io::Address address = options.address;
+  io::ListenOptions listen{
+      .backlog = options.backlog, .share_port = true, .first_of_port = !options.share_port};
   for (io::Loop* loop : *loops) {
     auto made = std::make_unique<ServerShard>(*loop, passive_, *generation, options.observer);
     ServerShard* const shard = made.get();
@@ -215,11 +218,12 @@ Result<io::Address> ServerPath::Impl::StartShards(const ServerOptions& options,
       shards_.push_back(std::move(made));  // before it listens: from then on only Stop ends it
     }
     Result<io::Address> bound = address;
-    const bool first = !options.share_port && loop == (*loops).front();
-    RunOnLoop(*loop, [&] { bound = shard->Open(address, options.backlog, first); });
+    RunOnLoop(*loop, [&] { bound = shard->Open(address, listen); });
     if (!bound) return bound;
     // The first of them may have had a port chosen; the others share it.
     address = *bound;
+    listen.first_of_port = false;
+    if (address.is_unix()) listen.same_as = ShardAt(0)->listening_socket();
   }
   return address;
 }

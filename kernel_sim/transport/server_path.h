@@ -1,5 +1,7 @@
 // ServerPath: the TLS server side of a transport application. One listener on every I/O processor
-// of its role, one Connection per accepted socket, driven by AcceptSecurityContext.
+// of its role, one Connection per accepted socket, driven by AcceptSecurityContext. The listeners
+// of a port have a socket each, which share it (SO_REUSEPORT); those of a Unix-domain socket accept
+// from the one backlog that it has, whichever processor is first.
 //
 // Accepting is held back while a processor has too many handshakes or connections, or while the
 // library refuses first legs; meanwhile peers wait in the kernel's backlog. A handshake that waits
@@ -46,7 +48,8 @@ struct ServerOptions {
   std::uint64_t drain_ns = 5 * kNsPerSecond;  // how long Stop waits for orderly ends
   int backlog = 4096;
   // The port may be another socket's that shares it, too, of whatever program of the same user;
-  // connections then go to either. Without it Start fails with EADDRINUSE.
+  // connections then go to either. Without it Start fails with EADDRINUSE. Not for Unix-domain
+  // sockets, which nobody can share.
   bool share_port = false;
   EndObserver* observer = nullptr;  // lives until Stop
 };

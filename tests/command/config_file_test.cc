@@ -113,7 +113,7 @@ alpn = ["b", "c"]
   EXPECT_EQ(second.self_signed, "");
   EXPECT_EQ(second.cert_file, "c");
   EXPECT_EQ(second.alpn, (std::vector<std::string>{"b", "c"}));
-  EXPECT_EQ(second.forward.backends.size(), 2U);
+  EXPECT_EQ(second.upstreams.size(), 2U);
   EXPECT_EQ(second.forward.balance, serve::Balance::kLeastConnections);
   EXPECT_TRUE(second.forward.proxy_protocol);
 }
@@ -193,8 +193,10 @@ TEST(ConfigFileTest, MistakesNameFileLineKeyAndRemedy) {
       {"self-signed = 'a'\necho = true\n[[listener]]\nlisten = '127.0.0.1:1'\n[[listener]]\n"
        "listen = '127.0.0.1:1'\n",
        {"f.toml:6: key `listen`: 127.0.0.1:1 is there twice"}},
-      {"self-signed = 'a'\necho = true\nlisten = ['*:1',\n'0.0.0.0:1']\n",
-       {"f.toml:4: key `listen`: 0.0.0.0:1 is there twice"}},
+      {"self-signed = 'a'\necho = true\nlisten = ['*:1',\n'[::]:1']\n",
+       {"f.toml:4: key `listen`: [::]:1 is there twice"}},
+      {"self-signed = 'a'\necho = true\nreuse-port = true\nlisten = 'unix:/a'\n",
+       {"unix:/a: a Unix-domain socket cannot be shared"}},
   };
   for (const Mistake& mistake : mistakes) {
     ServeConfig config;

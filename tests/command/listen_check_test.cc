@@ -75,6 +75,15 @@ TEST(ListenCheckTest, WhatIsTakenIsTold) {
   EXPECT_EQ(TryListen(At("192.0.2.1:1"), false).code(), EADDRNOTAVAIL);
 }
 
+TEST(ListenCheckTest, AUnixSocketHasItsOwnRemedies) {
+  EXPECT_TRUE(Contains(Remedy("unix:/a", EADDRINUSE), "another path"));
+  EXPECT_TRUE(Contains(Remedy("unix:/a", ENOTSOCK), "no socket"));
+  EXPECT_TRUE(Contains(Remedy("unix:/a", EACCES), "may write"));
+  EXPECT_TRUE(Contains(Remedy("unix:/a/b", ENOENT), "make its folder"));
+  EXPECT_FALSE(Contains(Remedy("unix:/a", EADDRINUSE), "--reuse-port"));
+  EXPECT_EQ(TryListen(At("unix:/no/such/folder/a"), false).code(), ENOENT);
+}
+
 TEST(ListenCheckTest, AddressesMeetOnOnePort) {
   EXPECT_TRUE(AddressesMeet(At("127.0.0.1:1"), At("127.0.0.1:1")));
   EXPECT_TRUE(AddressesMeet(At("*:1"), At("127.0.0.1:1")));
@@ -82,6 +91,9 @@ TEST(ListenCheckTest, AddressesMeetOnOnePort) {
   EXPECT_FALSE(AddressesMeet(At("127.0.0.1:1"), At("127.0.0.2:1")));
   EXPECT_FALSE(AddressesMeet(At("127.0.0.1:1"), At("127.0.0.1:2")));
   EXPECT_FALSE(AddressesMeet(At("127.0.0.1:0"), At("127.0.0.1:0")));
+  EXPECT_TRUE(AddressesMeet(At("unix:/a"), At("unix:/a")));
+  EXPECT_FALSE(AddressesMeet(At("unix:/a"), At("unix:/b")));
+  EXPECT_FALSE(AddressesMeet(At("unix:/a"), At("[::]:1")));
 }
 
 TEST(SettingPlacesTest, AnOptionIsToldAsOne) {

@@ -33,6 +33,14 @@ TEST(ServerUrlTest, ReadsHostAndPort) {
   EXPECT_FALSE(Parsed("localhost:1").IsAddress());
 }
 
+TEST(ServerUrlTest, ReadsUnixSockets) {
+  const ServerUrl url = Parsed("unix:/run/a.sock");
+  EXPECT_EQ(url.Place(), "unix:/run/a.sock");
+  EXPECT_EQ(url.host, "localhost");
+  EXPECT_EQ(url.path, "");
+  EXPECT_EQ(Parsed("localhost:1").Place(), "localhost:1");
+}
+
 TEST(ServerUrlTest, RefusesEverythingElse) {
   for (const char* text : {"",
                            "localhost",
@@ -61,7 +69,9 @@ TEST(ServerUrlTest, RefusesEverythingElse) {
                            "https://local host/",
                            "https://localhost:https/",
                            "a\r\nb:1",
-                           "localhost:1/path"}) {
+                           "localhost:1/path",
+                           "unix:",
+                           "unix:a"}) {
     ServerUrl url;
     url.host = "kept";
     EXPECT_NE(ParseServerUrl(text, &url), "") << text;

@@ -65,6 +65,20 @@ TEST(ProxyProtocolTest, Ipv6) {
   EXPECT_EQ(header.substr(48, 4), std::string("\0\x01\0\x02", 4));
 }
 
+TEST(ProxyProtocolTest, UnixSocketsHaveTheirPaths) {
+  ProxyFacts facts;
+  const sockaddr unnamed{.sa_family = AF_UNIX, .sa_data = {}};
+  facts.source = io::Address(&unnamed, sizeof(sa_family_t));
+  facts.destination = At("unix:/run/a");
+  const std::string header = Header(facts);
+  EXPECT_EQ(header.substr(12, 2), "\x21\x31");
+  ASSERT_GE(header.size(), 16U + 216U);
+  EXPECT_EQ(header.substr(16, 108), std::string(108, '\0'));
+  EXPECT_EQ(header.substr(124, 108), "/run/a" + std::string(102, '\0'));
+  facts.destination = At("unix:@a");
+  EXPECT_EQ(Header(facts).substr(124, 108), std::string("\0a", 2) + std::string(106, '\0'));
+}
+
 TEST(ProxyProtocolTest, UnknownAddressesAreNotInvented) {
   ProxyFacts facts;
   facts.source = At("192.0.2.1:1");
@@ -75,8 +89,8 @@ TEST(ProxyProtocolTest, UnknownAddressesAreNotInvented) {
 
 TEST(ProxyProtocolTest, TheLongestFits) {
   ProxyFacts facts;
-  facts.source = At("[::1]:1");
-  facts.destination = At("[::1]:2");
+  facts.source = At("unix:/a");
+  facts.destination = At("unix:/b");
   for (std::string* text :
        {&facts.alpn, &facts.server_name, &facts.tls_version, &facts.cipher_name}) {
     *text = std::string(255, 'x');

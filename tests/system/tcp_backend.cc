@@ -3,12 +3,16 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+#include <utility>
 
 namespace ktlsim::system_tests {
 namespace {
 
-int Bound(int* port) {
+// The descriptor and its port.
+std::pair<int, int> Bound() {
   const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -16,13 +20,27 @@ int Bound(int* port) {
   socklen_t length = sizeof(address);
   bind(listener, reinterpret_cast<sockaddr*>(&address), length);
   getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
-  *port = ntohs(address.sin_port);
-  return listener;
+  return {listener, ntohs(address.sin_port)};
+}
+
+std::pair<int, int> BoundTo(const std::string& path) {
+  const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof(address));
+  return {listener, 0};
 }
 
 }  // namespace
 
-TcpBackend::TcpBackend(Serve serve) : serve_(std::move(serve)), listener_(Bound(&port_)) {
+TcpBackend::TcpBackend(Serve serve, const std::string& path)
+    : TcpBackend(std::move(serve), BoundTo(path)) {}
+
+TcpBackend::TcpBackend(Serve serve) : TcpBackend(std::move(serve), Bound()) {}
+
+TcpBackend::TcpBackend(Serve serve, std::pair<int, int> bound)
+    : serve_(std::move(serve)), port_(bound.second), listener_(bound.first) {
   listen(listener_, 128);
   accepting_ = std::thread([this] { Accept(); });
 }
@@ -52,8 +70,8 @@ TcpBackend::~TcpBackend() {
 }
 
 int UnusedPort() {
-  int port = 0;
-  close(Bound(&port));
+  const auto [descriptor, port] = Bound();
+  close(descriptor);
   return port;
 }
 

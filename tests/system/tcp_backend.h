@@ -1,4 +1,5 @@
-// TcpBackend: a plain TCP server in the test's process, one thread per connection.
+// TcpBackend: a plain server in the test's process, over TCP or a Unix-domain socket, one thread
+// per connection.
 #pragma once
 
 #include <atomic>
@@ -6,6 +7,7 @@
 #include <functional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace ktlsim::system_tests {
@@ -15,6 +17,8 @@ class TcpBackend {
   // `serve` gets each connection's descriptor, on a thread of its own; it is closed behind it.
   using Serve = std::function<void(int socket)>;
   explicit TcpBackend(Serve serve);
+  // At a path, which the caller removes.
+  TcpBackend(Serve serve, const std::string& path);
   // Ends what still runs.
   ~TcpBackend();
   TcpBackend(const TcpBackend&) = delete;
@@ -25,11 +29,12 @@ class TcpBackend {
   std::size_t connections() const { return connections_; }
 
  private:
+  TcpBackend(Serve serve, std::pair<int, int> bound);
   void Accept();
 
   const Serve serve_;
-  int port_ = 0;
-  const int listener_;  // made after the port's place
+  const int port_;
+  const int listener_;
   std::atomic<std::size_t> connections_{0};
   std::vector<int> sockets_;          // the accepting thread's, then the destructor's
   std::vector<std::thread> threads_;  // likewise

@@ -132,6 +132,16 @@ std::vector<std::string> LoadPhase::warm_up_error_texts() const {
   return warm_up_error_texts_;
 }
 
+std::vector<std::string> LoadPhase::passed_over() const {
+  MutexLock lock(mutex_);
+  return passed_over_;
+}
+
+void LoadPhase::NotePassedOver(const std::string& text) {
+  MutexLock lock(mutex_);
+  Keep(text, &passed_over_);
+}
+
 void LoadPhase::CountError(const std::string& text) {
   const bool warm_up = stage_.load(std::memory_order_acquire) == Stage::kWarmUp;
   (warm_up ? warm_up_errors_ : errors_).fetch_add(1, std::memory_order_relaxed);

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "io/address.h"
+#include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/command/latency_histogram.h"
 #include "kernel_sim/command/result_table.h"
@@ -50,6 +51,13 @@ struct LoadPlan {
   // wants one.
   bool server_closes = false;
   double rate = 0;  // operations per second of all slots together; 0: closed loop
+  // How long an operation may take from when it is begun, its connection included; then it is an
+  // error, and the connection is given up. 0: without end.
+  std::uint64_t timeout_ns = 0;
+  // How long one of several addresses may take to accept, while others are left to be tried. RFC
+  // 8305 dials the next one beside it after a quarter of a second; here it is given up, after as
+  // long as TCP needs to try twice (RFC 6298 2.1).
+  std::uint64_t next_address_ns = 1500 * kNsPerMs;
 
   // Between two operations of one slot; 0: closed loop.
   std::uint64_t interval_ns() const;
@@ -106,6 +114,8 @@ class LoadPhase {
   // The first errors in words.
   std::vector<std::string> error_texts() const;
   std::vector<std::string> warm_up_error_texts() const;
+  // Addresses that could not be reached, and why, while another one was dialled instead.
+  std::vector<std::string> passed_over() const;
 
   // For the slots.
   const LoadPlan& plan() const { return plan_; }
@@ -117,6 +127,7 @@ class LoadPhase {
   // When measuring ended; before that, never.
   std::uint64_t ended_ns() const { return ended_ns_.load(std::memory_order_acquire); }
   void CountError(const std::string& text);
+  void NotePassedOver(const std::string& text);
   void CountNotBegun(std::uint64_t operations) {
     not_begun_.fetch_add(operations, std::memory_order_relaxed);
   }
@@ -152,6 +163,7 @@ class LoadPhase {
   transport::ConnectionInfo negotiated_ KTLSIM_GUARDED_BY(mutex_);
   std::vector<std::string> error_texts_ KTLSIM_GUARDED_BY(mutex_);
   std::vector<std::string> warm_up_error_texts_ KTLSIM_GUARDED_BY(mutex_);
+  std::vector<std::string> passed_over_ KTLSIM_GUARDED_BY(mutex_);
 };
 
 }  // namespace ktlsim::command

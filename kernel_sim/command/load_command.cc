@@ -1,7 +1,5 @@
 // `ktlsim load`: a load generator against any TLS server, ours or another.
 
-#include <netdb.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -29,6 +27,7 @@
 #include "kernel_sim/command/result_json.h"
 #include "kernel_sim/command/result_table.h"
 #include "kernel_sim/command/rundown_check.h"
+#include "kernel_sim/command/socket_name.h"
 #include "kernel_sim/command/startup.h"
 #include "kernel_sim/command/verdict.h"
 #include "ktlsim/processor.h"
@@ -41,25 +40,6 @@ constexpr std::uint64_t kCloseLimitNs = kNsPerSecond;
 constexpr std::uint64_t kNobodyThereNs = 2 * kNsPerSecond;
 
 std::atomic<bool> interrupted{false};
-
-// The addresses of the server; a name is looked up. None: `error` says why.
-std::vector<io::Address> Resolve(const ServerUrl& url, std::string* error) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  const int code = getaddrinfo(url.host.c_str(), std::to_string(url.port).c_str(), &hints, &found);
-  if (code != 0) {
-    *error = fmt::format("{}: {}", url.Authority(), gai_strerror(code));
-    return {};
-  }
-  std::vector<io::Address> addresses;
-  for (const addrinfo* at = found; at != nullptr; at = at->ai_next) {
-    addresses.emplace_back(at->ai_addr, at->ai_addrlen);
-  }
-  freeaddrinfo(found);
-  return addresses;
-}
 
 class LoadRun {
  public:
@@ -111,6 +91,10 @@ std::string LoadRun::AddProfile() {
   tls.target_name = ServerName();
   tls.alpn = options_.alpn;
   tls.limits.close_ns = kCloseLimitNs;
+  // What an operation may take in all is all that counts; a connection may be idle between two.
+  tls.limits.leg_ns = 0;
+  tls.limits.handshake_ns = 0;
+  tls.limits.idle_ns = 0;
   auto profile = transport::TlsProfile::Create(transport::TlsProfile::Side::kClient, tls);
   if (!profile.ok()) return profile.status().ToString();
   credentials_.push_back(std::move(*credential));
@@ -128,14 +112,18 @@ std::string LoadRun::MakeRequest() const {
   const std::string& path = !options_.path.empty() ? options_.path : options_.url.path;
   return fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: ktlsim\r\n\r\n",
                      path.empty() ? "/" : path,
-                     options_.sni.empty() ? options_.url.Authority() : options_.sni);
+                     !options_.sni.empty()              ? options_.sni
+                     : options_.url.unix_socket.empty() ? options_.url.Authority()
+                                                        : options_.url.host);
 }
 
 std::string LoadRun::Prepare() {
   std::string error;
   LoadPlan plan;
-  plan.peers = Resolve(options_.url, &error);
-  if (plan.peers.empty()) return error;
+  SocketName server;
+  error = ParseSocketName(options_.url.Place(), SocketUse::kConnect, &server);
+  if (error.empty()) error = LookUp(server, &plan.peers);
+  if (!error.empty()) return error;
   if (!options_.cert.empty()) {
     std::optional<Certificate> loaded = LoadCertificate(options_.cert, options_.key, &error);
     if (!loaded) return error;
@@ -143,6 +131,7 @@ std::string LoadRun::Prepare() {
   }
   plan.slots = options_.connections;
   plan.rate = options_.rate;
+  plan.timeout_ns = options_.timeout_ns;
   plan.request = MakeRequest();
   plan.success = options_.success;
   plan.kind = !options_.handshake() ? LoadKind::kExchange
@@ -243,6 +232,9 @@ void LoadRun::PrintLoop(std::FILE* out) const {
         "closed loop: a connection that waits sends nothing, so a pause of the server is in few "
         "of the percentiles; --rate counts what was due meanwhile.\n");
   }
+  for (const std::string& text : load_->passed_over()) {
+    fmt::print(out, "address passed over for the next one: {}\n", text);
+  }
   if (load_->warm_up_errors() == 0) return;
   fmt::print(out, "errors of the warm-up, not counted: {}\n", load_->warm_up_errors());
   for (const std::string& text : load_->warm_up_error_texts()) {
@@ -255,7 +247,7 @@ void LoadRun::Print(const ResultRow& row, const Verdict& verdict) const {
   PrintResultTable({row}, "client", out);
   const transport::ConnectionInfo info = load_->negotiated();
   if (info.version != 0) {
-    fmt::print(out, "\n{}: {}, {}{}\n", options_.url.Authority(), info.version_text(),
+    fmt::print(out, "\n{}: {}, {}{}\n", options_.url.Place(), info.version_text(),
                info.cipher_suite_name, info.alpn.empty() ? "" : ", ALPN " + info.alpn);
   }
   PrintLoop(out);
@@ -271,7 +263,7 @@ bool LoadRun::WriteJson(const ResultRow& row, const RundownCheck& rundown,
   if (options_.json.empty()) return true;
   const transport::ConnectionInfo info = load_->negotiated();
   nlohmann::json json = {{"machine", MachineJson(DescribeMachine())},
-                         {"peer", options_.url.Authority()},
+                         {"peer", options_.url.Place()},
                          {"mode", LoadModeName(options_.mode)},
                          {"resume", options_.resume},
                          {"connections", options_.connections},
@@ -284,6 +276,7 @@ bool LoadRun::WriteJson(const ResultRow& row, const RundownCheck& rundown,
                          {"errors", row.errors},
                          {"warm_up_errors", load_->warm_up_errors()},
                          {"warm_up_error_texts", load_->warm_up_error_texts()},
+                         {"addresses_passed_over", load_->passed_over()},
                          {"rundown_clean", rundown.clean()}};
   AddVerdict(verdict, &json);
   if (WriteJsonFile(json, options_.json)) return true;

@@ -201,6 +201,7 @@ void LoadSlot::EndSoon() {
 }
 
 void LoadSlot::BeginNext() {
+  if (abandoned_) return WindUp();
   // The operation goes on, with the next address.
   if (operating_) return Dial();
   if (phase_.ending()) return WindUp();
@@ -213,7 +214,9 @@ void LoadSlot::BeginNext() {
   }
   begun_ns_ = interval_ns_ != 0 ? next_ns_ : now;
   next_ns_ += interval_ns_;
+  tried_since_ns_ = now;
   operating_ = true;
+  if (!limit_timer_.armed()) ArmLimit();
   Operate();
 }
 
@@ -240,6 +243,10 @@ void LoadSlot::StopWaiting() {
 
 void LoadSlot::Dial() {
   end_expected_ = false;
+  passes_over_ = false;
+  reached_ = Reached::kDialled;
+  dialled_ns_ = MonotonicClock::Now();
+  if (AddressLimit() != 0 || !limit_timer_.armed()) ArmLimit();
   connection_ =
       phase_.path().Connect(place_.loop, phase_.plan().peers[peer_], place_.profile, *this);
   if (connection_ != nullptr) return;
@@ -261,23 +268,8 @@ void LoadSlot::RedialLater() {
                          MonotonicClock::Now() + RedialDelayNs(failures_in_a_row_, place_.number));
 }
 
-// A server's addresses are dialled one after the other, within one operation, before it has failed.
-bool LoadSlot::TryNextAddress(const EndReason& reason) {
-  if (!operating_ || reason.kind != transport::EndKind::kConnectFailed) return false;
-  const std::vector<io::Address>& peers = phase_.plan().peers;
-  if (!refusals_.empty()) refusals_ += "; ";
-  refusals_ += peers[peer_].ToString() + ": " + reason.ToString();
-  peer_ = (peer_ + 1) % peers.size();
-  if (++tried_ < peers.size()) {
-    place_.loop.Post(next_item_);
-    return true;
-  }
-  phase_.CountError(std::exchange(refusals_, {}));
-  tried_ = 0;
-  return false;
-}
-
 void LoadSlot::OnEstablished(Connection& connection) {
+  reached_ = Reached::kEstablished;
   if (!phase_.negotiated_known()) phase_.Negotiated(connection.Info());
   tried_ = 0;
   refusals_.clear();
@@ -290,6 +282,8 @@ void LoadSlot::OnEnded(Connection& connection, const EndReason& reason) {
   StopWaiting();
   const bool idle = timer_.armed();  // the next operation's time has not come
   if (TryNextAddress(reason)) return;
+  tried_ = 0;
+  refusals_.clear();
   bool failed = false;
   if (end_expected_ && (reason.orderly() || !phase_.plan().server_closes)) {
     failures_in_a_row_ = 0;
@@ -317,6 +311,7 @@ void LoadSlot::WindUp() {
 void LoadSlot::Retire() {
   if (retired_) return;
   retired_ = true;
+  place_.loop.StopTimer(limit_timer_);
   if (interval_ns_ != 0 && next_ns_ < phase_.ended_ns()) {
     phase_.CountNotBegun((phase_.ended_ns() - next_ns_) / interval_ns_ + 1);
   }
@@ -338,6 +333,7 @@ void LoadSlot::RecordOperation() {
 // The phase has waited long enough.
 void LoadSlot::Abandon() {
   if (retired_) return;
+  abandoned_ = true;
   if (operating_ && begun_ns_ < phase_.ended_ns()) {
     const std::uint64_t age = MonotonicClock::Now() - begun_ns_;
     ++place_.tally.unfinished;

@@ -38,6 +38,7 @@ class LoadSlot : public transport::ConnectionHandler {
   // being the first: longer and longer, and not all slots at once.
   static std::uint64_t RedialDelayNs(unsigned failures, unsigned number);
 
+  void OnSocketConnected(transport::Connection& connection) final;
   void OnEstablished(transport::Connection& connection) final;
   void OnEnded(transport::Connection& connection, const transport::EndReason& reason) final;
 
@@ -81,6 +82,14 @@ class LoadSlot : public transport::ConnectionHandler {
     LoadSlot* slot;
   };
 
+  struct LimitTimer final : io::Timer {
+    explicit LimitTimer(LoadSlot* owner) : slot(owner) {}
+    void OnTimer() override { slot->OnLimit(); }
+    LoadSlot* slot;
+  };
+  // How far the connection has come.
+  enum class Reached : std::uint8_t { kDialled, kConnected, kEstablished };
+
   void Start();
   void EndSoon();
   void BeginNext();
@@ -90,6 +99,12 @@ class LoadSlot : public transport::ConnectionHandler {
   void Abandon();
   void RedialLater();
   bool TryNextAddress(const transport::EndReason& reason);
+  std::string WhyUnreachable(const transport::EndReason& reason) const;
+  std::uint64_t AddressLimit() const;
+  void ArmLimit();
+  void OnLimit();
+  void TimeOut();
+  void RecordAge(std::uint64_t now_ns);
 
   // Fixed.
   LoadPhase& phase_;
@@ -104,6 +119,13 @@ class LoadSlot : public transport::ConnectionHandler {
   transport::Connection* connection_ = nullptr;
   std::uint64_t next_ns_ = 0;   // open loop: when the next operation should begin
   std::uint64_t begun_ns_ = 0;  // of the current one
+  // The limits of the operation and of the address that is dialled. It is not set anew for each
+  // operation, but looks at what there is when it fires.
+  LimitTimer limit_timer_{this};
+  std::uint64_t tried_since_ns_ = 0;  // when the current operation was really begun
+  std::uint64_t dialled_ns_ = 0;
+  Reached reached_ = Reached::kDialled;
+  bool passes_over_ = false;  // the address that is dialled takes too long
   unsigned failures_in_a_row_ = 0;
   std::size_t peer_ = 0;   // of the plan's
   std::string refusals_;   // of the addresses tried for the current operation
@@ -111,6 +133,7 @@ class LoadSlot : public transport::ConnectionHandler {
   bool operating_ = false;
   bool end_expected_ = false;
   bool limited_ = false;  // the timer is WaitAtMost's, not the timetable's
+  bool abandoned_ = false;
   bool retired_ = false;
 };
 

@@ -48,8 +48,9 @@ std::string TakeConnections(S s, V v) {
 // In the order of --help.
 constexpr CommandSetting<LoadOptions> kSettings[] = {
     {"connect", "", Form::kOne, "SERVER",
-     "The server: a URL such as https://localhost:8443/path, or HOST:PORT; it can also stand "
-     "without --connect",
+     "The server: a URL such as https://localhost:8443/path, HOST:PORT, or unix:/PATH; it can also "
+     "stand without --connect. A name's next address is dialled when one refuses, or has not "
+     "accepted after 1.5 s",
      &TakeServer},
     {"mode", "", Form::kOne, "MODE",
      "handshake: connect, make the handshake, close. request: HTTP/1.1 GETs on connections that "
@@ -84,6 +85,12 @@ constexpr CommandSetting<LoadOptions> kSettings[] = {
      "How long operations in flight may still take afterwards; those that do not end count with "
      "their age [10s]",
      [](S s, V v) { return ParseDuration(v, 0, kWarmUpMaxNs, BareNumber::kSeconds, &s.drain_ns); }},
+    {"timeout", "", Form::kOne, "DURATION",
+     "How long an operation may take, its connection included; then it is an error that counts "
+     "with its age, and the connection is given up. 0: no limit [10s]",
+     [](S s, V v) {
+       return ParseDuration(v, 0, kDurationMaxNs, BareNumber::kSeconds, &s.timeout_ns);
+     }},
     {"connections", "c", Form::kOne, "N", "Connections open at once [64]", &TakeConnections},
     {"rate", "R", Form::kOne, "RATE",
      "Open loop: operations per second over all connections, like 500 or 10k [closed loop]",

@@ -24,6 +24,7 @@ struct LoadOptions {
   std::uint64_t duration_ns = 5 * kNsPerSecond;
   std::uint64_t warm_up_ns = kNsPerSecond / 2;
   std::uint64_t drain_ns = 10 * kNsPerSecond;
+  std::uint64_t timeout_ns = 10 * kNsPerSecond;  // of one operation; 0: none
   unsigned connections = 64;
   double rate = 0;  // operations per second; 0: closed loop
   StatusSet success = StatusSet::Default();

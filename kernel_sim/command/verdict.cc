@@ -17,7 +17,7 @@ struct DoubtWords {
 // In the order of the enumeration.
 constexpr DoubtWords kWords[kDoubts] = {
     {"nothing_done", "not one operation was completed in the measured time"},
-    {"operations_failed", "operations failed, and are in no percentile"},
+    {"operations_failed", "operations failed, and are in no percentile unless they timed out"},
     {"unfinished",
      "operations never came back; the percentiles have them with the time they took so far"},
     {"rate_not_held", "the rate was not held"},

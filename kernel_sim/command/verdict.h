@@ -15,7 +15,7 @@ namespace ktlsim::command {
 
 enum class Doubt : std::uint8_t {
   kNothingDone,       // not one operation was completed in the measured time
-  kOperationsFailed,  // some did, and are in no percentile
+  kOperationsFailed,  // some did, and are in no percentile unless they timed out
   kUnfinished,        // some never came back: the percentiles have only how long they took so far
   kRateNotHeld,       // open loop: some never began
   kGeneratorBusy,     // the generator had no time left: the figures are its own

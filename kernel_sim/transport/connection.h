@@ -26,6 +26,9 @@ class Connection;
 // may be called from each of these, except from OnEnded.
 class ConnectionHandler {
  public:
+  // Of one that was dialled: the peer's system took it, and the handshake begins. Nothing may be
+  // called from inside.
+  virtual void OnSocketConnected(Connection& connection) { static_cast<void>(connection); }
   // The handshake is complete; plaintext may flow both ways.
   virtual void OnEstablished(Connection& connection) { static_cast<void>(connection); }
   // A message came that belongs to TLS itself: a ticket (the session can be resumed now) or a key
@@ -103,6 +106,7 @@ class Connection {
 
   virtual bool established() const = 0;
   // Whom we accepted or dialled; also after the end. Family 0: gone before it could be asked for.
+  // A client on a Unix-domain socket has no name, unless it has bound its socket.
   virtual const io::Address& peer_address() const = 0;
   // Our end, while the socket is open.
   virtual Result<io::Address> LocalAddress() = 0;

@@ -73,6 +73,7 @@ void TlsConnection::OnConnected(Status outcome, io::SocketId socket) {
   socket_id_ = socket;
   socket_.emplace<io::Stream>(loop(), socket, static_cast<io::StreamHandler&>(*this));
   leg_wanted_ = true;
+  handler_->OnSocketConnected(*this);
   EnterHandshake();
 }
 

@@ -39,6 +39,7 @@ class Port {
   }
   ~Port() {
     for (const int descriptor : accepted_) close(descriptor);
+    for (const int descriptor : fillers_) close(descriptor);
     close(descriptor_);
   }
   Port(const Port&) = delete;
@@ -46,6 +47,14 @@ class Port {
 
   const io::Address& address() const { return address_; }
   void Listen() const { EXPECT_EQ(listen(descriptor_, 16), 0); }
+  // Listens, and fills the backlog: the system then drops what comes, as a firewall does.
+  void Fill() {
+    EXPECT_EQ(listen(descriptor_, 0), 0);
+    for (int i = 0; i < 8; ++i) {
+      fillers_.push_back(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+      static_cast<void>(connect(fillers_.back(), address_.data(), address_.size()));
+    }
+  }
   // Waits for one more client.
   void Accept() {
     accepted_.push_back(accept(descriptor_, nullptr, nullptr));
@@ -55,6 +64,7 @@ class Port {
  private:
   int descriptor_;
   std::vector<int> accepted_;
+  std::vector<int> fillers_;
   io::Address address_;
 };
 
@@ -150,6 +160,61 @@ TEST_F(LoadPhaseTest, NamesEveryAddressThatRefused) {
   EXPECT_NE(texts[0].find(one.address().ToString() + ": "), std::string::npos) << texts[0];
   EXPECT_NE(texts[0].find("; " + other.address().ToString() + ": "), std::string::npos) << texts[0];
   EXPECT_EQ(phase.errors(), 0U);
+}
+
+// Longer would be a matter of TCP's patience: minutes.
+TEST_F(LoadPhaseTest, DialsTheNextAddressWhenOneSwallowsEverything) {
+  Port full;
+  full.Fill();
+  LoadPlan plan = PlanFor({full.address(), StartServer()}, 2);
+  plan.next_address_ns = 20 * kNsPerMs;
+  LoadPhase phase(client_, std::move(plan));
+  phase.Start();
+  phase.BeginMeasuring();
+  YieldUntil([&] { return phase.operations() >= 10; });
+  phase.EndMeasuring();
+  phase.End(10 * kNsPerSecond);
+  EXPECT_EQ(phase.errors() + phase.warm_up_errors(), 0U);
+  EXPECT_EQ(phase.passed_over(),
+            std::vector<std::string>{full.address().ToString() + ": accepts nothing within 20 ms"});
+}
+
+TEST_F(LoadPhaseTest, NoAddressIsDialledForLongerThanTheOperationMayTake) {
+  Port full;
+  full.Fill();
+  LoadPlan plan = PlanFor({full.address()}, 1);
+  plan.timeout_ns = 20 * kNsPerMs;
+  LoadPhase phase(client_, std::move(plan));
+  phase.Start();
+  YieldUntil([&] { return phase.warm_up_errors() >= 2; });
+  phase.BeginMeasuring();
+  phase.EndMeasuring();
+  phase.End(10 * kNsPerSecond);
+  EXPECT_EQ(phase.warm_up_error_texts(),
+            std::vector<std::string>{"timed out after 20 ms: the connection was not accepted"});
+}
+
+TEST_F(LoadPhaseTest, AnOperationPastItsTimeIsAnErrorWithItsAge) {
+  Port silent;
+  silent.Listen();
+  LoadPlan plan = PlanFor({silent.address()}, 1);
+  plan.timeout_ns = 20 * kNsPerMs;
+  LoadPhase phase(client_, std::move(plan));
+  phase.Start();
+  phase.BeginMeasuring();
+  // It is given up and dialled again, until there is an end.
+  for (int i = 0; i < 3; ++i) silent.Accept();
+  YieldUntil([&] { return phase.errors() >= 2; });
+  phase.EndMeasuring();
+  phase.End(10 * kNsPerSecond);
+  ResultRow row;
+  phase.Tell(&row);
+  EXPECT_EQ(row.operations, 0U);
+  EXPECT_EQ(row.unfinished, 0U);
+  EXPECT_EQ(row.latency.count(), row.errors);
+  EXPECT_GE(row.latency.max(), 20 * kNsPerMs);
+  EXPECT_EQ(row.error_texts,
+            std::vector<std::string>{"timed out after 20 ms: the handshake was not over"});
 }
 
 TEST_F(LoadPhaseTest, WhatNeverComesBackCountsWithItsAge) {

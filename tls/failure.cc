@@ -10,6 +10,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 
+#include "tls/alert_text.h"
+
 namespace ktlsim::tls {
 namespace {
 
@@ -169,61 +171,6 @@ CertificateFault CertificateFaultOf(int verify_error) {
 
 const char* ReasonText(int reason) { return Find(kReasons, reason); }
 
-const char* ReceivedAlertText(AlertDescription description) {
-  switch (description) {
-    case AlertDescription::kCloseNotify:
-    case AlertDescription::kUserCanceled:
-      return "the peer ended the handshake";
-    case AlertDescription::kUnexpectedMessage:
-      return "the peer reports a message out of order";
-    case AlertDescription::kBadRecordMac:
-      return "the peer could not decrypt our record";
-    case AlertDescription::kRecordOverflow:
-      return "the peer reports a record that is too long";
-    case AlertDescription::kHandshakeFailure:
-      return "the peer accepts none of our parameters (handshake_failure)";
-    case AlertDescription::kBadCertificate:
-    case AlertDescription::kUnsupportedCertificate:
-    case AlertDescription::kCertificateUnknown:
-    case AlertDescription::kBadCertificateStatusResponse:
-      return "the peer does not accept our certificate";
-    case AlertDescription::kCertificateRevoked:
-      return "the peer takes our certificate for revoked";
-    case AlertDescription::kCertificateExpired:
-      return "the peer takes our certificate for expired";
-    case AlertDescription::kUnknownCa:
-      return "the peer does not trust our certificate's issuer";
-    case AlertDescription::kCertificateRequired:
-      return "the peer requires a certificate from us";
-    case AlertDescription::kAccessDenied:
-      return "the peer denies access";
-    case AlertDescription::kIllegalParameter:
-    case AlertDescription::kDecodeError:
-    case AlertDescription::kDecryptError:
-      return "the peer could not make sense of our message";
-    case AlertDescription::kProtocolVersion:
-      return "the peer accepts none of our TLS versions";
-    case AlertDescription::kInsufficientSecurity:
-      return "the peer wants stronger cipher suites than ours";
-    case AlertDescription::kInternalError:
-      return "the peer reports an internal error";
-    case AlertDescription::kInappropriateFallback:
-      return "the peer takes us for a fallback";
-    case AlertDescription::kNoRenegotiation:
-      return "the peer does not renegotiate";
-    case AlertDescription::kMissingExtension:
-    case AlertDescription::kUnsupportedExtension:
-      return "the peer objects to our extensions";
-    case AlertDescription::kUnrecognizedName:
-      return "the peer does not know the name we asked for";
-    case AlertDescription::kUnknownPskIdentity:
-      return "the peer does not know our session";
-    case AlertDescription::kNoApplicationProtocol:
-      return "the peer speaks none of our application protocols";
-  }
-  return "the peer ended the handshake with an unknown alert";
-}
-
 bool DrainTellsOfMemory() {
   bool memory = false;
   while (const unsigned long error = ERR_get_error()) memory = memory || TellsOfMemory(error);
@@ -241,8 +188,8 @@ Status CryptoFailure(const char* what) {
   return random_numbers ? RandomNumbersFailure() : Status(Category::kCrypto, 0, what);
 }
 
-Status DrainFailure(const std::optional<Alert>& received, const std::optional<Alert>& sent,
-                    int verify_error) {
+Status DrainFailure(Role own_role, const std::optional<Alert>& received,
+                    const std::optional<Alert>& sent, int verify_error) {
   const char* words = nullptr;
   bool memory = false;
   bool certificate_missing = false;
@@ -260,9 +207,9 @@ Status DrainFailure(const std::optional<Alert>& received, const std::optional<Al
   if (memory || verify_error == X509_V_ERR_OUT_OF_MEM) {
     return ResourceError("no memory for a handshake");
   }
-  if (received && received->level == AlertLevel::kFatal) {
+  if (received) {
     return {Category::kTls, static_cast<int>(received->description),
-            ReceivedAlertText(received->description)};
+            ReceivedAlertText(received->description, own_role)};
   }
   if (sent && sent->description == AlertDescription::kUnrecognizedName) {
     return {Category::kTls, static_cast<int>(sent->description),

@@ -11,12 +11,12 @@
 namespace ktlsim::tls {
 
 // The cause of a failure according to this thread's OpenSSL error queue, which is drained.
-// `received`, `sent`: the alerts of the connection, if any; `verify_error`: X509_V_*. The code is
-// an alert's: the one received, else the one sent, but certificate_required for a missing
+// `received`, `sent`: the alerts that ended the connection, if any; `verify_error`: X509_V_*. The
+// code is an alert's: the one received, else the one sent, but certificate_required for a missing
 // certificate in every version. kResource: memory ran out, or OpenSSL failed by itself, which has
 // no other cause that is known.
-Status DrainFailure(const std::optional<Alert>& received, const std::optional<Alert>& sent,
-                    int verify_error);
+Status DrainFailure(Role own_role, const std::optional<Alert>& received,
+                    const std::optional<Alert>& sent, int verify_error);
 
 // Whether this thread's OpenSSL error queue tells of memory that ran out; the queue is drained.
 bool DrainTellsOfMemory();
@@ -28,8 +28,6 @@ Status CryptoFailure(const char* what);
 // "the peer's certificate has expired"
 const char* VerifyErrorText(int verify_error);
 CertificateFault CertificateFaultOf(int verify_error);
-// "the peer answered handshake_failure: ..."
-const char* ReceivedAlertText(AlertDescription description);
 // For OpenSSL's SSL_R_* reasons; nullptr for one without words of its own.
 const char* ReasonText(int reason);
 

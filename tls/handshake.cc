@@ -10,6 +10,7 @@
 #include <openssl/ssl.h>
 
 #include "kernel_sim/base/assert.h"
+#include "tls/alert_text.h"
 #include "tls/endpoint_core.h"
 #include "tls/failure.h"
 #include "tls/ssl_connection.h"
@@ -234,14 +235,15 @@ StepResult Handshake::Advance(std::span<const std::byte> record) {
   }
   if (code == SSL_ERROR_ZERO_RETURN) {
     return Failed({Category::kTls, static_cast<int>(AlertDescription::kCloseNotify),
-                   ReceivedAlertText(AlertDescription::kCloseNotify)});
+                   ReceivedAlertText(AlertDescription::kCloseNotify, ssl_->role())});
   }
   if (ssl_->role() == Role::kServer && ssl_->core().options().certificates.empty()) {
     return Failed({Category::kTls, static_cast<int>(AlertDescription::kHandshakeFailure),
                    "we have no certificate for this handshake"});
   }
   const int verify_error = static_cast<int>(SSL_get_verify_result(ssl_->ssl()));
-  const Status failure = DrainFailure(ssl_->received_alert(), ssl_->sent_alert(), verify_error);
+  const Status failure =
+      DrainFailure(ssl_->role(), ssl_->received_alert(), ssl_->sent_alert(), verify_error);
   const bool ours = ssl_->sent_alert() && !ssl_->received_alert() && ssl_->options().verify_peer;
   // Want of memory says nothing about a certificate.
   if (ours && failure.category() != Category::kResource) {

@@ -273,6 +273,9 @@ int SslConnection::DoHandshake() {
   ERR_clear_error();
   const MemoryWatch watch;
   ran_out_of_memory_ = false;
+  // A warning that the handshake went on after is not the cause of what ends it later.
+  received_alert_.reset();
+  sent_alert_.reset();
   const std::size_t before = output_.size();
   const int returned = SSL_do_handshake(ssl_.get());
   const int code = SSL_get_error(ssl_.get(), returned);

@@ -100,6 +100,7 @@ class SslConnection {
   const std::string& server_name() const { return server_name_; }
   // Client: the target when it is an address, which is checked and not sent. Empty: it is a name.
   const std::string& server_address() const { return server_address_; }
+  // Of the newest DoHandshake.
   const std::optional<Alert>& received_alert() const { return received_alert_; }
   const std::optional<Alert>& sent_alert() const { return sent_alert_; }
   int verify_error() const { return verify_error_; }

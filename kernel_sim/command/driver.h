@@ -58,6 +58,8 @@ struct LoadPlan {
   // 8305 dials the next one beside it after a quarter of a second; here it is given up, after as
   // long as TCP needs to try twice (RFC 6298 2.1).
   std::uint64_t next_address_ns = 1500 * kNsPerMs;
+  // What the user can do about a connection that failed, for the error's text; null: nothing.
+  const char* (*hint)(const transport::EndReason& reason) = nullptr;
 
   // Between two operations of one slot; 0: closed loop.
   std::uint64_t interval_ns() const;

@@ -20,6 +20,7 @@
 #include "kernel_sim/command/command.h"
 #include "kernel_sim/command/credentials.h"
 #include "kernel_sim/command/driver.h"
+#include "kernel_sim/command/failure_hints.h"
 #include "kernel_sim/command/library_settings.h"
 #include "kernel_sim/command/load_settings.h"
 #include "kernel_sim/command/machine.h"
@@ -134,6 +135,7 @@ std::string LoadRun::Prepare() {
   plan.timeout_ns = options_.timeout_ns;
   plan.request = MakeRequest();
   plan.success = options_.success;
+  plan.hint = &ClientHint;
   plan.kind = !options_.handshake() ? LoadKind::kExchange
               : options_.resume     ? LoadKind::kResumedHandshake
                                     : LoadKind::kFullHandshake;

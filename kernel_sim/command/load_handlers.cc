@@ -276,6 +276,16 @@ void LoadSlot::OnEstablished(Connection& connection) {
   Established(connection);
 }
 
+std::string LoadSlot::TextOf(const EndReason& reason) const {
+  std::string text = reason.ToString();
+  const char* const hint = phase_.plan().hint != nullptr ? phase_.plan().hint(reason) : "";
+  if (*hint != '\0') {
+    text += "; ";
+    text += hint;
+  }
+  return text;
+}
+
 void LoadSlot::OnEnded(Connection& connection, const EndReason& reason) {
   static_cast<void>(connection);
   connection_ = nullptr;
@@ -293,7 +303,7 @@ void LoadSlot::OnEnded(Connection& connection, const EndReason& reason) {
     // What Fail gave up and which addresses were refused is counted already.
     const bool known = reason.kind == transport::EndKind::kAborted ||
                        reason.kind == transport::EndKind::kConnectFailed;
-    if (!known) phase_.CountError(reason.ToString());
+    if (!known) phase_.CountError(TextOf(reason));
   }
   if (idle) return;
   operating_ = false;

@@ -105,6 +105,7 @@ class LoadSlot : public transport::ConnectionHandler {
   void OnLimit();
   void TimeOut();
   void RecordAge(std::uint64_t now_ns);
+  std::string TextOf(const transport::EndReason& reason) const;
 
   // Fixed.
   LoadPhase& phase_;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "kernel_sim/command/alert_counts.h"
 #include "kernel_sim/command/result_json.h"
 
 namespace ktlsim::command {
@@ -36,6 +37,8 @@ nlohmann::json Transport(const TransportStatistics& s) {
           {"handshakes_resumed", s.resumed},
           {"ends", Ends(s)},
           {"failures", Failures(s)},
+          {"alerts_sent", AlertsJson(s.alerts_sent)},
+          {"alerts_received", AlertsJson(s.alerts_received)},
           {"legs", s.legs},
           {"plaintext_received_bytes", s.plaintext_received},
           {"plaintext_sent_bytes", s.plaintext_sent},
@@ -75,6 +78,7 @@ void PrintEnds(const TransportStatistics& s, std::FILE* out) {
     fmt::print(out, "  {:>10}  failed: {}\n", s.failed_by[i],
                transport::FailureClassText(static_cast<FailureClass>(i)));
   }
+  PrintAlerts(s, out);
 }
 
 void PrintForward(const serve::ForwardStatistics& f, std::FILE* out) {

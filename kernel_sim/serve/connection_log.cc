@@ -44,10 +44,7 @@ bool IsEveryday(const EndReason& reason) {
   return false;
 }
 
-std::string AlertText(int alert) {
-  if (alert < 0) return "none";
-  return fmt::format("{} ({})", transport::AlertName(alert), alert);
-}
+std::string AlertField(int alert) { return alert < 0 ? "none" : transport::AlertText(alert); }
 
 }  // namespace
 
@@ -95,16 +92,20 @@ void ConnectionLog::OnConnectionEnded(const transport::Connection& connection,
   const LogLevel level = IsEveryday(reason) ? LogLevel::kDebug : LogLevel::kWarning;
   Tell(level, [&] {
     const std::string peer = connection.peer_address().ToString();
+    const std::string why = reason.ToString();
+    const std::string sent = AlertField(reason.sent_alert);
+    const std::string received = AlertField(reason.received_alert);
     if (reason.established) {
       log_.Write(
           level, reason.orderly() ? "connection ended" : "connection failed",
-          {{"peer", peer}, {"reason", reason.ToString()}, {"alert", AlertText(reason.alert)}});
+          {{"peer", peer}, {"reason", why}, {"alert-sent", sent}, {"alert-received", received}});
     } else {
       log_.Write(level, "handshake failed",
                  {{"peer", peer},
                   {"leg", std::to_string(reason.leg)},
-                  {"reason", reason.ToString()},
-                  {"alert", AlertText(reason.alert)}});
+                  {"reason", why},
+                  {"alert-sent", sent},
+                  {"alert-received", received}});
     }
   });
 }

@@ -1,5 +1,7 @@
 #include "kernel_sim/sspi/objects.h"
 
+#include <ktlsim/sspi_ext.h>
+
 namespace ktlsim::sspi {
 
 template <typename Call>
@@ -42,7 +44,9 @@ void ContextObject::Teardown() {
 }
 
 SECURITY_STATUS ContextObject::Query(ULONG attribute, void* buffer) {
-  if (!established_.load(std::memory_order_acquire)) return SEC_E_UNSUPPORTED_FUNCTION;
+  if (!established_.load(std::memory_order_acquire) && attribute != KTLSIM_ATTR_CONTEXT_FAILURE) {
+    return SEC_E_UNSUPPORTED_FUNCTION;
+  }
   const Sealing sealing = ClaimSealing();
   return context_ == nullptr ? SEC_E_INVALID_HANDLE : context_->Query(attribute, buffer);
 }

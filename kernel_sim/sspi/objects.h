@@ -69,6 +69,8 @@ class ContextObject final : public executive::Object {
     return protects() ? context_->Decrypt(message, sequence, qop) : SEC_E_INVALID_HANDLE;
   }
   SECURITY_STATUS Query(ULONG attribute, void* buffer);
+  // Under either claim. As PackageContext::WhyFailed.
+  const char* WhyFailed() const { return context_ != nullptr ? context_->WhyFailed() : nullptr; }
 
  private:
   bool protects() const {

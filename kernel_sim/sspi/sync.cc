@@ -224,7 +224,11 @@ SECURITY_STATUS DecryptMessage(PCtxtHandle phContext, PSecBufferDesc pMessage, U
   ULONG qop = 0;
   const SECURITY_STATUS status =
       NothingThrown([&] { return context->Decrypt(*pMessage, MessageSeqNo, &qop); });
-  if (status >= 0) pfQOP.Store(qop);
+  if (status >= 0) {
+    pfQOP.Store(qop);
+  } else if (const char* const why = context->WhyFailed()) {
+    NoteReason(why);
+  }
   return Told(status);
 }
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 
 namespace ktlsim::transport {
 namespace {
@@ -54,17 +55,18 @@ struct ClassWords {
 
 constexpr std::array<ClassWords, kFailureClasses> kClasses = {{
     {FailureClass::kNone, "none", "no failure"},
-    {FailureClass::kProtocolViolation, "protocol_violation",
-     "the protocol was violated, or the peer ended it with an alert"},
+    {FailureClass::kProtocolViolation, "protocol_violation", "the protocol was violated"},
     {FailureClass::kAlgorithmMismatch, "algorithm_mismatch",
      "no common version, cipher suite or group"},
     {FailureClass::kApplicationProtocol, "application_protocol", "no common application protocol"},
-    {FailureClass::kCertificate, "certificate", "a certificate was refused"},
-    {FailureClass::kLogon, "logon", "the identity was refused"},
+    {FailureClass::kCertificate, "certificate",
+     "the peer's certificate was refused, or it sent none"},
+    {FailureClass::kLogon, "logon", "the peer's identity was refused"},
     {FailureClass::kRecordProtection, "record_protection", "a record was not authentic"},
     {FailureClass::kResources, "resources", "memory or queue places ran out"},
     {FailureClass::kInternal, "internal", "internal error"},
     {FailureClass::kOther, "other", "failed"},
+    {FailureClass::kPeerAlert, "peer_alert", "the peer ended it with an alert"},
 }};
 
 struct StatusWords {
@@ -122,7 +124,7 @@ struct AlertWords {
   const char* name;
 };
 
-constexpr AlertWords kAlerts[] = {
+constexpr AlertWords kAlerts[kAlertKinds - 1] = {
     {0, "close_notify"},
     {10, "unexpected_message"},
     {20, "bad_record_mac"},
@@ -176,11 +178,24 @@ const char* FailureClassName(FailureClass failure) {
   return kClasses[static_cast<std::size_t>(failure)].name;
 }
 
+std::size_t AlertKindOf(int description) {
+  std::size_t kind = 0;
+  while (kind < std::size(kAlerts) && kAlerts[kind].description != description) ++kind;
+  return kind;
+}
+
+const char* AlertKindName(std::size_t kind) {
+  return kind < std::size(kAlerts) ? kAlerts[kind].name : "other";
+}
+
 const char* AlertName(int description) {
-  for (const AlertWords& words : kAlerts) {
-    if (words.description == description) return words.name;
-  }
-  return "alert";
+  const std::size_t kind = AlertKindOf(description);
+  return kind < std::size(kAlerts) ? kAlerts[kind].name : "alert";
+}
+
+std::string AlertText(int description) {
+  const std::size_t kind = AlertKindOf(description);
+  return kind < std::size(kAlerts) ? kAlerts[kind].name : std::to_string(description);
 }
 
 const char* StatusName(SECURITY_STATUS status) {
@@ -189,15 +204,19 @@ const char* StatusName(SECURITY_STATUS status) {
 }
 
 std::string EndReason::ToString() const {
-  std::string text = EndKindText(kind);
-  if (kind == EndKind::kHandshakeFailed || kind == EndKind::kRecordFailed) {
+  const bool failed = kind == EndKind::kHandshakeFailed || kind == EndKind::kRecordFailed;
+  // What a peer says after the handshake is about the handshake as often as about a record.
+  const bool late = kind == EndKind::kRecordFailed && received_alert >= 0;
+  std::string text = late ? "after the handshake" : EndKindText(kind);
+  if (failed) {
     text += ": ";
-    if (received_alert >= 0) {
-      text += "the peer sent the alert ";
-      text += AlertName(received_alert);
-    } else {
-      text += *why != '\0' ? why : FailureClassText(ClassifyStatus(status));
-    }
+    text += *why != '\0' ? why : KtlsimStatusText(status);
+  }
+  // A received one is in the words already.
+  if (sent_alert >= 0) {
+    text += " (alert ";
+    text += AlertText(sent_alert);
+    text += " sent)";
   }
   if (status != SEC_E_OK) {
     char number[16];

@@ -42,21 +42,23 @@ const char* EndKindText(EndKind kind);
 // "closed_in_handshake", for reports. Never null.
 const char* EndKindName(EndKind kind);
 
-// What a failed SECURITY_STATUS is about.
+// What a failed SECURITY_STATUS is about, or that the failure is the peer's verdict.
 enum class FailureClass : std::uint8_t {
   kNone,                 // not a failure
   kProtocolViolation,    // the peer's bytes break the protocol
   kAlgorithmMismatch,    // no common version, cipher suite or group
   kApplicationProtocol,  // no common ALPN name
-  kCertificate,          // a certificate was refused, by us or by the peer
-  kLogon,                // identity refused
+  kCertificate,          // we refused the peer's certificate, or it sent none
+  kLogon,                // we refused the identity
   kRecordProtection,     // a record did not authenticate
   kResources,            // memory or queue
-  kInternal,             // our own fault, or the peer's internal_error
+  kInternal,             // our own fault
   kOther,
+  kPeerAlert,  // the peer ended it by an alert; which one is counted apart
 };
-inline constexpr std::size_t kFailureClasses = 10;
+inline constexpr std::size_t kFailureClasses = 11;
 
+// Never kPeerAlert: a status does not tell whose alert it comes from.
 FailureClass ClassifyStatus(SECURITY_STATUS status);
 const char* FailureClassText(FailureClass failure);
 const char* FailureClassName(FailureClass failure);
@@ -65,6 +67,14 @@ const char* StatusName(SECURITY_STATUS status);
 
 // "handshake_failure" (RFC 8446 6); "alert" for numbers without a name. Never null.
 const char* AlertName(int description);
+// The same, but the number for those without a name. Allocates.
+std::string AlertText(int description);
+
+// Alerts are counted by name: those of RFC 8446 6, and one place for all others.
+inline constexpr std::size_t kAlertKinds = 29;
+std::size_t AlertKindOf(int description);
+// "handshake_failure"; "other" for the last. Never null.
+const char* AlertKindName(std::size_t kind);
 
 struct EndReason {
   EndKind kind = EndKind::kCompleted;
@@ -72,11 +82,14 @@ struct EndReason {
   int error_number = 0;               // errno, for kResetByPeer and kConnectFailed
   bool established = false;           // whether the handshake had been completed
   std::uint32_t leg = 0;              // in the handshake: which leg it was, from 1
-  int alert = -1;                     // the description of the alert we sent with it; -1: none
-  int received_alert = -1;  // of the fatal alert that ended it, when established; -1: none
-  const char* why = "";     // for kRecordFailed: what the peer did; a literal
+  int sent_alert = -1;                // the description of the alert that we sent; -1: none
+  int received_alert = -1;            // of the peer's alert that ended it; -1: none
+  const char* why = "";               // for the two ...Failed kinds: what happened; a literal
 
   bool orderly() const { return kind == EndKind::kCompleted; }
+  FailureClass failure_class() const {
+    return received_alert >= 0 ? FailureClass::kPeerAlert : ClassifyStatus(status);
+  }
   // One line in plain words. Allocates.
   std::string ToString() const;
 };

@@ -116,6 +116,10 @@ TransportStatistics PathShard::Statistics() const {
   for (std::size_t i = 0; i < kFailureClasses; ++i) {
     statistics.failed_by[i] = from.failed_by[i].value();
   }
+  for (std::size_t i = 0; i < kAlertKinds; ++i) {
+    statistics.alerts_sent[i] = from.alerts_sent[i].value();
+    statistics.alerts_received[i] = from.alerts_received[i].value();
+  }
   statistics.legs = from.legs.value();
   statistics.plaintext_received = from.plaintext_received.value();
   statistics.plaintext_sent = from.plaintext_sent.value();

@@ -25,6 +25,7 @@ struct ShardCounters {
   Counter opened, established, resumed, ended;
   std::array<Counter, kEndKinds> ended_by;
   std::array<Counter, kFailureClasses> failed_by;
+  std::array<Counter, kAlertKinds> alerts_sent, alerts_received;
   Counter legs, plaintext_received, plaintext_sent, records_opened, records_sealed, socket_sends;
   Counter submissions_refused, accepts_held, accepts_failed, close_waits_expired;
   Counter connections, handshakes, async_contexts, security_contexts;

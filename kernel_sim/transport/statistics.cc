@@ -9,6 +9,10 @@ TransportStatistics& TransportStatistics::operator+=(const TransportStatistics& 
   ended += other.ended;
   for (std::size_t i = 0; i < ended_by.size(); ++i) ended_by[i] += other.ended_by[i];
   for (std::size_t i = 0; i < failed_by.size(); ++i) failed_by[i] += other.failed_by[i];
+  for (std::size_t i = 0; i < kAlertKinds; ++i) {
+    alerts_sent[i] += other.alerts_sent[i];
+    alerts_received[i] += other.alerts_received[i];
+  }
   legs += other.legs;
   plaintext_received += other.plaintext_received;
   plaintext_sent += other.plaintext_sent;

@@ -15,8 +15,10 @@ struct TransportStatistics {
   std::uint64_t established = 0;
   std::uint64_t resumed = 0;  // of these, with a resumed session
   std::uint64_t ended = 0;
-  std::array<std::uint64_t, kEndKinds> ended_by{};         // by EndKind
-  std::array<std::uint64_t, kFailureClasses> failed_by{};  // handshake and record failures
+  std::array<std::uint64_t, kEndKinds> ended_by{};           // by EndKind
+  std::array<std::uint64_t, kFailureClasses> failed_by{};    // handshake and record failures
+  std::array<std::uint64_t, kAlertKinds> alerts_sent{};      // by AlertKindOf; with failures
+  std::array<std::uint64_t, kAlertKinds> alerts_received{};  // the same
   std::uint64_t legs = 0;
   std::uint64_t plaintext_received = 0;  // bytes
   std::uint64_t plaintext_sent = 0;      // bytes

@@ -255,14 +255,14 @@ void TlsConnection::Fail(EndKind kind, SECURITY_STATUS status) {
   if (state_ == State::kFailed || state_ == State::kDead) return;
   reason_ = {.kind = kind, .status = status, .established = established_};
   reason_.leg = legs_ + (established_ ? 0 : 1);
-  reason_.alert = AlertToSend();
-  KtlsimContext_Failure failure{};
-  if (kind == EndKind::kRecordFailed && status != SEC_E_OK &&
-      QueryContextAttributesA(&context_, KTLSIM_ATTR_CONTEXT_FAILURE, &failure) == SEC_E_OK) {
-    reason_.why = failure.pszWhy;
-    reason_.received_alert = static_cast<int>(failure.lReceivedAlert);
+  reason_.sent_alert = AlertToSend();
+  AskWhy();
+  ShardCounters& counters = shard_.counters();
+  counters.failed_by[static_cast<std::size_t>(reason_.failure_class())].Add();
+  if (reason_.sent_alert >= 0) counters.alerts_sent[AlertKindOf(reason_.sent_alert)].Add();
+  if (reason_.received_alert >= 0) {
+    counters.alerts_received[AlertKindOf(reason_.received_alert)].Add();
   }
-  shard_.counters().failed_by[static_cast<std::size_t>(ClassifyStatus(status))].Add();
   Move(ConnectionEvent::kFail);
   HandshakeOver();
   if (call_ == Call::kNone && !in_handler_) input_.Clear();
@@ -270,6 +270,20 @@ void TlsConnection::Fail(EndKind kind, SECURITY_STATUS status) {
   UpdateReceiving();
   PumpSending();
   EndWhenBothClosed();
+}
+
+void TlsConnection::AskWhy() {
+  if (reason_.status == SEC_E_OK) return;
+  KtlsimContext_Failure failure = leg_failure_;
+  if (reason_.kind == EndKind::kRecordFailed) {
+    if (QueryContextAttributesA(&context_, KTLSIM_ATTR_CONTEXT_FAILURE, &failure) != SEC_E_OK) {
+      return;
+    }
+  } else if (reason_.kind != EndKind::kHandshakeFailed) {
+    return;
+  }
+  reason_.why = failure.pszWhy;
+  reason_.received_alert = static_cast<int>(failure.lReceivedAlert);
 }
 
 int TlsConnection::AlertToSend() const {

@@ -142,6 +142,8 @@ class TlsConnection final : public Connection,
   void Fail(EndKind kind, SECURITY_STATUS status);
   // The description of the alert that goes out with the token; -1: none.
   int AlertToSend() const;
+  // What the library says about the failure in reason_.
+  void AskWhy();
   void EndWhenBothClosed();
   void DeleteSecurityContext();
   void FinishIfIdle();
@@ -224,13 +226,14 @@ class TlsConnection final : public Connection,
   std::size_t input_wanted_ = 0;  // INCOMPLETE_MESSAGE: not again before this many
   std::size_t repeat_bytes_ = 0;  // the next leg gets just these again
   SecBuffer input_buffers_[4];
-  SecBuffer output_buffers_[2];
+  SecBuffer output_buffers_[3];
   SecBufferDesc input_desc_;
   SecBufferDesc output_desc_;
   CtxtHandle new_context_;  // written by the library during a first leg
   ULONG attributes_ = 0;
   std::uint32_t legs_ = 0;
   std::byte alert_[2];
+  KtlsimContext_Failure leg_failure_ = {"", -1, -1};  // of the newest leg
   struct PassiveCall;
   PassiveCall* passive_call_ = nullptr;
 

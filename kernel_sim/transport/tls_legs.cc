@@ -164,7 +164,9 @@ void TlsConnection::SubmitLeg(Call call, std::span<std::byte> input) {
 void TlsConnection::PrepareOutput() {
   output_buffers_[0] = MakeBuffer(SECBUFFER_TOKEN, token_->bytes(), token_->capacity);
   output_buffers_[1] = MakeBuffer(SECBUFFER_ALERT, alert_, sizeof(alert_));
-  output_desc_ = Describe(output_buffers_, 2);
+  leg_failure_ = {"", -1, -1};
+  output_buffers_[2] = MakeBuffer(KTLSIM_SECBUFFER_FAILURE, &leg_failure_, sizeof(leg_failure_));
+  output_desc_ = Describe(output_buffers_, 3);
 }
 
 SECURITY_STATUS TlsConnection::CallPackage(PSecBufferDesc input) {

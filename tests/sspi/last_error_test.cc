@@ -207,13 +207,49 @@ TEST(LastErrorTest, LegsTellTheirReasonToTheWaitingCaller) {
   Append(server_end.inbox, alert);
   server_end.Leg(server.get());
   ASSERT_LT(server_end.status, 0);
-  EXPECT_EQ(Why(), "the peer does not trust our certificate's issuer");
-  // What failed fails again, now without more to say than its status.
+  EXPECT_EQ(Why(), "the client refused our certificate (alert unknown_ca received)");
+  // What failed fails again, with the same words.
   sspi::ForgetReason();
   server_end.inbox = {22, 3, 3, 0, 1, 0};
   server_end.Leg(server.get());
   ASSERT_LT(server_end.status, 0);
-  EXPECT_GT(Why().size(), 5U);
+  EXPECT_EQ(Why(), "the client refused our certificate (alert unknown_ca received)");
+  KtlsimContext_Failure failure{};
+  ASSERT_EQ(QueryContextAttributesA(&server_end.context, KTLSIM_ATTR_CONTEXT_FAILURE, &failure),
+            SEC_E_OK);
+  EXPECT_EQ(failure.lReceivedAlert, TLS1_ALERT_UNKNOWN_CA);
+  EXPECT_EQ(failure.lSentAlert, -1);
+  EXPECT_EQ(Why(), "") << "asking is no failure";
+}
+
+// There is no context to ask: a buffer of the call's own takes the answer.
+TEST(LastErrorTest, AFirstLegTellsItsFailureInABuffer) {
+  TestCredential server = TestCredential::Server();
+  ASSERT_EQ(server.SetSuites("TLS_AES_256_GCM_SHA384"), SEC_E_OK);
+  TestCredential client = TestCredential::Client();
+  ASSERT_EQ(client.SetSuites("TLS_AES_128_GCM_SHA256"), SEC_E_OK);
+  TestEnd client_end(false);
+  Bytes hello = client_end.Leg(client.get());
+  for (const bool large_enough : {true, false}) {
+    Bytes output(1000);
+    KtlsimContext_Failure failure = {"as it was", 1, 2};
+    SecBuffer in = {static_cast<ULONG>(hello.size()), SECBUFFER_TOKEN, hello.data()};
+    SecBuffer out[2] = {{static_cast<ULONG>(output.size()), SECBUFFER_TOKEN, output.data()},
+                        {static_cast<ULONG>(sizeof(failure)) - (large_enough ? 0 : 1),
+                         KTLSIM_SECBUFFER_FAILURE, &failure}};
+    SecBufferDesc in_desc = {SECBUFFER_VERSION, 1, &in};
+    SecBufferDesc out_desc = {SECBUFFER_VERSION, 2, out};
+    CtxtHandle context{};
+    ULONG attributes = 0;
+    EXPECT_EQ(AcceptSecurityContext(server.get(), nullptr, &in_desc, ASC_REQ_EXTENDED_ERROR, 0,
+                                    &context, &out_desc, &attributes, nullptr),
+              SEC_E_ALGORITHM_MISMATCH);
+    EXPECT_EQ(
+        failure.pszWhy,
+        std::string(large_enough ? "the client offered no cipher suite we accept" : "as it was"));
+    EXPECT_EQ(failure.lReceivedAlert, large_enough ? -1 : 1);
+    EXPECT_EQ(failure.lSentAlert, large_enough ? TLS1_ALERT_HANDSHAKE_FAILURE : 2);
+  }
 }
 
 TEST(LastErrorTest, ChangedRecordsAreTold) {
@@ -227,7 +263,14 @@ TEST(LastErrorTest, ChangedRecordsAreTold) {
   server_end.inbox = record;
   server_end.Open(server.get());
   ASSERT_EQ(server_end.status, SEC_E_MESSAGE_ALTERED);
-  EXPECT_EQ(Why(), KtlsimStatusText(SEC_E_MESSAGE_ALTERED));
+  const std::string why = Why();
+  EXPECT_NE(why, "");
+  KtlsimContext_Failure failure{};
+  ASSERT_EQ(QueryContextAttributesA(&server_end.context, KTLSIM_ATTR_CONTEXT_FAILURE, &failure),
+            SEC_E_OK);
+  EXPECT_EQ(why, failure.pszWhy);
+  EXPECT_EQ(failure.lSentAlert, TLS1_ALERT_BAD_RECORD_MAC);
+  EXPECT_EQ(failure.lReceivedAlert, -1);
 }
 
 // What a processor found out for one caller is not told to the next one that calls there.

@@ -285,7 +285,7 @@ TEST(OpensslClientTest, IsRefusedARenegotiation) {
       << client.output();
   EXPECT_TRUE(client.WaitForNext("no renegotiation")) << client.output();
   client.Wait();
-  EXPECT_TRUE(server.WaitForOutput("the peer sent the alert handshake_failure")) << server.output();
+  EXPECT_TRUE(server.WaitForOutput("alert-received=handshake_failure")) << server.output();
   EXPECT_EQ(server.StopCleanly()["plaintext_sent_bytes"], 7);
 }
 

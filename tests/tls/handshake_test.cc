@@ -160,7 +160,9 @@ TEST_P(HandshakeTest, NoCommonProtocolIsAnAlert) {
   EXPECT_EQ(server.last.sent_alert, FatalAlert(AlertDescription::kNoApplicationProtocol));
   EXPECT_EQ(client.last.received_alert, FatalAlert(AlertDescription::kNoApplicationProtocol));
   EXPECT_STREQ(server.last.failure.what(), "the client offered no application protocol we speak");
-  EXPECT_STREQ(client.last.failure.what(), "the peer speaks none of our application protocols");
+  EXPECT_STREQ(client.last.failure.what(),
+               "the server speaks none of our application protocols (alert no_application_protocol "
+               "received)");
 }
 
 TEST_P(HandshakeTest, ProtocolsOfOneSideOnlyAreNoFailure) {
@@ -290,7 +292,8 @@ TEST_P(HandshakeTest, VersionsWithoutOverlapEndInProtocolVersion) {
   OurSide server(MakeServer(other));
   ASSERT_FALSE(RunHandshake(client, server));
   EXPECT_EQ(server.last.sent_alert, FatalAlert(AlertDescription::kProtocolVersion));
-  EXPECT_STREQ(client.last.failure.what(), "the peer accepts none of our TLS versions");
+  EXPECT_STREQ(client.last.failure.what(),
+               "the server accepts none of our TLS versions (alert protocol_version received)");
   EXPECT_EQ(client.last.failure.code(), 70);
 }
 

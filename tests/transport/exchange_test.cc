@@ -270,8 +270,16 @@ TEST_F(ExchangeTest, AnUntrustedCertificateEndsBothWithWords) {
   EXPECT_EQ(talk.reason.kind, EndKind::kHandshakeFailed) << talk.reason.ToString();
   EXPECT_EQ(talk.reason.status, SEC_E_UNTRUSTED_ROOT) << talk.reason.ToString();
   WaitForEnded(1);
-  EXPECT_EQ(server_.Statistics().failed_by_class(transport::FailureClass::kCertificate), 1U)
+  const std::size_t unknown_ca = transport::AlertKindOf(48);
+  EXPECT_EQ(talk.reason.sent_alert, 48);
+  EXPECT_EQ(talk.reason.received_alert, -1);
+  EXPECT_NE(talk.reason.ToString().find("not trusted (alert unknown_ca sent)"), std::string::npos)
+      << talk.reason.ToString();
+  EXPECT_EQ(client_.Statistics().failed_by_class(transport::FailureClass::kCertificate), 1U);
+  EXPECT_EQ(client_.Statistics().alerts_sent[unknown_ca], 1U);
+  EXPECT_EQ(server_.Statistics().failed_by_class(transport::FailureClass::kPeerAlert), 1U)
       << Ends();
+  EXPECT_EQ(server_.Statistics().alerts_received[unknown_ca], 1U);
   client_.Stop();
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "kernel_sim/command/alert_counts.h"
 #include "kernel_sim/command/durations.h"
 #include "kernel_sim/command/result_json.h"
 #include "kernel_sim/transport/end_reason.h"
@@ -37,6 +38,7 @@ void PrintEnds(const StressReport& report, std::FILE* out) {
     const std::uint64_t count = report.servers.ended_by_kind(kind);
     if (count != 0) fmt::print(out, "  {:<26}{:>12}\n", transport::EndKindName(kind), count);
   }
+  PrintAlerts(report.servers, out);
 }
 
 }  // namespace
@@ -104,6 +106,8 @@ bool WriteStressJson(const StressReport& report, const std::string& path) {
       {"activities", activities},
       {"server_connections", report.servers.opened},
       {"server_ends", ends},
+      {"server_alerts_sent", AlertsJson(report.servers.alerts_sent)},
+      {"server_alerts_received", AlertsJson(report.servers.alerts_received)},
       {"calls",
        {{"accepted", report.calls.accepted},
         {"completed", report.calls.completed},

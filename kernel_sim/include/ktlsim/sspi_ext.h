@@ -305,13 +305,19 @@ typedef struct _KtlsimContext_ServerName {
   CHAR szName[256];  // ended by a NUL
 } KtlsimContext_ServerName, *PKtlsimContext_ServerName;
 
-// Why an established TLS context came to its end, for a log: many violations have one status. As
-// long as nothing has failed, pszWhy is "" and lReceivedAlert -1. Before the context is established
-// SEC_E_INVALID_HANDLE or what the other attributes return.
+// Why a TLS context came to its end, in its handshake or after it: many causes have one status. As
+// long as nothing has failed, pszWhy is "" and the alerts are -1.
 typedef struct _KtlsimContext_Failure {
-  const char* pszWhy;   // what the peer did, in words; never NULL, never freed
-  LONG lReceivedAlert;  // the fatal alert that the peer sent (RFC 8446 6); -1: none
+  const char* pszWhy;   // in words, without a full stop; never NULL, never freed
+  LONG lReceivedAlert;  // the alert of the peer that ended it (RFC 8446 6); -1: none
+  LONG lSentAlert;      // the alert that the peer is sent; -1: none
 } KtlsimContext_Failure, *PKtlsimContext_Failure;
+
+// An output buffer of InitializeSecurityContext and AcceptSecurityContext, besides the token's,
+// that holds a KtlsimContext_Failure: a leg that fails fills it in, every other call leaves it
+// alone. A first leg that fails leaves no context behind that could be asked for the attribute. A
+// smaller buffer is left alone, too.
+#define KTLSIM_SECBUFFER_FAILURE 0x0B540001
 
 // ---- Key updates (TLS 1.3, RFC 8446 4.6.3)
 // A token for ApplyControlToken: the next call of InitializeSecurityContext or

@@ -66,8 +66,13 @@ class PackageContext {
   // reported `established`, also under both record claims.
   virtual LegResult Leg(const LegArguments& arguments) = 0;
 
-  // Only after `established`. Encrypt under the seal claim, Decrypt under the open claim, Query
-  // under the seal claim: Encrypt and Decrypt may run at once. Any thread, any level.
+  // Why the context has come to its end, a literal; null: it has not, or the status says all there
+  // is. Any thread.
+  virtual const char* WhyFailed() const { return nullptr; }
+
+  // Only after `established`, but Query also before for KTLSIM_ATTR_CONTEXT_FAILURE, while a leg
+  // may run. Encrypt under the seal claim, Decrypt under the open claim, Query under the seal
+  // claim: Encrypt and Decrypt may run at once. Any thread, any level.
   virtual SECURITY_STATUS Encrypt(ULONG qop, SecBufferDesc& message, ULONG sequence);
   virtual SECURITY_STATUS Decrypt(SecBufferDesc& message, ULONG sequence, ULONG* qop);
   virtual SECURITY_STATUS Query(ULONG attribute, void* buffer);

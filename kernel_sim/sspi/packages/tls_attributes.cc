@@ -233,6 +233,13 @@ SECURITY_STATUS QueryCertificates(const ConnectionFacts& facts, ULONG attribute,
 
 SECURITY_STATUS TlsContext::Query(ULONG attribute, void* buffer) {
   const ForkGate::Scope inside;
+  if (attribute == KTLSIM_ATTR_CONTEXT_FAILURE) {
+    const char* const why = WhyFailed();
+    *static_cast<KtlsimContext_Failure*>(buffer) = {why != nullptr ? why : "",
+                                                    received_alert_.load(std::memory_order_relaxed),
+                                                    sent_alert_.load(std::memory_order_relaxed)};
+    return SEC_E_OK;
+  }
   const ConnectionFacts& facts = established_->tls.facts;
   switch (attribute) {
     case SECPKG_ATTR_STREAM_SIZES: {
@@ -258,10 +265,6 @@ SECURITY_STATUS TlsContext::Query(ULONG attribute, void* buffer) {
       return SEC_E_OK;
     case KTLSIM_ATTR_CONTEXT_SERVER_NAME:
       return Fill(facts, static_cast<KtlsimContext_ServerName*>(buffer));
-    case KTLSIM_ATTR_CONTEXT_FAILURE:
-      *static_cast<KtlsimContext_Failure*>(buffer) = {
-          why_.load(std::memory_order_acquire), received_alert_.load(std::memory_order_acquire)};
-      return SEC_E_OK;
     default:
       return QueryCertificates(facts, attribute, buffer);
   }

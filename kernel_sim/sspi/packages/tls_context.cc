@@ -73,6 +73,10 @@ LegResult Refused(SECURITY_STATUS status, const char* reason = nullptr) {
   return result;
 }
 
+std::int16_t NumberOf(const std::optional<tls::Alert>& alert) {
+  return alert ? static_cast<std::int16_t>(alert->description) : std::int16_t{-1};
+}
+
 // SEC_E_INCOMPLETE_MESSAGE: nothing was consumed, outputs stay as they are.
 LegResult Incomplete(const LegArguments& arguments, std::size_t missing) {
   if (SecBuffer* empty = FindBuffer(arguments.input, SECBUFFER_EMPTY)) {
@@ -278,6 +282,7 @@ TlsContext::Step TlsContext::RunHandshake(const LegArguments& arguments,
       // Garbage changes nothing: the context answers the next call as if this one had not been.
       if (result.not_tls) break;
       failed_with_ = step.status;
+      KeepFailure(step.reason, result.received_alert, step.alert);
       Runtime::Instance().counters().handshakes_failed.Add();
       // Without EXTENDED_ERROR the caller has not asked for an alert to send.
       if (!Requests(arguments, ISC_REQ_EXTENDED_ERROR, ASC_REQ_EXTENDED_ERROR)) {
@@ -418,7 +423,8 @@ TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
         break;
       }
       if (QueueAlert(result.alert) == SEC_E_OK) step.alert = result.alert;
-      why_.store(result.failure.what(), std::memory_order_release);
+      step.reason = result.failure.what();
+      KeepFailure(step.reason, std::nullopt, step.alert);
       opening_ended_ = true;
       sealing_ended_.store(true, std::memory_order_release);
       step.status = failed_with_ = StatusOfRecordFailure(result.alert.description);
@@ -486,6 +492,25 @@ void TlsContext::PlaceAlert(const LegArguments& arguments, const std::optional<t
   buffer->cbBuffer = 2;
 }
 
+void TlsContext::PlaceFailure(const LegArguments& arguments, const Step& step) {
+  const SecBuffer* buffer = FindBuffer(arguments.output, KTLSIM_SECBUFFER_FAILURE);
+  KtlsimContext_Failure failure{};
+  if (BytesOf(buffer).size() < sizeof(failure)) return;
+  failure.pszWhy = step.reason != nullptr ? step.reason : "";
+  failure.lReceivedAlert = received_alert_.load(std::memory_order_relaxed);
+  failure.lSentAlert = sent_alert_.load(std::memory_order_relaxed);
+  std::memcpy(buffer->pvBuffer, &failure, sizeof(failure));
+}
+
+void TlsContext::KeepFailure(const char* why, std::optional<tls::Alert> received,
+                             std::optional<tls::Alert> sent) {
+  received_alert_.store(NumberOf(received), std::memory_order_relaxed);
+  sent_alert_.store(NumberOf(sent), std::memory_order_relaxed);
+  why_.store(why, std::memory_order_release);
+}
+
+const char* TlsContext::WhyFailed() const { return why_.load(std::memory_order_acquire); }
+
 LegResult TlsContext::Deliver(const LegArguments& arguments, std::span<std::byte> input,
                               const Step& step) {
   LegResult result;
@@ -505,6 +530,7 @@ LegResult TlsContext::Deliver(const LegArguments& arguments, std::span<std::byte
   }
   token_waits_.store(false, std::memory_order_release);
   PlaceAlert(arguments, step.alert, &result);
+  if (failed) PlaceFailure(arguments, step);
   if (!failed && step.consumed < input.size()) {
     if (SecBuffer* empty = FindBuffer(arguments.input, SECBUFFER_EMPTY)) {
       SetBuffer(*empty, SECBUFFER_EXTRA, input.subspan(step.consumed));
@@ -529,6 +555,7 @@ LegResult TlsContext::FailAgain(const LegArguments& arguments) {
   Step step;
   step.status = failed_with_;
   step.alert = std::exchange(failed_alert_, std::nullopt);
+  step.reason = WhyFailed();
   return Deliver(arguments, {}, step);
 }
 

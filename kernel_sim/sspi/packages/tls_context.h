@@ -32,6 +32,7 @@ class TlsContext final : public PackageContext {
   SECURITY_STATUS Encrypt(ULONG qop, SecBufferDesc& message, ULONG sequence) override;
   SECURITY_STATUS Decrypt(SecBufferDesc& message, ULONG sequence, ULONG* qop) override;
   SECURITY_STATUS Query(ULONG attribute, void* buffer) override;
+  const char* WhyFailed() const override;
   SECURITY_STATUS ApplyControlToken(SecBufferDesc& input) override;
 
  private:
@@ -98,6 +99,10 @@ class TlsContext final : public PackageContext {
   LegResult WaitForRoom(std::span<std::byte> input, const Step& step, SECURITY_STATUS status);
   void PlaceAlert(const LegArguments& arguments, const std::optional<tls::Alert>& alert,
                   LegResult* result);
+  void PlaceFailure(const LegArguments& arguments, const Step& step);
+  // For the attribute, and for legs after this one.
+  void KeepFailure(const char* why, std::optional<tls::Alert> received,
+                   std::optional<tls::Alert> sent);
   SECURITY_STATUS TakeOver();
   ULONG ResultAttributes(const LegArguments& arguments) const;
   SECURITY_STATUS QueueAlert(tls::Alert alert);
@@ -146,8 +151,9 @@ class TlsContext final : public PackageContext {
   std::atomic<bool> sealing_ended_{false};
   bool opening_ended_ = false;  // under the open claim
   // For KTLSIM_ATTR_CONTEXT_FAILURE, which any thread may ask for.
-  std::atomic<const char*> why_{""};  // a literal
-  std::atomic<int> received_alert_{-1};
+  std::atomic<const char*> why_{nullptr};  // a literal; last of the three to be written
+  std::atomic<std::int16_t> received_alert_{-1};
+  std::atomic<std::int16_t> sent_alert_{-1};
 };
 
 }  // namespace ktlsim::sspi

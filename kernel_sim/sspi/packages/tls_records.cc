@@ -9,6 +9,7 @@
 #include "kernel_sim/sspi/packages/tls_context.h"
 #include "kernel_sim/sspi/packages/tls_status.h"
 #include "kernel_sim/sspi/runtime.h"
+#include "tls/alert_text.h"
 
 namespace ktlsim::sspi {
 namespace {
@@ -232,13 +233,14 @@ SECURITY_STATUS TlsContext::ReceiveAlert(std::span<SecBuffer> buffers, std::span
     return SEC_I_CONTEXT_EXPIRED;
   }
   sealing_ended_.store(true, std::memory_order_release);
-  received_alert_.store(static_cast<int>(record.alert.description), std::memory_order_release);
+  const tls::Role role = established_->tls.facts.role;
+  KeepFailure(tls::ReceivedAlertText(record.alert.description, role), record.alert, std::nullopt);
   return StatusOfReceivedAlert(record.alert.description);
 }
 
 // The connection is over for records; the next leg without input hands the alert out.
 SECURITY_STATUS TlsContext::FailRecord(tls::Alert alert, const char* why) {
-  why_.store(why, std::memory_order_release);
+  KeepFailure(why, std::nullopt, alert);
   kept_alert_ = alert;
   opening_ended_ = true;
   sealing_ended_.store(true, std::memory_order_release);

@@ -34,6 +34,15 @@ struct ServerName {
   std::uint32_t certificate = 0;  // its place in EndpointOptions::certificates
 };
 
+// Where the secrets of handshakes go, for who wants to decrypt what was captured. `write` gets a
+// line of the NSS key log format without its end ("CLIENT_RANDOM ...", "SERVER_TRAFFIC_SECRET_0
+// ..."), which is wiped when it returns. In the middle of a handshake, on its thread; several
+// threads at once. It must not throw.
+struct KeyLog {
+  void (*write)(void* context, const char* line) = nullptr;  // null: nothing is recorded
+  void* context = nullptr;  // outlives the endpoint and its handshakes
+};
+
 struct EndpointOptions {
   Role role = Role::kServer;
   VersionRange versions;
@@ -71,6 +80,7 @@ struct EndpointOptions {
   std::shared_ptr<TicketKeys> ticket_keys;
   // Milliseconds since 1970, by which sessions and ticket keys grow old; nullptr: the system clock.
   std::int64_t (*clock_ms)() = nullptr;
+  KeyLog key_log;
   // Of the connections that come out.
   RecordLimits record_limits;
   AeadFactory aead_factory = ChosenAead().factory;

@@ -316,6 +316,9 @@ void SslConnection::KeyLogLine(const char* line) {
                    : label == "EXPORTER_SECRET"         ? &exporter_secret_
                                                         : nullptr;
   if (secret != nullptr && !ParseHex(value, *secret)) secret->Clear();
+  if (const KeyLog& log = core_->options().key_log; log.write != nullptr) {
+    log.write(log.context, line);
+  }
 }
 
 void SslConnection::NoteAlert(bool sent, Alert alert) {

@@ -11,6 +11,7 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include "kernel_sim/command/key_log_file.h"
 #include "kernel_sim/transport/end_reason.h"
 
 namespace ktlsim::command {
@@ -146,6 +147,9 @@ class CredentialMaker {
          AcquireCredentialsHandleA(nullptr, package, use, nullptr, &auth, nullptr, nullptr, &handle,
                                    nullptr));
     if (error_.empty()) credential_.handle_ = handle;
+    if (KeyLogFile* const log = KeyLogFile::InUse()) {
+      Set("the key log", KTLSIM_ATTR_KEY_LOG, KtlsimCred_KeyLog{&KeyLogFile::OnLine, log});
+    }
   }
 
   template <typename Attribute>

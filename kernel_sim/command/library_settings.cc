@@ -73,6 +73,23 @@ constexpr CommandSetting<StartupOptions> kLibrary[kLibrarySettings] = {
      }},
 };
 
+constexpr CommandSetting<StartupOptions> kKeyLog[kKeyLogSettings] = {
+    {"key-log", "", Form::kOne, "FILE",
+     "Append the TLS secrets of every connection there (NSS key log format), so that a capture of "
+     "the traffic can be decrypted; for tests and for finding faults only [the environment "
+     "variable "
+     "SSLKEYLOGFILE, or none]",
+     [](S s, V v) {
+       if (v.empty()) return std::string("a text that is not empty is needed");
+       // What opens files ends there.
+       if (v.find('\0') != std::string::npos) {
+         return std::string("a text without a NUL character is needed");
+       }
+       s.key_log = v;
+       return std::string();
+     }},
+};
+
 }  // namespace
 
 std::span<const CommandSetting<StartupOptions>, kLibrarySettings> LibrarySettings() {
@@ -81,6 +98,10 @@ std::span<const CommandSetting<StartupOptions>, kLibrarySettings> LibrarySetting
 
 std::span<const CommandSetting<StartupOptions>, kPlacementSettings> PlacementSettings() {
   return kPlacement;
+}
+
+std::span<const CommandSetting<StartupOptions>, kKeyLogSettings> KeyLogSettings() {
+  return kKeyLog;
 }
 
 }  // namespace ktlsim::command

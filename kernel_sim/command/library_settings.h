@@ -11,10 +11,13 @@ namespace ktlsim::command {
 
 inline constexpr std::size_t kLibrarySettings = 7;
 inline constexpr std::size_t kPlacementSettings = 1;
+inline constexpr std::size_t kKeyLogSettings = 1;
 
 // All but the placement.
 std::span<const CommandSetting<StartupOptions>, kLibrarySettings> LibrarySettings();
 // `--placement inline|pool` alone: `stress` has one of its own.
 std::span<const CommandSetting<StartupOptions>, kPlacementSettings> PlacementSettings();
+// `--key-log FILE` alone, for commands whose traffic somebody may want to decrypt.
+std::span<const CommandSetting<StartupOptions>, kKeyLogSettings> KeyLogSettings();
 
 }  // namespace ktlsim::command

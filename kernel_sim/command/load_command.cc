@@ -21,6 +21,7 @@
 #include "kernel_sim/command/credentials.h"
 #include "kernel_sim/command/driver.h"
 #include "kernel_sim/command/failure_hints.h"
+#include "kernel_sim/command/key_log_file.h"
 #include "kernel_sim/command/library_settings.h"
 #include "kernel_sim/command/load_settings.h"
 #include "kernel_sim/command/machine.h"
@@ -314,20 +315,30 @@ int Fail(const std::string& why) {
   return kExitUsage;
 }
 
+void Warn(const std::string& what) {
+  if (!what.empty()) fmt::print(stderr, "ktlsim load: warning: {}\n", what);
+}
+
 int RunLoad(const LoadOptions& options, const StartupOptions& startup) {
   std::signal(SIGPIPE, SIG_IGN);
   for (const int signal : {SIGINT, SIGTERM}) {
     std::signal(signal, [](int) { interrupted.store(true, std::memory_order_relaxed); });
   }
   std::string wrong = CheckLoadOptions(options);
+  std::unique_ptr<KeyLogFile> key_log;
+  if (wrong.empty()) key_log = KeyLogFile::Open(startup.key_log, &wrong);
   if (wrong.empty()) wrong = StartLibrary(startup);
   if (!wrong.empty()) return Fail(wrong);
-  return LoadRun(options).Run();
+  if (key_log != nullptr) Warn(key_log->Warning());
+  const int code = LoadRun(options).Run();
+  if (key_log != nullptr) Warn(key_log->Losses());
+  return code;
 }
 
 struct LoadCommandLine {
   CommandOptions<LoadOptions> load{LoadSettings()};
   CommandOptions<StartupOptions> placement{PlacementSettings()};
+  CommandOptions<StartupOptions> key_log{KeyLogSettings()};
   CommandOptions<StartupOptions> library{LibrarySettings()};
   std::string server;  // without --connect
 
@@ -341,6 +352,7 @@ struct LoadCommandLine {
     }
     if (wrong.empty()) wrong = load.Apply(options);
     if (wrong.empty()) wrong = placement.Apply(startup);
+    if (wrong.empty()) wrong = key_log.Apply(startup);
     if (wrong.empty()) wrong = library.Apply(startup);
     return wrong.empty() ? RunLoad(options, startup) : Fail(wrong);
   }
@@ -363,6 +375,7 @@ std::function<int()> AddLoadCommand(CLI::App& app) {
   command->add_option("SERVER", options->server, "The server, as with --connect")->type_name("");
   options->load.AddTo(*command);
   options->placement.AddTo(*command);
+  options->key_log.AddTo(*command);
   options->library.AddTo(*command);
   return [options] { return options->Run(); };
 }

@@ -19,6 +19,7 @@
 #include "kernel_sim/command/command.h"
 #include "kernel_sim/command/credentials.h"
 #include "kernel_sim/command/driver.h"
+#include "kernel_sim/command/key_log_file.h"
 #include "kernel_sim/command/library_settings.h"
 #include "kernel_sim/command/load_handlers.h"
 #include "kernel_sim/command/machine.h"
@@ -305,6 +306,10 @@ int Fail(const std::string& why) {
   return kExitUsage;
 }
 
+void Warn(const std::string& what) {
+  if (!what.empty()) fmt::print(stderr, "ktlsim run: warning: {}\n", what);
+}
+
 int RunAll(const RunOptions& options, StartupOptions startup) {
   std::signal(SIGPIPE, SIG_IGN);
   HeedSignals();
@@ -315,14 +320,18 @@ int RunAll(const RunOptions& options, StartupOptions startup) {
   startup.processors =
       std::max(2U, startup.processors != 0 ? startup.processors : report.machine.cores);
   startup.roles = "server,client";
-  std::string error = StartLibrary(startup);
+  std::string error;
+  const std::unique_ptr<KeyLogFile> key_log = KeyLogFile::Open(startup.key_log, &error);
+  if (error.empty()) error = StartLibrary(startup);
   if (!error.empty()) return Fail(error);
+  if (key_log != nullptr) Warn(key_log->Warning());
   static_cast<void>(KtlsimForEachProcessor(&CountProcessors, &report));
   if (!report.machine.optimized) {
     fmt::print(stderr, "*** debug or sanitizer build: the figures will mean NOTHING ***\n");
   }
   Runner runner(options, startup.pool);
   error = runner.Run(&report);
+  if (key_log != nullptr) Warn(key_log->Losses());
   report.stopped = error;
   PrintRunReport(report, TextOutput(options.json));
   if (!error.empty()) fmt::print(stderr, "ktlsim run: {}\n", error);
@@ -339,6 +348,7 @@ int RunAll(const RunOptions& options, StartupOptions startup) {
 struct RunCommandLine {
   CommandOptions<RunOptions> run{RunSettings()};
   CommandOptions<StartupOptions> placement{PlacementSettings()};
+  CommandOptions<StartupOptions> key_log{KeyLogSettings()};
   CommandOptions<StartupOptions> library{LibrarySettings()};
 
   int Run() const {
@@ -346,6 +356,7 @@ struct RunCommandLine {
     StartupOptions startup;
     std::string wrong = run.Apply(options);
     if (wrong.empty()) wrong = placement.Apply(startup);
+    if (wrong.empty()) wrong = key_log.Apply(startup);
     if (wrong.empty()) wrong = library.Apply(startup);
     return wrong.empty() ? RunAll(options, startup) : Fail(wrong);
   }
@@ -366,6 +377,7 @@ std::function<int()> AddRunCommand(CLI::App& app) {
   auto options = std::make_shared<RunCommandLine>();
   options->run.AddTo(*command);
   options->placement.AddTo(*command);
+  options->key_log.AddTo(*command);
   options->library.AddTo(*command);
   return [options] { return options->Run(); };
 }

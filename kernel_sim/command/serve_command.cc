@@ -15,6 +15,7 @@
 
 #include "kernel_sim/command/command.h"
 #include "kernel_sim/command/config_file.h"
+#include "kernel_sim/command/key_log_file.h"
 #include "kernel_sim/command/reload_reader.h"
 #include "kernel_sim/command/result_json.h"
 #include "kernel_sim/command/serve_options.h"
@@ -52,9 +53,14 @@ bool Tell(const ServeReport& report, const std::string& json) {
 }
 
 int Check(const ServeConfig& config) {
-  std::string error = StartLibrary(config.library);
+  std::string error;
+  const std::unique_ptr<KeyLogFile> key_log = KeyLogFile::Open(config.library.key_log, &error);
+  if (error.empty()) error = StartLibrary(config.library);
   std::vector<std::string> warnings;
-  if (error.empty()) error = TryConfig(config, &warnings);
+  if (key_log != nullptr) warnings.push_back(key_log->Warning());
+  std::vector<std::string> found;
+  if (error.empty()) error = TryConfig(config, &found);
+  warnings.insert(warnings.end(), found.begin(), found.end());
   static_cast<void>(KtlsimStop());
   if (!error.empty()) return Fail(error);
   for (const std::string& warning : warnings) {
@@ -68,6 +74,11 @@ int Check(const ServeConfig& config) {
 // None of what signals ask for ends the server for want of memory.
 void ReopenLog(serve::Log& log) {
   try {
+    KeyLogFile* const key_log = KeyLogFile::InUse();
+    if (const Status reopened = key_log != nullptr ? key_log->Reopen() : Status(); !reopened.ok()) {
+      log.Write(serve::LogLevel::kError, "the key log cannot be opened again, the old one is kept",
+                {{"reason", reopened.ToString()}});
+    }
     if (const Status reopened = log.Reopen(); !reopened.ok()) {
       log.Write(serve::LogLevel::kError, "the log file cannot be opened again, the old one is kept",
                 {{"reason", reopened.ToString()}});
@@ -75,6 +86,17 @@ void ReopenLog(serve::Log& log) {
   } catch (const std::bad_alloc&) {
     log.NoteLost();
   }
+}
+
+// Never silently: where the log does not take it, standard error does.
+void WarnOfKeyLog(KeyLogFile& key_log, serve::Log& log) {
+  const std::string warning = key_log.Warning();
+  if (log.Wants(serve::LogLevel::kWarning)) {
+    log.Write(serve::LogLevel::kWarning, "TLS secrets are recorded", {{"reason", warning}});
+  } else {
+    fmt::print(stderr, "ktlsim serve: warning: {}\n", warning);
+  }
+  key_log.TellLosses(&log);
 }
 
 void TellNow(const Terminator& terminator, const std::string& json, serve::Log& log) {
@@ -151,12 +173,18 @@ int Serve(const ServeOptions& options) {
   if (log == nullptr) {
     return Fail("--log-file: " + error);
   }
+  const std::unique_ptr<KeyLogFile> key_log = KeyLogFile::Open(config.library.key_log, &error);
+  if (!error.empty()) return Fail(error);
+  if (key_log != nullptr) WarnOfKeyLog(*key_log, *log);
   error = StartLibrary(config.library);
   if (!error.empty()) return Fail(error);
   ServeReport report;
   error = ServeUntilSignal(options, config, signals, *log, &report);
   static_cast<void>(KtlsimStop());
   if (!error.empty()) return Fail(error);
+  if (const std::string lost = key_log != nullptr ? key_log->Losses() : ""; !lost.empty()) {
+    log->Write(serve::LogLevel::kError, "the key log is not complete", {{"reason", lost}});
+  }
 
   report.rundown = CheckRundown();
   const bool told = Tell(report, config.json);

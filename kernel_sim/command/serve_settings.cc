@@ -335,6 +335,7 @@ void AppendLibrary(std::vector<Setting>* settings, std::index_sequence<kIndices.
 std::vector<Setting> MakeSettings() {
   std::vector<Setting> settings(std::begin(kOwnSettings), std::end(kOwnSettings));
   AppendLibrary<&PlacementSettings>(&settings, std::make_index_sequence<kPlacementSettings>());
+  AppendLibrary<&KeyLogSettings>(&settings, std::make_index_sequence<kKeyLogSettings>());
   AppendLibrary<&LibrarySettings>(&settings, std::make_index_sequence<kLibrarySettings>());
   return settings;
 }

@@ -18,7 +18,8 @@ struct StartupOptions {
   unsigned notify_threads_max = 0;
   bool pin_processors = false;
   bool time_every_call = false;
-  std::string roles;  // comma list, as in KtlsimOptions; empty: none
+  std::string key_log;  // where TLS secrets are recorded; empty: as SSLKEYLOGFILE says
+  std::string roles;    // comma list, as in KtlsimOptions; empty: none
 };
 
 // Raises the limit on open files and starts the library. Empty on success, else why not, in words.

@@ -277,6 +277,7 @@ void Terminator::TellWhatNeedsARestart(const ServeConfig& config) {
   if (now.notify_threads_max != old.notify_threads_max) tell("notify-threads");
   if (now.pin_processors != old.pin_processors) tell("pin-processors");
   if (now.time_every_call != old.time_every_call) tell("time-every-call");
+  if (now.key_log != old.key_log) tell("key-log");
   if (config.log.file != config_.log.file) tell("log-file");
   if (config.log.level != config_.log.level) tell("log-level");
   if (config.log.json != config_.log.json) tell("log-json");

@@ -189,6 +189,7 @@ KTLSIM_API BOOL CertFreeCertificateContext(PCCERT_CONTEXT pCertContext);
 #define KTLSIM_ATTR_SERVER_NAMES 0x4B540005   // KtlsimCred_ServerNames
 #define KTLSIM_ATTR_CLIENT_AUTH 0x4B540006    // KtlsimCred_ClientAuth
 #define KTLSIM_ATTR_SESSIONS 0x4B540007       // KtlsimCred_Sessions
+#define KTLSIM_ATTR_KEY_LOG 0x4B540008        // KtlsimCred_KeyLog
 
 #define KTLSIM_TICKETS_MAX 8
 
@@ -288,6 +289,24 @@ typedef struct _KtlsimCred_ClientAuth {
 typedef struct _KtlsimCred_Sessions {
   PCredHandle phFrom;  // may be freed afterwards
 } KtlsimCred_Sessions, *PKtlsimCred_Sessions;
+
+// Where the secrets of this credential's handshakes go, so that captured traffic can be decrypted:
+// for tests and for finding faults. Without the attribute nothing is recorded.
+//
+// Called with one line of the NSS key log format at a time, ended by a NUL and without an end of
+// line: in TLS 1.2 CLIENT_RANDOM; in TLS 1.3 CLIENT_HANDSHAKE_TRAFFIC_SECRET,
+// SERVER_HANDSHAKE_TRAFFIC_SECRET, CLIENT_TRAFFIC_SECRET_0, SERVER_TRAFFIC_SECRET_0 and
+// EXPORTER_SECRET. A key update (RFC 8446 4.6.3) adds no line: the later secrets follow from these.
+// The line is wiped when the callback returns.
+//
+// Dispatch level, on a processor, in the middle of a leg, several at once: it must neither block
+// nor call into the library. `pvContext` must stay valid until the credential and every context
+// made from it are gone.
+typedef void (*KTLSIM_KEY_LOG_CALLBACK)(void* pvContext, const char* pszLine);
+typedef struct _KtlsimCred_KeyLog {
+  KTLSIM_KEY_LOG_CALLBACK pfnLine;  // NULL: nothing is recorded any more
+  void* pvContext;
+} KtlsimCred_KeyLog, *PKtlsimCred_KeyLog;
 
 // ---- Attributes of a context -------------------------------------------------------------------
 //

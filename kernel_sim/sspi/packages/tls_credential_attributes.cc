@@ -101,6 +101,11 @@ SECURITY_STATUS SetSessions(const KtlsimCred_Sessions& sessions, tls::EndpointOp
   return SEC_E_OK;
 }
 
+SECURITY_STATUS SetKeyLog(const KtlsimCred_KeyLog& log, tls::EndpointOptions* options) {
+  options->key_log = {log.pfnLine, log.pvContext};
+  return SEC_E_OK;
+}
+
 // `set(value, options)`, if the buffer is large enough for the value.
 template <typename Value, typename Set>
 SECURITY_STATUS With(const void* buffer, ULONG bytes, tls::EndpointOptions* options, Set set) {
@@ -204,6 +209,9 @@ SECURITY_STATUS TlsCredential::SetAttribute(ULONG attribute, const void* buffer,
       break;
     case KTLSIM_ATTR_SESSIONS:
       status = With<KtlsimCred_Sessions>(buffer, bytes, &options, SetSessions);
+      break;
+    case KTLSIM_ATTR_KEY_LOG:
+      status = With<KtlsimCred_KeyLog>(buffer, bytes, &options, SetKeyLog);
       break;
     case KTLSIM_ATTR_CLIENT_AUTH:
       status = With<KtlsimCred_ClientAuth>(buffer, bytes, &options, SetClientAuth);

@@ -363,21 +363,20 @@ void Executive::Complete(Request& request) {
   const NotifyMode mode = slot->mode;
   Processor* here = request.target_;
   const bool notifies = contexts_.Publish(*slot, request.status_);
+  // The runtime lets go of the caller's objects before the callback: a call that is over, as the
+  // statistics have it, holds nothing.
+  FinishStrand(strand);
+  keep_alive.Reset();
   if (!notifies) {
-    FinishStrand(strand);
-    keep_alive.Reset();
     calls_.Leave();
     return;
   }
-  // The request may be reused as soon as its callback has been entered, so the strand is left
-  // through the copies.
+  // The request may be reused as soon as its callback has been entered.
   if (mode == NotifyMode::kOnProcessor) {
     (origin != nullptr ? origin : here)->Schedule(request, Request::Phase::kToNotify);
   } else {
     notification_pool_->Enqueue(request);
   }
-  FinishStrand(strand);
-  keep_alive.Reset();
 }
 
 void Executive::FinishStrand(Strand* strand) {

@@ -14,10 +14,4 @@ bool ConnectionFacts::ExportKeyingMaterial(std::string_view label,
                      out);
 }
 
-std::span<const std::uint8_t> ConnectionFacts::TlsUnique() const {
-  if (version == Version::kTls13 || !extended_master_secret) return {};
-  // In a resumed handshake the server finishes first.
-  return resumed ? server_finished.span() : client_finished.span();
-}
-
 }  // namespace ktlsim::tls

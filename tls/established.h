@@ -66,9 +66,6 @@ struct ConnectionFacts {
   [[nodiscard]] bool ExportKeyingMaterial(std::string_view label,
                                           std::optional<std::span<const std::uint8_t>> context,
                                           std::span<std::uint8_t> out) const;
-  // RFC 5929 3: the first Finished of the last handshake. Empty in TLS 1.3, and without extended
-  // master secret, where the value does not bind.
-  std::span<const std::uint8_t> TlsUnique() const;
 };
 
 struct Established {

@@ -43,7 +43,6 @@ class SslConnection {
 
   SSL* ssl() const { return ssl_.get(); }
   EndpointCore& core() const { return *core_; }
-  const std::shared_ptr<EndpointCore>& shared_core() const { return core_; }
   Role role() const;
   // Not ok: `options` cannot be used; the first step fails with it.
   Status setup_failure() const { return setup_failure_; }

@@ -52,7 +52,6 @@ class LoadSlot : public transport::ConnectionHandler {
   LoadPhase& phase() { return phase_; }
   transport::Connection* connection() { return connection_; }
   // When the operation begins to count.
-  std::uint64_t operation_begun_ns() const { return begun_ns_; }
   // Closed loop: the operation counts from here on only.
   void CountFromNow();
 

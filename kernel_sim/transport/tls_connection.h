@@ -271,7 +271,6 @@ class TlsConnection final : public Connection,
   bool leg_wanted_ = false;      // client: a leg without input is due
   bool supply_nothing_ = false;  // client: go on without a certificate
   bool reading_paused_ = false;  // by the handler
-  bool receive_held_ = false;    // by us: enough is buffered
   bool receive_ended_ = false;   // FIN
   bool peer_closed_ = false;     // close_notify, or FIN told to the handler
   bool peer_close_notified_ = false;

@@ -1,0 +1,77 @@
+// The documents: what they link to exists, and lines can be read.
+#include <filesystem>
+#include <regex>
+#include <sstream>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "tests/tidy/source_tree.h"
+
+namespace ktlsim::test {
+namespace {
+
+constexpr std::size_t kColumnsMax = 120;
+
+// Columns of a terminal: a UTF-8 continuation byte takes none.
+std::size_t Columns(const std::string& line) {
+  std::size_t columns = 0;
+  for (const char c : line) columns += (static_cast<unsigned char>(c) & 0xC0) != 0x80 ? 1 : 0;
+  return columns;
+}
+
+TEST(DocumentsTest, LinksLeadSomewhere) {
+  static const std::regex link("\\]\\(([^)#: ]+)(#[^)]*)?\\)");
+  for (const std::string& path : Documents()) {
+    const std::string text = ReadFromRoot(path);
+    const auto folder = std::filesystem::path(KTLSIM_SOURCE_DIR) / path;
+    for (auto at = std::sregex_iterator(text.begin(), text.end(), link);
+         at != std::sregex_iterator(); ++at) {
+      EXPECT_TRUE(std::filesystem::exists(folder.parent_path() / (*at)[1].str()))
+          << path << ": " << (*at)[1];
+    }
+  }
+}
+
+TEST(DocumentsTest, LinesFit) {
+  for (const std::string& path : Documents()) {
+    std::istringstream text(ReadFromRoot(path));
+    std::string line;
+    for (int number = 1; std::getline(text, line); ++number) {
+      if (line.starts_with("|")) continue;  // a table's row is one line
+      EXPECT_LE(Columns(line), kColumnsMax) << path << ":" << number;
+    }
+  }
+}
+
+// Each folder with sources says what is in it.
+TEST(DocumentsTest, FoldersHaveAReadme) {
+  for (const char* folder :
+       {"bench", "io", "kernel_sim", "kernel_sim/base", "kernel_sim/command",
+        "kernel_sim/executive", "kernel_sim/include", "kernel_sim/packaging", "kernel_sim/serve",
+        "kernel_sim/sspi", "kernel_sim/transport", "tls"}) {
+    const std::string readme = std::string(folder) + "/README.md";
+    EXPECT_TRUE(std::filesystem::exists(std::string(KTLSIM_SOURCE_DIR "/") + readme)) << readme;
+  }
+}
+
+// What is to be done stands in an issue, not in the source.
+TEST(DocumentsTest, NothingIsLeftToDo) {
+  static const std::regex to_do("\\b(TODO|FIXME|XXX|HACK)\\b");
+  for (const SourceFile& file : Sources()) {
+    if (file.In("tests/tidy")) continue;
+    EXPECT_FALSE(std::regex_search(file.text, to_do)) << file.path;
+  }
+}
+
+// clang-format breaks an indented list in a comment; two lines of words then stand alone.
+TEST(DocumentsTest, HeadersOpenWithAComment) {
+  for (const SourceFile& file : Sources()) {
+    if (!file.Is(".h")) continue;
+    EXPECT_TRUE(file.text.starts_with("//")) << file.path << ": say what it is for, and what a "
+                                             << "newcomer gets wrong";
+  }
+}
+
+}  // namespace
+}  // namespace ktlsim::test

@@ -1,0 +1,163 @@
+// Which folder may include which. Nothing else enforces it: every target has the root as include
+// path.
+#include <map>
+#include <regex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/tidy/source_tree.h"
+
+namespace ktlsim::test {
+namespace {
+
+// A folder and those that it may include, besides itself. Lower ones come first.
+struct Arrows {
+  std::string folder;
+  std::vector<std::string> may_include;
+};
+
+const std::vector<Arrows>& AllArrows() {
+  static const auto* const arrows = new std::vector<Arrows>{
+      {"kernel_sim/base", {}},
+      {"io", {"kernel_sim/base"}},
+      {"tls", {"kernel_sim/base"}},
+      {"kernel_sim/include", {"io"}},
+      {"kernel_sim/executive", {"kernel_sim/base", "io"}},
+      {"kernel_sim/sspi",
+       {"kernel_sim/base", "io", "tls", "kernel_sim/include", "kernel_sim/executive"}},
+      {"kernel_sim/transport", {"kernel_sim/base", "io", "kernel_sim/include"}},
+      {"kernel_sim/serve", {"kernel_sim/base", "io", "kernel_sim/include", "kernel_sim/transport"}},
+      {"kernel_sim/command",
+       {"kernel_sim/base", "io", "tls", "kernel_sim/include", "kernel_sim/sspi",
+        "kernel_sim/transport", "kernel_sim/serve"}},
+  };
+  return *arrows;
+}
+
+// Arrows that only one file may use.
+const std::map<std::string, std::string>& OnlyFor() {
+  static const auto* const only = new std::map<std::string, std::string>{
+      {"kernel_sim/include -> io", "kernel_sim/include/ktlsim/processor.h"},
+  };
+  return *only;
+}
+
+std::string FolderOf(const std::string& path) {
+  for (const Arrows& arrows : AllArrows()) {
+    if (path.starts_with(arrows.folder + "/")) return arrows.folder;
+  }
+  return "";
+}
+
+// The folder that an include names, "" for the system's.
+std::string FolderIncluded(const std::string& name) {
+  if (name == "sspi.h" || name == "schannel.h" || name.starts_with("ktlsim/")) {
+    return "kernel_sim/include";
+  }
+  return FolderOf(name);
+}
+
+std::vector<std::string> IncludesOf(const SourceFile& file) {
+  static const std::regex include("(^|\\n)#include [<\"]([^>\"]+)[>\"]");
+  std::vector<std::string> names;
+  for (auto at = std::sregex_iterator(file.code.begin(), file.code.end(), include);
+       at != std::sregex_iterator(); ++at) {
+    names.push_back((*at)[2]);
+  }
+  return names;
+}
+
+TEST(IncludesTest, FoldersIncludeWhatLiesBelowThem) {
+  std::set<std::string> used;
+  for (const SourceFile& file : Sources()) {
+    const std::string from = FolderOf(file.path);
+    if (from.empty()) continue;
+    std::set<std::string> allowed = {from};
+    for (const Arrows& arrows : AllArrows()) {
+      if (arrows.folder == from) {
+        allowed.insert(arrows.may_include.begin(), arrows.may_include.end());
+      }
+    }
+    for (const std::string& name : IncludesOf(file)) {
+      const std::string to = FolderIncluded(name);
+      if (to.empty() || to == from) continue;
+      const std::string arrow = from + " -> " + to;
+      used.insert(arrow);
+      EXPECT_TRUE(allowed.contains(to))
+          << file.path << " includes " << name << ": " << from << " may not include " << to;
+      if (OnlyFor().contains(arrow)) {
+        EXPECT_EQ(file.path, OnlyFor().at(arrow)) << "includes " << name;
+      }
+    }
+  }
+  for (const Arrows& arrows : AllArrows()) {
+    for (const std::string& to : arrows.may_include) {
+      EXPECT_TRUE(used.contains(arrows.folder + " -> " + to))
+          << arrows.folder << " includes nothing of " << to << ": delete the arrow";
+    }
+  }
+}
+
+// Tests, benchmarks and examples are above everything.
+TEST(IncludesTest, NothingIncludesTests) {
+  for (const SourceFile& file : Sources()) {
+    if (file.In("tests")) continue;
+    for (const std::string& name : IncludesOf(file)) {
+      EXPECT_FALSE(name.starts_with("tests/")) << file.path;
+      EXPECT_TRUE(!name.starts_with("bench/") || file.In("bench")) << file.path;
+    }
+  }
+}
+
+// The documents show the table as it is here.
+TEST(IncludesTest, DocumentsShowTheArrows) {
+  std::string text;
+  for (const Arrows& arrows : AllArrows()) {
+    std::string line = arrows.folder;
+    line.resize(21, ' ');
+    line += "->";
+    for (const std::string& to : arrows.may_include) line += " " + to;
+    if (arrows.may_include.empty()) line += " nothing";
+    text += line + "\n";
+  }
+  for (const char* document : {"README.md", "ARCHITECTURE.md"}) {
+    EXPECT_NE(ReadFromRoot(document).find(text), std::string::npos) << document << " lacks:\n"
+                                                                    << text;
+  }
+}
+
+// OpenSSL's handshakes: whoever holds an SSL can change what the wire says.
+TEST(IncludesTest, FewFilesSeeSsl) {
+  const std::set<std::string> named = {
+      "kernel_sim/sspi/runtime.cc",  // only OPENSSL_init_ssl
+      "tls/endpoint_core.h",        "tls/failure.cc",        "tls/handshake.cc",
+      "tls/local_certificates.h",   "tls/openssl_handles.h", "tls/peer_judgement.cc",
+      "tls/post_handshake.cc",      "tls/resumption.h",      "tls/ssl_callbacks.h",
+      "tls/ssl_connection.h",       "tls/takeover.cc"};
+  std::set<std::string> found;
+  for (const SourceFile& file : Sources()) {
+    if (FolderOf(file.path).empty()) continue;
+    for (const std::string& name : IncludesOf(file)) {
+      if (name == "openssl/ssl.h") found.insert(file.path);
+    }
+  }
+  EXPECT_THAT(found, testing::IsSubsetOf(named)) << "only these may see SSL";
+  EXPECT_THAT(named, testing::IsSubsetOf(found)) << "these no longer do: take them off the list";
+}
+
+// What a header needs it includes itself; the build of the tidy preset proves it. Here: that it can
+// be included twice.
+TEST(IncludesTest, HeadersAreGuarded) {
+  for (const SourceFile& file : Sources()) {
+    // The table of assertions is included once for each kind of layout.
+    if (!file.Is(".h") || file.path == "tests/include/static_assertions.h") continue;
+    EXPECT_NE(file.code.find("#pragma once"), std::string::npos) << file.path;
+  }
+}
+
+}  // namespace
+}  // namespace ktlsim::test

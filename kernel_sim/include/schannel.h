@@ -1,7 +1,8 @@
-// Schannel: the TLS package behind SSPI. Names, credentials, attributes, control tokens.
-//
-// The SCH_CREDENTIALS family is always visible, with or without SCHANNEL_USE_BLACKLISTS. What
-// becomes of each flag and member stands at the end.
+/// @file
+/// Schannel: the TLS package of SSPI. Names, credentials, attributes, control tokens.
+///
+/// The SCH_CREDENTIALS family is always visible, with or without SCHANNEL_USE_BLACKLISTS. What
+/// becomes of each flag and member stands at the end.
 #pragma once
 
 #include <ktlsim/detail/certificate.h>
@@ -50,17 +51,20 @@
 extern "C" {
 #endif
 
-// Forgets the clients' cached sessions for a target name, without regard to case, or all of them
-// (NULL or empty). `dwFlags` is not looked at. FALSE: no memory, or the name has more
-// than KTLSIM_NAME_UNITS_MAX units. Passive level.
+/// Forgets the clients' cached sessions for a target name, without regard to case, or all of them
+/// (NULL or empty). `dwFlags` means nothing.
+/// Level: passive. Returns: TRUE; FALSE: memory is short, or the name has more than
+/// KTLSIM_NAME_UNITS_MAX units.
 KTLSIM_API BOOL SslEmptyCacheA(LPSTR pszTargetName, DWORD dwFlags);
+/// As SslEmptyCacheA, with a UTF-16 string.
 KTLSIM_API BOOL SslEmptyCacheW(LPWSTR pszTargetName, DWORD dwFlags);
 typedef BOOL(WINAPI* SSL_EMPTY_CACHE_FN_A)(LPSTR pszTargetName, DWORD dwFlags);
 typedef BOOL(WINAPI* SSL_EMPTY_CACHE_FN_W)(LPWSTR pszTargetName, DWORD dwFlags);
 
-// Finds the server name (RFC 6066 3) in a ClientHello record. `*ServerIdentity` then points into
-// `ClientHello` and is not null-terminated. Any level. SEC_E_INCOMPLETE_MESSAGE when bytes are
-// missing.
+/// Finds the server name (RFC 6066 3) in a ClientHello record. `*ServerIdentity` then points into
+/// `ClientHello` and is not ended by a NUL; without a name it is NULL and the size 0.
+/// Level: any. Returns: SEC_E_OK; SEC_E_INCOMPLETE_MESSAGE: bytes are missing; SEC_E_INVALID_TOKEN:
+/// no ClientHello; SEC_E_INVALID_PARAMETER: a pointer is NULL, or `Flags` is not 0.
 KTLSIM_OUT_API SECURITY_STATUS SslGetServerIdentity(PBYTE ClientHello, DWORD ClientHelloSize,
                                                     PBYTE* ServerIdentity,
                                                     KTLSIM_ULONG_OUT ServerIdentitySize,

@@ -129,9 +129,10 @@ TEST_F(LogFileTest, APipeThatNobodyReadsHoldsUpNothing) {
 
 TEST_F(LogFileTest, SaysWhyAFileCannotBeOpened) {
   EXPECT_EQ(Log::Open({.file = "/no/folder/log"}, &error_), nullptr);
-  EXPECT_EQ(error_,
-            "/no/folder/log: open the file: No such file or directory; name a file in a folder that "
-            "exists");
+  EXPECT_EQ(
+      error_,
+      "/no/folder/log: open the file: No such file or directory; name a file in a folder that "
+      "exists");
 }
 
 TEST(LineRateTest, LetsSoManyThroughASecondAndTellsTheRest) {

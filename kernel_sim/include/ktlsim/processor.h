@@ -6,7 +6,9 @@
 #pragma once
 
 #if !defined(__cplusplus) || __cplusplus < 202002L
+// clang-format off
 #error "ktlsim/processor.h needs C++20: compile with -std=c++20 (CMake: target_compile_features(your_target PRIVATE cxx_std_20)); sspi.h and ktlsim/sspi_ext.h need C11 or C++11 only"
+// clang-format on
 #endif
 
 #include <sspi.h>

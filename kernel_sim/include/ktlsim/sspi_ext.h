@@ -1,7 +1,8 @@
-// Extensions of ktlsim. Nothing in this file exists on Windows, apart from the two Cert functions.
-//
-// C linkage; errors are statuses. A program that starts nothing gets the defaults: every other call
-// starts the library on first use.
+/// @file
+/// Extensions of ktlsim. Nothing in this file exists on Windows, apart from the two Cert functions.
+///
+/// C linkage; errors are statuses. A program that starts nothing gets the defaults: every other
+/// call starts the library on first use.
 #pragma once
 
 #include <schannel.h>
@@ -32,34 +33,34 @@ typedef struct _KtlsimOptions {
   ULONG QueueWaitLimitMs;         // how long a call may wait in a queue; 0: for ever
 } KtlsimOptions, *PKtlsimOptions;
 
-// Starts with `options`, or with the defaults for NULL; keeps nothing of the caller's. Passive
-// level; any thread, also while others call whatever they like. Never waits for a KtlsimStop.
-// SEC_E_OK; SEC_E_INVALID_PARAMETER: bad cbSize or value, or already started;
-// SEC_E_SHUTDOWN_IN_PROGRESS: another thread is in KtlsimStop, which may wait for the callback that
-// this is called in; SEC_E_INTERNAL_ERROR: io_uring cannot be used; SEC_E_INSUFFICIENT_MEMORY: also
-// no more threads. After a failure nothing runs that did not before. KtlsimLastErrorText has the
-// reason.
+/// Starts with `options`, or with the defaults for NULL; keeps nothing of the caller's. Never waits
+/// for a KtlsimStop.
+/// Level: passive; any thread, also while others call whatever they like. Returns: SEC_E_OK;
+/// SEC_E_INVALID_PARAMETER: a bad cbSize or value, or already started; SEC_E_SHUTDOWN_IN_PROGRESS:
+/// another thread is in KtlsimStop, which may wait for the callback that this is called in;
+/// SEC_E_INTERNAL_ERROR: io_uring cannot be used; SEC_E_INSUFFICIENT_MEMORY: also when there are no
+/// more threads. After a failure nothing runs that did not run before. KtlsimLastErrorText has the
+/// reason.
 KTLSIM_API SECURITY_STATUS KtlsimStart(const KtlsimOptions* options);
 
-// Admits no further calls, waits until every accepted one has completed and its callback has
-// returned, then ends all threads. Calls that others make meanwhile are accepted and waited for, or
-// refused with SEC_E_SHUTDOWN_IN_PROGRESS; who was slow to submit is accepted by the next start.
-// Handles outlive it. A second KtlsimStop on another thread waits for the first one's end.
-//
-// Passive level. SEC_E_OK, also when not started; SEC_E_INVALID_PARAMETER: inside a callback or a
-// visit of KtlsimForEachProcessor.
+/// Admits no further calls, waits until every accepted one has completed and its callback has
+/// returned, then ends all threads. Calls that others make meanwhile are accepted and waited for,
+/// or refused with SEC_E_SHUTDOWN_IN_PROGRESS; a submission that is late is accepted by the next
+/// start. Handles outlive it. A second KtlsimStop on another thread waits for the end of the first
+/// one.
+/// Level: passive. Returns: SEC_E_OK, also when not started; SEC_E_INVALID_PARAMETER: inside a
+/// callback or a visit of KtlsimForEachProcessor.
 KTLSIM_API SECURITY_STATUS KtlsimStop(void);
 
-// Why this thread's last call failed, in plain words, without a full stop; empty when it did not;
-// never NULL. Every function of these headers sets it: one that fails to its reason, or to what
-// KtlsimStatusText says where there is no better; one that succeeds, SEC_I_ statuses and
-// SEC_E_INCOMPLETE_MESSAGE included, to nothing. Only functions that cannot fail (no result, or
-// always the same) and those for statuses in words leave it alone.
-//
-// An asynchronous function tells so much about its submission, and SspiGetAsyncCallStatus about the
-// outcome. The address is always the same on one thread and lives as long as that; the next call
-// writes there, so it is safe as an argument beside the call itself. At most 510 bytes, nothing is
-// allocated. Any level.
+/// Why this thread's last call failed, in plain words, without a full stop; empty when it did not.
+/// Every function of these headers sets it: one that fails to its reason, or to what
+/// KtlsimStatusText says where there is no better; one that succeeds, SEC_I_ statuses and
+/// SEC_E_INCOMPLETE_MESSAGE included, to nothing. Only functions that cannot fail (no result, or
+/// always the same) and those for statuses in words leave it alone.
+/// An asynchronous function sets it for its submission, and SspiGetAsyncCallStatus for the outcome.
+/// The address is the same for the life of a thread; the next call writes there, so it is safe as
+/// an argument beside the call itself. At most 510 bytes, nothing is allocated.
+/// Level: any. Returns: never NULL.
 KTLSIM_API const char* KtlsimLastErrorText(void);
 
 // ---- Bounds ------------------------------------------------------------------------------------
@@ -73,13 +74,16 @@ KTLSIM_API const char* KtlsimLastErrorText(void);
 //
 // Any level; they start nothing. The texts are literals: they live as long as the library.
 
-// The name of a status that the headers define, "SEC_E_UNTRUSTED_ROOT"; of several names for one
-// number the first. NULL for any other number.
+/// The name of a status that the headers define, "SEC_E_UNTRUSTED_ROOT"; of several names for one
+/// number the first.
+/// Level: any. Returns: NULL for any other number.
 KTLSIM_API const char* KtlsimStatusName(SECURITY_STATUS status);
-// What the status means, in a phrase without a full stop; never NULL.
+/// What the status means, in a phrase without a full stop.
+/// Level: any. Returns: never NULL.
 KTLSIM_API const char* KtlsimStatusText(SECURITY_STATUS status);
-// The status of a name, without regard to case. SEC_E_OK; SEC_E_INVALID_PARAMETER: NULL, or a name
-// that the headers do not define.
+/// The status of a name, without regard to case.
+/// Level: any. Returns: SEC_E_OK; SEC_E_INVALID_PARAMETER: NULL, or a name that the headers do not
+/// define.
 KTLSIM_API SECURITY_STATUS KtlsimStatusFromName(const char* name, SECURITY_STATUS* status);
 
 // ---- Messages, asynchronously ------------------------------------------------------------------
@@ -93,9 +97,16 @@ KTLSIM_API SECURITY_STATUS KtlsimStatusFromName(const char* name, SECURITY_STATU
 // the key's limit, none; 3n EMPTY buffers beside the DATA let DecryptMessage open up to n records,
 // and what it did not open is EXTRA behind the last.
 
+/// EncryptMessage, queued in the record lane.
+/// Level: up to dispatch. Returns: SEC_E_OK: queued; a status of a submission (async_functions.h).
+/// Outcome: as EncryptMessage.
 KTLSIM_API SECURITY_STATUS SspiEncryptMessageAsync(SspiAsyncContext* AsyncContext,
                                                    PCtxtHandle phContext, ULONG fQOP,
                                                    PSecBufferDesc pMessage, ULONG MessageSeqNo);
+/// DecryptMessage, queued in the record lane. `pfQOP` belongs to the library until the callback,
+/// too.
+/// Level: up to dispatch. Returns: SEC_E_OK: queued; a status of a submission (async_functions.h).
+/// Outcome: as DecryptMessage.
 KTLSIM_OUT_API SECURITY_STATUS SspiDecryptMessageAsync(SspiAsyncContext* AsyncContext,
                                                        PCtxtHandle phContext,
                                                        PSecBufferDesc pMessage, ULONG MessageSeqNo,
@@ -112,8 +123,10 @@ KTLSIM_OUT_API SECURITY_STATUS SspiDecryptMessageAsync(SspiAsyncContext* AsyncCo
 #define KTLSIM_NOTIFY_POOL 0          // passive level, on a notification thread; the default
 #define KTLSIM_NOTIFY_ON_PROCESSOR 1  // dispatch level, on the submitting processor; must not block
 
-// Applies to the next submissions with this async context. Any level up to dispatch.
-// SEC_E_OK; SEC_E_INVALID_HANDLE; SEC_E_INVALID_PARAMETER: unknown mode, or a call is in flight.
+/// Which thread runs the callbacks of the next submissions with this async context:
+/// KTLSIM_NOTIFY_*.
+/// Level: up to dispatch. Returns: SEC_E_OK; SEC_E_INVALID_HANDLE; SEC_E_INVALID_PARAMETER: an
+/// unknown mode, or a call is in flight.
 KTLSIM_API SECURITY_STATUS KtlsimSetNotifyMode(SspiAsyncContext* AsyncContext, ULONG mode);
 
 // ---- Calls that wait too long, and calls that are no longer wanted ------------------------------
@@ -131,31 +144,34 @@ KTLSIM_API SECURITY_STATUS KtlsimSetNotifyMode(SspiAsyncContext* AsyncContext, U
 // for something. SspiDeleteSecurityContextAsync and SspiFreeCredentialsHandleAsync are beyond
 // recall from their submission: their handle is dead already.
 
-// For the next submissions with this async context: how long they may wait. 0: as long as
-// KtlsimOptions says; KTLSIM_NO_WAIT_LIMIT: for ever. Any level up to dispatch. SEC_E_OK;
-// SEC_E_INVALID_HANDLE; SEC_E_INVALID_PARAMETER: a call is in flight.
 #define KTLSIM_NO_WAIT_LIMIT 0xFFFFFFFF
+
+/// How long the next submissions with this async context may wait in a queue. 0: as long as
+/// KtlsimOptions says; KTLSIM_NO_WAIT_LIMIT: for any time.
+/// Level: up to dispatch. Returns: SEC_E_OK; SEC_E_INVALID_HANDLE; SEC_E_INVALID_PARAMETER: a call
+/// is in flight.
 KTLSIM_API SECURITY_STATUS KtlsimSetQueueWaitLimit(SspiAsyncContext* AsyncContext,
                                                    ULONG milliseconds);
 
-// Cancels the call in flight with this async context. Any thread, any level up to dispatch, never
-// blocks; the callback does not run inside.
-// SEC_E_OK: the call was queued and ends as KTLSIM_E_CANCELLED. KTLSIM_E_TOO_LATE: it runs, is
-// suspended, is a teardown, was cancelled already, or has ended; nothing changes.
-// SEC_E_INVALID_PARAMETER: nothing was submitted since creation or reinit. SEC_E_INVALID_HANDLE.
+/// Cancels the call in flight with this async context. The callback does not run inside.
+/// Level: up to dispatch; any thread, never blocks. Returns: SEC_E_OK: the call was queued and ends
+/// as KTLSIM_E_CANCELLED; KTLSIM_E_TOO_LATE: it runs, is suspended, is a teardown, was cancelled
+/// already, or has ended, and nothing changes; SEC_E_INVALID_PARAMETER: nothing was submitted since
+/// creation or reinit; SEC_E_INVALID_HANDLE.
 KTLSIM_API SECURITY_STATUS KtlsimCancelAsyncCall(SspiAsyncContext* AsyncContext);
 
 // ---- Certificates ------------------------------------------------------------------------------
-//
-// Passive level. On success `*out` carries the chain and the private key, and the caller owns one
-// reference; on failure it is NULL. SEC_E_INVALID_PARAMETER: a required pointer is NULL or a value
-// is unknown; SEC_E_UNKNOWN_CREDENTIALS: not readable, not PEM, or certificate and key do not
-// belong together; SEC_E_INSUFFICIENT_MEMORY. Files are regular ones, read whole or not at all, and
-// have at most 1 MiB; one that changes while it is read is not readable.
 
+/// A certificate, its chain and its private key, from two PEM files: regular ones of at most 1 MiB,
+/// read whole or not at all; one that changes while it is read is not readable. On success the
+/// caller owns one reference to `*out`; on failure it is NULL.
+/// Level: passive. Returns: SEC_E_OK; SEC_E_INVALID_PARAMETER: a required pointer is NULL;
+/// SEC_E_UNKNOWN_CREDENTIALS: not readable, not PEM, or certificate and key do not belong together;
+/// SEC_E_INSUFFICIENT_MEMORY.
 KTLSIM_API SECURITY_STATUS KtlsimLoadCertificate(const char* cert_pem_file,
                                                  const char* key_pem_file, PCCERT_CONTEXT* out);
-// The same from PEM text in memory.
+/// The same from PEM text in memory.
+/// Level: passive. Returns: as KtlsimLoadCertificate.
 KTLSIM_API SECURITY_STATUS KtlsimLoadCertificatePem(const char* cert_pem, const char* key_pem,
                                                     PCCERT_CONTEXT* out);
 
@@ -167,13 +183,18 @@ KTLSIM_API SECURITY_STATUS KtlsimLoadCertificatePem(const char* cert_pem, const 
 #define KTLSIM_KEY_ECDSA_P256 0
 #define KTLSIM_KEY_RSA_2048 1
 
-// For tests and trials: `subject_name` becomes the common name and the one alternative name.
+/// For tests and trials: `subject_name` becomes the common name and the one alternative name;
+/// `key_type` is KTLSIM_KEY_*.
+/// Level: passive. Returns: SEC_E_OK; SEC_E_INVALID_PARAMETER: a pointer is NULL, or a value is
+/// unknown; SEC_E_INSUFFICIENT_MEMORY.
 KTLSIM_API SECURITY_STATUS KtlsimCreateSelfSignedCertificate(const char* subject_name,
                                                              ULONG key_type, PCCERT_CONTEXT* out);
 
-// The names of wincrypt.h. Both accept NULL. Duplicate adds a reference and returns its argument;
-// Free drops one and returns TRUE. Any level.
+/// Adds a reference. NULL is accepted. The name is that of wincrypt.h.
+/// Level: any. Returns: its argument.
 KTLSIM_API PCCERT_CONTEXT CertDuplicateCertificateContext(PCCERT_CONTEXT pCertContext);
+/// Drops a reference. NULL is accepted. The name is that of wincrypt.h.
+/// Level: any. Returns: TRUE.
 KTLSIM_API BOOL CertFreeCertificateContext(PCCERT_CONTEXT pCertContext);
 
 // ---- Attributes of a credential ----------------------------------------------------------------
@@ -389,7 +410,8 @@ typedef struct _KtlsimStatistics {
   ULONGLONG cNotifyThreadsRefused;
 } KtlsimStatistics, *PKtlsimStatistics;
 
-// SEC_E_OK; SEC_E_INVALID_PARAMETER for NULL or a wrong cbSize. Any level.
+/// Fills in `*stats`, whose cbSize the caller has set.
+/// Level: any. Returns: SEC_E_OK; SEC_E_INVALID_PARAMETER: NULL or a wrong cbSize.
 KTLSIM_API SECURITY_STATUS KtlsimQueryStatistics(KtlsimStatistics* stats);
 
 #define KTLSIM_LANE_RECORD 0     // messages and teardown; runs first
@@ -424,10 +446,11 @@ typedef struct _KtlsimProcessorStatistics {
   KtlsimLaneStatistics Lanes[KTLSIM_LANES];
 } KtlsimProcessorStatistics, *PKtlsimProcessorStatistics;
 
-// One processor, counted since the last start, also after KtlsimStop. A call is counted where it
-// was queued as depth and refusal, and where it ran otherwise. SEC_E_OK; SEC_E_INVALID_PARAMETER:
-// NULL, a wrong cbSize, or no such processor (they are numbered from 0, those of the crypto pool
-// last; none before the first start). Any level.
+/// One processor, counted since the last start, also after KtlsimStop. Processors are numbered from
+/// 0, those of the crypto pool last. Depth and refusals are counted where a call was queued,
+/// everything else where it ran.
+/// Level: any. Returns: SEC_E_OK; SEC_E_INVALID_PARAMETER: NULL, a wrong cbSize, or no such
+/// processor (none before the first start).
 KTLSIM_API SECURITY_STATUS KtlsimQueryProcessorStatistics(ULONG processor,
                                                           KtlsimProcessorStatistics* stats);
 

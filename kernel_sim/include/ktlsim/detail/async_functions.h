@@ -1,36 +1,40 @@
-// The asynchronous functions.
-//
-// Two statuses, never mixed:
-//   1. What an operation returns says whether it was queued. SEC_E_OK means queued, never
-//   succeeded.
-//      Anything else means that nothing was queued and no callback will come: SEC_E_INVALID_HANDLE
-//      (dead async context, credential or security context), SEC_E_INVALID_PARAMETER (a rule below
-//      is broken, a required pointer is NULL, or a bound is exceeded), SEC_E_INSUFFICIENT_MEMORY (memory, or the queue
-//      is full), SEC_E_SECPKG_NOT_FOUND, SEC_E_UNSUPPORTED_FUNCTION.
-//   2. SspiGetAsyncCallStatus is the outcome: SEC_I_ASYNC_CALL_PENDING while the call runs, then
-//   what the
-//      synchronous function of the same name would have returned.
-//
-// Life of an async context: idle after creation; in flight after a submission returned SEC_E_OK;
-// done when the callback has been entered (without a callback: when the status is final); idle
-// again after SspiReinitAsyncContext. One call at a time. Free, Reinit and
-// SspiSetAsyncNotifyCallback are legal when idle or done, on any thread, inside the callback too.
-//
-// Ownership from submission to callback: credential, context and string arguments were copied or
-// referenced and may be reused at once. `SecBufferDesc` arrays, the buffers behind them,
-// `phNewContext`, `pfContextAttr`, `phCredential` and `ptsExpiry` belong to the library;
-// `pAuthData` and what it points to must stay alive. Nothing of the caller's is read or written
-// once the status is final. Out-parameters are written before that, and only on success where the
-// synchronous function does so.
-//
-// Level: any level up to dispatch for everything here; a submission never blocks, and takes a
-// bounded time, because what it reads is bounded (ktlsim/sspi_ext.h): a principal or target name of
-// more than KTLSIM_NAME_UNITS_MAX units or a descriptor of more than KTLSIM_BUFFERS_MAX buffers is
-// SEC_E_INVALID_PARAMETER, a package name as long as that SEC_E_SECPKG_NOT_FOUND. No more of a name
-// is read than tells that, so one that does not end is refused as well.
-//
-// Microsoft documents the two statuses, the one callback, which calls need one, and freeing inside
-// the callback. What each function answers to misuse is not documented and was decided here.
+/// @file
+/// The asynchronous functions.
+///
+/// There are two statuses, never mixed.
+///
+/// 1. What an operation returns says whether it was queued. SEC_E_OK means queued, never succeeded.
+///    Anything else means that nothing was queued and no callback will come: SEC_E_INVALID_HANDLE
+///    (a dead async context, credential or security context); SEC_E_INVALID_PARAMETER (a rule below
+///    is broken, a required pointer is NULL, or a bound is exceeded); SEC_E_INSUFFICIENT_MEMORY
+///    (memory is short, or the queue is full); SEC_E_SECPKG_NOT_FOUND; SEC_E_UNSUPPORTED_FUNCTION;
+///    SEC_E_SHUTDOWN_IN_PROGRESS.
+///
+/// 2. SspiGetAsyncCallStatus is the outcome: SEC_I_ASYNC_CALL_PENDING while the call runs, then
+/// what
+///    the synchronous function of the same name would have returned.
+///
+/// Life of an async context: idle after creation; in flight after a submission returned SEC_E_OK;
+/// done when the callback has been entered (without a callback: when the status is final); idle
+/// again after SspiReinitAsyncContext. One call at a time. Free, Reinit and
+/// SspiSetAsyncNotifyCallback are legal when idle or done, on any thread, inside the callback too.
+///
+/// Ownership from submission to callback: credential, context and string arguments were copied or
+/// referenced and may be used again at once. `SecBufferDesc` arrays, the buffers that they name,
+/// `phNewContext`, `pfContextAttr`, `phCredential` and `ptsExpiry` belong to the library;
+/// `pAuthData` and what it points to must stay alive. Nothing of the caller's is read or written
+/// once the status is final. Out-parameters are written before that, and only on success where the
+/// synchronous function does so.
+///
+/// Level: any level up to dispatch for everything here. A submission never blocks, and takes a
+/// bounded time, because what it reads is bounded (ktlsim/sspi_ext.h): a principal or target name
+/// of more than KTLSIM_NAME_UNITS_MAX units or a descriptor of more than KTLSIM_BUFFERS_MAX buffers
+/// is SEC_E_INVALID_PARAMETER, a package name as long as that SEC_E_SECPKG_NOT_FOUND. No more of a
+/// name is read than that takes, so a name without an end is refused as well.
+///
+/// Source: Microsoft's pages of the functions (sspi.h, kernel mode) document the two statuses, the
+/// one callback, which calls need one, and freeing inside the callback. What each function returns
+/// after misuse is not documented and was decided here.
 #pragma once
 
 #include <ktlsim/detail/function_table.h>
@@ -53,32 +57,38 @@ typedef void (*SspiAsyncNotifyCallback)(SspiAsyncContext* Handle, PVOID Callback
 
 // ---- The async context -------------------------------------------------------------------------
 
-// NULL when memory is short. The caller owns the result and frees it. Idle, no callback.
+/// Makes an async context: idle, without a callback. The caller owns it and frees it with
+/// SspiFreeAsyncContext.
+/// Level: up to dispatch. Returns: NULL when memory is short.
 KTLSIM_API SspiAsyncContext* SspiCreateAsyncContext(void);
 
-// NULL and stale contexts are ignored. In flight without a callback: detaches, the call finishes on
-// its own. In flight with a callback: misuse; the callback still comes once, then the context goes.
+/// Frees an async context; NULL and stale ones are ignored. In flight without a callback: detaches,
+/// the call finishes by itself. In flight with a callback: misuse; the callback still comes once,
+/// then the context goes.
+/// Level: up to dispatch.
 KTLSIM_API void SspiFreeAsyncContext(SspiAsyncContext* Handle);
 
-// Makes a done context idle; the callback stays registered. STATUS_SUCCESS (also when idle),
-// STATUS_INVALID_HANDLE, or STATUS_DEVICE_BUSY while in flight, which ends when the callback is
-// entered.
+/// Makes a done context idle; the callback stays registered.
+/// Level: up to dispatch. Returns: STATUS_SUCCESS, also when idle; STATUS_INVALID_HANDLE;
+/// STATUS_DEVICE_BUSY while in flight, which ends when the callback is entered.
 KTLSIM_API NTSTATUS SspiReinitAsyncContext(SspiAsyncContext* Handle);
 
-// Registers for the next submissions; both may be NULL. `CallbackData` is passed through.
-// SEC_E_OK, SEC_E_INVALID_HANDLE, or SEC_E_INVALID_PARAMETER while in flight (registration
-// unchanged).
+/// Registers for the next submissions; both may be NULL. `CallbackData` is passed through.
+/// Level: up to dispatch. Returns: SEC_E_OK; SEC_E_INVALID_HANDLE; SEC_E_INVALID_PARAMETER while in
+/// flight, the registration unchanged.
 KTLSIM_API SECURITY_STATUS SspiSetAsyncNotifyCallback(SspiAsyncContext* Context,
                                                       SspiAsyncNotifyCallback Callback,
                                                       void* CallbackData);
 
-// TRUE if a callback is registered, whatever the state; FALSE for a dead context.
+/// Whether a callback is registered, whatever the state.
+/// Level: up to dispatch. Returns: TRUE or FALSE; FALSE for a dead context.
 KTLSIM_API BOOLEAN SspiAsyncContextRequiresNotify(SspiAsyncContext* AsyncContext);
 
-// The outcome (see above). Before any submission SEC_E_INVALID_PARAMETER; SEC_E_INVALID_HANDLE for
-// a dead context, except that a freed one goes on answering its final status until its place is
-// used again. A final status is no permission to free when a callback is registered. Acquires the
-// call's outputs.
+/// The outcome of the last call (see above), and an acquire fence for its outputs. A final status
+/// is no permission to free while a callback is registered.
+/// Level: up to dispatch. Returns: SEC_I_ASYNC_CALL_PENDING; what the synchronous function returns;
+/// SEC_E_INVALID_PARAMETER before any submission; SEC_E_INVALID_HANDLE for a dead context. A freed
+/// context returns its final status until its slot is used again.
 KTLSIM_API SECURITY_STATUS SspiGetAsyncCallStatus(SspiAsyncContext* Handle);
 
 // ---- Operations --------------------------------------------------------------------------------
@@ -91,24 +101,30 @@ KTLSIM_API SECURITY_STATUS SspiGetAsyncCallStatus(SspiAsyncContext* Handle);
 // stood for is freed, as soon as no call in flight has it; there is no callback and no outcome, and
 // the async context is idle.
 
-// Outcome: as AcquireCredentialsHandle; `*phCredential` and `*ptsExpiry` are untouched on failure.
+/// AcquireCredentialsHandleA, queued. `*phCredential` and `*ptsExpiry` are untouched on failure.
+/// Level: up to dispatch. Returns: SEC_E_OK: queued; a status of a submission (above). Outcome: as
+/// AcquireCredentialsHandleA.
 KTLSIM_API SECURITY_STATUS SspiAcquireCredentialsHandleAsyncA(
     SspiAsyncContext* AsyncContext, LPSTR pszPrincipal, LPSTR pszPackage, ULONG fCredentialUse,
     void* pvLogonId, void* pAuthData, SEC_GET_KEY_FN pGetKeyFn, void* pvGetKeyArgument,
     PCredHandle phCredential, PTimeStamp ptsExpiry);
+/// As SspiAcquireCredentialsHandleAsyncA, with UTF-16 strings (kernel mode: counted ones).
 KTLSIM_API SECURITY_STATUS SspiAcquireCredentialsHandleAsyncW(
     SspiAsyncContext* AsyncContext, KTLSIM_STRING_W pszPrincipal, KTLSIM_STRING_W pszPackage,
     ULONG fCredentialUse, void* pvLogonId, void* pAuthData, SEC_GET_KEY_FN pGetKeyFn,
     void* pvGetKeyArgument, PCredHandle phCredential, PTimeStamp ptsExpiry)
     KTLSIM_MODE_SYMBOL(SspiAcquireCredentialsHandleAsyncW);
 
-// Outcome: as InitializeSecurityContext. Calls on one security context run one after the other, in
-// order of submission. `phNewContext` may be NULL on later legs, not on the first.
+/// InitializeSecurityContextA, queued. Calls on one security context run one after the other, in
+/// the order of submission. `phNewContext` may be NULL on later legs, not on the first.
+/// Level: up to dispatch. Returns: SEC_E_OK: queued; a status of a submission (above). Outcome: as
+/// InitializeSecurityContextA.
 KTLSIM_OUT_API SECURITY_STATUS SspiInitializeSecurityContextAsyncA(
     SspiAsyncContext* AsyncContext, PCredHandle phCredential, PCtxtHandle phContext,
     LPSTR pszTargetName, ULONG fContextReq, ULONG Reserved1, ULONG TargetDataRep,
     PSecBufferDesc pInput, ULONG Reserved2, PCtxtHandle phNewContext, PSecBufferDesc pOutput,
     KTLSIM_ULONG_OUT pfContextAttr, PTimeStamp ptsExpiry);
+/// As SspiInitializeSecurityContextAsyncA, with UTF-16 strings (kernel mode: counted ones).
 KTLSIM_OUT_API SECURITY_STATUS SspiInitializeSecurityContextAsyncW(
     SspiAsyncContext* AsyncContext, PCredHandle phCredential, PCtxtHandle phContext,
     KTLSIM_STRING_W pszTargetName, ULONG fContextReq, ULONG Reserved1, ULONG TargetDataRep,
@@ -116,21 +132,26 @@ KTLSIM_OUT_API SECURITY_STATUS SspiInitializeSecurityContextAsyncW(
     KTLSIM_ULONG_OUT pfContextAttr, PTimeStamp ptsExpiry)
     KTLSIM_MODE_SYMBOL(SspiInitializeSecurityContextAsyncW);
 
-// Outcome: as AcceptSecurityContext; otherwise like SspiInitializeSecurityContextAsync.
+/// AcceptSecurityContext, queued; otherwise as SspiInitializeSecurityContextAsyncA.
+/// Level: up to dispatch. Returns: SEC_E_OK: queued; a status of a submission (above). Outcome: as
+/// AcceptSecurityContext.
 KTLSIM_OUT_API SECURITY_STATUS SspiAcceptSecurityContextAsync(
     SspiAsyncContext* AsyncContext, PCredHandle phCredential, PCtxtHandle phContext,
     PSecBufferDesc pInput, ULONG fContextReq, ULONG TargetDataRep, PCtxtHandle phNewContext,
     PSecBufferDesc pOutput, KTLSIM_ULONG_OUT pfContextAttr, PTimeStamp ptsExpiry);
 
-// The handle dies at submission; contexts made from the credential keep it alive. Outcome:
-// SEC_E_OK. Never refused because a queue is full.
+/// The handle dies at submission; contexts made from the credential keep it alive. Never refused
+/// because a queue is full.
+/// Level: up to dispatch. Returns: SEC_E_OK: queued; a status of a submission (above). Outcome:
+/// SEC_E_OK.
 KTLSIM_API SECURITY_STATUS SspiFreeCredentialsHandleAsync(SspiAsyncContext* AsyncContext,
                                                           PCredHandle phCredential);
 
-// The handle dies at submission, and `*phContext` is read before the call returns; the work itself
-// waits behind the call in flight on that context. Outcome: SEC_E_OK. Never refused because a queue
-// is full. Fire and forget: create an async context, submit without a callback, free the async
-// context at once.
+/// The handle dies at submission, and `*phContext` is read before the call returns; the teardown
+/// waits for the call in flight on that context. Never refused because a queue is full. Fire and
+/// forget: create an async context, submit without a callback, free the async context at once.
+/// Level: up to dispatch. Returns: SEC_E_OK: queued; a status of a submission (above). Outcome:
+/// SEC_E_OK.
 KTLSIM_API SECURITY_STATUS SspiDeleteSecurityContextAsync(SspiAsyncContext* AsyncContext,
                                                           PCtxtHandle phContext);
 

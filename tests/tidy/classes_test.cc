@@ -21,6 +21,8 @@ const std::map<std::string, std::string>& Exceptions() {
       {"HttpRequestReader",
        "what the fields of one head say; BeginRequest forgets all of it at once"},
       {"HttpResponder", "one request's answer; its stages are a table already"},
+      {"LoadSlot",
+       "one place of the load generator: what its connection is doing, and what it owes"},
       {"MemorySocket",
        "what a kernel remembers of a socket: shut down, refused, closed, in any mixture"},
       {"Processor", "the executive's own thread: its parts write its counters"},

@@ -25,18 +25,18 @@ struct KtlsimProcessor {
 
 extern "C" {
 
-// Calls `visit` for each I/O processor, in order, on the calling thread. Starts the runtime with
-// defaults if it has not been started. A KtlsimStop on another thread waits until all visits have
-// returned; inside of one it is refused, as in a callback.
-//
-// SEC_E_OK; SEC_E_INVALID_PARAMETER (`visit` is null); what KtlsimStart answers when it cannot
-// start; SEC_E_SHUTDOWN_IN_PROGRESS after KtlsimStop. Passive level.
+/// Calls `visit` for each I/O processor, in order, on the calling thread. Starts the runtime with
+/// defaults if it has not been started. A KtlsimStop on another thread waits until all visits have
+/// returned; inside of one it is refused, as in a callback.
+/// Level: passive. Returns: SEC_E_OK; SEC_E_INVALID_PARAMETER: `visit` is null; what KtlsimStart
+/// returns when it cannot start; SEC_E_SHUTDOWN_IN_PROGRESS after KtlsimStop.
 KTLSIM_API SECURITY_STATUS KtlsimForEachProcessor(void (*visit)(void* context,
                                                                 const KtlsimProcessor* processor),
                                                   void* context);
 
-// CPU time used since the last start, also after KtlsimStop, by all threads of the processors of
-// `role` (crypto processors have the role "crypto"; null: all of them), in nanoseconds. Any level.
+/// CPU time used since the last start, also after KtlsimStop, by all threads of the processors of
+/// `role` (crypto processors have the role "crypto"; null: all of them).
+/// Level: any. Returns: nanoseconds.
 KTLSIM_API ULONGLONG KtlsimProcessorCpuNs(const char* role);
 
 }  // extern "C"

@@ -140,9 +140,9 @@ std::string WhyRefused(const CLI::App& app, const CLI::App* command, const CLI::
 }
 
 // Written once, before anything is started.
-std::string& Given() {
-  static std::string text;
-  return text;
+std::vector<std::string>& Given() {
+  static std::vector<std::string> arguments;
+  return arguments;
 }
 
 }  // namespace
@@ -167,7 +167,13 @@ std::string ShellText(std::span<const char* const> arguments) {
   return text;
 }
 
-std::string GivenCommandLine() { return Given(); }
+std::string GivenCommandLine() {
+  std::vector<const char*> arguments;
+  for (const std::string& argument : Given()) arguments.push_back(argument.c_str());
+  return ShellText(arguments);
+}
+
+std::vector<std::string> GivenArguments() { return Given(); }
 
 std::string WrapText(std::string_view text, std::size_t width, std::size_t indent) {
   std::string wrapped;
@@ -226,7 +232,7 @@ void UseWrappedHelp(CLI::App& app) {
 }
 
 std::optional<int> ParseCommandLine(CLI::App& app, int argc, char** argv) {
-  Given() = ShellText(std::span<const char* const>(argv, static_cast<std::size_t>(argc)));
+  Given().assign(argv, argv + argc);
   if (const auto code = RefuseUnknownCommand(app, argc, argv)) return code;
   try {
     app.parse(argc, argv);

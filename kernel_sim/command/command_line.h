@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace CLI {
 class App;
@@ -32,6 +33,8 @@ std::string ShellText(std::span<const char* const> arguments);
 
 // The command line that ParseCommandLine was given.
 std::string GivenCommandLine();
+// The same, argument by argument.
+std::vector<std::string> GivenArguments();
 
 // Parses. Empty: one subcommand was chosen, and its values can be used. Else the exit code: help or
 // the version was printed, or standard error says what is wrong and what would be right.

@@ -83,10 +83,23 @@ void LoadPhase::DropHold() {
   if (--holds_ == 0) released_.notify_all();
 }
 
-void LoadPhase::Negotiated(transport::ConnectionInfo info) {
+void LoadPhase::Negotiated(transport::Connection& connection) {
+  transport::ConnectionInfo info = connection.Info();
+  CtxtHandle context = connection.security_context();
+  PCCERT_CONTEXT shown = nullptr;
+  if (QueryContextAttributesA(&context, SECPKG_ATTR_REMOTE_CERT_CONTEXT, &shown) != SEC_E_OK) {
+    shown = nullptr;
+  }
+  Certificate certificate(shown);
   MutexLock lock(mutex_);
   if (negotiated_known_.exchange(true, std::memory_order_relaxed)) return;
   negotiated_ = std::move(info);
+  server_certificate_ = std::move(certificate);
+}
+
+std::optional<CertificateFacts> LoadPhase::server_certificate() const {
+  MutexLock lock(mutex_);
+  return DescribeCertificate(server_certificate_.get());
 }
 
 transport::ConnectionInfo LoadPhase::negotiated() const {
@@ -108,6 +121,9 @@ std::uint64_t LoadPhase::bytes() const {
 
 void LoadPhase::Tell(ResultRow* row) const {
   row->operations = operations();
+  if (transport::ConnectionInfo info = negotiated(); info.version != 0) {
+    row->negotiated = std::move(info);
+  }
   row->bytes = bytes();
   row->errors = errors();
   row->error_texts = error_texts();

@@ -19,12 +19,15 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "io/address.h"
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/mutex.h"
+#include "kernel_sim/command/certificate_facts.h"
+#include "kernel_sim/command/credentials.h"
 #include "kernel_sim/command/latency_histogram.h"
 #include "kernel_sim/command/result_table.h"
 #include "kernel_sim/command/status_set.h"
@@ -111,6 +114,8 @@ class LoadPhase {
   std::uint64_t not_begun() const { return not_begun_.load(std::memory_order_relaxed); }
   // What the first connection negotiated; empty when none was established.
   transport::ConnectionInfo negotiated() const;
+  // The certificate that its server showed; none when none was established.
+  std::optional<CertificateFacts> server_certificate() const;
   // After End: what was counted.
   void Tell(ResultRow* row) const;
   // The first errors in words.
@@ -134,7 +139,7 @@ class LoadPhase {
     not_begun_.fetch_add(operations, std::memory_order_relaxed);
   }
   bool negotiated_known() const { return negotiated_known_.load(std::memory_order_relaxed); }
-  void Negotiated(transport::ConnectionInfo info);
+  void Negotiated(transport::Connection& connection);
   void SlotRetired() { live_.fetch_sub(1, std::memory_order_relaxed); }
   // A slot holds the phase while it goes on and once for each item posted to it.
   void DropHold();
@@ -163,6 +168,7 @@ class LoadPhase {
   ConditionVariable released_;
   std::size_t holds_ KTLSIM_GUARDED_BY(mutex_) = 0;
   transport::ConnectionInfo negotiated_ KTLSIM_GUARDED_BY(mutex_);
+  Certificate server_certificate_ KTLSIM_GUARDED_BY(mutex_);
   std::vector<std::string> error_texts_ KTLSIM_GUARDED_BY(mutex_);
   std::vector<std::string> warm_up_error_texts_ KTLSIM_GUARDED_BY(mutex_);
   std::vector<std::string> passed_over_ KTLSIM_GUARDED_BY(mutex_);

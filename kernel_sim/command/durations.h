@@ -12,6 +12,8 @@ namespace ktlsim::command {
 // anything else, or more than 100 hours.
 std::optional<std::uint64_t> ParseDurationNs(std::string_view text);
 
+constexpr double Seconds(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
+
 // Three significant digits and the unit that suits: "1.24 ms".
 std::string FormatDuration(std::uint64_t ns);
 

@@ -17,20 +17,25 @@
 #include <nlohmann/json.hpp>
 
 #include "kernel_sim/base/clock.h"
+#include "kernel_sim/command/certificate_facts.h"
 #include "kernel_sim/command/command.h"
 #include "kernel_sim/command/credentials.h"
 #include "kernel_sim/command/driver.h"
+#include "kernel_sim/command/durations.h"
+#include "kernel_sim/command/envelope.h"
 #include "kernel_sim/command/failure_hints.h"
 #include "kernel_sim/command/key_log_file.h"
+#include "kernel_sim/command/lane_report.h"
 #include "kernel_sim/command/library_settings.h"
 #include "kernel_sim/command/load_settings.h"
-#include "kernel_sim/command/machine.h"
 #include "kernel_sim/command/progress.h"
 #include "kernel_sim/command/result_json.h"
 #include "kernel_sim/command/result_table.h"
 #include "kernel_sim/command/rundown_check.h"
 #include "kernel_sim/command/socket_name.h"
 #include "kernel_sim/command/startup.h"
+#include "kernel_sim/command/tls_words.h"
+#include "kernel_sim/command/values.h"
 #include "kernel_sim/command/verdict.h"
 #include "ktlsim/processor.h"
 
@@ -45,7 +50,8 @@ std::atomic<bool> interrupted{false};
 
 class LoadRun {
  public:
-  explicit LoadRun(const LoadOptions& options) : options_(options) {}
+  LoadRun(const LoadOptions& options, const Envelope& envelope)
+      : options_(options), envelope_(envelope) {}
 
   // The exit code.
   int Run();
@@ -59,21 +65,25 @@ class LoadRun {
   void Watch(std::uint64_t duration_ns);
   bool NobodyThere() const;
   void Drain();
-  Verdict Judge(const ResultRow& row, const RundownCheck& rundown) const;
+  Verdict Judge(const ResultRow& row, const RundownCheck& rundown, const LaneReport& lanes) const;
   std::string OperationName() const;
-  void Print(const ResultRow& row, const Verdict& verdict) const;
+  void Print(const ResultRow& row, const LaneReport& lanes, const Verdict& verdict) const;
   void PrintLoop(std::FILE* out) const;
-  bool WriteJson(const ResultRow& row, const RundownCheck& rundown, const Verdict& verdict) const;
+  nlohmann::json SettingsJson() const;
+  bool WriteJson(const ResultRow& row, const RundownCheck& rundown, const LaneReport& lanes,
+                 const Verdict& verdict) const;
 
   const LoadOptions& options_;
+  const Envelope& envelope_;
   Progress progress_;
   Certificate client_certificate_;
   std::vector<Credential> credentials_;
   std::vector<std::unique_ptr<transport::TlsProfile>> profiles_;
   transport::ClientPath client_;
   std::unique_ptr<LoadPhase> load_;
-  unsigned processors_ = 0;
   std::uint64_t began_ns_ = 0;
+  std::optional<CertificateFacts> server_certificate_;
+  std::optional<CertificateFacts> client_certificate_facts_;
 };
 
 std::string LoadRun::AddProfile() {
@@ -149,8 +159,6 @@ std::string LoadRun::Prepare() {
   if (const Status status = client_.Start({}); !status.ok()) {
     return "the client path: " + status.ToString();
   }
-  static_cast<void>(KtlsimForEachProcessor(
-      [](void* count, const KtlsimProcessor*) { ++*static_cast<unsigned*>(count); }, &processors_));
   load_ = std::make_unique<LoadPhase>(client_, std::move(plan));
   return {};
 }
@@ -207,7 +215,8 @@ ResultRow LoadRun::Measure() {
   return row;
 }
 
-Verdict LoadRun::Judge(const ResultRow& row, const RundownCheck& rundown) const {
+Verdict LoadRun::Judge(const ResultRow& row, const RundownCheck& rundown,
+                       const LaneReport& lanes) const {
   Verdict verdict;
   JudgeRow(row, &verdict);
   GeneratorUse use;
@@ -215,8 +224,9 @@ Verdict LoadRun::Judge(const ResultRow& row, const RundownCheck& rundown) const 
   use.seconds = row.seconds;
   use.not_begun = load_->not_begun();
   use.connections = options_.connections;
-  const double available = row.seconds * 1e9 * processors_;
-  if (available > 0) use.cpu_share = static_cast<double>(row.cpu_ns.value_or(0)) / available;
+  use.cpu_share =
+      CpuShare(row.cpu_ns.value_or(0), row.seconds,
+               lanes.io_processors() + lanes.crypto_processors(), envelope_.machine().cores);
   JudgeGenerator(row, use, &verdict);
   JudgeRundown(rundown, &verdict);
   return verdict;
@@ -245,42 +255,58 @@ void LoadRun::PrintLoop(std::FILE* out) const {
   }
 }
 
-void LoadRun::Print(const ResultRow& row, const Verdict& verdict) const {
+void LoadRun::Print(const ResultRow& row, const LaneReport& lanes, const Verdict& verdict) const {
   std::FILE* const out = TextOutput(options_.json);
   PrintResultTable({row}, "client", out);
   const transport::ConnectionInfo info = load_->negotiated();
   if (info.version != 0) {
-    fmt::print(out, "\n{}: {}, {}{}\n", options_.url.Place(), info.version_text(),
-               info.cipher_suite_name, info.alpn.empty() ? "" : ", ALPN " + info.alpn);
+    fmt::print(out, "\n{}: {}, {}{}{}\n", options_.url.Place(), info.version_text(),
+               info.cipher_suite_name,
+               info.group == 0 ? "" : fmt::format(", {}", info.group_text()),
+               info.alpn.empty() ? "" : ", ALPN " + info.alpn);
   }
   PrintLoop(out);
-  const Machine machine = DescribeMachine();
-  if (!machine.optimized) {
+  PrintLanes(lanes, envelope_.library().time_every_call, out);
+  if (!envelope_.machine().optimized) {
     fmt::print(out, "*** debug or sanitizer build: the figures mean NOTHING ***\n");
   }
   PrintVerdict(verdict, out);
 }
 
-bool LoadRun::WriteJson(const ResultRow& row, const RundownCheck& rundown,
+nlohmann::json LoadRun::SettingsJson() const {
+  const bool open = options_.rate > 0;
+  return {{"mode", LoadModeName(options_.mode)},
+          {"resume", options_.resume},
+          {"seconds", Seconds(options_.duration_ns)},
+          {"warm_up_s", Seconds(options_.warm_up_ns)},
+          {"drain_s", Seconds(options_.drain_ns)},
+          {"timeout_s", options_.timeout_ns != 0 ? nlohmann::json(Seconds(options_.timeout_ns))
+                                                 : nlohmann::json()},
+          {"connections", options_.connections},
+          {"rate_asked_per_s", open ? nlohmann::json(options_.rate) : nlohmann::json()},
+          {"tls_versions", WordOf(options_.versions, kTlsWords)},
+          {"cipher_suites", TextOrNull(options_.suites)},
+          {"groups", TextOrNull(options_.groups)},
+          {"alpn", options_.alpn},
+          {"server_name", ServerName()},
+          {"verify", !options_.insecure}};
+}
+
+bool LoadRun::WriteJson(const ResultRow& row, const RundownCheck& rundown, const LaneReport& lanes,
                         const Verdict& verdict) const {
   if (options_.json.empty()) return true;
-  const transport::ConnectionInfo info = load_->negotiated();
-  nlohmann::json json = {{"machine", MachineJson(DescribeMachine())},
-                         {"peer", options_.url.Place()},
-                         {"mode", LoadModeName(options_.mode)},
-                         {"resume", options_.resume},
-                         {"connections", options_.connections},
-                         {"rate_asked_per_s", options_.rate},
-                         {"not_begun", load_->not_begun()},
-                         {"version", info.version_text()},
-                         {"cipher_suite", info.cipher_suite_name},
-                         {"alpn", info.alpn},
-                         {"operations", nlohmann::json::array({ResultJson(row, "client")})},
-                         {"errors", row.errors},
-                         {"warm_up_errors", load_->warm_up_errors()},
-                         {"warm_up_error_texts", load_->warm_up_error_texts()},
-                         {"addresses_passed_over", load_->passed_over()},
-                         {"rundown_clean", rundown.clean()}};
+  nlohmann::json json = envelope_.Json(lanes);
+  json["settings"] = SettingsJson();
+  json["peer"] = options_.url.Place();
+  json["server_certificate"] = CertificateJson(server_certificate_);
+  json["client_certificate"] = CertificateJson(client_certificate_facts_);
+  json["operations"] = nlohmann::json::array({ResultJson(row, "client")});
+  json["not_begun"] = options_.rate > 0 ? nlohmann::json(load_->not_begun()) : nlohmann::json();
+  json["errors"] = row.errors;
+  json["warm_up_errors"] = load_->warm_up_errors();
+  json["warm_up_error_texts"] = load_->warm_up_error_texts();
+  json["addresses_passed_over"] = load_->passed_over();
+  AddRundown(rundown, &json);
   AddVerdict(verdict, &json);
   if (WriteJsonFile(json, options_.json)) return true;
   fmt::print(stderr,
@@ -299,14 +325,17 @@ int LoadRun::Run() {
     return kExitUsage;
   }
   const ResultRow row = Measure();
+  server_certificate_ = load_->server_certificate();
+  client_certificate_facts_ = DescribeCertificate(client_certificate_.get());
   client_.Stop();
   credentials_.clear();
   static_cast<void>(KtlsimStop());
   client_certificate_ = {};
   const RundownCheck rundown = CheckRundown();
-  const Verdict verdict = Judge(row, rundown);
-  Print(row, verdict);
-  if (!WriteJson(row, rundown, verdict)) return kExitFailed;
+  const LaneReport lanes = ReadLanes();
+  const Verdict verdict = Judge(row, rundown, lanes);
+  Print(row, lanes, verdict);
+  if (!WriteJson(row, rundown, lanes, verdict)) return kExitFailed;
   return verdict.valid() ? kExitOk : kExitFailed;
 }
 
@@ -324,13 +353,14 @@ int RunLoad(const LoadOptions& options, const StartupOptions& startup) {
   for (const int signal : {SIGINT, SIGTERM}) {
     std::signal(signal, [](int) { interrupted.store(true, std::memory_order_relaxed); });
   }
+  const Envelope envelope("load", startup);
   std::string wrong = CheckLoadOptions(options);
   std::unique_ptr<KeyLogFile> key_log;
   if (wrong.empty()) key_log = KeyLogFile::Open(startup.key_log, &wrong);
   if (wrong.empty()) wrong = StartLibrary(startup);
   if (!wrong.empty()) return Fail(wrong);
   if (key_log != nullptr) Warn(key_log->Warning());
-  const int code = LoadRun(options).Run();
+  const int code = LoadRun(options, envelope).Run();
   if (key_log != nullptr) Warn(key_log->Losses());
   return code;
 }

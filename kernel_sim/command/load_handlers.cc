@@ -270,7 +270,7 @@ void LoadSlot::RedialLater() {
 
 void LoadSlot::OnEstablished(Connection& connection) {
   reached_ = Reached::kEstablished;
-  if (!phase_.negotiated_known()) phase_.Negotiated(connection.Info());
+  if (!phase_.negotiated_known()) phase_.Negotiated(connection);
   tried_ = 0;
   refusals_.clear();
   Established(connection);

@@ -136,12 +136,7 @@ constexpr CommandSetting<LoadOptions> kSettings[] = {
 
 }  // namespace
 
-const char* LoadModeName(LoadMode mode) {
-  for (const Word<LoadMode>& word : kModeWords) {
-    if (word.value == mode) return word.word;
-  }
-  return "?";
-}
+const char* LoadModeName(LoadMode mode) { return WordOf(mode, kModeWords); }
 
 std::span<const CommandSetting<LoadOptions>> LoadSettings() { return kSettings; }
 

@@ -2,7 +2,9 @@
 
 #include <sched.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 
 #include <openssl/crypto.h>
@@ -18,7 +20,7 @@ std::string CpuModel() {
     const std::size_t colon = line.find(": ");
     if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
   }
-  return "unknown";
+  return {};
 }
 
 }  // namespace
@@ -30,7 +32,11 @@ Machine DescribeMachine() {
   if (sched_getaffinity(0, sizeof(cores), &cores) == 0) {
     machine.cores = static_cast<unsigned>(CPU_COUNT(&cores));
   }
+  const long online = sysconf(_SC_NPROCESSORS_ONLN);
+  machine.cores_online = online > 0 ? static_cast<unsigned>(online) : machine.cores;
   machine.cpu = CpuModel();
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing here writes the environment
+  if (const char* const level = std::getenv("KTLSIM_RING_LEVEL")) machine.ring_level = level;
   utsname name{};
   if (uname(&name) == 0) machine.kernel = std::string(name.sysname) + " " + name.release;
   machine.openssl = OpenSSL_version(OPENSSL_VERSION);

@@ -7,7 +7,9 @@ namespace ktlsim::command {
 
 struct Machine {
   unsigned cores = 0;  // that this process may use
-  std::string cpu;
+  unsigned cores_online = 0;
+  std::string cpu;         // empty: the system does not say
+  std::string ring_level;  // KTLSIM_RING_LEVEL; empty: all that the kernel offers
   std::string kernel;
   std::string openssl;
   std::string aead;  // the engine that protects records, and why this one

@@ -3,12 +3,17 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
+#include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "kernel_sim/base/file.h"
+#include "kernel_sim/command/envelope.h"
 
 namespace ktlsim::command {
 namespace {
@@ -17,16 +22,39 @@ constexpr const char* kStandardOutput = "-";
 
 }  // namespace
 
-nlohmann::json MachineJson(const Machine& machine) {
-  return {{"cores", machine.cores},
-          {"cpu", machine.cpu},
-          {"kernel", machine.kernel},
-          {"openssl", machine.openssl},
-          {"aead", machine.aead},
-          {"build_type", machine.build_type},
-          {"sanitizers", machine.sanitizers},
-          {"figures_mean_something", machine.optimized}};
+namespace {
+
+// Null where nothing was measured.
+nlohmann::json Known(bool measured, const nlohmann::json& figure) {
+  return measured ? figure : nlohmann::json();
 }
+
+nlohmann::json LatencyJson(const LatencyHistogram& latency) {
+  const auto percentile = [&latency](double share) {
+    return Known(latency.count() != 0, latency.Percentile(share));
+  };
+  return {{"count", latency.count()},  {"p50", percentile(0.5)},
+          {"p90", percentile(0.9)},    {"p99", percentile(0.99)},
+          {"p999", percentile(0.999)}, {"max", Known(latency.count() != 0, latency.max())}};
+}
+
+nlohmann::json StatusesJson(const ResultRow& row) {
+  const bool any = std::any_of(row.statuses.begin(), row.statuses.end(),
+                               [](std::uint64_t count) { return count != 0; });
+  if (!any) return nullptr;
+  return {{"1xx", row.statuses[1]}, {"2xx", row.statuses[2]}, {"3xx", row.statuses[3]},
+          {"4xx", row.statuses[4]}, {"5xx", row.statuses[5]}, {"other", row.statuses[0]}};
+}
+
+nlohmann::json NegotiatedJson(const std::optional<transport::ConnectionInfo>& info) {
+  if (!info) return nullptr;
+  return {{"tls_version", info->version_text()},
+          {"cipher_suite", info->cipher_suite_name},
+          {"group", TextOrNull(info->group_text())},
+          {"alpn", TextOrNull(info->alpn)}};
+}
+
+}  // namespace
 
 void AddVerdict(const Verdict& verdict, nlohmann::json* json) {
   nlohmann::json reasons = nlohmann::json::array();
@@ -37,42 +65,35 @@ void AddVerdict(const Verdict& verdict, nlohmann::json* json) {
   (*json)["reasons"] = reasons;
 }
 
+void AddRundown(const RundownCheck& rundown, nlohmann::json* json) {
+  nlohmann::json left = nlohmann::json::object();
+  for (const auto& [name, count] : rundown.counters) left[name] = count;
+  (*json)["rundown"] = std::move(left);
+  (*json)["rundown_clean"] = rundown.clean();
+}
+
 nlohmann::json ResultJson(const ResultRow& row, const std::string& cpu_side) {
-  // Null where nothing was measured.
-  const auto known = [&row](auto figure) {
-    return row.cpu_ns ? nlohmann::json(figure) : nlohmann::json();
-  };
-  const LatencyHistogram& l = row.latency;
-  const auto latency = [&l](std::uint64_t ns) {
-    return l.count() != 0 ? nlohmann::json(ns) : nlohmann::json();
-  };
-  return {{"operation", row.operation},
-          {"count", row.operations},
-          {"bytes", row.bytes},
-          {"seconds", row.seconds},
-          {"rate_per_s", row.rate()},
-          {"mb_per_s", row.megabytes_per_second()},
-          {cpu_side + "_cpu_ns", known(row.cpu_ns.value_or(0))},
-          {cpu_side + "_cpu_ns_per_operation", known(row.cpu_ns_per_operation())},
-          {cpu_side + "_cpu_s_per_gb", known(row.cpu_seconds_per_gigabyte())},
-          {"latency_ns",
-           {{"p50", latency(l.Percentile(0.5))},
-            {"p90", latency(l.Percentile(0.9))},
-            {"p99", latency(l.Percentile(0.99))},
-            {"p999", latency(l.Percentile(0.999))},
-            {"max", latency(l.max())}}},
-          {"statuses",
-           {{"1xx", row.statuses[1]},
-            {"2xx", row.statuses[2]},
-            {"3xx", row.statuses[3]},
-            {"4xx", row.statuses[4]},
-            {"5xx", row.statuses[5]},
-            {"other", row.statuses[0]}}},
-          {"late", row.late},
-          {"unfinished", row.unfinished},
-          {"oldest_unfinished_ns", row.oldest_unfinished_ns},
-          {"errors", row.errors},
-          {"error_texts", row.error_texts}};
+  const bool timed = row.seconds > 0;
+  const bool cost = row.cpu_ns.has_value();
+  return {
+      {"operation", row.operation},
+      {"negotiated", NegotiatedJson(row.negotiated)},
+      {"count", row.operations},
+      {"bytes", row.bytes},
+      {"seconds", row.seconds},
+      {"rate_per_s", Known(timed, row.rate())},
+      {"mb_per_s", Known(timed && row.bytes != 0, row.megabytes_per_second())},
+      {cpu_side + "_cpu_ns", Known(cost, row.cpu_ns.value_or(0))},
+      {cpu_side + "_cpu_ns_per_operation",
+       Known(cost && row.operations != 0, row.cpu_ns_per_operation())},
+      {cpu_side + "_cpu_s_per_gb", Known(cost && row.bytes != 0, row.cpu_seconds_per_gigabyte())},
+      {"latency_ns", LatencyJson(row.latency)},
+      {"statuses", StatusesJson(row)},
+      {"late", row.late},
+      {"unfinished", row.unfinished},
+      {"oldest_unfinished_ns", Known(row.unfinished != 0, row.oldest_unfinished_ns)},
+      {"errors", row.errors},
+      {"error_texts", row.error_texts}};
 }
 
 std::string CheckWritable(const std::string& path) {
@@ -92,7 +113,9 @@ std::FILE* TextOutput(const std::string& json_path) {
 }
 
 bool WriteJsonFile(const nlohmann::json& json, const std::string& path) {
-  const std::string text = json.dump(2) + "\n";
+  // What people type is not always UTF-8, as JSON has to be (RFC 8259 8.1).
+  const std::string text =
+      json.dump(2, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace) + "\n";
   if (path == kStandardOutput) {
     const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
     return std::fflush(stdout) == 0 && written;

@@ -6,17 +6,18 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "kernel_sim/command/machine.h"
 #include "kernel_sim/command/result_table.h"
+#include "kernel_sim/command/rundown_check.h"
 #include "kernel_sim/command/verdict.h"
 
 namespace ktlsim::command {
 
-nlohmann::json MachineJson(const Machine& machine);
-// `cpu_side` as in PrintResultTable.
+// `cpu_side` as in PrintResultTable. Null where nothing was measured.
 nlohmann::json ResultJson(const ResultRow& row, const std::string& cpu_side);
 // Sets "valid" and "reasons" of a command's result.
 void AddVerdict(const Verdict& verdict, nlohmann::json* json);
+// Sets "rundown" and "rundown_clean".
+void AddRundown(const RundownCheck& rundown, nlohmann::json* json);
 // Empty: the file can be written, and is there now; else why not. Better heard before a long run
 // than after it. "-" is standard output.
 std::string CheckWritable(const std::string& path);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernel_sim/command/latency_histogram.h"
+#include "kernel_sim/transport/connection.h"
 
 namespace ktlsim::command {
 
@@ -27,6 +28,8 @@ struct ResultRow {
   std::optional<std::uint64_t> cpu_ns;
   // Of what began in the time: also what ended later, and what did not, with its age by then.
   LatencyHistogram latency;
+  // By the first connection; none: no handshake was completed.
+  std::optional<transport::ConnectionInfo> negotiated;
   std::uint64_t late = 0;        // ended after the measured time, and not in `operations`
   std::uint64_t unfinished = 0;  // never ended
   std::uint64_t oldest_unfinished_ns = 0;

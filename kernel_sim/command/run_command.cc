@@ -14,15 +14,18 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "kernel_sim/base/clock.h"
+#include "kernel_sim/command/certificate_facts.h"
 #include "kernel_sim/command/command.h"
 #include "kernel_sim/command/credentials.h"
 #include "kernel_sim/command/driver.h"
+#include "kernel_sim/command/envelope.h"
 #include "kernel_sim/command/key_log_file.h"
+#include "kernel_sim/command/lane_report.h"
 #include "kernel_sim/command/library_settings.h"
 #include "kernel_sim/command/load_handlers.h"
-#include "kernel_sim/command/machine.h"
 #include "kernel_sim/command/progress.h"
 #include "kernel_sim/command/result_json.h"
 #include "kernel_sim/command/run_report.h"
@@ -37,7 +40,6 @@ namespace {
 
 constexpr const char* kServerName = "localhost";
 constexpr std::uint64_t kBulkBytes = 16 * 1024 * 1024;
-constexpr std::uint64_t kWarmUpMaxNs = kNsPerSecond / 2;
 constexpr unsigned kMoreMoments = 100;  // tenths of a second
 constexpr std::uint64_t kEndLimitNs = 10 * kNsPerSecond;
 
@@ -73,6 +75,9 @@ class Testbed {
   }
 
   transport::ClientPath& client() { return client_; }
+  std::optional<CertificateFacts> certificate() const {
+    return DescribeCertificate(certificate_.get());
+  }
   const io::Address& handshake_address() const { return handshake_address_; }
   const io::Address& http_address() const { return http_address_; }
 
@@ -249,7 +254,7 @@ void Runner::Watch(const PhaseSpec& spec, const LoadPhase& load, std::uint64_t d
 ResultRow Runner::Measure(const PhaseSpec& spec, LoadPhase& load) {
   progress_.Begin(spec.operation, static_cast<double>(options_.duration_ns) / kNsPerSecond);
   load.Start();
-  Watch(spec, load, std::min(kWarmUpMaxNs, options_.duration_ns / 5));
+  Watch(spec, load, options_.warm_up_ns());
   const std::uint64_t cpu_before = KtlsimProcessorCpuNs("server");
   const std::uint64_t begin = MonotonicClock::Now();
   load.BeginMeasuring();
@@ -278,6 +283,7 @@ ResultRow Runner::Measure(const PhaseSpec& spec, LoadPhase& load) {
 
 std::string Runner::Run(RunReport* report) {
   std::string error = testbed_.Start(options_);
+  report->certificate = testbed_.certificate();
   for (const PhaseSpec& spec : error.empty() ? Specs() : std::vector<PhaseSpec>()) {
     phases_.emplace_back();
     error = Prepare(spec, &phases_.back());
@@ -292,13 +298,8 @@ std::string Runner::Run(RunReport* report) {
   for (Phase& phase : phases_) phase.credentials.clear();
   static_cast<void>(KtlsimStop());
   report->rundown = CheckRundown();
+  report->lanes = ReadLanes();
   return error;
-}
-
-void CountProcessors(void* context, const KtlsimProcessor* processor) {
-  auto* report = static_cast<RunReport*>(context);
-  ++(std::string(processor->role) == "server" ? report->server_processors
-                                              : report->client_processors);
 }
 
 int Fail(const std::string& why) {
@@ -313,9 +314,11 @@ void Warn(const std::string& what) {
 int RunAll(const RunOptions& options, StartupOptions startup) {
   std::signal(SIGPIPE, SIG_IGN);
   HeedSignals();
+  const Envelope envelope("run", startup);
   RunReport report;
-  report.machine = DescribeMachine();
+  report.machine = envelope.machine();
   report.placement = startup.pool ? "pool" : "inline";
+  report.time_every_call = startup.time_every_call;
   // Each role has a processor, also on a machine with one core.
   startup.processors =
       std::max(2U, startup.processors != 0 ? startup.processors : report.machine.cores);
@@ -325,7 +328,6 @@ int RunAll(const RunOptions& options, StartupOptions startup) {
   if (error.empty()) error = StartLibrary(startup);
   if (!error.empty()) return Fail(error);
   if (key_log != nullptr) Warn(key_log->Warning());
-  static_cast<void>(KtlsimForEachProcessor(&CountProcessors, &report));
   if (!report.machine.optimized) {
     fmt::print(stderr, "*** debug or sanitizer build: the figures will mean NOTHING ***\n");
   }
@@ -335,7 +337,7 @@ int RunAll(const RunOptions& options, StartupOptions startup) {
   report.stopped = error;
   PrintRunReport(report, TextOutput(options.json));
   if (!error.empty()) fmt::print(stderr, "ktlsim run: {}\n", error);
-  if (!options.json.empty() && !WriteRunJson(report, options.json)) {
+  if (!options.json.empty() && !WriteJsonFile(RunJson(report, envelope, options), options.json)) {
     fmt::print(stderr,
                "ktlsim run: --json {}: cannot be written; name a file in a folder that "
                "exists\n",

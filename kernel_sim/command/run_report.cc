@@ -1,9 +1,14 @@
 #include "kernel_sim/command/run_report.h"
 
+#include <utility>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "kernel_sim/command/durations.h"
 #include "kernel_sim/command/result_json.h"
+#include "kernel_sim/command/tls_words.h"
+#include "kernel_sim/command/values.h"
 
 namespace ktlsim::command {
 namespace {
@@ -20,6 +25,15 @@ constexpr const char* kClosedLoopNote =
 constexpr const char* kPoolNote =
     "placement pool: the crypto processors work for both sides, so a handshake has no server "
     "CPU.\n";
+
+unsigned ProcessorsOf(const RunReport& report, const char* role) {
+  unsigned count = 0;
+  for (const LaneReport::Role& each : report.lanes.roles) {
+    if (each.name == role) count += each.processors;
+  }
+  return count;
+}
+
 constexpr const char* kNotOptimized =
     "*** This is a debug or sanitizer build: the figures above mean NOTHING. ***\n"
     "*** Build with `cmake --preset release` to measure.                     ***\n";
@@ -44,31 +58,36 @@ Verdict RunReport::Judge() const {
 void PrintRunReport(const RunReport& report, std::FILE* out) {
   PrintResultTable(report.rows, "server", out);
   const Machine& m = report.machine;
-  fmt::print(out, "\n{} cores ({}), {}, {}\n{}\n", m.cores, m.cpu, m.kernel, m.openssl, m.aead);
+  fmt::print(out, "\n{} cores ({}), {}, {}\n{}\n", m.cores, m.cpu.empty() ? "-" : m.cpu, m.kernel,
+             m.openssl, m.aead);
   fmt::print(out, "{} build{}{}, placement {}, {} server and {} client processors\n", m.build_type,
              m.sanitizers.empty() ? "" : " with sanitizers ", m.sanitizers, report.placement,
-             report.server_processors, report.client_processors);
+             ProcessorsOf(report, "server"), ProcessorsOf(report, "client"));
   fmt::print(out, "{}{}", kHowToRead, kClosedLoopNote);
   if (report.placement == "pool") fmt::print(out, "{}", kPoolNote);
+  PrintLanes(report.lanes, report.time_every_call, out);
   if (!m.optimized) fmt::print(out, "{}", kNotOptimized);
   PrintVerdict(report.Judge(), out);
 }
 
-bool WriteRunJson(const RunReport& report, const std::string& path) {
+nlohmann::json RunJson(const RunReport& report, const Envelope& envelope,
+                       const RunOptions& options) {
   nlohmann::json rows = nlohmann::json::array();
   for (const ResultRow& row : report.rows) rows.push_back(ResultJson(row, "server"));
-  nlohmann::json rundown = nlohmann::json::object();
-  for (const auto& [name, left] : report.rundown.counters) rundown[name] = left;
-  nlohmann::json json = {{"machine", MachineJson(report.machine)},
-                         {"placement", report.placement},
-                         {"server_processors", report.server_processors},
-                         {"client_processors", report.client_processors},
-                         {"operations", rows},
-                         {"errors", report.errors()},
-                         {"rundown", rundown},
-                         {"rundown_clean", report.rundown.clean()}};
+  nlohmann::json json = envelope.Json(report.lanes);
+  json["settings"] = {{"seconds", Seconds(options.duration_ns)},
+                      {"warm_up_s", Seconds(options.warm_up_ns())},
+                      {"connections", options.connections},
+                      {"handshakes_in_flight", options.handshakes_in_flight()},
+                      {"bulk_connections", options.bulk_connections()},
+                      {"respond_bytes", options.respond_bytes},
+                      {"tls_versions", WordOf(options.versions, kTlsWords)}};
+  json["certificate"] = CertificateJson(report.certificate);
+  json["operations"] = std::move(rows);
+  json["errors"] = report.errors();
+  AddRundown(report.rundown, &json);
   AddVerdict(report.Judge(), &json);
-  return WriteJsonFile(json, path);
+  return json;
 }
 
 }  // namespace ktlsim::command

@@ -3,11 +3,16 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "kernel_sim/command/certificate_facts.h"
+#include "kernel_sim/command/envelope.h"
+#include "kernel_sim/command/lane_report.h"
 #include "kernel_sim/command/machine.h"
 #include "kernel_sim/command/result_table.h"
+#include "kernel_sim/command/run_settings.h"
 #include "kernel_sim/command/rundown_check.h"
 #include "kernel_sim/command/verdict.h"
 
@@ -16,8 +21,9 @@ namespace ktlsim::command {
 struct RunReport {
   Machine machine;
   std::string placement;
-  unsigned server_processors = 0;
-  unsigned client_processors = 0;
+  bool time_every_call = false;
+  std::optional<CertificateFacts> certificate;  // of the server
+  LaneReport lanes;
   std::vector<ResultRow> rows;
   bool interrupted = false;  // by a signal: `rows` has what was finished
   RundownCheck rundown;
@@ -29,7 +35,7 @@ struct RunReport {
 };
 
 void PrintRunReport(const RunReport& report, std::FILE* out);
-// False: the file cannot be written.
-bool WriteRunJson(const RunReport& report, const std::string& path);
+nlohmann::json RunJson(const RunReport& report, const Envelope& envelope,
+                       const RunOptions& options);
 
 }  // namespace ktlsim::command

@@ -19,6 +19,7 @@ struct RunOptions {
   TlsVersions versions = TlsVersions::k12And13;
   std::string json;
 
+  std::uint64_t warm_up_ns() const { return std::min(kNsPerSecond / 2, duration_ns / 5); }
   // A core can only make so many handshakes at once; more in flight is only more waiting.
   unsigned handshakes_in_flight() const { return std::max(1U, connections / 4); }
   unsigned bulk_connections() const { return std::max(1U, connections / 16); }

@@ -12,10 +12,13 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "kernel_sim/command/command.h"
 #include "kernel_sim/command/config_file.h"
+#include "kernel_sim/command/envelope.h"
 #include "kernel_sim/command/key_log_file.h"
+#include "kernel_sim/command/lane_report.h"
 #include "kernel_sim/command/reload_reader.h"
 #include "kernel_sim/command/result_json.h"
 #include "kernel_sim/command/serve_options.h"
@@ -38,14 +41,16 @@ std::string Load(const ServeOptions& options, ServeConfig* config) {
       config);
 }
 
-bool Tell(const ServeReport& report, const std::string& json) {
+// `lanes` of the report are read here.
+bool Tell(ServeReport report, const Envelope& envelope, const std::string& json) {
+  report.lanes = ReadLanes();
   try {
-    PrintServeReport(report, stdout);
+    PrintServeReport(report, envelope.library().time_every_call, stdout);
   } catch (const std::exception&) {
     // No reason to stop serving.
     std::fputs("ktlsim serve: standard output is full or gone: no statistics\n", stderr);
   }
-  if (json.empty() || WriteServeJson(report, json)) return true;
+  if (json.empty() || WriteJsonFile(ServeJson(report, envelope), json)) return true;
   fmt::print(stderr,
              "ktlsim serve: --json {}: cannot be written; name a file in a folder that exists\n",
              json);
@@ -99,9 +104,10 @@ void WarnOfKeyLog(KeyLogFile& key_log, serve::Log& log) {
   key_log.TellLosses(&log);
 }
 
-void TellNow(const Terminator& terminator, const std::string& json, serve::Log& log) {
+void TellNow(const Terminator& terminator, const Envelope& envelope, const std::string& json,
+             serve::Log& log) {
   try {
-    Tell(terminator.Report(), json);
+    Tell(terminator.Report(), envelope, json);
   } catch (const std::exception& failure) {
     log.Write(serve::LogLevel::kError, "the statistics cannot be told",
               {{"reason", failure.what()}});
@@ -121,11 +127,11 @@ ServePlan ReadForReload(const ServeOptions& options, serve::Log& log, Terminator
 }
 
 // Until a signal ends it.
-void Follow(ServeSignals& signals, const std::string& json, serve::Log& log, ReloadReader& reader,
-            Terminator& terminator) {
+void Follow(ServeSignals& signals, const Envelope& envelope, const std::string& json,
+            serve::Log& log, ReloadReader& reader, Terminator& terminator) {
   for (int signal = signals.Next(); !ServeSignals::Ends(signal); signal = signals.Next()) {
     if (signal == SIGUSR1) {
-      TellNow(terminator, json, log);
+      TellNow(terminator, envelope, json, log);
     } else if (signal == SIGHUP) {
       reader.Begin();
     } else if (std::optional<ServePlan> plan = reader.Take()) {
@@ -138,7 +144,8 @@ void Follow(ServeSignals& signals, const std::string& json, serve::Log& log, Rel
 
 // Empty: it has served; else why it could not.
 std::string ServeUntilSignal(const ServeOptions& options, const ServeConfig& config,
-                             ServeSignals& signals, serve::Log& log, ServeReport* report) {
+                             const Envelope& envelope, ServeSignals& signals, serve::Log& log,
+                             ServeReport* report) {
   Terminator terminator(log);
   ServeSignals::LetGo();
   ServePlan plan = terminator.Plan(config);
@@ -151,7 +158,7 @@ std::string ServeUntilSignal(const ServeOptions& options, const ServeConfig& con
     ReloadReader reader([&](const std::atomic<bool>& given_up) {
       return ReadForReload(options, log, terminator, given_up);
     });
-    Follow(signals, config.json, log, reader, terminator);
+    Follow(signals, envelope, config.json, log, reader, terminator);
     if (reader.reading()) log.Write(serve::LogLevel::kWarning, "the reload under way is given up");
     terminator.Stop();
   }
@@ -173,13 +180,14 @@ int Serve(const ServeOptions& options) {
   if (log == nullptr) {
     return Fail("--log-file: " + error);
   }
+  const Envelope envelope("serve", config.library);
   const std::unique_ptr<KeyLogFile> key_log = KeyLogFile::Open(config.library.key_log, &error);
   if (!error.empty()) return Fail(error);
   if (key_log != nullptr) WarnOfKeyLog(*key_log, *log);
   error = StartLibrary(config.library);
   if (!error.empty()) return Fail(error);
   ServeReport report;
-  error = ServeUntilSignal(options, config, signals, *log, &report);
+  error = ServeUntilSignal(options, config, envelope, signals, *log, &report);
   static_cast<void>(KtlsimStop());
   if (!error.empty()) return Fail(error);
   if (const std::string lost = key_log != nullptr ? key_log->Losses() : ""; !lost.empty()) {
@@ -187,8 +195,9 @@ int Serve(const ServeOptions& options) {
   }
 
   report.rundown = CheckRundown();
-  const bool told = Tell(report, config.json);
-  return told && report.rundown->clean() ? kExitOk : kExitFailed;
+  const bool clean = report.rundown->clean();
+  const bool told = Tell(std::move(report), envelope, config.json);
+  return told && clean ? kExitOk : kExitFailed;
 }
 
 }  // namespace

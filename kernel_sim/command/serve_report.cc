@@ -1,10 +1,15 @@
 #include "kernel_sim/command/serve_report.h"
 
+#include <utility>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "kernel_sim/command/alert_counts.h"
+#include "kernel_sim/command/certificate_facts.h"
 #include "kernel_sim/command/result_json.h"
+#include "kernel_sim/command/tls_words.h"
+#include "kernel_sim/command/values.h"
 
 namespace ktlsim::command {
 namespace {
@@ -62,6 +67,11 @@ nlohmann::json Sites(const ServeReport& report) {
     nlohmann::json json = Transport(site.statistics);
     json["address"] = site.address;
     json["mode"] = site.mode;
+    json["certificate"] = CertificateJson(site.facts->certificate);
+    json["tls_versions"] = WordOf(site.facts->versions, kTlsWords);
+    json["cipher_suites"] = TextOrNull(site.facts->cipher_suites);
+    json["groups"] = TextOrNull(site.facts->groups);
+    json["alpn"] = site.facts->alpn;
     sites.push_back(std::move(json));
   }
   return sites;
@@ -91,7 +101,7 @@ void PrintForward(const serve::ForwardStatistics& f, std::FILE* out) {
 
 }  // namespace
 
-void PrintServeReport(const ServeReport& report, std::FILE* out) {
+void PrintServeReport(const ServeReport& report, bool every_call, std::FILE* out) {
   const TransportStatistics& s = report.statistics;
   fmt::print(out, "connections {}, handshakes {} full, {} resumed\n", s.opened,
              s.established - s.resumed, s.resumed);
@@ -120,6 +130,7 @@ void PrintServeReport(const ServeReport& report, std::FILE* out) {
     fmt::print(out, "log: {} lines left out over the rate, {} could not be written\n",
                report.log_lines_left_out, report.log_lines_lost);
   }
+  PrintLanes(report.lanes, every_call, out);
   if (!report.rundown) {
     fmt::print(out, "{} connections now, {} of them in the handshake\n", s.connections,
                s.handshakes);
@@ -131,9 +142,9 @@ void PrintServeReport(const ServeReport& report, std::FILE* out) {
   std::fflush(out);
 }
 
-bool WriteServeJson(const ServeReport& report, const std::string& path) {
-  nlohmann::json json = Transport(report.statistics);
-  if (!report.sites.empty()) json["address"] = report.sites.front().address;
+nlohmann::json ServeJson(const ServeReport& report, const Envelope& envelope) {
+  nlohmann::json json = envelope.Json(report.lanes);
+  json.update(Transport(report.statistics));
   json["listeners"] = Sites(report);
   json["forward"] = {{"forwarded", report.forward.forwarded},
                      {"connect_failures", report.forward.connect_failures},
@@ -144,13 +155,10 @@ bool WriteServeJson(const ServeReport& report, const std::string& path) {
   json["reloads_refused"] = report.reloads_refused;
   json["log_lines_lost"] = report.log_lines_lost;
   json["log_lines_left_out"] = report.log_lines_left_out;
-  if (report.rundown) {
-    nlohmann::json rundown = nlohmann::json::object();
-    for (const auto& [name, left] : report.rundown->counters) rundown[name] = left;
-    json["rundown"] = std::move(rundown);
-    json["rundown_clean"] = report.rundown->clean();
-  }
-  return WriteJsonFile(json, path);
+  json["rundown"] = nullptr;
+  json["rundown_clean"] = nullptr;
+  if (report.rundown) AddRundown(*report.rundown, &json);
+  return json;
 }
 
 }  // namespace ktlsim::command

@@ -3,11 +3,17 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
+#include "kernel_sim/command/envelope.h"
+#include "kernel_sim/command/lane_report.h"
 #include "kernel_sim/command/rundown_check.h"
+#include "kernel_sim/command/site.h"
 #include "kernel_sim/serve/forward_service.h"
 #include "kernel_sim/transport/statistics.h"
 
@@ -16,6 +22,7 @@ namespace ktlsim::command {
 struct SiteReport {
   std::string address;
   std::string mode;
+  std::shared_ptr<const SiteFacts> facts;  // never null
   transport::TransportStatistics statistics;
 };
 
@@ -28,10 +35,11 @@ struct ServeReport {
   std::uint64_t log_lines_lost = 0;           // that could not be written
   std::uint64_t log_lines_left_out = 0;       // over the rate
   std::optional<RundownCheck> rundown;        // at the end
+  LaneReport lanes;
 };
 
-void PrintServeReport(const ServeReport& report, std::FILE* out);
-// False: the file cannot be written.
-bool WriteServeJson(const ServeReport& report, const std::string& path);
+// `every_call`: as in PrintLanes.
+void PrintServeReport(const ServeReport& report, bool every_call, std::FILE* out);
+nlohmann::json ServeJson(const ServeReport& report, const Envelope& envelope);
 
 }  // namespace ktlsim::command

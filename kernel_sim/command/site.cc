@@ -117,6 +117,12 @@ std::unique_ptr<Outfit> Outfit::Make(const ListenerConfig& config, const Identit
   std::unique_ptr<Outfit> outfit(new Outfit(config));
   outfit->identity_ = IdentityFor(config, before, error, findings);
   if (outfit->identity_ == nullptr) return nullptr;
+  outfit->facts_ = std::make_shared<const SiteFacts>(
+      SiteFacts{.certificate = DescribeCertificate(outfit->identity_->certificate->get()),
+                .versions = config.versions,
+                .cipher_suites = config.cipher_suites,
+                .groups = config.groups,
+                .alpn = config.alpn});
   switch (config.mode) {
     case ServeMode::kRespond:
       outfit->service_ = std::make_unique<RespondService>(config.http);
@@ -206,6 +212,7 @@ transport::HandlerFactory Site::Factory(std::shared_ptr<Outfit> outfit) {
 std::string Site::Start(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns, bool own_port) {
   current_ = graveyard_.Lend(std::move(outfit));
   mode_ = current_->config().mode;
+  facts_ = current_->facts();
   transport::ServerOptions options = Options(*current_, drain_ns);
   options.share_port = own_port || current_->config().reuse_port;
   const io::Address address = options.address;
@@ -238,6 +245,7 @@ void Site::Commit() {
   path_.Commit(replacement_);
   current_ = std::move(next_);
   mode_ = current_->config().mode;
+  facts_ = current_->facts();
   Forget();
 }
 

@@ -7,9 +7,12 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "kernel_sim/base/mutex.h"
+#include "kernel_sim/command/certificate_facts.h"
 #include "kernel_sim/command/credentials.h"
 #include "kernel_sim/command/serve_config.h"
 #include "kernel_sim/serve/connection_log.h"
@@ -17,6 +20,15 @@
 #include "kernel_sim/transport/server_path.h"
 
 namespace ktlsim::command {
+
+// What statistics say of a listener besides its figures. Nobody changes it once it is made.
+struct SiteFacts {
+  std::optional<CertificateFacts> certificate;  // the default one
+  TlsVersions versions = TlsVersions::k12And13;
+  std::string cipher_suites;  // empty: the library's default
+  std::string groups;         // the same
+  std::vector<std::string> alpn;
+};
 
 // What an address shows of itself. Nobody changes it once it is made.
 struct Identity {
@@ -44,6 +56,7 @@ class Outfit {
   serve::Service& service() { return *service_; }
   const CredHandle& credential() const { return identity_->credential.handle(); }
   const std::shared_ptr<const Identity>& identity() const { return identity_; }
+  const std::shared_ptr<const SiteFacts>& facts() const { return facts_; }
   // Null: it forwards nothing.
   const serve::ForwardService* forward() const { return forward_; }
 
@@ -52,6 +65,7 @@ class Outfit {
 
   const ListenerConfig config_;
   std::shared_ptr<const Identity> identity_;
+  std::shared_ptr<const SiteFacts> facts_;
   std::unique_ptr<serve::Service> service_;
   const serve::ForwardService* forward_ = nullptr;
 };
@@ -115,6 +129,8 @@ class Site {
   const Id& id() const { return id_; }
   const std::string& bound() const { return bound_; }  // as it is
   ServeMode mode() const { return mode_; }
+  // Of what new connections get, or got before the end; null before the start.
+  const std::shared_ptr<const SiteFacts>& facts() const { return facts_; }
   // Of what new connections get; null before the start and after the end.
   std::shared_ptr<const Identity> identity() const {
     return current_ != nullptr ? current_->identity() : nullptr;
@@ -130,6 +146,7 @@ class Site {
   serve::ConnectionLog& log_;
   std::string bound_;
   ServeMode mode_ = ServeMode::kNone;
+  std::shared_ptr<const SiteFacts> facts_;
   Graveyard graveyard_;
   std::shared_ptr<Outfit> current_;
   std::shared_ptr<Outfit> next_;  // prepared

@@ -8,6 +8,10 @@
 
 namespace ktlsim::command {
 
+// The library's own, for 0; see KtlsimOptions.
+inline constexpr unsigned kDefaultQueueDepth = 4096;
+inline constexpr unsigned kDefaultNotifyThreads = 256;
+
 // What the library lets a program choose; see KtlsimOptions. 0 is the library's default.
 struct StartupOptions {
   unsigned processors = 0;                // 0: one per core

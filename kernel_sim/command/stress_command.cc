@@ -20,12 +20,13 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/command/command.h"
 #include "kernel_sim/command/command_line.h"
+#include "kernel_sim/command/envelope.h"
 #include "kernel_sim/command/library_settings.h"
-#include "kernel_sim/command/machine.h"
 #include "kernel_sim/command/result_json.h"
 #include "kernel_sim/command/socket_name.h"
 #include "kernel_sim/command/stress/activities.h"
@@ -76,6 +77,27 @@ std::optional<io::Address> FindServer(const std::string& server, std::string* wr
   return std::nullopt;
 }
 
+nlohmann::json ResultOf(const StressReport& report, const StressOptions& options,
+                        const Envelope& envelope) {
+  const StressPlan& plan = options.plan;
+  nlohmann::json json = envelope.Json(report.lanes);
+  json["library"]["placement"] = WordOf(plan.placement, kStressPlacementWords);
+  nlohmann::json faults = nlohmann::json::array();
+  for (std::size_t i = 0; i < kStressActivities; ++i) {
+    const auto activity = static_cast<StressActivity>(i);
+    if (IsFault(activity) && Has(plan.faults, activity)) {
+      faults.push_back(StressActivityName(activity));
+    }
+  }
+  json["settings"] = {
+      {"seconds", plan.seconds},
+      {"connections", plan.connections},
+      {"faults", faults},
+      {"peer", plan.foreign ? nlohmann::json(plan.foreign->ToString()) : nlohmann::json()}};
+  json.update(StressJson(report));
+  return json;
+}
+
 int RunStress(const StressOptions& options) {
   StressPlan plan = options.plan;
   if (!options.server.empty()) {
@@ -88,14 +110,16 @@ int RunStress(const StressOptions& options) {
     std::signal(signal, [](int) { interrupted.store(true, std::memory_order_relaxed); });
   }
   plan.interrupted = &interrupted;
+  const Envelope envelope("stress", plan.library);
   StressReport report;
-  report.machine = DescribeMachine();
+  report.time_every_call = plan.library.time_every_call;
   report.seed = options.seed != 0 ? options.seed : MonotonicClock::Now() % 1000000 + 1;
   report.again = GivenCommandLine();
   if (options.seed == 0) report.again += fmt::format(" --seed {}", report.seed);
-  const auto tell = [&report, &options] {
+  const auto tell = [&report, &options, &envelope] {
     PrintStressReport(report, TextOutput(options.json));
-    if (options.json.empty() || WriteStressJson(report, options.json)) return true;
+    if (options.json.empty()) return true;
+    if (WriteJsonFile(ResultOf(report, options, envelope), options.json)) return true;
     fmt::print(stderr, "ktlsim stress: --json {}: cannot be written\n", options.json);
     return false;
   };

@@ -55,12 +55,7 @@ constexpr CommandSetting<StressOptions> kSettings[] = {
     {"placement", "", Form::kOne, "WHERE",
      "Where handshakes run: inline (on the processor that has the connection), pool (on crypto "
      "processors of their own), or mixed (each in turn) [mixed]",
-     [](S s, V v) {
-       constexpr std::array kWords = {Word<StressPlacement>{"inline", StressPlacement::kInline},
-                                      Word<StressPlacement>{"pool", StressPlacement::kPool},
-                                      Word<StressPlacement>{"mixed", StressPlacement::kMixed}};
-       return ParseWord(v, kWords, &s.plan.placement);
-     }},
+     [](S s, V v) { return ParseWord(v, kStressPlacementWords, &s.plan.placement); }},
     {"connect", "", Form::kOne, "H:P",
      "Dial this server, a `ktlsim serve --respond-bytes N`, instead of one in this process: "
      "HOST:PORT, the first address that a name has, or unix:/PATH",

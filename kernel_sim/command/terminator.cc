@@ -307,7 +307,8 @@ ServeReport Terminator::Report() const {
   report.statistics = past_;
   report.forward = past_forward_;
   for (const auto& site : sites_) {
-    report.sites.push_back({site->bound(), ServeModeName(site->mode()), site->Statistics()});
+    report.sites.push_back(
+        {site->bound(), ServeModeName(site->mode()), site->facts(), site->Statistics()});
     report.statistics += report.sites.back().statistics;
     report.forward += site->ForwardStatistics();
   }

@@ -46,6 +46,15 @@ struct Word {
   Value value;
 };
 
+// The word for `value`; "?" for none.
+template <typename Value, std::size_t kCount>
+const char* WordOf(Value value, const std::array<Word<Value>, kCount>& words) {
+  for (const Word<Value>& word : words) {
+    if (word.value == value) return word.word;
+  }
+  return "?";
+}
+
 template <typename Value, std::size_t kCount>
 std::string ParseWord(std::string_view text, const std::array<Word<Value>, kCount>& words,
                       Value* value) {

@@ -81,6 +81,11 @@ void JudgeRundown(const RundownCheck& rundown, Verdict* verdict) {
   if (!rundown.clean()) verdict->Add(Doubt::kLeftBehind, rundown.Leftovers());
 }
 
+double CpuShare(std::uint64_t cpu_ns, double seconds, unsigned threads, unsigned cores) {
+  const double available = seconds * 1e9 * std::min(threads, cores);
+  return available > 0 ? static_cast<double>(cpu_ns) / available : 0;
+}
+
 void JudgeGenerator(const ResultRow& row, const GeneratorUse& use, Verdict* verdict) {
   if (use.rate_asked <= 0) {
     if (use.cpu_share >= kBusyShare) {

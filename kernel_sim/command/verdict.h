@@ -63,6 +63,8 @@ struct GeneratorUse {
   unsigned connections = 0;
   double cpu_share = 0;  // of its processors' time, 0 to 1
 };
+// Its share of the time that `threads` had on `cores`.
+double CpuShare(std::uint64_t cpu_ns, double seconds, unsigned threads, unsigned cores);
 void JudgeGenerator(const ResultRow& row, const GeneratorUse& use, Verdict* verdict);
 
 }  // namespace ktlsim::command

@@ -36,4 +36,23 @@ const char* ConnectionInfo::version_text() const {
   }
 }
 
+const char* ConnectionInfo::group_text() const {
+  switch (group) {
+    case 0:
+      return "";
+    case 23:
+      return "P-256";
+    case 24:
+      return "P-384";
+    case 25:
+      return "P-521";
+    case 29:
+      return "X25519";
+    case 30:
+      return "X448";
+    default:
+      return "unknown";
+  }
+}
+
 }  // namespace ktlsim::transport

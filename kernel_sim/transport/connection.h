@@ -58,10 +58,12 @@ struct ConnectionInfo {
   std::uint16_t version = 0;       // as on the wire: 0x0303, 0x0304
   std::uint16_t cipher_suite = 0;  // IANA number
   std::string cipher_suite_name;
-  std::string alpn;  // empty: none
+  std::uint16_t group = 0;  // NamedGroup of RFC 8446 4.2.7; 0: none, a resumed TLS 1.2 session
+  std::string alpn;         // empty: none
   bool resumed = false;
 
   const char* version_text() const;  // "TLS 1.3"
+  const char* group_text() const;    // "X25519"; empty: none
 };
 
 class Connection {

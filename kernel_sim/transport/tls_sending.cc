@@ -187,6 +187,7 @@ ConnectionInfo TlsConnection::Info() {
   if (QueryContextAttributesA(&context_, SECPKG_ATTR_CIPHER_INFO, &cipher) == SEC_E_OK) {
     info.version = static_cast<std::uint16_t>(cipher.dwProtocol);
     info.cipher_suite = static_cast<std::uint16_t>(cipher.dwCipherSuite);
+    info.group = static_cast<std::uint16_t>(cipher.dwKeyType);
     for (const WCHAR* c = cipher.szCipherSuite; *c != 0; ++c) {
       info.cipher_suite_name += static_cast<char>(*c);  // the names are ASCII
     }

@@ -67,9 +67,11 @@ void PrintStressReport(const StressReport& report, std::FILE* out) {
              "\nasynchronous calls: {} accepted, {} completed ({} cancelled, {} over their limit), "
              "{} refused\n",
              calls.accepted, calls.completed, calls.cancelled, calls.timed_out, calls.refused);
+  const std::uint64_t slowest = report.tally.slowest_canary_ns();
   fmt::print(out, "slowest canary: {}; {} took longer than {}\n",
-             FormatDuration(report.tally.slowest_canary_ns()), report.tally.slow_canaries(),
+             slowest != 0 ? FormatDuration(slowest) : "-", report.tally.slow_canaries(),
              FormatDuration(StressTally::kSlowCanaryNs));
+  PrintLanes(report.lanes, report.time_every_call, out);
   const std::uint64_t violations = report.evidence.violations();
   fmt::print(out, "{:.3g} s, seed {}: {} violations\n", report.seconds, report.seed, violations);
   for (const std::string& text : report.evidence.texts()) {
@@ -87,7 +89,7 @@ void PrintStressReport(const StressReport& report, std::FILE* out) {
   PrintVerdict(JudgeStress(report), out);
 }
 
-bool WriteStressJson(const StressReport& report, const std::string& path) {
+nlohmann::json StressJson(const StressReport& report) {
   nlohmann::json activities = nlohmann::json::object();
   for (std::size_t i = 0; i < kStressActivities; ++i) {
     const Row row = RowOf(report, i);
@@ -98,28 +100,26 @@ bool WriteStressJson(const StressReport& report, const std::string& path) {
     const auto kind = static_cast<transport::EndKind>(i);
     ends[transport::EndKindName(kind)] = report.servers.ended_by_kind(kind);
   }
+  const std::uint64_t slowest = report.tally.slowest_canary_ns();
   nlohmann::json json = {
-      {"machine", MachineJson(report.machine)},
-      {"seed", report.seed},
-      {"again", report.again},
-      {"seconds", report.seconds},
-      {"activities", activities},
-      {"server_connections", report.servers.opened},
-      {"server_ends", ends},
-      {"server_alerts_sent", AlertsJson(report.servers.alerts_sent)},
-      {"server_alerts_received", AlertsJson(report.servers.alerts_received)},
-      {"calls",
-       {{"accepted", report.calls.accepted},
-        {"completed", report.calls.completed},
-        {"cancelled", report.calls.cancelled},
-        {"timed_out", report.calls.timed_out},
-        {"refused", report.calls.refused}}},
-      {"canary",
-       {{"slowest_ns", report.tally.slowest_canary_ns()}, {"slow", report.tally.slow_canaries()}}},
-      {"violations", report.evidence.violations()},
-      {"evidence", report.evidence.texts()}};
+    {"seed", report.seed}, {"again", report.again}, {"seconds", report.seconds},
+    {"activities", activities}, {"server_connections", report.servers.opened},
+    {"server_ends", ends}, {"server_alerts_sent", AlertsJson(report.servers.alerts_sent)},
+    {"server_alerts_received", AlertsJson(report.servers.alerts_received)},
+    {"calls",
+     {"own_calls",
+      {{"accepted", report.calls.accepted},
+       {"completed", report.calls.completed},
+       {"cancelled", report.calls.cancelled},
+       {"timed_out", report.calls.timed_out},
+       {"refused", report.calls.refused}}},
+     {"canary",
+      {{"slowest_ns", slowest != 0 ? nlohmann::json(slowest) : nlohmann::json()},
+       {"slow", report.tally.slow_canaries()}}},
+     {"violations", report.evidence.violations()},
+     {"evidence", report.evidence.texts()}};
   AddVerdict(JudgeStress(report), &json);
-  return WriteJsonFile(json, path);
+  return json;
 }
 
 }  // namespace ktlsim::command

@@ -5,7 +5,9 @@
 #include <cstdio>
 #include <string>
 
-#include "kernel_sim/command/machine.h"
+#include <nlohmann/json_fwd.hpp>
+
+#include "kernel_sim/command/lane_report.h"
 #include "kernel_sim/command/stress/activities.h"
 #include "kernel_sim/command/stress/checks.h"
 #include "kernel_sim/command/verdict.h"
@@ -14,19 +16,20 @@
 namespace ktlsim::command {
 
 struct StressReport {
-  Machine machine;
   std::uint64_t seed = 0;
   std::string again;  // the command that makes the same choices once more
   double seconds = 0;
   StressTally tally;
   StressEvidence evidence;
-  CallLedger::Counts calls;
+  CallLedger::Counts calls;  // of its own making
+  LaneReport lanes;          // of all starts
+  bool time_every_call = false;
   transport::TransportStatistics servers;
 };
 
 Verdict JudgeStress(const StressReport& report);
 void PrintStressReport(const StressReport& report, std::FILE* out);
-// False: the file cannot be written.
-bool WriteStressJson(const StressReport& report, const std::string& path);
+// The results alone, to be added to an envelope's.
+nlohmann::json StressJson(const StressReport& report);
 
 }  // namespace ktlsim::command

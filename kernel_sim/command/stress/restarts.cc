@@ -44,21 +44,22 @@ void Pause(io::SeededRandom& random, std::uint64_t us_max) {
 }
 
 // Nothing is in flight any more, and so it stays: the figures of the start that ended are final.
-void StopAndCount(StressRound& round, CallCounters* ended) {
+void StopAndCount(StressRound& round, CallCounters* ended, LaneReport* lanes) {
   const SECURITY_STATUS status = KtlsimStop();
   if (status != SEC_E_OK) {
     round.evidence.Add(
         fmt::format("restart-under-load: a stop ended with {}", transport::StatusName(status)));
   }
   *ended += ReadCallCounters(round.evidence);
+  *lanes += ReadLanes();
 }
 
 // Empty, or why it did not start. One caller looks on: it may be on the way in, with what it has
 // looked up in the start that ends.
 std::string RestartOnce(StressRound& round, io::SeededRandom& random, const StartupOptions& startup,
-                        CallCounters* ended) {
+                        CallCounters* ended, LaneReport* lanes) {
   const HeldCallers::Hold hold(round.callers, random);
-  StopAndCount(round, ended);
+  StopAndCount(round, ended, lanes);
   round.stopped.store(true, std::memory_order_relaxed);
   // Mostly at once, so that whoever is on the way in finds another start.
   if (random.Chance(200)) Pause(random, kStoppedUsMax);
@@ -141,12 +142,12 @@ std::string ForkOnce() {
 }  // namespace
 
 void RunRestarts(StressRound& round, std::uint64_t seed, const RestartPlan& plan,
-                 CallCounters* ended) {
+                 CallCounters* ended, LaneReport* lanes) {
   io::SeededRandom random(seed);
   StartupOptions startup = plan.startup;
   do {
     if (plan.either_placement) startup.pool = random.Chance(500);
-    const std::string error = RestartOnce(round, random, startup, ended);
+    const std::string error = RestartOnce(round, random, startup, ended, lanes);
     if (!error.empty()) return round.evidence.Add("restart-under-load: " + error);
     round.tally.Add(StressActivity::kRestartUnderLoad, StressOutcome::kRight);
     Pause(random, kRunningUsMax);

@@ -16,9 +16,9 @@ struct RestartPlan {
 };
 
 // Stops and starts until `round.ending`, beginning with a stop and ending with a start; the figures
-// of each start that ends are added to `*ended`. A thread of its own, passive level.
+// of each start that ends are added to `*ended` and `*lanes`. A thread of its own, passive level.
 void RunRestarts(StressRound& round, std::uint64_t seed, const RestartPlan& plan,
-                 CallCounters* ended);
+                 CallCounters* ended, LaneReport* lanes);
 
 // Some children, one at a time, until `round.ending`: the library refuses to work in them until
 // they start one of their own, which works while the parent's does. A thread of its own.

@@ -103,7 +103,8 @@ void StressRunner::StartRestarts(StressRound& round, const StartupOptions& start
   if (!round.restarts) return;
   const RestartPlan plan{.startup = startup,
                          .either_placement = plan_.placement == StressPlacement::kMixed};
-  workers_.emplace_back(&RunRestarts, std::ref(round), seeds_.Next(), plan, &ended_starts_);
+  workers_.emplace_back(&RunRestarts, std::ref(round), seeds_.Next(), plan, &ended_starts_,
+                        &report_.lanes);
 }
 
 void StressRunner::JoinWorkers(StressRound& round) {
@@ -145,6 +146,7 @@ void StressRunner::StopLibrary(StressRound& round) {
   static_cast<void>(KtlsimStop());
   round.ledger.CheckAll();
   report_.calls += round.ledger.counts();
+  report_.lanes += ReadLanes();
   RundownCheck rundown = CheckRundown();
   // Misuse was ours, and on purpose.
   std::erase_if(rundown.counters, [](const auto& counter) { return counter.first == "misuse"; });

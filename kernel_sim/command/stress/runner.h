@@ -1,6 +1,7 @@
 // StressRunner: rounds, each between one KtlsimStart and its KtlsimStop, until the time is over.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -19,6 +20,7 @@
 #include "kernel_sim/command/stress/paths.h"
 #include "kernel_sim/command/stress/report.h"
 #include "kernel_sim/command/stress/round.h"
+#include "kernel_sim/command/values.h"
 
 namespace ktlsim::command {
 
@@ -27,6 +29,11 @@ enum class StressPlacement : std::uint8_t {
   kPool,
   kMixed,  // each in turn
 };
+// "inline", "pool", "mixed".
+inline constexpr std::array kStressPlacementWords = {
+    Word<StressPlacement>{"inline", StressPlacement::kInline},
+    Word<StressPlacement>{"pool", StressPlacement::kPool},
+    Word<StressPlacement>{"mixed", StressPlacement::kMixed}};
 
 struct StressPlan {
   double seconds = 30;

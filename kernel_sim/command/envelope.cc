@@ -8,6 +8,8 @@
 
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/command/command_line.h"
+#include "kernel_sim/command/library_settings.h"
+#include "kernel_sim/command/values.h"
 
 namespace ktlsim::command {
 namespace {
@@ -39,6 +41,7 @@ nlohmann::json LibraryJson(const StartupOptions& options, const LaneReport& lane
           {"crypto_processors", limit(lanes.crypto_processors())},
           {"queue_depth", options.queue_depth != 0 ? options.queue_depth : kDefaultQueueDepth},
           {"queue_wait_limit_ms", limit(options.queue_wait_limit_ms)},
+          {"notify", WordOf(options.notify_mode, kNotifyWords)},
           {"notify_threads_max",
            options.notify_threads_max != 0 ? options.notify_threads_max : kDefaultNotifyThreads},
           {"pin_processors", options.pin_processors},

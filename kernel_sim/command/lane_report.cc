@@ -158,6 +158,7 @@ LaneReport& LaneReport::operator+=(const LaneReport& other) {
   }
   accepted += other.accepted;
   callbacks += other.callbacks;
+  callbacks_on_processors += other.callbacks_on_processors;
   return *this;
 }
 
@@ -174,6 +175,7 @@ LaneReport ReadLanes() {
   for (ULONG i = 0; KtlsimQueryProcessorStatistics(i, &one) == SEC_E_OK; ++i) {
     LaneReport::Role& role = RoleOf(one.szRole, &report);
     ++role.processors;
+    report.callbacks_on_processors += one.cCallbacks;
     for (std::size_t lane = 0; lane < KTLSIM_LANES; ++lane) Add(one.Lanes[lane], &role.lanes[lane]);
   }
   return report;
@@ -212,6 +214,7 @@ nlohmann::json LanesJson(const LaneReport& report, bool every_call) {
           {"cancelled", sum.cCancelled},
           {"timed_out", sum.cQueueTimeouts},
           {"callbacks", report.callbacks},
+          {"callbacks_on_processors", report.callbacks_on_processors},
           {"timed_one_in", every_call ? 1U : kTimedOneIn},
           {"lanes", lanes}};
 }

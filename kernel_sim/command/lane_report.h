@@ -44,6 +44,7 @@ struct LaneReport {
   // Of all lanes; synchronous calls have no callback.
   std::uint64_t accepted = 0;
   std::uint64_t callbacks = 0;
+  std::uint64_t callbacks_on_processors = 0;  // of these; the others are the pool's
 
   unsigned io_processors() const;
   unsigned crypto_processors() const;

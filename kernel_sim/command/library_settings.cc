@@ -36,6 +36,13 @@ constexpr CommandSetting<StartupOptions> kPlacement[kPlacementSettings] = {
      }},
 };
 
+constexpr CommandSetting<StartupOptions> kNotify[kNotifySettings] = {
+    {"notify", "", Form::kOne, "WHERE",
+     "Which threads run the callbacks of connections: on-processor (that of the connection) or "
+     "pool (notification threads, which post the work back) [on-processor]",
+     [](S s, V v) { return ParseWord(v, kNotifyWords, &s.notify_mode); }},
+};
+
 constexpr CommandSetting<StartupOptions> kLibrary[kLibrarySettings] = {
     {"processors", "", Form::kOne, "N",
      "Processors of the library, each a thread with an io_uring; 0: one per core [0]",
@@ -102,6 +109,10 @@ std::span<const CommandSetting<StartupOptions>, kPlacementSettings> PlacementSet
 
 std::span<const CommandSetting<StartupOptions>, kKeyLogSettings> KeyLogSettings() {
   return kKeyLog;
+}
+
+std::span<const CommandSetting<StartupOptions>, kNotifySettings> NotifySettings() {
+  return kNotify;
 }
 
 }  // namespace ktlsim::command

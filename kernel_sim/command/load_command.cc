@@ -156,7 +156,8 @@ std::string LoadRun::Prepare() {
     if (!error.empty()) return error;
     plan.profiles.push_back(profiles_.back().get());
   }
-  if (const Status status = client_.Start({}); !status.ok()) {
+  if (const Status status = client_.Start({.notify_mode = envelope_.library().notify_mode});
+      !status.ok()) {
     return "the client path: " + status.ToString();
   }
   load_ = std::make_unique<LoadPhase>(client_, std::move(plan));
@@ -369,6 +370,7 @@ struct LoadCommandLine {
   CommandOptions<LoadOptions> load{LoadSettings()};
   CommandOptions<StartupOptions> placement{PlacementSettings()};
   CommandOptions<StartupOptions> key_log{KeyLogSettings()};
+  CommandOptions<StartupOptions> notify{NotifySettings()};
   CommandOptions<StartupOptions> library{LibrarySettings()};
   std::string server;  // without --connect
 
@@ -383,6 +385,7 @@ struct LoadCommandLine {
     if (wrong.empty()) wrong = load.Apply(options);
     if (wrong.empty()) wrong = placement.Apply(startup);
     if (wrong.empty()) wrong = key_log.Apply(startup);
+    if (wrong.empty()) wrong = notify.Apply(startup);
     if (wrong.empty()) wrong = library.Apply(startup);
     return wrong.empty() ? RunLoad(options, startup) : Fail(wrong);
   }
@@ -406,6 +409,7 @@ std::function<int()> AddLoadCommand(CLI::App& app) {
   options->load.AddTo(*command);
   options->placement.AddTo(*command);
   options->key_log.AddTo(*command);
+  options->notify.AddTo(*command);
   options->library.AddTo(*command);
   return [options] { return options->Run(); };
 }

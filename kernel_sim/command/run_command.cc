@@ -61,7 +61,7 @@ void HeedSignals() {
 class Testbed {
  public:
   // Empty: it runs. Else why not.
-  std::string Start(const RunOptions& options);
+  std::string Start(const RunOptions& options, ULONG notify_mode);
   // Afterwards only Certificates are left.
   void Stop();
 
@@ -85,6 +85,7 @@ class Testbed {
   std::string StartServer(transport::ServerPath& path, const CredHandle& credential,
                           transport::HandlerFactory factory, io::Address* bound);
 
+  ULONG notify_mode_ = KTLSIM_NOTIFY_ON_PROCESSOR;
   Certificate certificate_;
   std::optional<Credential> server_credential_;
   serve::HttpOptions http_;
@@ -96,7 +97,8 @@ class Testbed {
   io::Address http_address_;
 };
 
-std::string Testbed::Start(const RunOptions& options) {
+std::string Testbed::Start(const RunOptions& options, ULONG notify_mode) {
+  notify_mode_ = notify_mode;
   std::string error;
   std::optional<Certificate> certificate =
       CreateSelfSigned(kServerName, KTLSIM_KEY_ECDSA_P256, &error);
@@ -113,7 +115,7 @@ std::string Testbed::Start(const RunOptions& options) {
       http_server_, server_credential_->handle(),
       [this](transport::Connection&) { return serve::MakeHttpResponder(http_); }, &http_address_);
   if (!error.empty()) return error;
-  const Status status = client_.Start({.role = "client"});
+  const Status status = client_.Start({.role = "client", .notify_mode = notify_mode});
   return status.ok() ? "" : "the client path: " + status.ToString();
 }
 
@@ -122,6 +124,7 @@ std::string Testbed::StartServer(transport::ServerPath& path, const CredHandle& 
   transport::ServerOptions options;
   options.tls.credential = credential;
   options.role = "server";
+  options.notify_mode = notify_mode_;
   const Result<io::Address> address = path.Start(options, std::move(factory));
   if (!address.ok()) return "the server path: " + address.status().ToString();
   *bound = address.value();
@@ -152,7 +155,8 @@ struct Phase {
 
 class Runner {
  public:
-  Runner(const RunOptions& options, bool pool) : options_(options), pool_(pool) {}
+  Runner(const RunOptions& options, const StartupOptions& startup)
+      : options_(options), notify_mode_(startup.notify_mode), pool_(startup.pool) {}
 
   // Empty on success, else what stopped it.
   std::string Run(RunReport* report);
@@ -165,6 +169,7 @@ class Runner {
   void Watch(const PhaseSpec& spec, const LoadPhase& load, std::uint64_t duration_ns);
 
   const RunOptions& options_;
+  const ULONG notify_mode_;
   const bool pool_;  // handshakes run on processors that both sides share
   Progress progress_;
   Testbed testbed_;
@@ -282,7 +287,7 @@ ResultRow Runner::Measure(const PhaseSpec& spec, LoadPhase& load) {
 }
 
 std::string Runner::Run(RunReport* report) {
-  std::string error = testbed_.Start(options_);
+  std::string error = testbed_.Start(options_, notify_mode_);
   report->certificate = testbed_.certificate();
   for (const PhaseSpec& spec : error.empty() ? Specs() : std::vector<PhaseSpec>()) {
     phases_.emplace_back();
@@ -331,7 +336,7 @@ int RunAll(const RunOptions& options, StartupOptions startup) {
   if (!report.machine.optimized) {
     fmt::print(stderr, "*** debug or sanitizer build: the figures will mean NOTHING ***\n");
   }
-  Runner runner(options, startup.pool);
+  Runner runner(options, startup);
   error = runner.Run(&report);
   if (key_log != nullptr) Warn(key_log->Losses());
   report.stopped = error;
@@ -351,6 +356,7 @@ struct RunCommandLine {
   CommandOptions<RunOptions> run{RunSettings()};
   CommandOptions<StartupOptions> placement{PlacementSettings()};
   CommandOptions<StartupOptions> key_log{KeyLogSettings()};
+  CommandOptions<StartupOptions> notify{NotifySettings()};
   CommandOptions<StartupOptions> library{LibrarySettings()};
 
   int Run() const {
@@ -359,6 +365,7 @@ struct RunCommandLine {
     std::string wrong = run.Apply(options);
     if (wrong.empty()) wrong = placement.Apply(startup);
     if (wrong.empty()) wrong = key_log.Apply(startup);
+    if (wrong.empty()) wrong = notify.Apply(startup);
     if (wrong.empty()) wrong = library.Apply(startup);
     return wrong.empty() ? RunAll(options, startup) : Fail(wrong);
   }
@@ -380,6 +387,7 @@ std::function<int()> AddRunCommand(CLI::App& app) {
   options->run.AddTo(*command);
   options->placement.AddTo(*command);
   options->key_log.AddTo(*command);
+  options->notify.AddTo(*command);
   options->library.AddTo(*command);
   return [options] { return options->Run(); };
 }

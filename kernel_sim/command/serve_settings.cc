@@ -336,6 +336,7 @@ std::vector<Setting> MakeSettings() {
   std::vector<Setting> settings(std::begin(kOwnSettings), std::end(kOwnSettings));
   AppendLibrary<&PlacementSettings>(&settings, std::make_index_sequence<kPlacementSettings>());
   AppendLibrary<&KeyLogSettings>(&settings, std::make_index_sequence<kKeyLogSettings>());
+  AppendLibrary<&NotifySettings>(&settings, std::make_index_sequence<kNotifySettings>());
   AppendLibrary<&LibrarySettings>(&settings, std::make_index_sequence<kLibrarySettings>());
   return settings;
 }

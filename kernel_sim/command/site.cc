@@ -200,6 +200,7 @@ transport::ServerOptions Site::Options(const Outfit& outfit, std::uint64_t drain
   options.backlog = config.backlog;
   options.drain_ns = drain_ns;
   options.observer = &log_;
+  options.notify_mode = notify_mode_;
   return options;
 }
 

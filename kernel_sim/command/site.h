@@ -105,7 +105,9 @@ class Site {
     bool operator==(const Id&) const = default;
   };
 
-  Site(Id id, serve::ConnectionLog& log) : id_(std::move(id)), log_(log) {}
+  // `notify_mode`: as in transport::ServerOptions.
+  Site(Id id, serve::ConnectionLog& log, ULONG notify_mode)
+      : id_(std::move(id)), log_(log), notify_mode_(notify_mode) {}
   // Stops.
   ~Site() { Stop(); }
 
@@ -144,6 +146,7 @@ class Site {
 
   const Id id_;
   serve::ConnectionLog& log_;
+  const ULONG notify_mode_;
   std::string bound_;
   ServeMode mode_ = ServeMode::kNone;
   std::shared_ptr<const SiteFacts> facts_;

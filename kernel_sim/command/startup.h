@@ -19,6 +19,8 @@ struct StartupOptions {
   unsigned crypto_processors = 0;         // of a pool; 0: as many as processors
   unsigned queue_depth = 0;               // calls per processor
   std::uint32_t queue_wait_limit_ms = 0;  // 0: none
+  // KTLSIM_NOTIFY_*, for whatever the command submits; not the library's own.
+  ULONG notify_mode = KTLSIM_NOTIFY_ON_PROCESSOR;
   unsigned notify_threads_max = 0;
   bool pin_processors = false;
   bool time_every_call = false;

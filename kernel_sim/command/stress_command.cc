@@ -89,6 +89,7 @@ nlohmann::json ResultOf(const StressReport& report, const StressOptions& options
       faults.push_back(StressActivityName(activity));
     }
   }
+  json["library"]["notify"] = WordOf(plan.notify_mode, kStressNotifyWords);
   json["settings"] = {
       {"seconds", plan.seconds},
       {"connections", plan.connections},

@@ -56,6 +56,10 @@ constexpr CommandSetting<StressOptions> kSettings[] = {
      "Where handshakes run: inline (on the processor that has the connection), pool (on crypto "
      "processors of their own), or mixed (each in turn) [mixed]",
      [](S s, V v) { return ParseWord(v, kStressPlacementWords, &s.plan.placement); }},
+    {"notify", "", Form::kOne, "WHERE",
+     "Which threads run callbacks: on-processor (that of the submitter), pool (notification "
+     "threads), or mixed (drawn for each call) [mixed]",
+     [](S s, V v) { return ParseWord(v, kStressNotifyWords, &s.plan.notify_mode); }},
     {"connect", "", Form::kOne, "H:P",
      "Dial this server, a `ktlsim serve --respond-bytes N`, instead of one in this process: "
      "HOST:PORT, the first address that a name has, or unix:/PATH",

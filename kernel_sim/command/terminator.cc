@@ -119,10 +119,11 @@ std::string Terminator::Start(ServePlan plan) {
 
 std::string Terminator::StartSites(ServePlan& plan) {
   config_ = plan.config;
+  notify_mode_ = config_.library.notify_mode;
   std::vector<ServePlan::Predecessor> predecessors;
   for (ServePlan::Place& place : plan.places) {
     if (place.outfit == nullptr) continue;
-    auto site = std::make_unique<Site>(place.id, connection_log_);
+    auto site = std::make_unique<Site>(place.id, connection_log_, notify_mode_);
     std::string error =
         site->Start(std::move(place.outfit), config_.drain_ns, IsOurs(place.id.address, {}));
     if (!error.empty()) return error;
@@ -209,7 +210,7 @@ std::string Terminator::PreparePlace(ServePlan::Place& place, std::uint64_t drai
                                    : std::string();
   }
   if (place.outfit == nullptr) return {};
-  auto fresh = std::make_unique<Site>(place.id, connection_log_);
+  auto fresh = std::make_unique<Site>(place.id, connection_log_, notify_mode_);
   std::string error =
       fresh->Start(std::move(place.outfit), drain_ns, IsOurs(place.id.address, change->fresh));
   if (!error.empty()) return error;
@@ -274,6 +275,7 @@ void Terminator::TellWhatNeedsARestart(const ServeConfig& config) {
   if (now.crypto_processors != old.crypto_processors) tell("crypto-processors");
   if (now.queue_depth != old.queue_depth) tell("queue-depth");
   if (now.queue_wait_limit_ms != old.queue_wait_limit_ms) tell("queue-wait-limit");
+  if (now.notify_mode != old.notify_mode) tell("notify");
   if (now.notify_threads_max != old.notify_threads_max) tell("notify-threads");
   if (now.pin_processors != old.pin_processors) tell("pin-processors");
   if (now.time_every_call != old.time_every_call) tell("time-every-call");

@@ -96,6 +96,7 @@ class Terminator {
   serve::Log& log_;
   serve::ConnectionLog connection_log_;
   ServeConfig config_;
+  ULONG notify_mode_ = KTLSIM_NOTIFY_ON_PROCESSOR;  // that of the start
   Mutex mutex_;
   std::vector<ServePlan::Predecessor> predecessors_ KTLSIM_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<Site>> sites_;

@@ -41,7 +41,9 @@ Status ClientPath::Impl::Start(const ClientPathOptions& options) {
   if (!loops) return loops.status();
   std::vector<std::unique_ptr<PathShard>> shards;
   try {
-    for (io::Loop* loop : *loops) shards.push_back(std::make_unique<PathShard>(*loop, passive_));
+    for (io::Loop* loop : *loops) {
+      shards.push_back(std::make_unique<PathShard>(*loop, passive_, options.notify_mode));
+    }
   } catch (const std::bad_alloc&) {
     return ResourceError("memory for a path");
   }

@@ -2,6 +2,8 @@
 // role, one Connection each, driven by InitializeSecurityContext.
 #pragma once
 
+#include <ktlsim/sspi_ext.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -19,6 +21,9 @@ namespace ktlsim::transport {
 struct ClientPathOptions {
   std::string role;  // processors of this role only; empty: all I/O processors
   std::uint64_t drain_ns = 5 * kNsPerSecond;
+  // KTLSIM_NOTIFY_*: which threads run the callbacks of connections. From the pool the work is
+  // posted back to the connection's loop; handlers run there either way.
+  ULONG notify_mode = KTLSIM_NOTIFY_ON_PROCESSOR;
 };
 
 class ClientPath {

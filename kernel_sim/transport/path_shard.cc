@@ -33,7 +33,7 @@ PathShard::Slot* PathShard::TakeSlot() {
   slot->leg_async = SspiCreateAsyncContext();
   slot->seal_async = SspiCreateAsyncContext();
   counters_.async_contexts.Add(2);
-  if (!TlsConnection::Register(slot->leg_async, slot->seal_async, slot->memory)) {
+  if (!TlsConnection::Register(slot->leg_async, slot->seal_async, slot->memory, notify_mode_)) {
     FreeSlot(*slot);
     return nullptr;
   }

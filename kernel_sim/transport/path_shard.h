@@ -5,6 +5,8 @@
 // the loop's thread, apart from Statistics.
 #pragma once
 
+#include <ktlsim/sspi_ext.h>
+
 #include <array>
 #include <cstdint>
 
@@ -37,7 +39,8 @@ class PathShard {
   // How many ended connections are kept for reuse, with their async contexts.
   static constexpr std::uint32_t kKeepConnections = 1024;
 
-  PathShard(io::Loop& loop, PassiveWorker& passive) : loop_(loop), passive_(passive) {}
+  PathShard(io::Loop& loop, PassiveWorker& passive, ULONG notify_mode)
+      : loop_(loop), passive_(passive), notify_mode_(notify_mode) {}
   virtual ~PathShard();
   PathShard(const PathShard&) = delete;
   PathShard& operator=(const PathShard&) = delete;
@@ -47,6 +50,8 @@ class PathShard {
   ChunkPool& chunks() { return chunks_; }
   ShardCounters& counters() { return counters_; }
   PassiveWorker& passive() { return passive_; }
+  // Callbacks come on the loop's thread, not on one of the notification pool.
+  bool notified_on_loop() const { return notify_mode_ == KTLSIM_NOTIFY_ON_PROCESSOR; }
 
   // A connection that is counted and must be begun by its caller; it ends by Retire. Null: no
   // memory, or stopping.
@@ -109,6 +114,7 @@ class PathShard {
 
   io::Loop& loop_;
   PassiveWorker& passive_;
+  const ULONG notify_mode_;
   BufferPool buffers_;
   ChunkPool chunks_;
   ShardCounters counters_;

@@ -40,8 +40,10 @@ using GenerationRef = std::shared_ptr<const Generation>;
 class ServerShard final : public PathShard, private io::ListenerHandler {
  public:
   ServerShard(io::Loop& loop, PassiveWorker& passive, GenerationRef generation,
-              EndObserver* observer)
-      : PathShard(loop, passive), generation_(std::move(generation)), observer_(observer) {}
+              EndObserver* observer, ULONG notify_mode)
+      : PathShard(loop, passive, notify_mode),
+        generation_(std::move(generation)),
+        observer_(observer) {}
 
   // On the loop. The bound address.
   Result<io::Address> Open(const io::Address& address, const io::ListenOptions& options) {
@@ -211,7 +213,8 @@ Result<io::Address> ServerPath::Impl::StartShards(const ServerOptions& options,
   io::ListenOptions listen{
       .backlog = options.backlog, .share_port = true, .first_of_port = !options.share_port};
   for (io::Loop* loop : *loops) {
-    auto made = std::make_unique<ServerShard>(*loop, passive_, *generation, options.observer);
+    auto made = std::make_unique<ServerShard>(*loop, passive_, *generation, options.observer,
+                                              options.notify_mode);
     ServerShard* const shard = made.get();
     {
       MutexLock lock(mutex_);

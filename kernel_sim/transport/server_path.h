@@ -9,6 +9,8 @@
 // silent peers hold back nobody.
 #pragma once
 
+#include <ktlsim/sspi_ext.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -52,6 +54,9 @@ struct ServerOptions {
   // sockets, which nobody can share.
   bool share_port = false;
   EndObserver* observer = nullptr;  // lives until Stop
+  // KTLSIM_NOTIFY_*: which threads run the callbacks of connections. From the pool the work is
+  // posted back to the connection's loop; handlers run there either way.
+  ULONG notify_mode = KTLSIM_NOTIFY_ON_PROCESSOR;
 };
 
 class ServerPath {
@@ -68,10 +73,10 @@ class ServerPath {
   Result<io::Address> Start(const ServerOptions& options, HandlerFactory factory);
 
   // New connections are made with these from now on; those that are there keep what they have. Not
-  // changed by this: address, role, backlog, share_port and observer. What `factory` holds is let
-  // go on a loop, at dispatch level, with the last connection that it made a handler for. Passive
-  // level, not at the same time as a stop nor behind its begin. Only when started; on failure
-  // nothing has changed.
+  // changed by this: address, role, backlog, share_port, observer and notify_mode. What `factory`
+  // holds is let go on a loop, at dispatch level, with the last connection that it made a handler
+  // for. Passive level, not at the same time as a stop nor behind its begin. Only when started; on
+  // failure nothing has changed.
   Status Replace(const ServerOptions& options, HandlerFactory factory);
 
   // Replace in two steps: all that can fail, which changes nothing, and what cannot. For who

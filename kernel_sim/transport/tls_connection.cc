@@ -32,11 +32,11 @@ TlsConnection::TlsConnection(PathShard& shard, const TlsProfile& profile,
 }
 
 bool TlsConnection::Register(SspiAsyncContext* leg_async, SspiAsyncContext* seal_async,
-                             void* memory) {
+                             void* memory, ULONG notify_mode) {
   return SspiSetAsyncNotifyCallback(leg_async, &LegCallback, memory) == SEC_E_OK &&
          SspiSetAsyncNotifyCallback(seal_async, &SealCallback, memory) == SEC_E_OK &&
-         KtlsimSetNotifyMode(leg_async, KTLSIM_NOTIFY_ON_PROCESSOR) == SEC_E_OK &&
-         KtlsimSetNotifyMode(seal_async, KTLSIM_NOTIFY_ON_PROCESSOR) == SEC_E_OK;
+         KtlsimSetNotifyMode(leg_async, notify_mode) == SEC_E_OK &&
+         KtlsimSetNotifyMode(seal_async, notify_mode) == SEC_E_OK;
 }
 
 void TlsConnection::BeginAccepted(io::SocketId socket) {

@@ -40,7 +40,8 @@ class TlsConnection final : public Connection,
                 SspiAsyncContext* seal_async);
 
   // Registers the callbacks for a connection that lives, or will live, at `memory`.
-  static bool Register(SspiAsyncContext* leg_async, SspiAsyncContext* seal_async, void* memory);
+  static bool Register(SspiAsyncContext* leg_async, SspiAsyncContext* seal_async, void* memory,
+                       ULONG notify_mode);
 
   // Begins. The handler must be set before.
   void set_handler(ConnectionHandler* handler) { handler_ = handler; }
@@ -104,6 +105,18 @@ class TlsConnection final : public Connection,
    private:
     TlsConnection& connection_;
   };
+  // From a callback on a thread of the notification pool back to the loop. Until it has run, the
+  // call counts as in flight, so the connection is there.
+  template <void (TlsConnection::*kDone)()>
+  class Return final : public WorkItem {
+   public:
+    explicit Return(TlsConnection& connection)
+        : WorkItem([](WorkItem& item) { (static_cast<Return&>(item).connection_.*kDone)(); }),
+          connection_(connection) {}
+
+   private:
+    TlsConnection& connection_;
+  };
   // ---- Time limits (tls_limits.cc)
   void OnLimit();
   void OnLegLimit(std::uint64_t now_ns);
@@ -150,7 +163,7 @@ class TlsConnection final : public Connection,
 
   // ---- Legs (tls_legs.cc)
   static void LegCallback(SspiAsyncContext* context, void* self);
-  void OnLegSideDone(SECURITY_STATUS status);
+  void OnLegSideDone();
   void PumpLegs();
   void SubmitLeg(Call call, std::span<std::byte> input);
   SECURITY_STATUS CallPackage(PSecBufferDesc input);
@@ -187,6 +200,7 @@ class TlsConnection final : public Connection,
 
   // ---- Sending (tls_sending.cc)
   static void SealCallback(SspiAsyncContext* context, void* self);
+  void OnSealDone();
   void PumpSending();
   bool SealDue() const;
   bool TakeRecords();
@@ -210,6 +224,8 @@ class TlsConnection final : public Connection,
   io::SocketId socket_id_ = io::kNoSocket;  // of the stream
   CtxtHandle context_;
   EndReason reason_;
+  Return<&TlsConnection::OnLegSideDone> leg_return_{*this};
+  Return<&TlsConnection::OnSealDone> seal_return_{*this};
   LimitTimer limit_timer_{*this};
   RetryTimer retry_timer_{*this};
   std::uint64_t handshake_deadline_ns_ = 0;  // 0: none

@@ -42,10 +42,17 @@ bool LooksLikeTls(std::span<const std::byte> bytes) {
 }  // namespace
 
 void TlsConnection::LegCallback(SspiAsyncContext* context, void* self) {
-  static_cast<TlsConnection*>(self)->OnLegSideDone(SspiGetAsyncCallStatus(context));
+  static_cast<void>(context);
+  auto& connection = *static_cast<TlsConnection*>(self);
+  if (connection.shard_.notified_on_loop()) {
+    connection.OnLegSideDone();
+  } else {
+    connection.loop().Post(connection.leg_return_);
+  }
 }
 
-void TlsConnection::OnLegSideDone(SECURITY_STATUS status) {
+void TlsConnection::OnLegSideDone() {
+  const SECURITY_STATUS status = SspiGetAsyncCallStatus(leg_async_);
   const Call call = std::exchange(call_, Call::kNone);
   if (!SecIsValidHandle(&context_) && SecIsValidHandle(&new_context_)) {
     context_ = new_context_;

@@ -84,8 +84,16 @@ void TlsConnection::SubmitSeal() {
 }
 
 void TlsConnection::SealCallback(SspiAsyncContext* context, void* self) {
-  static_cast<TlsConnection*>(self)->OnSealed(SspiGetAsyncCallStatus(context));
+  static_cast<void>(context);
+  auto& connection = *static_cast<TlsConnection*>(self);
+  if (connection.shard_.notified_on_loop()) {
+    connection.OnSealDone();
+  } else {
+    connection.loop().Post(connection.seal_return_);
+  }
 }
+
+void TlsConnection::OnSealDone() { OnSealed(SspiGetAsyncCallStatus(seal_async_)); }
 
 void TlsConnection::OnSealed(SECURITY_STATUS status) {
   seal_in_flight_ = false;

@@ -58,7 +58,7 @@ void SubmitBurstCall(StressRound& round, SeededRandom& random, FirstLeg leg,
   auto call = std::make_unique<BurstCall>(round, round.yard.Take(), leg);
   CallMemory* const memory = call->memory;
   CallRecord& record = round.ledger.Open("burst leg", &BurstCall::OnCompleted, call.get());
-  SspiAsyncContext* const async = CreateFor(record, RandomNotifyMode(random));
+  SspiAsyncContext* const async = CreateFor(record, NotifyModeFor(round, random));
   round.live.fetch_add(1, std::memory_order_relaxed);
   // The callback's, should it be accepted.
   BurstCall* const owned = call.release();
@@ -96,7 +96,7 @@ void RunPolledCall(StressRound& round, SeededRandom& random) {
 void RunQueueLimit(StressRound& round, SeededRandom& random) {
   std::deque<HeldLeg> legs;
   for (std::uint64_t i = random.Between(2, kQueuedLegsMax); i > 0; --i) {
-    legs.emplace_back(round, "limited leg", FirstLeg::kClient, RandomNotifyMode(random),
+    legs.emplace_back(round, "limited leg", FirstLeg::kClient, NotifyModeFor(round, random),
                       static_cast<ULONG>(random.Between(1, 20)));
   }
   for (HeldLeg& leg : legs) {
@@ -176,7 +176,7 @@ void BeginCredentialChain(StressRound& round, SeededRandom& random) {
   auto chain = std::make_unique<CredentialChain>(round, round.yard.Take());
   CallRecord& record =
       round.ledger.Open("acquire credential", &CredentialChain::OnAcquired, chain.get());
-  SspiAsyncContext* const async = CreateFor(record, RandomNotifyMode(random));
+  SspiAsyncContext* const async = CreateFor(record, NotifyModeFor(round, random));
   round.live.fetch_add(1, std::memory_order_relaxed);
   char package[] = UNISP_NAME_A;
   CredentialChain* const owned = chain.release();

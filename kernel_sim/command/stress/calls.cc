@@ -87,8 +87,11 @@ void CallAndFree(StressRound& round, const char* what, ULONG notify_mode, Submit
 
 }  // namespace
 
-ULONG RandomNotifyMode(io::SeededRandom& random) {
-  return random.Chance(500) ? ULONG{KTLSIM_NOTIFY_POOL} : ULONG{KTLSIM_NOTIFY_ON_PROCESSOR};
+ULONG NotifyModeFor(const StressRound& round, io::SeededRandom& random) {
+  // Drawn in any case, so that a seed chooses everything else alike.
+  const ULONG drawn =
+      random.Chance(500) ? ULONG{KTLSIM_NOTIFY_POOL} : ULONG{KTLSIM_NOTIFY_ON_PROCESSOR};
+  return round.notify_mode.value_or(drawn);
 }
 
 CtxtHandle NoHandle() {
@@ -186,7 +189,7 @@ std::string WrongFirstLeg(const CallMemory& m, SECURITY_STATUS status, FirstLeg 
 }
 
 HeldLeg::HeldLeg(StressRound& round, const char* what, io::SeededRandom& random)
-    : HeldLeg(round, what, RandomFirstLeg(random), RandomNotifyMode(random),
+    : HeldLeg(round, what, RandomFirstLeg(random), NotifyModeFor(round, random),
               RandomWaitLimit(round, random)) {}
 
 HeldLeg::HeldLeg(StressRound& round, const char* what, FirstLeg leg, ULONG notify_mode,

@@ -16,7 +16,8 @@ namespace ktlsim::command {
 // What an output holds before its call has written it.
 inline constexpr ULONG kUnwritten = 0xdeadbeef;
 
-ULONG RandomNotifyMode(io::SeededRandom& random);
+// KTLSIM_NOTIFY_*.
+ULONG NotifyModeFor(const StressRound& round, io::SeededRandom& random);
 CtxtHandle NoHandle();
 
 // The call ended in its queue, by cancellation or by its limit: it has not run.

@@ -124,7 +124,7 @@ bool Conversation::Prepare(Side& side, const char* what, Routine step) {
   memory_->context = NoHandle();
   record_ = &round_.ledger.Open(what, &Conversation::OnCompleted, this);
   if (side.async == nullptr) side.async = SspiCreateAsyncContext();
-  notify_mode_ = RandomNotifyMode(random_);
+  notify_mode_ = NotifyModeFor(round_, random_);
   const bool ready =
       side.async != nullptr && KtlsimSetNotifyMode(side.async, notify_mode_) == SEC_E_OK &&
       KtlsimSetQueueWaitLimit(side.async, RandomWaitLimit(round_, random_)) == SEC_E_OK &&

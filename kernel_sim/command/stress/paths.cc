@@ -44,6 +44,9 @@ LoadKind KindOf(A activity) {
 std::string StressPaths::StartServer(transport::ServerPath& path, transport::ServerOptions options,
                                      bool closes, io::Address* bound) {
   options.tls.credential = round_.pairs[kBoth].server.handle();
+  // Mixed: a server of each kind.
+  options.notify_mode = round_.notify_mode.value_or(closes ? ULONG{KTLSIM_NOTIFY_POOL}
+                                                           : ULONG{KTLSIM_NOTIFY_ON_PROCESSOR});
   const Result<io::Address> address = path.Start(
       std::move(options), [this, closes](transport::Connection&) -> transport::ConnectionHandler* {
         if (closes) return &closer_;
@@ -80,7 +83,8 @@ std::string StressPaths::Start(const std::optional<io::Address>& foreign) {
     round_.targets.has_shifting = error.empty();
   }
   if (!error.empty()) return error;
-  const Status status = client_.Start({});
+  const Status status = client_.Start(
+      {.notify_mode = round_.notify_mode.value_or(ULONG{KTLSIM_NOTIFY_ON_PROCESSOR})});
   return status.ok() ? "" : "the client path: " + status.ToString();
 }
 

@@ -102,22 +102,25 @@ nlohmann::json StressJson(const StressReport& report) {
   }
   const std::uint64_t slowest = report.tally.slowest_canary_ns();
   nlohmann::json json = {
-    {"seed", report.seed}, {"again", report.again}, {"seconds", report.seconds},
-    {"activities", activities}, {"server_connections", report.servers.opened},
-    {"server_ends", ends}, {"server_alerts_sent", AlertsJson(report.servers.alerts_sent)},
-    {"server_alerts_received", AlertsJson(report.servers.alerts_received)},
-    {"calls",
-     {"own_calls",
-      {{"accepted", report.calls.accepted},
-       {"completed", report.calls.completed},
-       {"cancelled", report.calls.cancelled},
-       {"timed_out", report.calls.timed_out},
-       {"refused", report.calls.refused}}},
-     {"canary",
-      {{"slowest_ns", slowest != 0 ? nlohmann::json(slowest) : nlohmann::json()},
-       {"slow", report.tally.slow_canaries()}}},
-     {"violations", report.evidence.violations()},
-     {"evidence", report.evidence.texts()}};
+      {"seed", report.seed},
+      {"again", report.again},
+      {"seconds", report.seconds},
+      {"activities", activities},
+      {"server_connections", report.servers.opened},
+      {"server_ends", ends},
+      {"server_alerts_sent", AlertsJson(report.servers.alerts_sent)},
+      {"server_alerts_received", AlertsJson(report.servers.alerts_received)},
+      {"own_calls",
+       {{"accepted", report.calls.accepted},
+        {"completed", report.calls.completed},
+        {"cancelled", report.calls.cancelled},
+        {"timed_out", report.calls.timed_out},
+        {"refused", report.calls.refused}}},
+      {"canary",
+       {{"slowest_ns", slowest != 0 ? nlohmann::json(slowest) : nlohmann::json()},
+        {"slow", report.tally.slow_canaries()}}},
+      {"violations", report.evidence.violations()},
+      {"evidence", report.evidence.texts()}};
   AddVerdict(JudgeStress(report), &json);
   return json;
 }

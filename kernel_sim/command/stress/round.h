@@ -7,6 +7,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "io/address.h"
@@ -69,6 +70,7 @@ struct StressRound {
   StressEvidence& evidence;
   // The library stops and starts while calls are made: each of them may find it stopped.
   bool restarts = false;
+  std::optional<ULONG> notify_mode;     // of every call; none: drawn for each
   std::array<CredentialPair, 3> pairs;  // kOnly12, kOnly13, kBoth
   StressTargets targets;
   SCH_CREDENTIALS client_auth{};  // for asynchronous acquiring

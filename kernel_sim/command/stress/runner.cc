@@ -159,6 +159,7 @@ void StressRunner::StopLibrary(StressRound& round) {
 std::string StressRunner::RunRound(ApiMix mix, double seconds) {
   ++rounds_;
   StressRound round(plan_.faults, report_.tally, report_.evidence);
+  round.notify_mode = plan_.notify_mode;
   round.targets.foreign = plan_.foreign.has_value();
   round.restarts = mix == ApiMix::kRestarts && Has(plan_.faults, StressActivity::kRestartUnderLoad);
   ended_starts_ = {};

@@ -35,12 +35,19 @@ inline constexpr std::array kStressPlacementWords = {
     Word<StressPlacement>{"pool", StressPlacement::kPool},
     Word<StressPlacement>{"mixed", StressPlacement::kMixed}};
 
+// Which threads run callbacks; mixed: drawn for each call.
+inline constexpr std::array kStressNotifyWords = {
+    Word<std::optional<ULONG>>{"on-processor", KTLSIM_NOTIFY_ON_PROCESSOR},
+    Word<std::optional<ULONG>>{"pool", KTLSIM_NOTIFY_POOL},
+    Word<std::optional<ULONG>>{"mixed", std::nullopt}};
+
 struct StressPlan {
   double seconds = 30;
   unsigned connections = 64;
   FaultSet faults;
   StartupOptions library;  // some of it changes from round to round
   StressPlacement placement = StressPlacement::kMixed;
+  std::optional<ULONG> notify_mode;    // KTLSIM_NOTIFY_*; none: mixed
   std::optional<io::Address> foreign;  // dial this server and none of our own
   const std::atomic<bool>* interrupted = nullptr;
   // A call or a conversation was lost: nothing can be waited for or taken down. Tells the report

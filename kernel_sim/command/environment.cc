@@ -23,7 +23,7 @@ struct Variable {
 
 // Their readers: base/trace.cc, executive/misuse.cc, tls/aead_engine.cc, io/uring_probe.cc.
 constexpr std::array kVariables = {
-    Variable{"KTLSIM_TRACE", {"text"}},
+    Variable{"KTLSIM_TRACE", {"text", "json"}},
     Variable{"KTLSIM_MISUSE", {"abort"}},
     Variable{"KTLSIM_AEAD", {"evp", "ipsec-mb"}},
     Variable{"KTLSIM_RING_LEVEL", {"6.1"}},

@@ -295,12 +295,15 @@ void AsyncContextTable::AbandonSubmit(Request& request) {
 }
 
 void AsyncContextTable::Accept(AsyncContextSlot& slot, bool recallable) {
+  const char* const lane = NameOf(slot.request->lane_);
   const std::uint64_t word =
       Move(slot.word, recallable ? AsyncEvent::kEnqueue : AsyncEvent::kCommit);
-  Trace("async_accept", HandleOf(slot, word));
+  TraceCall("async_accept", HandleOf(slot, word), lane);
 }
 
 Turn AsyncContextTable::Start(AsyncContextSlot& slot) {
+  // A call that is left to who recalls it may be over, and the slot in another, at once.
+  const char* const lane = NameOf(slot.request->lane_);
   std::uint64_t word = slot.word.load(std::memory_order_acquire);
   for (;;) {
     if (StateOf(word) == AsyncState::kRunning) return Turn::kRun;  // committed when accepted
@@ -308,7 +311,7 @@ Turn AsyncContextTable::Start(AsyncContextSlot& slot) {
     const std::uint64_t after = After(word, AsyncEvent::kStart);
     if (slot.word.compare_exchange_weak(word, after, std::memory_order_acq_rel,
                                         std::memory_order_acquire)) {
-      Trace("async_start", HandleOf(slot, after), after);
+      TraceCall("async_start", HandleOf(slot, after), lane);
       return StateOf(after) == AsyncState::kRunning ? Turn::kRun : Turn::kLeave;
     }
   }
@@ -355,6 +358,8 @@ bool AsyncContextTable::LetGo(AsyncContextSlot& slot) {
 bool AsyncContextTable::Publish(AsyncContextSlot& slot, std::int32_t status) {
   const bool notifies = slot.callback.load(std::memory_order_relaxed) != nullptr;
   const AsyncEvent event = notifies ? AsyncEvent::kPublish : AsyncEvent::kPublishSilently;
+  // From the last store on, the slot is the caller's.
+  const char* const lane = NameOf(slot.request->lane_);
   slot.status.store(status, std::memory_order_relaxed);
   std::uint64_t word = slot.word.load(std::memory_order_relaxed);
   std::uint64_t next = 0;
@@ -363,7 +368,7 @@ bool AsyncContextTable::Publish(AsyncContextSlot& slot, std::int32_t status) {
     if (!notifies && (word & kOrphaned) != 0) next = After(next & ~kOrphaned, AsyncEvent::kFree);
   } while (!slot.word.compare_exchange_weak(word, next, std::memory_order_acq_rel,
                                             std::memory_order_relaxed));
-  Trace("async_publish", HandleOf(slot, next), static_cast<std::uint32_t>(status));
+  TraceCallStatus("async_publish", HandleOf(slot, next), lane, status);
   if (StateOf(next) == AsyncState::kFreed) Retire(slot);
   return notifies;
 }
@@ -372,11 +377,12 @@ AsyncContextTable::Notification AsyncContextTable::EnterCallback(AsyncContextSlo
   Notification notification;
   notification.callback = slot.callback.load(std::memory_order_relaxed);
   notification.data = slot.data.load(std::memory_order_relaxed);
+  const char* const lane = NameOf(slot.request->lane_);
   const std::uint64_t word = Move(slot.word, AsyncEvent::kEnterCallback);
   // From here on `slot` belongs to the caller, unless it was freed in flight.
   notification.handle = HandleOf(slot, word);
   if ((word & kOrphaned) != 0) notification.orphan = &slot;
-  Trace("async_notify", notification.handle);
+  TraceCall("async_notify", notification.handle, lane);
   return notification;
 }
 

@@ -9,6 +9,7 @@
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/base/level.h"
 #include "kernel_sim/base/memory_watch.h"
+#include "kernel_sim/base/trace.h"
 #include "kernel_sim/executive/executive.h"
 #include "kernel_sim/executive/thread_error.h"
 
@@ -94,6 +95,7 @@ void Processor::Stop() {
 void Processor::Main(const RingFactory& factory) {
   current_processor = this;
   pthread_setname_np(pthread_self(), ("ktlsim-" + role_.substr(0, 8)).c_str());
+  SetTraceProcessor(static_cast<std::uint32_t>(index_));
   if (pinned_cpu_ >= 0) {
     cpu_set_t cpus;
     CPU_ZERO(&cpus);

@@ -29,6 +29,7 @@ class WaitLimits;
 struct AsyncContextSlot;
 
 enum class Lane : std::uint8_t { kRecord, kHandshake };
+constexpr const char* NameOf(Lane lane) { return lane == Lane::kRecord ? "record" : "handshake"; }
 
 // Outcomes of calls that were accepted and never ran (KTLSIM_E_CANCELLED, KTLSIM_E_QUEUE_TIMEOUT).
 inline constexpr auto kCancelledStatus = static_cast<std::int32_t>(0xA0090001);

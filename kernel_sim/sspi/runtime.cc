@@ -66,6 +66,7 @@ Runtime::Runtime() : fork_handlers_(RegisterForkHandlers()) {
   // Processors may be in the midst of a handshake when the process exits: OpenSSL must not be taken
   // away from under them. (It is, where the program itself was the first to use OpenSSL.)
   OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
+  SetTraceStatusName(&KtlsimStatusName);
 }
 
 bool Runtime::RegisterForkHandlers() {

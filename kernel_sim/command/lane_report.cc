@@ -190,13 +190,13 @@ void PrintLanes(const LaneReport& report, bool every_call, std::FILE* out) {
       if (Used(role.lanes[lane])) PrintLane(role, lane, out);
     }
   }
-  fmt::print(
-      out,
-      "calls of the library from its start to its end. queued: from acceptance to the first\n"
-      "run; served: from there to the status; notified: from there to the callback.\n"
-      "timed: {}. Percentiles are below the power of two (of\n"
-      "nanoseconds) that is shown; the mean is about.\n",
-      every_call ? "every call" : "one call in 64 (all with --time-every-call)");
+  fmt::print(out,
+             "calls of the library from its start to its end. queued: from acceptance to the\n"
+             "first run; served: from there to the status; notified: from there to the\n"
+             "callback. timed: {}.\n"
+             "A percentile is below the power of two (of nanoseconds) that is shown; the\n"
+             "mean is about.\n",
+             every_call ? "every call" : "one call in 64 (all with --time-every-call)");
 }
 
 nlohmann::json LanesJson(const LaneReport& report, bool every_call) {

@@ -156,7 +156,8 @@ std::string LoadRun::Prepare() {
     if (!error.empty()) return error;
     plan.profiles.push_back(profiles_.back().get());
   }
-  if (const Status status = client_.Start({.notify_mode = envelope_.library().notify_mode});
+  if (const Status status =
+          client_.Start({.role = "", .notify_mode = envelope_.library().notify_mode});
       !status.ok()) {
     return "the client path: " + status.ToString();
   }

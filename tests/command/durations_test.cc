@@ -28,6 +28,10 @@ TEST(DurationsTest, WritesThreeDigits) {
   EXPECT_EQ(FormatDuration(999), "999 ns");
   EXPECT_EQ(FormatDuration(1'234), "1.23 us");
   EXPECT_EQ(FormatDuration(1'234'567), "1.23 ms");
+  // What rounds to the next unit.
+  EXPECT_EQ(FormatDuration(999'499), "999 us");
+  EXPECT_EQ(FormatDuration(999'500), "1 ms");
+  EXPECT_EQ(FormatDuration(999'999'999), "1 s");
   EXPECT_EQ(FormatDuration(12'345'678'901), "12.3 s");
 }
 

@@ -14,15 +14,15 @@ std::string Check(const char* entry) {
 }
 
 TEST(EnvironmentTest, TakesWhatIsDocumented) {
-  for (const char* entry : {"KTLSIM_TRACE=text", "KTLSIM_MISUSE=abort", "KTLSIM_AEAD=evp",
-                            "KTLSIM_AEAD=ipsec-mb", "KTLSIM_RING_LEVEL=6.1",
+  for (const char* entry : {"KTLSIM_TRACE=text", "KTLSIM_TRACE=json", "KTLSIM_MISUSE=abort",
+                            "KTLSIM_AEAD=evp", "KTLSIM_AEAD=ipsec-mb", "KTLSIM_RING_LEVEL=6.1",
                             "KTLSIM_TRACE=", "KTLSIM_SEED=7", "KTLSIM_SCHEDULE=1,2", "TRACE=txt"}) {
     EXPECT_EQ(Check(entry), "") << entry;
   }
 }
 
 TEST(EnvironmentTest, RefusesOtherValuesWithThoseThatExist) {
-  EXPECT_NE(Check("KTLSIM_TRACE=txt").find("it can be text"), std::string::npos);
+  EXPECT_NE(Check("KTLSIM_TRACE=txt").find("it can be text or json"), std::string::npos);
   EXPECT_NE(Check("KTLSIM_MISUSE=yes").find("it can be abort"), std::string::npos);
   EXPECT_NE(Check("KTLSIM_AEAD=openssl").find("evp or ipsec-mb"), std::string::npos);
   EXPECT_NE(Check("KTLSIM_RING_LEVEL=banana").find("6.1"), std::string::npos);

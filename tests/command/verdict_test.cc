@@ -137,5 +137,12 @@ TEST(RedialTest, WaitsLongerAndLongerAndNotAllAtOnce) {
   EXPECT_NE(LoadSlot::RedialDelayNs(3, 0), LoadSlot::RedialDelayNs(3, 1));
 }
 
+// More threads than cores have no more time than the cores.
+TEST(VerdictTest, TheShareOfTheGeneratorIsThatOfTimeItCouldHave) {
+  EXPECT_DOUBLE_EQ(CpuShare(1'000'000'000, 1, 2, 8), 0.5);
+  EXPECT_DOUBLE_EQ(CpuShare(2'000'000'000, 1, 8, 2), 1);
+  EXPECT_DOUBLE_EQ(CpuShare(5, 0, 8, 2), 0);
+}
+
 }  // namespace
 }  // namespace ktlsim::command

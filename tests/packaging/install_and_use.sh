@@ -65,6 +65,7 @@ example=$prefix/share/doc/ktlsim/examples/async_client.c
 "$CC" -std=c11 "${warnings[@]}" "${flags[@]}" "$example" -o "$work/bin/async_client" \
   "${libraries[@]}"
 if [[ -x $prefix/bin/ktlsim ]]; then
+  [[ -f $prefix/share/ktlsim/schema/results.schema.json ]] || fail 'the schema is not installed'
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
     -addext subjectAltName=DNS:localhost -keyout "$work/key.pem" -out "$work/certificate.pem" \
     2>"$work/openssl.log" || fail "see $work/openssl.log"

@@ -68,15 +68,14 @@ class Checker {
                        [&value](const Json& type) { return HasType(value, type); });
   }
   static bool Matches(const Json& pattern, const Json& value) {
-    return !value.is_string() || std::regex_search(value.get<std::string>(),
-                                                   std::regex(pattern.get<std::string>()));
+    return !value.is_string() ||
+           std::regex_search(value.get<std::string>(), std::regex(pattern.get<std::string>()));
   }
 
   const Json& Referenced(const std::string& reference) const {
     return root_.at(Json::json_pointer(reference.substr(1)));
   }
 
-  // The branch that came furthest would be the best message; the one for the schema's name is.
   std::string CheckOneOf(const Json& branches, const Json& value, const std::string& at) const {
     int fits = 0;
     std::string all;
@@ -135,10 +134,14 @@ std::string CheckJson(const nlohmann::json& schema, const nlohmann::json& value)
   return Checker(schema).Check(schema, value, "");
 }
 
-nlohmann::json ResultsSchema() {
+std::string CheckResult(const std::string& command, const nlohmann::json& result) {
   std::ifstream file(KTLSIM_RESULTS_SCHEMA);
-  nlohmann::json schema = nlohmann::json::parse(file, nullptr, false);
-  return schema.is_discarded() ? nlohmann::json() : schema;
+  const Json schema = Json::parse(file, nullptr, false);
+  if (!schema.is_object()) return "the schema cannot be read";
+  if (!result.is_object()) return "there is no result";
+  // Its own form first: of it the message says what is wrong.
+  std::string wrong = Checker(schema).Check({{"$ref", "#/$defs/" + command}}, result, "");
+  return wrong.empty() ? CheckJson(schema, result) : wrong;
 }
 
 }  // namespace ktlsim

@@ -11,7 +11,7 @@ namespace ktlsim {
 // Empty: `value` is as `schema` says; else where it is not, and why.
 std::string CheckJson(const nlohmann::json& schema, const nlohmann::json& value);
 
-// The schema of the commands' results. Null when it cannot be read.
-nlohmann::json ResultsSchema();
+// The same for what `ktlsim COMMAND --json` has written, and the schema of the commands' results.
+std::string CheckResult(const std::string& command, const nlohmann::json& result);
 
 }  // namespace ktlsim

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/json_schema.h"
 #include "tests/system/child_process.h"
 #include "tests/system/serve_process.h"
 
@@ -31,6 +32,7 @@ void ExpectSound(const LoadResult& result) {
   EXPECT_TRUE(result.json["valid"].get<bool>()) << result.output;
   EXPECT_TRUE(result.json["reasons"].empty());
   ASSERT_TRUE(result.json.is_object()) << result.output;
+  EXPECT_EQ(CheckResult("load", result.json), "");
   EXPECT_EQ(result.json["errors"], 0);
   EXPECT_TRUE(result.json["rundown_clean"].get<bool>());
   EXPECT_GT(result.row()["count"], 0);

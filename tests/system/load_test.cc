@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "tests/support/json_schema.h"
 #include "tests/system/load_process.h"
 #include "tests/system/openssl_server.h"
 #include "tests/system/serve_process.h"
@@ -30,11 +31,43 @@ class LoadTest : public ::testing::Test {
 TEST_F(LoadTest, RequestsAreThoseThatTheServerAnswered) {
   const LoadResult result = Load(server_.address(), Trusting({"--connections", "4"}));
   ExpectSound(result);
-  EXPECT_EQ(result.json["version"], "TLS 1.3");
+  EXPECT_EQ(result.row()["negotiated"]["tls_version"], "TLS 1.3");
   const nlohmann::json statistics = server_.StopCleanly();
   // The warm-up's and the last ones are not in the result; one connection fetched the certificate.
   EXPECT_EQ(statistics["established"], 5) << statistics;
   EXPECT_GT(result.row()["bytes"], 100 * result.row()["count"].get<long>());
+}
+
+TEST_F(LoadTest, TheResultSaysHowItWasMade) {
+  const LoadResult result =
+      Load(server_.address(), Trusting({"--connections", "3", "--tls", "1.2", "--groups", "P-256",
+                                        "--notify", "pool", "--processors", "1"}));
+  ExpectSound(result);
+  const nlohmann::json& json = result.json;
+  EXPECT_EQ(json["schema"], "ktlsim-load/1");
+  EXPECT_EQ(json["tool"]["name"], "ktlsim");
+  EXPECT_GE(json["duration_s"], 0.6);
+  EXPECT_EQ(json["command_line"][1], "load");
+  EXPECT_EQ(json["settings"]["connections"], 3);
+  EXPECT_EQ(json["settings"]["warm_up_s"], 0.1);
+  EXPECT_EQ(json["settings"]["seconds"], 0.5);
+  EXPECT_EQ(json["settings"]["groups"], "P-256");
+  EXPECT_TRUE(json["settings"]["cipher_suites"].is_null());
+  EXPECT_TRUE(json["settings"]["rate_asked_per_s"].is_null());
+  EXPECT_TRUE(json["not_begun"].is_null());
+  EXPECT_EQ(json["library"]["processors"], 1);
+  EXPECT_TRUE(json["library"]["crypto_processors"].is_null());
+  EXPECT_TRUE(json["library"]["queue_wait_limit_ms"].is_null());
+  EXPECT_EQ(json["calls"]["callbacks_on_processors"], 0);
+  EXPECT_EQ(result.row()["negotiated"]["tls_version"], "TLS 1.2");
+  EXPECT_EQ(result.row()["negotiated"]["group"], "P-256");
+  EXPECT_EQ(json["server_certificate"]["kind"], "EC");
+  EXPECT_EQ(json["server_certificate"]["curve"], "P-256");
+  EXPECT_EQ(json["server_certificate"]["names"], nlohmann::json({"localhost"}));
+  EXPECT_TRUE(json["client_certificate"].is_null());
+  // Both sides say the same of the certificate.
+  const nlohmann::json statistics = server_.StopCleanly();
+  EXPECT_EQ(statistics["listeners"][0]["certificate"], json["server_certificate"]);
 }
 
 TEST_F(LoadTest, HandshakesFullAndResumed) {
@@ -147,6 +180,13 @@ TEST(LoadUsageTest, NobodyListensAndBadOptions) {
   const LoadResult refused = Load("127.0.0.1:1", {"--connections", "2", "--seconds", "30"});
   EXPECT_EQ(refused.code, 1);
   EXPECT_NE(refused.output.find("Connection refused"), std::string::npos) << refused.output;
+  // Nothing was measured: null, "-", and never 0 ns.
+  EXPECT_EQ(CheckResult("load", refused.json), "");
+  EXPECT_TRUE(refused.row()["negotiated"].is_null());
+  EXPECT_TRUE(refused.row()["latency_ns"]["p50"].is_null());
+  EXPECT_TRUE(refused.row()["client_cpu_ns_per_operation"].is_null());
+  EXPECT_TRUE(refused.json["server_certificate"].is_null());
+  EXPECT_EQ(refused.output.find(" 0 ns"), std::string::npos) << refused.output;
   EXPECT_EQ(Load("nonsense", {}).code, 2);
   EXPECT_EQ(Load("localhost:1", {"--cert", "/dev/null"}).code, 2);
   EXPECT_EQ(Load("localhost:1", {"--path", "no slash"}).code, 2);

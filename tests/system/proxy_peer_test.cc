@@ -36,7 +36,7 @@ class ProxyPeerTest : public testing::TestWithParam<const char*> {
       arguments.insert(arguments.end(), mode.begin(), mode.end());
       const LoadResult result = Load("localhost:" + std::to_string(proxy.port()), arguments);
       ExpectSound(result);
-      EXPECT_EQ(result.json["version"], std::string("TLS ") + GetParam());
+      EXPECT_EQ(result.row()["negotiated"]["tls_version"], std::string("TLS ") + GetParam());
     }
   }
 

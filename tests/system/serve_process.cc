@@ -11,6 +11,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/json_schema.h"
+
 namespace ktlsim::system_tests {
 
 TemporaryFolder::TemporaryFolder() {
@@ -91,6 +93,7 @@ nlohmann::json ServeProcess::StopCleanly() {
     ADD_FAILURE() << "no statistics were written; " << output();
     return nlohmann::json::object();
   }
+  EXPECT_EQ(CheckResult("serve", statistics), "");
   EXPECT_TRUE(statistics["rundown_clean"].get<bool>()) << statistics["rundown"];
   for (const auto& [name, left] : statistics["left"].items()) EXPECT_EQ(left, 0) << name;
   EXPECT_EQ(statistics["connections"], statistics["ended"]);

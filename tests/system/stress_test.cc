@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "tests/support/json_schema.h"
 #include "tests/system/child_process.h"
 #include "tests/system/serve_process.h"
 
@@ -35,6 +36,7 @@ StressResult Stress(const std::vector<std::string>& arguments) {
   StressResult result{RunProgram(all, "", std::chrono::seconds(90)), {}};
   std::ifstream file(folder.File("stress.json"));
   result.json = nlohmann::json::parse(file, nullptr, false);
+  EXPECT_EQ(CheckResult("stress", result.json), "") << result.finished.output;
   return result;
 }
 
@@ -48,7 +50,7 @@ TEST(StressTest, DoesEverythingAndBreaksNothing) {
   for (const auto& [activity, outcomes] : result.json["activities"].items()) {
     EXPECT_GT(result.Count(activity), 0U) << activity << " never happened";
   }
-  const nlohmann::json& calls = result.json["calls"];
+  const nlohmann::json& calls = result.json["own_calls"];
   EXPECT_GT(calls["accepted"], 100);
   EXPECT_EQ(calls["accepted"], calls["completed"]);
   EXPECT_GT(calls["cancelled"], 0);
@@ -70,6 +72,27 @@ TEST(StressTest, FaultsAreOnlyThoseThatAreNamed) {
   EXPECT_GT(result.Count("conversation"), 0U);
 }
 
+// Of all rounds and all starts in them.
+TEST(StressTest, CountsTheLibrarysCallsByLane) {
+  const StressResult result = Stress({"--seconds", "1.5", "--connections", "4", "--notify", "pool",
+                                      "--faults", "restart-under-load,cancel,full-queue"});
+  ASSERT_EQ(result.finished.code, 0) << result.finished.output;
+  const nlohmann::json& calls = result.json["calls"];
+  std::uint64_t completed = 0;
+  std::uint64_t cancelled = 0;
+  for (const nlohmann::json& lane : calls["lanes"]) {
+    completed += lane["completed"].get<std::uint64_t>();
+    cancelled += lane["cancelled"].get<std::uint64_t>();
+  }
+  EXPECT_EQ(calls["accepted"], completed);
+  EXPECT_EQ(calls["cancelled"], cancelled);
+  EXPECT_EQ(cancelled, result.json["own_calls"]["cancelled"]);
+  EXPECT_GE(completed, result.json["own_calls"]["completed"].get<std::uint64_t>());
+  EXPECT_EQ(result.json["library"]["notify"], "pool");
+  EXPECT_EQ(calls["callbacks_on_processors"], 0);
+  EXPECT_GT(calls["callbacks"], 0);
+}
+
 // Nothing but the calls, the stops and starts, and the forks.
 TEST(StressTest, KeepsItsOrderWhileTheLibraryStopsAndStarts) {
   const StressResult result = Stress(
@@ -79,7 +102,7 @@ TEST(StressTest, KeepsItsOrderWhileTheLibraryStopsAndStarts) {
   EXPECT_GT(result.Count("restart-under-load"), 5U);
   EXPECT_GT(result.Count("fork"), 0U);
   EXPECT_EQ(result.Count("restart"), 0U);
-  const nlohmann::json& calls = result.json["calls"];
+  const nlohmann::json& calls = result.json["own_calls"];
   EXPECT_EQ(calls["accepted"], calls["completed"]);
 }
 

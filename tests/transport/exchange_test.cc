@@ -98,6 +98,61 @@ TEST_F(ExchangeTest, ManyConnectionsLeaveNothingBehind) {
   EXPECT_EQ(statistics.security_contexts, 0U);
 }
 
+// Callbacks on the notification pool: the work comes back to the loop, and nothing else differs.
+TEST_F(ExchangeTest, CallbacksOfThePoolComeBackToTheLoop) {
+  ServerOptions options = DefaultServer();
+  options.notify_mode = KTLSIM_NOTIFY_POOL;
+  StartServer(options);
+  StartClient(KTLSIM_NOTIFY_POOL);
+  const auto on_processors = [] {
+    KtlsimProcessorStatistics one{};
+    one.cbSize = sizeof(one);
+    ULONGLONG sum = 0;
+    for (ULONG i = 0; KtlsimQueryProcessorStatistics(i, &one) == SEC_E_OK; ++i) {
+      sum += one.cCallbacks;
+    }
+    return sum;
+  };
+  const ULONGLONG before = on_processors();
+  const TlsProfile& profile = MakeProfile(DefaultClient());
+  constexpr std::size_t kConnections = 40;
+  std::vector<std::unique_ptr<ClientTalk>> talks;
+  for (std::size_t i = 0; i < kConnections; ++i) {
+    talks.push_back(std::make_unique<ClientTalk>(monitor_, Pattern(5000 + 997 * i)));
+    ASSERT_NE(Connect(profile, *talks.back()), nullptr);
+  }
+  for (const auto& talk : talks) {
+    ASSERT_TRUE(monitor_.Wait([&] { return talk->ended; }));
+    EXPECT_EQ(talk->received, talk->message) << talk->reason.ToString();
+  }
+  ExpectServerEnded(EndKind::kCompleted, kConnections);
+  EXPECT_EQ(on_processors(), before);
+  KtlsimStatistics all{};
+  all.cbSize = sizeof(all);
+  ASSERT_EQ(KtlsimQueryStatistics(&all), SEC_E_OK);
+  EXPECT_GT(all.cCallbacks, kConnections);
+}
+
+// A stop while calls are in flight, and their callbacks on their way back.
+TEST_F(ExchangeTest, AStopWaitsForCallbacksOfThePool) {
+  ServerOptions options = DefaultServer();
+  options.notify_mode = KTLSIM_NOTIFY_POOL;
+  options.drain_ns = 0;
+  StartServer(options);
+  StartClient(KTLSIM_NOTIFY_POOL);
+  const TlsProfile& profile = MakeProfile(DefaultClient());
+  std::vector<std::unique_ptr<ClientTalk>> talks;
+  for (std::size_t i = 0; i < 50; ++i) {
+    talks.push_back(std::make_unique<ClientTalk>(monitor_, Pattern(100000)));
+    ASSERT_NE(Connect(profile, *talks.back()), nullptr);
+  }
+  ASSERT_TRUE(WaitUntil([&] { return server_.Statistics().legs > 0; }));
+  server_.Stop();
+  client_.Stop();
+  for (const auto& talk : talks) EXPECT_TRUE(talk->ended);
+  EXPECT_EQ(server_.Statistics().connections, 0U);
+}
+
 // Sends without end and counts what could be handed over.
 class Flood final : public ConnectionHandler {
  public:

@@ -84,7 +84,7 @@ std::string StressPaths::Start(const std::optional<io::Address>& foreign) {
   }
   if (!error.empty()) return error;
   const Status status = client_.Start(
-      {.notify_mode = round_.notify_mode.value_or(ULONG{KTLSIM_NOTIFY_ON_PROCESSOR})});
+      {.role = "", .notify_mode = round_.notify_mode.value_or(ULONG{KTLSIM_NOTIFY_ON_PROCESSOR})});
   return status.ok() ? "" : "the client path: " + status.ToString();
 }
 

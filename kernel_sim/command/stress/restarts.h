@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "kernel_sim/command/lane_report.h"
 #include "kernel_sim/command/startup.h"
 #include "kernel_sim/command/stress/counters.h"
 #include "kernel_sim/command/stress/round.h"

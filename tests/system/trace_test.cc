@@ -1,0 +1,63 @@
+// KTLSIM_TRACE: each event says when, on which processor, in which lane, and with which status.
+
+#include <sstream>
+#include <string>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "tests/system/child_process.h"
+#include "tests/system/serve_process.h"
+
+namespace ktlsim::system_tests {
+namespace {
+
+// One handshake, or a few, with the client's trace in it.
+std::string Traced(const ServeProcess& server, const std::string& form) {
+  const Finished run =
+      RunProgram({"env", "KTLSIM_TRACE=" + form, KTLSIM_COMMAND, "load", server.address(),
+                  "--insecure", "--mode", "handshake", "--connections", "1", "--rate", "10",
+                  "--seconds", "0.2", "--warm-up", "0", "--processors", "1"},
+                 "", std::chrono::seconds(60));
+  EXPECT_EQ(run.code, 0) << run.output;
+  return run.output;
+}
+
+TEST(TraceTest, JsonHasOneObjectALine) {
+  ServeProcess server({"--self-signed", "localhost", "--echo"});
+  ASSERT_TRUE(server.running()) << server.output();
+  std::istringstream lines(Traced(server, "json"));
+  double last = 0;
+  int published = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("{\"time_s\"")) continue;
+    const nlohmann::json event = nlohmann::json::parse(line, nullptr, false);
+    ASSERT_TRUE(event.is_object()) << line;
+    EXPECT_GT(event["thread_id"], 0) << line;
+    if (event["event"] != "async_publish" || event["lane"] != "handshake") continue;
+    ++published;
+    EXPECT_GE(event["time_s"], last) << "one processor, so in order: " << line;
+    last = event["time_s"];
+    EXPECT_EQ(event["processor"], 0) << line;
+    EXPECT_EQ(event["thread"], "ktlsim-io") << line;
+    EXPECT_TRUE(event["status_name"].is_string()) << line;
+    if (published == 1) {
+      EXPECT_EQ(event["status"], "0x90312") << line;
+      EXPECT_EQ(event["status_name"], "SEC_I_CONTINUE_NEEDED") << line;
+    }
+  }
+  EXPECT_GT(published, 1);
+}
+
+TEST(TraceTest, TextNamesLaneProcessorAndStatus) {
+  ServeProcess server({"--self-signed", "localhost", "--echo"});
+  ASSERT_TRUE(server.running()) << server.output();
+  const std::string output = Traced(server, "text");
+  EXPECT_NE(output.find(" processor=0 "), std::string::npos) << output;
+  EXPECT_NE(output.find(" lane=handshake status=0x90312 SEC_I_CONTINUE_NEEDED\n"),
+            std::string::npos)
+      << output;
+}
+
+}  // namespace
+}  // namespace ktlsim::system_tests

@@ -3,53 +3,11 @@
 #include <new>
 
 #include "kernel_sim/base/trace.h"
+#include "kernel_sim/executive/async_word.h"
 #include "kernel_sim/executive/callback_gate.h"
 #include "kernel_sim/executive/misuse.h"
 
 namespace ktlsim::executive {
-namespace {
-
-constexpr std::uint64_t kStateMask = 0x0f;  // a StateTable has no more
-// A caller is changing callback or mode; held for a few instructions.
-constexpr std::uint64_t kConfiguring = 0x10;
-// Freed while in flight: the runtime frees it when the call is over.
-constexpr std::uint64_t kOrphaned = 0x20;
-// There is a final status to read, also after Free.
-constexpr std::uint64_t kHasStatus = 0x40;
-constexpr unsigned kGenerationShift = 32;
-constexpr std::uint64_t kLow = 0xffffffff;
-
-AsyncState StateOf(std::uint64_t word) { return static_cast<AsyncState>(word & kStateMask); }
-// The word after a legal `event`.
-std::uint64_t After(std::uint64_t word, AsyncEvent event) {
-  AsyncState to{};
-  KTLSIM_CHECK(Next(StateOf(word), event, &to));
-  return (word & ~kStateMask) | static_cast<std::uint64_t>(to);
-}
-// Moves `word` by `event`, which must stay legal meanwhile; others may change flags. The new word.
-std::uint64_t Move(std::atomic<std::uint64_t>& word, AsyncEvent event) {
-  std::uint64_t before = word.load(std::memory_order_relaxed);
-  std::uint64_t after = 0;
-  do {
-    after = After(before, event);
-    // Release: what the mover wrote is there for who sees the state. Acquire: the other way round.
-  } while (!word.compare_exchange_weak(before, after, std::memory_order_acq_rel,
-                                       std::memory_order_relaxed));
-  return after;
-}
-bool SameGeneration(std::uint64_t word, AsyncHandle handle) {
-  return word >> kGenerationShift == handle >> kGenerationShift;
-}
-// The handle names a context that its owner has not freed.
-bool Alive(std::uint64_t word, AsyncHandle handle) {
-  return SameGeneration(word, handle) && StateOf(word) != AsyncState::kFreed &&
-         (word & kOrphaned) == 0;
-}
-AsyncHandle HandleOf(const AsyncContextSlot& slot, std::uint64_t word) {
-  return (word & ~kLow) | (std::uint64_t{slot.index} + 1);
-}
-
-}  // namespace
 
 AsyncContextTable::AsyncContextTable(const Clock& clock) : clock_(clock) {}
 
@@ -139,49 +97,35 @@ void AsyncContextTable::Free(AsyncHandle handle) {
   if (handle == 0) return;
   AsyncContextSlot* slot = SlotOf(handle);
   if (slot == nullptr) return ReportMisuse("free of an async context that never was");
-  std::uint64_t word = slot->word.load(std::memory_order_acquire);
-  for (;;) {
-    if (!SameGeneration(word, handle)) return ReportMisuse("free of a stale async context");
-    if (StateOf(word) == AsyncState::kFreed || (word & kOrphaned) != 0) {
-      return ReportMisuse("async context freed twice");
-    }
-    if ((word & kConfiguring) != 0) {
-      word = slot->word.load(std::memory_order_acquire);
-      continue;
-    }
-    const bool in_flight = InFlight(StateOf(word));
-    const std::uint64_t next = in_flight ? word | kOrphaned : After(word, AsyncEvent::kFree);
+  const char* misuse = nullptr;
+  bool notified = false;
+  const Change change = Update(slot->word, [&](std::uint64_t word) {
+    misuse = MisuseOfFree(word, handle);
+    if (misuse != nullptr) return word;
+    if ((word & kConfiguring) != 0) return kLookAgain;
     // Read before the exchange: afterwards the slot is the runtime's.
-    const bool notified = slot->callback.load(std::memory_order_relaxed) != nullptr;
-    if (slot->word.compare_exchange_weak(word, next, std::memory_order_acq_rel,
-                                         std::memory_order_acquire)) {
-      Trace("async_free", handle, word);
-      if (!in_flight) return Retire(*slot);
-      // Without a callback this is the documented pattern for Delete.
-      if (notified) ReportMisuse("async context freed while its call is in flight");
-      return;
-    }
-  }
+    notified = slot->callback.load(std::memory_order_relaxed) != nullptr;
+    return InFlight(StateOf(word)) ? word | kOrphaned : After(word, AsyncEvent::kFree);
+  });
+  if (misuse != nullptr) return ReportMisuse(misuse);
+  Trace("async_free", handle, change.before);
+  if (!InFlight(StateOf(change.before))) return Retire(*slot);
+  // Without a callback this is the documented pattern for Delete.
+  if (notified) ReportMisuse("async context freed while its call is in flight");
 }
 
-template <typename Change>
-AsyncResult AsyncContextTable::Configure(AsyncHandle handle, Change change) {
+template <typename Set>
+AsyncResult AsyncContextTable::Configure(AsyncHandle handle, Set set) {
   AsyncContextSlot* slot = SlotOf(handle);
   if (slot == nullptr) return AsyncResult::kInvalidHandle;
-  std::uint64_t word = slot->word.load(std::memory_order_acquire);
-  for (;;) {
-    if (!Alive(word, handle)) return AsyncResult::kInvalidHandle;
-    if (InFlight(StateOf(word))) return AsyncResult::kInUse;
-    if ((word & kConfiguring) != 0) {
-      word = slot->word.load(std::memory_order_acquire);
-      continue;
-    }
-    if (slot->word.compare_exchange_weak(word, word | kConfiguring, std::memory_order_acq_rel,
-                                         std::memory_order_acquire)) {
-      break;
-    }
-  }
-  const std::uint64_t after = change(*slot, word);
+  AsyncResult refusal = AsyncResult::kOk;
+  const Change change = Update(slot->word, [&](std::uint64_t word) {
+    refusal = RefusalToConfigure(word, handle);
+    if (refusal != AsyncResult::kOk) return word;
+    return (word & kConfiguring) != 0 ? kLookAgain : word | kConfiguring;
+  });
+  if (refusal != AsyncResult::kOk) return refusal;
+  const std::uint64_t after = set(*slot, change.before);
   slot->word.store(after, std::memory_order_release);
   return AsyncResult::kOk;
 }
@@ -255,20 +199,13 @@ AsyncResult AsyncContextTable::BeginSubmit(AsyncHandle handle, bool callback_req
                                            Request** request) {
   AsyncContextSlot* slot = SlotOf(handle);
   if (slot == nullptr) return AsyncResult::kInvalidHandle;
-  std::uint64_t word = slot->word.load(std::memory_order_acquire);
-  for (;;) {
-    if (!Alive(word, handle)) return AsyncResult::kInvalidHandle;
-    if (StateOf(word) == AsyncState::kDone) return AsyncResult::kNotReinitialised;
-    if (StateOf(word) != AsyncState::kIdle) return AsyncResult::kInUse;
-    if ((word & kConfiguring) != 0) {
-      word = slot->word.load(std::memory_order_acquire);
-      continue;
-    }
-    if (slot->word.compare_exchange_weak(word, After(word, AsyncEvent::kClaim),
-                                         std::memory_order_acq_rel, std::memory_order_acquire)) {
-      break;
-    }
-  }
+  AsyncResult refusal = AsyncResult::kOk;
+  Update(slot->word, [&](std::uint64_t word) {
+    refusal = RefusalToClaim(word, handle);
+    if (refusal != AsyncResult::kOk) return word;
+    return (word & kConfiguring) != 0 ? kLookAgain : After(word, AsyncEvent::kClaim);
+  });
+  if (refusal != AsyncResult::kOk) return refusal;
   if (callback_required && slot->callback.load(std::memory_order_relaxed) == nullptr) {
     slot->request->context_ = slot;
     AbandonSubmit(*slot->request);
@@ -284,92 +221,69 @@ void AsyncContextTable::AbandonSubmit(Request& request) {
   AsyncContextSlot& slot = *request.context_;
   request.DestroyPayload();
   request.keep_alive_.Reset();
-  std::uint64_t word = slot.word.load(std::memory_order_acquire);
-  std::uint64_t next = 0;
-  do {
-    next = After(word, AsyncEvent::kAbandon);
-    if ((word & kOrphaned) != 0) next = After(next & ~kOrphaned, AsyncEvent::kFree);
-  } while (!slot.word.compare_exchange_weak(word, next, std::memory_order_acq_rel,
-                                            std::memory_order_acquire));
-  if (StateOf(next) == AsyncState::kFreed) Retire(slot);
+  const Change change =
+      Update(slot.word, [](std::uint64_t word) { return AfterEnd(word, AsyncEvent::kAbandon); });
+  if (StateOf(change.after) == AsyncState::kFreed) Retire(slot);
 }
 
 void AsyncContextTable::Accept(AsyncContextSlot& slot, bool recallable) {
-  const char* const lane = NameOf(slot.request->lane_);
-  const std::uint64_t word =
-      Move(slot.word, recallable ? AsyncEvent::kEnqueue : AsyncEvent::kCommit);
-  TraceCall("async_accept", HandleOf(slot, word), lane);
+  const char* const lane = NameOf(slot.request->lane());
+  const Change change = Move(slot.word, recallable ? AsyncEvent::kEnqueue : AsyncEvent::kCommit);
+  TraceCall("async_accept", HandleOf(slot, change.after), lane);
 }
 
 Turn AsyncContextTable::Start(AsyncContextSlot& slot) {
-  // A call that is left to who recalls it may be over, and the slot in another, at once.
-  const char* const lane = NameOf(slot.request->lane_);
-  std::uint64_t word = slot.word.load(std::memory_order_acquire);
-  for (;;) {
-    if (StateOf(word) == AsyncState::kRunning) return Turn::kRun;  // committed when accepted
-    if (StateOf(word) == AsyncState::kCancelled) return Turn::kComplete;
-    const std::uint64_t after = After(word, AsyncEvent::kStart);
-    if (slot.word.compare_exchange_weak(word, after, std::memory_order_acq_rel,
-                                        std::memory_order_acquire)) {
-      TraceCall("async_start", HandleOf(slot, after), lane);
-      return StateOf(after) == AsyncState::kRunning ? Turn::kRun : Turn::kLeave;
-    }
+  // A call that is left to its recaller may be over, and the slot in another, at once.
+  const char* const lane = NameOf(slot.request->lane());
+  const Change change = Update(slot.word, [](std::uint64_t word) {
+    const AsyncState state = StateOf(word);
+    const bool decided = state == AsyncState::kRunning || state == AsyncState::kCancelled;
+    return decided ? word : After(word, AsyncEvent::kStart);
+  });
+  if (StateOf(change.after) == AsyncState::kCancelled) return Turn::kComplete;
+  // The same twice: the call was committed when it was accepted.
+  if (change.after != change.before) {
+    TraceCall("async_start", HandleOf(slot, change.after), lane);
   }
+  return StateOf(change.after) == AsyncState::kRunning ? Turn::kRun : Turn::kLeave;
 }
 
 AsyncResult AsyncContextTable::Recall(AsyncHandle handle, Request** request) {
   AsyncContextSlot* slot = SlotOf(handle);
   if (slot == nullptr) return AsyncResult::kInvalidHandle;
-  std::uint64_t word = slot->word.load(std::memory_order_acquire);
-  for (;;) {
-    if (!Alive(word, handle)) return AsyncResult::kInvalidHandle;
-    const AsyncState state = StateOf(word);
-    if (!InFlight(state) || state == AsyncState::kClaimed) {
-      return state == AsyncState::kDone ? AsyncResult::kTooLate : AsyncResult::kNeverSubmitted;
-    }
-    if (!Legal(state, AsyncEvent::kRecall)) return AsyncResult::kTooLate;
-    if (slot->word.compare_exchange_weak(word, After(word, AsyncEvent::kRecall),
-                                         std::memory_order_acq_rel, std::memory_order_acquire)) {
-      break;
-    }
-  }
+  AsyncResult refusal = AsyncResult::kOk;
+  Update(slot->word, [&](std::uint64_t word) {
+    refusal = RefusalToRecall(word, handle);
+    return refusal == AsyncResult::kOk ? After(word, AsyncEvent::kRecall) : word;
+  });
+  if (refusal != AsyncResult::kOk) return refusal;
   Trace("async_recall", handle);
   *request = slot->request;
   return AsyncResult::kOk;
 }
 
 bool AsyncContextTable::Recall(AsyncContextSlot& slot) {
-  std::uint64_t word = slot.word.load(std::memory_order_acquire);
-  do {
-    if (!Legal(StateOf(word), AsyncEvent::kRecall)) return false;
-  } while (!slot.word.compare_exchange_weak(word, After(word, AsyncEvent::kRecall),
-                                            std::memory_order_acq_rel, std::memory_order_acquire));
-  return true;
+  const Change change = Update(slot.word, [](std::uint64_t word) {
+    return Legal(StateOf(word), AsyncEvent::kRecall) ? After(word, AsyncEvent::kRecall) : word;
+  });
+  return change.after != change.before;
 }
 
 bool AsyncContextTable::LetGo(AsyncContextSlot& slot) {
-  std::uint64_t word = slot.word.load(std::memory_order_acquire);
-  while (!slot.word.compare_exchange_weak(word, After(word, AsyncEvent::kLetGo),
-                                          std::memory_order_acq_rel, std::memory_order_acquire)) {
-  }
-  return StateOf(word) == AsyncState::kParked;
+  return StateOf(Move(slot.word, AsyncEvent::kLetGo).before) == AsyncState::kParked;
 }
 
 bool AsyncContextTable::Publish(AsyncContextSlot& slot, std::int32_t status) {
   const bool notifies = slot.callback.load(std::memory_order_relaxed) != nullptr;
   const AsyncEvent event = notifies ? AsyncEvent::kPublish : AsyncEvent::kPublishSilently;
   // From the last store on, the slot is the caller's.
-  const char* const lane = NameOf(slot.request->lane_);
+  const char* const lane = NameOf(slot.request->lane());
   slot.status.store(status, std::memory_order_relaxed);
-  std::uint64_t word = slot.word.load(std::memory_order_relaxed);
-  std::uint64_t next = 0;
-  do {
-    next = After(word, event) | kHasStatus;
-    if (!notifies && (word & kOrphaned) != 0) next = After(next & ~kOrphaned, AsyncEvent::kFree);
-  } while (!slot.word.compare_exchange_weak(word, next, std::memory_order_acq_rel,
-                                            std::memory_order_relaxed));
-  TraceCallStatus("async_publish", HandleOf(slot, next), lane, status);
-  if (StateOf(next) == AsyncState::kFreed) Retire(slot);
+  const Change change = Update(slot.word, [=](std::uint64_t word) {
+    return (notifies ? After(word, event) : AfterEnd(word, event)) | kHasStatus;
+  });
+  TraceCallStatus("async_publish", HandleOf(slot, change.after), lane, status);
+  if (StateOf(change.after) == AsyncState::kFreed) Retire(slot);
   return notifies;
 }
 
@@ -377,8 +291,8 @@ AsyncContextTable::Notification AsyncContextTable::EnterCallback(AsyncContextSlo
   Notification notification;
   notification.callback = slot.callback.load(std::memory_order_relaxed);
   notification.data = slot.data.load(std::memory_order_relaxed);
-  const char* const lane = NameOf(slot.request->lane_);
-  const std::uint64_t word = Move(slot.word, AsyncEvent::kEnterCallback);
+  const char* const lane = NameOf(slot.request->lane());
+  const std::uint64_t word = Move(slot.word, AsyncEvent::kEnterCallback).after;
   // From here on `slot` belongs to the caller, unless it was freed in flight.
   notification.handle = HandleOf(slot, word);
   if ((word & kOrphaned) != 0) notification.orphan = &slot;

@@ -143,8 +143,8 @@ class AsyncContextTable {
   AsyncContextSlot* SlotOf(AsyncHandle handle) const;
   AsyncContextSlot* TakeSlot() KTLSIM_EXCLUDES(mutex_);
   void Retire(AsyncContextSlot& slot) KTLSIM_EXCLUDES(mutex_);
-  template <typename Change>
-  AsyncResult Configure(AsyncHandle handle, Change change);
+  template <typename Set>
+  AsyncResult Configure(AsyncHandle handle, Set set);
 
   const Clock& clock_;
   std::array<std::atomic<AsyncContextSlot*>, kChunks> chunks_{};

@@ -1,7 +1,5 @@
 #include "kernel_sim/sspi/runtime.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
@@ -13,13 +11,10 @@
 #include <openssl/ssl.h>
 
 #include "io/uring.h"
-#include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/base/level.h"
 #include "kernel_sim/base/trace.h"
 #include "kernel_sim/executive/callback_gate.h"
 #include "kernel_sim/executive/misuse.h"
-#include "kernel_sim/sspi/certificates.h"
-#include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/last_error.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
 
@@ -67,56 +62,6 @@ Runtime::Runtime() : fork_handlers_(RegisterForkHandlers()) {
   // away from under them. (It is, where the program itself was the first to use OpenSSL.)
   OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
   SetTraceStatusName(&KtlsimStatusName);
-}
-
-bool Runtime::RegisterForkHandlers() {
-  return pthread_atfork(&BeforeFork, &AfterForkInParent, &AfterForkInChild) == 0;
-}
-
-// What is shared is copied in one piece, and the child can use it: no thread that could unlock it
-// exists there. The first lock keeps forks apart; who is inside the gate takes all the others.
-KTLSIM_NO_THREAD_SAFETY void Runtime::BeforeFork() {
-  Runtime& runtime = Instance();
-  runtime.packages_mutex_.lock();
-  ForkGate::Close();
-  LockCertificates();
-  LockContextBuffers();
-  runtime.security_contexts_.lock();
-  runtime.credentials_.lock();
-  runtime.async_contexts_.lock();
-}
-
-KTLSIM_NO_THREAD_SAFETY void Runtime::UnlockAfterFork() {
-  async_contexts_.unlock();
-  credentials_.unlock();
-  security_contexts_.unlock();
-  UnlockContextBuffers();
-  UnlockCertificates();
-}
-
-KTLSIM_NO_THREAD_SAFETY void Runtime::AfterForkInParent() {
-  Runtime& runtime = Instance();
-  runtime.UnlockAfterFork();
-  ForkGate::Open();
-  runtime.packages_mutex_.unlock();
-}
-
-// Threads do not survive a fork: the child's calls fail until it starts a runtime of its own.
-// Two processes that seal with the same keys would repeat nonces: the parent keeps them, and the
-// child cannot even find them.
-KTLSIM_NO_THREAD_SAFETY void Runtime::AfterForkInChild() {
-  Runtime& runtime = Instance();
-  runtime.UnlockAfterFork();
-  ForkGate::OpenInChild();
-  executive::CallbackGate::AfterForkInChild();
-  executive::NotificationPool::ForgetCallback();
-  runtime.packages_mutex_.unlock();
-  // A start or a stop may have held it, on a thread that is not here.
-  new (&runtime.start_mutex_) Mutex();
-  runtime.Move(RuntimeEvent::kFork);
-  runtime.security_contexts_.Hide();
-  runtime.credentials_.Hide();
-  runtime.inherited_ = true;
 }
 
 void Runtime::Move(RuntimeEvent event) {

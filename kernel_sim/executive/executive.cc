@@ -47,11 +47,9 @@ void Executive::Machine::Stop() {
   for (auto& processor : processors) processor->Stop();
 }
 
-Status Executive::BuildProcessor(unsigned index, Machine* machine) {
-  std::string role = "io";
-  if (index >= io_processors_) {
-    role = "crypto";
-  } else if (!options_.roles.empty()) {
+Status Executive::BuildProcessor(unsigned index, bool io, Machine* machine) {
+  std::string role = io ? "io" : "crypto";
+  if (io && !options_.roles.empty()) {
     role = options_.roles[index % options_.roles.size()];
   }
   const std::vector<int> cpus = options_.pin ? UsableCpus() : std::vector<int>{-1};
@@ -66,22 +64,24 @@ Status Executive::BuildProcessor(unsigned index, Machine* machine) {
 Status Executive::Build(const ExecutiveOptions& options, Machine* machine) {
   options_ = options;
   stepped_.store(options.step != nullptr, std::memory_order_relaxed);
-  io_processors_ =
+  clock_ = CallClock(options.clock, options.sample_mask);
+  const unsigned io =
       options.processors != 0 ? options.processors : static_cast<unsigned>(UsableCpus().size());
   unsigned crypto = 0;
   if (options.placement == Placement::kPool) {
-    crypto = options.crypto_processors != 0 ? options.crypto_processors : io_processors_;
+    crypto = options.crypto_processors != 0 ? options.crypto_processors : io;
   }
-  machine->processors.reserve(io_processors_ + crypto);
+  machine->processors.reserve(io + crypto);
   machine->pool = std::make_unique<NotificationPool>(
       contexts_,
       NotificationPool::Options{.threads_max = options.notify_threads_max,
                                 .stepped = options.step != nullptr},
       NotificationPool::Owner{&Executive::AboutToNotify, &Executive::CallbackEnded, this});
   if (const Status status = machine->pool->Start(); !status.ok()) return status;
-  for (unsigned i = 0; i < io_processors_ + crypto; ++i) {
-    if (Status status = BuildProcessor(i, machine); !status.ok()) return status;
+  for (unsigned i = 0; i < io + crypto; ++i) {
+    if (Status status = BuildProcessor(i, i < io, machine); !status.ok()) return status;
   }
+  router_.Start(options.placement, io);
   return {};
 }
 
@@ -98,10 +98,6 @@ Status Executive::Start(const ExecutiveOptions& options) {
     machine.Stop();
     return status;
   }
-  static std::atomic<std::uint32_t> starts{0};
-  epoch_ = starts.fetch_add(1) + 1;
-  next_io_.store(0, std::memory_order_relaxed);
-  next_crypto_.store(0, std::memory_order_relaxed);
   processor_count_.store(static_cast<unsigned>(machine.processors.size()),
                          std::memory_order_relaxed);
   std::vector<std::unique_ptr<Processor>> forgotten;
@@ -139,50 +135,15 @@ void Executive::Stop() {
   ended_.swap(processors_);
 }
 
-Processor& Executive::NextIo() {
-  return *processors_[next_io_.fetch_add(1, std::memory_order_relaxed) % io_processors_];
-}
-
-Processor* Executive::HomeOf(const Strand& strand) const {
-  const Strand::Home home = strand.home();
-  return home.epoch == epoch_ ? processors_[home.processor].get() : nullptr;
-}
-
-void Executive::SetHome(Strand& strand, const Processor& processor) const {
-  strand.set_home({epoch_, processor.index()});
-}
-
-Processor& Executive::Route(Request& request) {
-  Processor* current = Processor::Current();
-  request.origin_ = current != nullptr && &current->executive() == this ? current : nullptr;
-  if (request.strand_ != nullptr) {
-    if (Processor* home = HomeOf(*request.strand_)) return *home;
-  }
-  Processor* chosen = nullptr;
-  const std::size_t crypto = processors_.size() - io_processors_;
-  if (crypto != 0 && request.lane_ == Lane::kHandshake) {
-    chosen =
-        processors_[io_processors_ + next_crypto_.fetch_add(1, std::memory_order_relaxed) % crypto]
-            .get();
-  } else {
-    chosen = request.origin_ != nullptr ? request.origin_ : &NextIo();
-  }
-  if (request.strand_ != nullptr) SetHome(*request.strand_, *chosen);
-  return *chosen;
-}
-
 void Executive::MoveHome(Request& request) {
-  if (options_.placement != Placement::kPool || request.strand_ == nullptr) return;
-  const Processor* home = HomeOf(*request.strand_);
-  if (home != nullptr && home->index() < io_processors_) return;
-  // A callback without a submitting processor runs on the crypto one, and so do its submissions.
-  const bool from_io = request.origin_ != nullptr && request.origin_->index() < io_processors_;
-  SetHome(*request.strand_, from_io ? *request.origin_ : NextIo());
+  if (request.strand_ != nullptr) router_.MoveHome(*request.strand_, request.origin_);
 }
 
 Executive::Admission Executive::Enter(Request& request, Bound bound) {
   if (!calls_.Enter()) return Admission::kStopping;
-  Processor& processor = Route(request);
+  Processor* const current = Processor::Current();
+  request.origin_ = current != nullptr && &current->executive() == this ? current : nullptr;
+  Processor& processor = router_.Route(request.lane_, request.strand_, request.origin_);
   if (bound == Bound::kAlways) {
     processor.AdmitAlways(request.lane_);
   } else if (!processor.Admit(request.lane_, options_.queue_depth)) {
@@ -193,7 +154,7 @@ Executive::Admission Executive::Enter(Request& request, Bound bound) {
   request.admitted_at_ = &processor;
   // Read now: from its acceptance on, who recalls it may change it.
   Strand* const strand = request.strand_;
-  BeginMeasuring(request);
+  clock_.Begin(request);
   if (request.context_ != nullptr) {
     const bool recallable = bound == Bound::kBounded;
     contexts_.Accept(*request.context_, recallable);
@@ -210,28 +171,11 @@ Executive::Admission Executive::Submit(Request& request, Bound bound) {
   return Enter(request, bound);
 }
 
-std::uint64_t Executive::NowNs() const {
-  return options_.clock != nullptr ? options_.clock->NowNs() : MonotonicClock::Now();
-}
-
-void Executive::BeginMeasuring(Request& request) const {
-  thread_local std::uint32_t submitted = 0;
-  if ((++submitted & options_.sample_mask) != 0) return;
-  request.measured_ns_ = NowNs();
-}
-
-void Executive::Measure(Request& request, TimeHistogram& histogram) const {
-  if (request.measured_ns_ == 0) return;
-  const std::uint64_t now = NowNs();
-  histogram.Add(now - request.measured_ns_);
-  request.measured_ns_ = now;
-}
-
 void Executive::SetWaitLimit(Request& request) const {
   std::uint64_t limit = request.context_->wait_limit_ns;
   if (limit == kDefaultWaitLimit) limit = options_.wait_limit_ns;
   if (limit == 0 || limit == kNoWaitLimit) return;
-  request.deadline_ns_ = NowNs() + limit;
+  request.deadline_ns_ = clock_.NowNs() + limit;
   request.admitted_at_->wait_limits().Add(request);
 }
 
@@ -251,7 +195,7 @@ void Executive::EndRecall(Request& request, std::int32_t status) {
   const Strand::Removal removal =
       strand != nullptr ? strand->Remove(request) : Strand::Removal::kItsTurn;
   if (removal != Strand::Removal::kItsTurn) request.strand_ = nullptr;
-  Processor* const home = removal == Strand::Removal::kTaken ? HomeOf(*strand) : nullptr;
+  Processor* const home = removal == Strand::Removal::kTaken ? router_.HomeOf(*strand) : nullptr;
   const bool turn_came = contexts_.LetGo(*request.context_);
   if (home != nullptr) {
     home->Schedule(request);
@@ -266,7 +210,7 @@ bool Executive::TakeTurn(Request& request) {
   if (request.deadline_ns_ != 0) {
     request.admitted_at_->wait_limits().Remove(request);
     // The timer may be late; the limit is not.
-    if (NowNs() >= request.deadline_ns_ && contexts_.Recall(*request.context_)) {
+    if (clock_.NowNs() >= request.deadline_ns_ && contexts_.Recall(*request.context_)) {
       request.status_ = kQueueTimeoutStatus;
       contexts_.LetGo(*request.context_);
     }
@@ -275,7 +219,7 @@ bool Executive::TakeTurn(Request& request) {
     case Turn::kRun:
       return true;
     case Turn::kComplete:
-      Measure(request, request.target_->counters(request.lane_).queued_ns);
+      clock_.Measure(request, request.target_->counters(request.lane_).queued_ns);
       Complete(request);
       return false;
     case Turn::kLeave:
@@ -301,7 +245,7 @@ bool Executive::SubmitAndWait(Request& request) {
 void Executive::Execute(Request& request) {
   if (!request.resumed_) {
     if (request.context_ != nullptr && !TakeTurn(request)) return;
-    Measure(request, request.target_->counters(request.lane_).queued_ns);
+    clock_.Measure(request, request.target_->counters(request.lane_).queued_ns);
   }
   std::uint64_t word = request.suspension_.load(std::memory_order_relaxed);
   request.suspension_.store(After(word, SuspensionEvent::kRun), std::memory_order_relaxed);
@@ -310,7 +254,7 @@ void Executive::Execute(Request& request) {
   if (result == RunResult::kCompleted) {
     // Tokens that were handed out and not used are void; one that is used just now changes nothing.
     request.suspension_.store(After(word, SuspensionEvent::kEnd), std::memory_order_relaxed);
-    Measure(request, request.target_->counters(request.lane_).served_ns);
+    clock_.Measure(request, request.target_->counters(request.lane_).served_ns);
     Complete(request);
     return;
   }
@@ -381,7 +325,7 @@ void Executive::Complete(Request& request) {
 
 void Executive::FinishStrand(Strand* strand) {
   if (strand == nullptr) return;
-  if (Request* next = strand->Leave()) HomeOf(*strand)->Schedule(*next);
+  if (Request* next = strand->Leave()) router_.HomeOf(*strand)->Schedule(*next);
 }
 
 void Executive::DeliverOnProcessor(Request& request) {
@@ -393,8 +337,8 @@ void Executive::DeliverOnProcessor(Request& request) {
 }
 
 void Executive::AboutToNotify(void* self, Request& request) {
-  static_cast<Executive*>(self)->Measure(request,
-                                         request.target_->counters(request.lane_).notified_ns);
+  static_cast<Executive*>(self)->clock_.Measure(
+      request, request.target_->counters(request.lane_).notified_ns);
 }
 
 void Executive::CallbackEnded(void* self) { static_cast<Executive*>(self)->calls_.Leave(); }

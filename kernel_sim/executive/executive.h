@@ -18,17 +18,14 @@
 #include "kernel_sim/base/rundown.h"
 #include "kernel_sim/base/striped_counter.h"
 #include "kernel_sim/executive/async_context.h"
+#include "kernel_sim/executive/call_clock.h"
 #include "kernel_sim/executive/notification_pool.h"
 #include "kernel_sim/executive/processor.h"
 #include "kernel_sim/executive/request.h"
+#include "kernel_sim/executive/router.h"
 #include "kernel_sim/executive/strand.h"
 
 namespace ktlsim::executive {
-
-enum class Placement : std::uint8_t {
-  kInline,  // a context's work runs on the processor that submitted its first leg
-  kPool,    // handshake legs run on crypto processors, until the handshake ends
-};
 
 struct ExecutiveOptions {
   unsigned processors = 0;  // 0: one per core this process may use
@@ -109,7 +106,7 @@ class Executive {
     explicit operator bool() const { return entered_; }
     // Those with sockets.
     std::span<const std::unique_ptr<Processor>> io_processors() const {
-      return std::span(executive_.processors_).first(executive_.io_processors_);
+      return executive_.router_.io_processors();
     }
 
    private:
@@ -144,27 +141,19 @@ class Executive {
   };
   // May throw bad_alloc; `machine` is whole all the same.
   Status Build(const ExecutiveOptions& options, Machine* machine);
-  Status BuildProcessor(unsigned index, Machine* machine);
+  Status BuildProcessor(unsigned index, bool io, Machine* machine);
 
   static bool RecallExpired(void* self, Request& request);
   static void EndExpired(void* self, Request& request);
   bool TakeTurn(Request& request);
   void SetWaitLimit(Request& request) const;
-  void BeginMeasuring(Request& request) const;
-  void Measure(Request& request, TimeHistogram& histogram) const;
   static void CountEnd(const Request& request);
-  std::uint64_t NowNs() const;
   void Execute(Request& request);
   static void BringBack(Request& request);
   void Complete(Request& request);
   void DeliverOnProcessor(Request& request);
   void FinishStrand(Strand* strand);
   Admission Enter(Request& request, Bound bound);
-  Processor& Route(Request& request);
-  Processor& NextIo();
-  // Null: none, or of an earlier start.
-  Processor* HomeOf(const Strand& strand) const;
-  void SetHome(Strand& strand, const Processor& processor) const;
   static void AboutToNotify(void* self, Request& request);
   static void CallbackEnded(void* self);
   template <typename Condition>
@@ -177,9 +166,8 @@ class Executive {
 
   // Fixed between Start and Stop: used by calls that were accepted, visits, and their threads.
   ExecutiveOptions options_;
+  CallClock clock_;
   std::vector<std::unique_ptr<Processor>> processors_;  // I/O ones first, then crypto ones
-  unsigned io_processors_ = 0;
-  std::uint32_t epoch_ = 0;  // of this start; no two starts in a process have the same
   std::unique_ptr<NotificationPool> notification_pool_;
 
   // Shared. A call is inside from its acceptance until its callback has returned.
@@ -187,8 +175,7 @@ class Executive {
   Rundown visits_;
   std::atomic<unsigned> processor_count_{0};
   std::atomic<bool> stepped_{false};  // options_.step, for who is not inside any more
-  std::atomic<std::uint64_t> next_io_{0};
-  std::atomic<std::uint64_t> next_crypto_{0};
+  Router router_{processors_};
   StripedCounter accepted_;
 
   // Held while statistics are read, and while processors_ and notification_pool_ change.

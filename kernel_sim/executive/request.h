@@ -104,6 +104,7 @@ class Request final : public WorkItem {
 
  private:
   friend class AsyncContextTable;
+  friend class CallClock;
   friend class Executive;
   friend class NotificationPool;
   friend class Processor;

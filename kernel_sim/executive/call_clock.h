@@ -1,0 +1,46 @@
+// CallClock: takes the times of a sample of the calls. Not of all, because four looks at the clock
+// would cost as much as the shortest call.
+//
+// A call's times follow one another: each measurement starts where the one before has ended.
+#pragma once
+
+#include <cstdint>
+
+#include "kernel_sim/base/clock.h"
+#include "kernel_sim/executive/call_statistics.h"
+#include "kernel_sim/executive/request.h"
+
+namespace ktlsim::executive {
+
+class CallClock {
+ public:
+  CallClock() = default;
+  // `clock`: null for the monotonic one. Times are taken of those calls whose number on the thread
+  // that submits them has none of the bits of `sample_mask`; 0: of all.
+  CallClock(const Clock* clock, std::uint32_t sample_mask)
+      : clock_(clock), sample_mask_(sample_mask) {}
+
+  std::uint64_t NowNs() const {
+    return clock_ != nullptr ? clock_->NowNs() : MonotonicClock::Now();
+  }
+
+  // The call was accepted. On the thread that submits it.
+  void Begin(Request& request) const {
+    if ((++submitted_ & sample_mask_) == 0) request.measured_ns_ = NowNs();
+  }
+  // Adds the time since the last measurement to `histogram`, if the call is in the sample.
+  void Measure(Request& request, TimeHistogram& histogram) const {
+    if (request.measured_ns_ == 0) return;
+    const std::uint64_t now = NowNs();
+    histogram.Add(now - request.measured_ns_);
+    request.measured_ns_ = now;
+  }
+
+ private:
+  static inline constinit thread_local std::uint32_t submitted_ = 0;
+
+  const Clock* clock_ = nullptr;
+  std::uint32_t sample_mask_ = 0;
+};
+
+}  // namespace ktlsim::executive

@@ -59,6 +59,7 @@ AsyncHandle AsyncContextTable::Create() {
     GiveBackRequest(*request);
     return 0;
   }
+  request->set_context(slot);
   slot->request = request;
   slot->callback.store(nullptr, std::memory_order_relaxed);
   slot->data.store(nullptr, std::memory_order_relaxed);
@@ -207,20 +208,17 @@ AsyncResult AsyncContextTable::BeginSubmit(AsyncHandle handle, bool callback_req
   });
   if (refusal != AsyncResult::kOk) return refusal;
   if (callback_required && slot->callback.load(std::memory_order_relaxed) == nullptr) {
-    slot->request->context_ = slot;
     AbandonSubmit(*slot->request);
     return AsyncResult::kNoCallback;
   }
-  slot->request->context_ = slot;
   *request = slot->request;
   Trace("async_claim", handle);
   return AsyncResult::kOk;
 }
 
 void AsyncContextTable::AbandonSubmit(Request& request) {
-  AsyncContextSlot& slot = *request.context_;
-  request.DestroyPayload();
-  request.keep_alive_.Reset();
+  AsyncContextSlot& slot = *request.context();
+  request.Discard();
   const Change change =
       Update(slot.word, [](std::uint64_t word) { return AfterEnd(word, AsyncEvent::kAbandon); });
   if (StateOf(change.after) == AsyncState::kFreed) Retire(slot);
@@ -321,15 +319,18 @@ Request* AsyncContextTable::TakeRequest() {
     MutexLock lock(mutex_);
     request = free_requests_.PopFront();
   }
-  if (request == nullptr) request = new (std::nothrow) Request();
+  if (request == nullptr) {
+    request = new (std::nothrow) Request();
+  } else {
+    request->set_context(nullptr);
+  }
   Trace("request_take", 0);
   return request;
 }
 
 void AsyncContextTable::GiveBackRequest(Request& request) {
   // A request that was refused still has what it was prepared with.
-  request.DestroyPayload();
-  request.keep_alive_.Reset();
+  request.Discard();
   MutexLock lock(mutex_);
   free_requests_.PushFront(request);
 }

@@ -26,14 +26,15 @@ class CallClock {
 
   // The call was accepted. On the thread that submits it.
   void Begin(Request& request) const {
-    if ((++submitted_ & sample_mask_) == 0) request.measured_ns_ = NowNs();
+    if ((++submitted_ & sample_mask_) == 0) request.timing().measured_ns_ = NowNs();
   }
   // Adds the time since the last measurement to `histogram`, if the call is in the sample.
   void Measure(Request& request, TimeHistogram& histogram) const {
-    if (request.measured_ns_ == 0) return;
+    std::uint64_t& measured_ns = request.timing().measured_ns_;
+    if (measured_ns == 0) return;
     const std::uint64_t now = NowNs();
-    histogram.Add(now - request.measured_ns_);
-    request.measured_ns_ = now;
+    histogram.Add(now - measured_ns);
+    measured_ns = now;
   }
 
  private:

@@ -24,15 +24,6 @@ std::vector<int> UsableCpus() {
   return cpus;
 }
 
-Suspension SuspensionOf(std::uint64_t word) { return static_cast<Suspension>(word & 0xff); }
-std::uint64_t GenerationOf(std::uint64_t word) { return word >> 8; }
-// The word of Request::suspension_ after `event`.
-std::uint64_t After(std::uint64_t word, SuspensionEvent event) {
-  const Suspension to = kSuspensionTable.After(SuspensionOf(word), event);
-  const std::uint64_t generation = GenerationOf(word) + (to == Suspension::kNone ? 1 : 0);
-  return generation << 8 | static_cast<std::uint64_t>(to);
-}
-
 }  // namespace
 
 Executive::Executive(AsyncContextTable& contexts) : contexts_(contexts) {
@@ -136,28 +127,31 @@ void Executive::Stop() {
 }
 
 void Executive::MoveHome(Request& request) {
-  if (request.strand_ != nullptr) router_.MoveHome(*request.strand_, request.origin_);
+  if (Strand* const strand = request.strand()) {
+    router_.MoveHome(*strand, request.course().origin_);
+  }
 }
 
 Executive::Admission Executive::Enter(Request& request, Bound bound) {
   if (!calls_.Enter()) return Admission::kStopping;
   Processor* const current = Processor::Current();
-  request.origin_ = current != nullptr && &current->executive() == this ? current : nullptr;
-  Processor& processor = router_.Route(request.lane_, request.strand_, request.origin_);
+  Request::Course& course = request.course();
+  course.origin_ = current != nullptr && &current->executive() == this ? current : nullptr;
+  Processor& processor = router_.Route(request.lane(), request.strand(), course.origin_);
   if (bound == Bound::kAlways) {
-    processor.AdmitAlways(request.lane_);
-  } else if (!processor.Admit(request.lane_, options_.queue_depth)) {
+    processor.AdmitAlways(request.lane());
+  } else if (!processor.Admit(request.lane(), options_.queue_depth)) {
     calls_.Leave();
     return Admission::kQueueFull;
   }
   accepted_.Add();
-  request.admitted_at_ = &processor;
+  course.admitted_at_ = &processor;
   // Read now: from its acceptance on, who recalls it may change it.
-  Strand* const strand = request.strand_;
+  Strand* const strand = request.strand();
   clock_.Begin(request);
-  if (request.context_ != nullptr) {
+  if (request.context() != nullptr) {
     const bool recallable = bound == Bound::kBounded;
-    contexts_.Accept(*request.context_, recallable);
+    contexts_.Accept(*request.context(), recallable);
     if (recallable) SetWaitLimit(request);
   }
   if (strand == nullptr || strand->Enter(request) != Strand::Entry::kWaits) {
@@ -167,20 +161,19 @@ Executive::Admission Executive::Enter(Request& request, Bound bound) {
 }
 
 Executive::Admission Executive::Submit(Request& request, Bound bound) {
-  KTLSIM_ASSERT(request.context_ != nullptr);
+  KTLSIM_ASSERT(request.context() != nullptr);
   return Enter(request, bound);
 }
 
 void Executive::SetWaitLimit(Request& request) const {
-  std::uint64_t limit = request.context_->wait_limit_ns;
+  std::uint64_t limit = request.context()->wait_limit_ns;
   if (limit == kDefaultWaitLimit) limit = options_.wait_limit_ns;
   if (limit == 0 || limit == kNoWaitLimit) return;
-  request.deadline_ns_ = clock_.NowNs() + limit;
-  request.admitted_at_->wait_limits().Add(request);
+  request.course().admitted_at_->wait_limits().Add(request, clock_.NowNs() + limit);
 }
 
 bool Executive::RecallExpired(void* self, Request& request) {
-  return static_cast<Executive*>(self)->contexts_.Recall(*request.context_);
+  return static_cast<Executive*>(self)->contexts_.Recall(*request.context());
 }
 
 void Executive::EndExpired(void* self, Request& request) {
@@ -189,37 +182,38 @@ void Executive::EndExpired(void* self, Request& request) {
 
 // The request is ours until LetGo: nobody completes it.
 void Executive::EndRecall(Request& request, std::int32_t status) {
-  request.status_ = status;
-  Strand* const strand = request.strand_;
+  request.set_status(status);
+  Strand* const strand = request.strand();
   // Behind a call that is suspended for ever it would wait for ever.
   const Strand::Removal removal =
       strand != nullptr ? strand->Remove(request) : Strand::Removal::kItsTurn;
-  if (removal != Strand::Removal::kItsTurn) request.strand_ = nullptr;
+  if (removal != Strand::Removal::kItsTurn) static_cast<void>(request.DetachStrand());
   Processor* const home = removal == Strand::Removal::kTaken ? router_.HomeOf(*strand) : nullptr;
-  const bool turn_came = contexts_.LetGo(*request.context_);
+  const bool turn_came = contexts_.LetGo(*request.context());
   if (home != nullptr) {
     home->Schedule(request);
   } else if (turn_came) {
-    request.target_->Schedule(request);
+    request.processor()->Schedule(request);
   }
 }
 
 // In front of a first run. False: the call is not to run; it has been completed, or will be by who
 // recalls it.
 bool Executive::TakeTurn(Request& request) {
-  if (request.deadline_ns_ != 0) {
-    request.admitted_at_->wait_limits().Remove(request);
+  const std::uint64_t deadline_ns = request.deadline().ns();
+  if (deadline_ns != 0) {
+    request.course().admitted_at_->wait_limits().Remove(request);
     // The timer may be late; the limit is not.
-    if (clock_.NowNs() >= request.deadline_ns_ && contexts_.Recall(*request.context_)) {
-      request.status_ = kQueueTimeoutStatus;
-      contexts_.LetGo(*request.context_);
+    if (clock_.NowNs() >= deadline_ns && contexts_.Recall(*request.context())) {
+      request.set_status(kQueueTimeoutStatus);
+      contexts_.LetGo(*request.context());
     }
   }
-  switch (contexts_.Start(*request.context_)) {
+  switch (contexts_.Start(*request.context())) {
     case Turn::kRun:
       return true;
     case Turn::kComplete:
-      clock_.Measure(request, request.target_->counters(request.lane_).queued_ns);
+      clock_.Measure(request, request.processor()->counters(request.lane()).queued_ns);
       Complete(request);
       return false;
     case Turn::kLeave:
@@ -230,83 +224,70 @@ bool Executive::TakeTurn(Request& request) {
 
 bool Executive::SubmitAndWait(Request& request) {
   KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
-  request.context_ = nullptr;
-  request.done_.store(0, std::memory_order_relaxed);
+  KTLSIM_ASSERT(request.context() == nullptr);
+  std::atomic<std::uint32_t>& done = request.course().done_;
+  done.store(0, std::memory_order_relaxed);
   // A synchronous caller waits for its turn; its own stack bounds how many there are.
   if (Enter(request, Bound::kAlways) != Admission::kAccepted) return false;
   if (stepped_.load(std::memory_order_relaxed)) {
-    StepUntil([&request] { return request.done_.load(std::memory_order_acquire) != 0; });
+    StepUntil([&done] { return done.load(std::memory_order_acquire) != 0; });
   } else {
-    request.done_.wait(0, std::memory_order_acquire);
+    done.wait(0, std::memory_order_acquire);
   }
   return true;
 }
 
 void Executive::Execute(Request& request) {
-  if (!request.resumed_) {
-    if (request.context_ != nullptr && !TakeTurn(request)) return;
-    clock_.Measure(request, request.target_->counters(request.lane_).queued_ns);
+  if (!request.resumed()) {
+    if (request.context() != nullptr && !TakeTurn(request)) return;
+    clock_.Measure(request, request.processor()->counters(request.lane()).queued_ns);
   }
-  std::uint64_t word = request.suspension_.load(std::memory_order_relaxed);
-  request.suspension_.store(After(word, SuspensionEvent::kRun), std::memory_order_relaxed);
-  const RunResult result = request.run_(request);
-  word = request.suspension_.load(std::memory_order_acquire);
-  if (result == RunResult::kCompleted) {
-    // Tokens that were handed out and not used are void; one that is used just now changes nothing.
-    request.suspension_.store(After(word, SuspensionEvent::kEnd), std::memory_order_relaxed);
-    clock_.Measure(request, request.target_->counters(request.lane_).served_ns);
+  request.suspension().BeginRun();
+  if (request.Run() == RunResult::kCompleted) {
+    request.suspension().EndRun();
+    clock_.Measure(request, request.processor()->counters(request.lane()).served_ns);
     Complete(request);
     return;
   }
-  request.target_->suspended_.fetch_add(1, std::memory_order_relaxed);
-  std::uint64_t after = 0;
-  do {
-    after = After(word, SuspensionEvent::kSuspend);
-  } while (!request.suspension_.compare_exchange_weak(word, after, std::memory_order_acq_rel,
-                                                      std::memory_order_acquire));
+  Processor* const here = request.processor();
+  here->CountSuspension();
   // From here on the request is whose token brings it back, unless that was used already.
-  if (SuspensionOf(after) == Suspension::kNone) BringBack(request);
-}
-
-// The second of a suspension and its resume.
-void Executive::BringBack(Request& request) {
-  request.resumed_ = true;
-  request.target_->suspended_.fetch_sub(1, std::memory_order_relaxed);
-  request.target_->Schedule(request);
+  if (request.suspension().Suspend()) here->BringBack(request);
 }
 
 // On the thread of the processor that ran it.
 void Executive::CountEnd(const Request& request) {
-  LaneCounters& counters = request.target_->counters(request.lane_);
+  LaneCounters& counters = request.processor()->counters(request.lane());
   CountOne(counters.completed);
-  if (request.status_ == kCancelledStatus) CountOne(counters.cancelled);
-  if (request.status_ == kQueueTimeoutStatus) CountOne(counters.timed_out);
+  if (request.status() == kCancelledStatus) CountOne(counters.cancelled);
+  if (request.status() == kQueueTimeoutStatus) CountOne(counters.timed_out);
 }
 
 void Executive::Complete(Request& request) {
   // Outputs are written. First everything that is not the caller's memory is given back.
   request.DestroyPayload();
-  Strand* strand = std::exchange(request.strand_, nullptr);
-  Reference<Object> keep_alive = std::move(request.keep_alive_);
-  if (request.ends_object_) {
+  Strand* strand = request.DetachStrand();
+  Reference<Object> keep_alive = request.DetachKeepAlive();
+  if (request.ends_object()) {
     FinishStrand(std::exchange(strand, nullptr));
     keep_alive.Reset();
   }
-  Processor* origin = request.origin_;
+  Request::Course& course = request.course();
+  Processor* origin = course.origin_;
   CountEnd(request);
-  request.admitted_at_->Retire(request.lane_);
-  AsyncContextSlot* slot = request.context_;
+  course.admitted_at_->Retire(request.lane());
+  AsyncContextSlot* slot = request.context();
   if (slot == nullptr) {
     FinishStrand(strand);
     keep_alive.Reset();
-    request.done_.store(1, std::memory_order_release);
-    request.done_.notify_one();
+    course.done_.store(1, std::memory_order_release);
+    course.done_.notify_one();
     calls_.Leave();
     return;
   }
   const NotifyMode mode = slot->mode;
-  Processor* here = request.target_;
-  const bool notifies = contexts_.Publish(*slot, request.status_);
+  Processor* here = request.processor();
+  const bool notifies = contexts_.Publish(*slot, request.status());
   // The runtime lets go of the caller's objects before the callback: a call that is over, as the
   // statistics have it, holds nothing.
   FinishStrand(strand);
@@ -317,7 +298,7 @@ void Executive::Complete(Request& request) {
   }
   // The request may be reused as soon as its callback has been entered.
   if (mode == NotifyMode::kOnProcessor) {
-    (origin != nullptr ? origin : here)->Schedule(request, Request::Phase::kToNotify);
+    (origin != nullptr ? origin : here)->ScheduleCallback(request);
   } else {
     notification_pool_->Enqueue(request);
   }
@@ -330,7 +311,7 @@ void Executive::FinishStrand(Strand* strand) {
 
 void Executive::DeliverOnProcessor(Request& request) {
   AboutToNotify(this, request);
-  const AsyncContextTable::Notification notification = contexts_.EnterCallback(*request.context_);
+  const AsyncContextTable::Notification notification = contexts_.EnterCallback(*request.context());
   notification.Invoke();
   contexts_.FinishCallback(notification);
   calls_.Leave();
@@ -338,28 +319,10 @@ void Executive::DeliverOnProcessor(Request& request) {
 
 void Executive::AboutToNotify(void* self, Request& request) {
   static_cast<Executive*>(self)->clock_.Measure(
-      request, request.target_->counters(request.lane_).notified_ns);
+      request, request.processor()->counters(request.lane()).notified_ns);
 }
 
 void Executive::CallbackEnded(void* self) { static_cast<Executive*>(self)->calls_.Leave(); }
-
-ResumeToken::ResumeToken(Request& request)
-    : request_(&request),
-      generation_(GenerationOf(request.suspension_.load(std::memory_order_relaxed))) {}
-
-void ResumeToken::Resume() {
-  if (request_ == nullptr) return;
-  std::uint64_t word = request_->suspension_.load(std::memory_order_acquire);
-  std::uint64_t after = 0;
-  do {
-    // Used, or the call is over.
-    if (GenerationOf(word) != generation_) return;
-    if (!kSuspensionTable.Legal(SuspensionOf(word), SuspensionEvent::kResume)) return;
-    after = After(word, SuspensionEvent::kResume);
-  } while (!request_->suspension_.compare_exchange_weak(word, after, std::memory_order_acq_rel,
-                                                        std::memory_order_acquire));
-  if (SuspensionOf(after) == Suspension::kNone) Executive::BringBack(*request_);
-}
 
 ExecutiveStatistics Executive::Statistics() const {
   ExecutiveStatistics statistics;

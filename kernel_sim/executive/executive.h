@@ -131,7 +131,6 @@ class Executive {
 
  private:
   friend class Processor;
-  friend class ResumeToken;
 
   // What has threads.
   struct Machine {
@@ -149,7 +148,6 @@ class Executive {
   void SetWaitLimit(Request& request) const;
   static void CountEnd(const Request& request);
   void Execute(Request& request);
-  static void BringBack(Request& request);
   void Complete(Request& request);
   void DeliverOnProcessor(Request& request);
   void FinishStrand(Strand* strand);

@@ -109,7 +109,7 @@ void NotificationPool::CountThreads(unsigned threads) {
 }
 
 void NotificationPool::Enqueue(Request& request) {
-  request.enqueued_ns_ = NowNs();
+  request.notice().enqueued_ns_ = NowNs();
   Rest* called = nullptr;
   bool wake_keeper = false;
   {
@@ -199,7 +199,7 @@ std::size_t NotificationPool::waiting() {
 
 void NotificationPool::Deliver(Request& request) {
   owner_.about_to(owner_.context, request);
-  const AsyncContextTable::Notification notification = contexts_.EnterCallback(*request.context_);
+  const AsyncContextTable::Notification notification = contexts_.EnterCallback(*request.context());
   // The context, and `request` with it, may now be reused by its owner.
   {
     const CallbackScope inside;
@@ -219,9 +219,9 @@ std::uint64_t NotificationPool::Grow() {
 // one after those has waited longest with nobody coming for it.
 std::uint64_t NotificationPool::GrowLocked() {
   for (;;) {
-    const Request* const waiting = threads_ < options_.threads_max ? queue_.At(coming_) : nullptr;
+    Request* const waiting = threads_ < options_.threads_max ? queue_.At(coming_) : nullptr;
     if (waiting == nullptr) return kNever;
-    const std::uint64_t due = waiting->enqueued_ns_ + options_.patience_ns;
+    const std::uint64_t due = waiting->notice().enqueued_ns_ + options_.patience_ns;
     const std::uint64_t now = NowNs();
     if (now < due) return due;
     if (!StartThread().ok()) return now + kRetryNs;

@@ -154,16 +154,17 @@ void Processor::DeliverNotifications() {
 }
 
 void Processor::Accept(Request& request) {
-  if (request.phase_ == Request::Phase::kToNotify) {
+  if (request.destination().phase_ == Request::Destination::Phase::kToNotify) {
     notifications_.PushBack(request);
   } else {
-    lanes_[static_cast<std::size_t>(request.lane_)].PushBack(request);
+    lanes_[static_cast<std::size_t>(request.lane())].PushBack(request);
   }
 }
 
-void Processor::Schedule(Request& request, Request::Phase phase) {
-  request.phase_ = phase;
-  request.target_ = this;
+void Processor::Send(Request& request, Request::Destination::Phase phase) {
+  Request::Destination& destination = request.destination();
+  destination.phase_ = phase;
+  destination.processor_ = this;
   if (current_processor == this) {
     Accept(request);
   } else {
@@ -171,9 +172,14 @@ void Processor::Schedule(Request& request, Request::Phase phase) {
   }
 }
 
-void Request::Arrive(WorkItem& item) {
+void Processor::Arrive(WorkItem& item) {
   auto& request = static_cast<Request&>(item);
-  request.target_->Accept(request);
+  request.processor()->Accept(request);
+}
+
+void Processor::BringBack(Request& request) {
+  suspended_.fetch_sub(1, std::memory_order_relaxed);
+  Schedule(request);
 }
 
 bool Processor::Admit(Lane lane, std::uint32_t depth_max) {

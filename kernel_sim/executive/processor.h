@@ -63,9 +63,16 @@ class Processor {
   // CPU time of the processor's thread, also when it has ended.
   std::uint64_t CpuNs() const;
 
-  // Brings `request` to its lane here or, once it is published (kToNotify), delivers its callback
-  // here after the current job. Any thread, any level.
-  void Schedule(Request& request, Request::Phase phase = Request::Phase::kToLane);
+  // Brings `request` to its lane here. Any thread, any level.
+  void Schedule(Request& request) { Send(request, Request::Destination::Phase::kToLane); }
+  // Delivers the callback of a published request here, after the current job. Any thread, any
+  // level.
+  void ScheduleCallback(Request& request) { Send(request, Request::Destination::Phase::kToNotify); }
+  // Counts a call that was suspended here; BringBack schedules it again. Any thread, any level.
+  void CountSuspension() { suspended_.fetch_add(1, std::memory_order_relaxed); }
+  void BringBack(Request& request);
+  // The routine of every request, as a work item: it has come to its destination's thread.
+  static void Arrive(WorkItem& item);
 
   // Admission: how many accepted calls are counted here, in both lanes. Any thread. A refusal is
   // counted.
@@ -79,8 +86,6 @@ class Processor {
   WaitLimits& wait_limits() { return wait_limits_; }
 
  private:
-  friend class Request;
-  friend class ResumeToken;
   friend class Executive;
 
   static constexpr int kRecordBudget = 64;
@@ -89,6 +94,7 @@ class Processor {
   void Main(const RingFactory& factory);
   void RunLanes(int record_budget);
   void DeliverNotifications();
+  void Send(Request& request, Request::Destination::Phase phase);
   void Accept(Request& request);  // on this thread: to lane or to notification
   // Two counts in one word: records below, handshakes above.
   static constexpr std::uint64_t OneIn(Lane lane) {

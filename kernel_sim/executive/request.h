@@ -23,6 +23,9 @@
 
 namespace ktlsim::executive {
 
+class CallClock;
+class Executive;
+class NotificationPool;
 class Processor;
 class Strand;
 class WaitLimits;
@@ -44,8 +47,10 @@ class Request final : public WorkItem {
  public:
   using RunRoutine = RunResult (*)(Request&);
 
-  Request() : WorkItem(&Request::Arrive) {}
+  Request();
   ~Request() { DestroyPayload(); }
+
+  // For who submits.
 
   // Fills in a request that is not in flight. `strand` may be null: then nothing orders it.
   // `keep_alive` keeps the object that holds the strand until after publication.
@@ -54,15 +59,16 @@ class Request final : public WorkItem {
     run_ = run;
     strand_ = strand;
     keep_alive_ = std::move(keep_alive);
-    order_ = Order::kOutside;
-    resumed_ = false;
     ends_object_ = false;
     status_ = 0;
     reason_ = nullptr;
-    measured_ns_ = 0;
-    deadline_ns_ = 0;
+    order_ = {};
+    deadline_ = {};
+    timing_ = {};
+    suspension_.BeginCall();
   }
-  // This call ends what it was prepared with: that is gone before the status says so.
+  // Deletes the object that it was prepared with. The object is destroyed before the status is
+  // published.
   void set_ends_object() { ends_object_ = true; }
 
   // The captured arguments. One at a time; destroyed before the status is published.
@@ -90,61 +96,110 @@ class Request final : public WorkItem {
     keep_alive_.Reset();
   }
 
-  // For Run: the outcome, and whether this is a second run after a suspension.
+  // For Run.
+
+  // The outcome.
   void set_status(std::int32_t status) { status_ = status; }
   std::int32_t status() const { return status_; }
-  // For Run: why it failed, a literal; null: the status says all there is.
+  // Why it failed, a literal; null: the status says all there is.
   void set_reason(const char* reason) { reason_ = reason; }
   const char* reason() const { return reason_; }
-  bool resumed() const { return resumed_; }
+  // This run follows a suspension.
+  bool resumed() const { return suspension_.resumed(); }
+
+  // For the runtime.
+
   Lane lane() const { return lane_; }
-  // The processor whose thread submitted, or null for a foreign thread.
-  Processor* origin() const { return origin_; }
   Strand* strand() const { return strand_; }
+  bool ends_object() const { return ends_object_; }
+  RunResult Run() { return run_(*this); }
+  // The caller takes over what the request was prepared with.
+  Strand* DetachStrand() { return std::exchange(strand_, nullptr); }
+  Reference<Object> DetachKeepAlive() { return std::move(keep_alive_); }
+  // The async context that it belongs to. Null: a synchronous caller waits for it.
+  AsyncContextSlot* context() const { return context_; }
+  void set_context(AsyncContextSlot* context) { context_ = context; }
+  SuspensionCell& suspension() { return suspension_; }
+
+  // What other classes keep in a request. Each of these parts can be read and written by its one
+  // owner only, except for what it shows to everybody.
+
+  class Order {
+    friend class Strand;
+    // An accepted call enters its strand shortly after, and may be withdrawn before it does.
+    enum class State : std::uint8_t { kOutside, kEntered, kWithdrawn };
+    State state_ = State::kOutside;  // under the lock of the strand
+  };
+  class Deadline {
+   public:
+    // When it is to have been started by; 0: at any time.
+    std::uint64_t ns() const { return ns_; }
+
+   private:
+    friend class WaitLimits;
+    std::uint64_t ns_ = 0;
+    Request* earlier_ = nullptr;  // under the lock of the WaitLimits
+    Request* later_ = nullptr;
+  };
+  class Timing {
+    friend class CallClock;
+    std::uint64_t measured_ns_ = 0;  // the last thing that was timed; 0: not in the sample
+  };
+  class Destination {
+   public:
+    // Whose thread runs it or delivers its callback. Null before it is scheduled.
+    Processor* processor() const { return processor_; }
+
+   private:
+    friend class Processor;
+    enum class Phase : std::uint8_t { kToLane, kToNotify };
+    Processor* processor_ = nullptr;
+    Phase phase_ = Phase::kToLane;
+  };
+  class Notice {
+    friend class NotificationPool;
+    std::uint64_t enqueued_ns_ = 0;
+  };
+  class Course {
+    friend class Executive;
+    Processor* origin_ = nullptr;         // whose thread submitted; null: a foreign one
+    Processor* admitted_at_ = nullptr;    // whose queue depth counts it
+    std::atomic<std::uint32_t> done_{0};  // a synchronous caller waits on it
+  };
+
+  Order& order() { return order_; }
+  Deadline& deadline() { return deadline_; }
+  Timing& timing() { return timing_; }
+  Destination& destination() { return destination_; }
+  Processor* processor() const { return destination_.processor(); }
+  Notice& notice() { return notice_; }
+  Course& course() { return course_; }
 
  private:
-  friend class AsyncContextTable;
-  friend class CallClock;
-  friend class Executive;
-  friend class NotificationPool;
-  friend class Processor;
-  friend class Strand;
-  friend class ResumeToken;
-  friend class WaitLimits;
-
   static constexpr std::size_t kPayloadBytes = 192;
 
-  enum class Phase : std::uint8_t { kToLane, kToNotify };
-  // Of the strand: accepted calls come to it a moment later, and may be recalled meanwhile.
-  enum class Order : std::uint8_t { kOutside, kEntered, kWithdrawn };
-
-  static void Arrive(WorkItem& item);  // on the target processor's thread
-
   Request* next_ = nullptr;  // in a strand, a lane, a notification queue or the free list
+
+  // As it was prepared.
   RunRoutine run_ = nullptr;
   void (*destroy_)(void*) = nullptr;
   Strand* strand_ = nullptr;
   Reference<Object> keep_alive_;
-  Processor* origin_ = nullptr;
-  Processor* admitted_at_ = nullptr;     // whose queue depth counts it
-  Processor* target_ = nullptr;          // whose thread runs or notifies it
-  AsyncContextSlot* context_ = nullptr;  // null: a synchronous caller waits on done_
-  std::uint64_t enqueued_ns_ = 0;        // in the notification queue
-  std::uint64_t measured_ns_ = 0;        // the last thing that was timed; 0: not in the sample
-  std::uint64_t deadline_ns_ = 0;        // to have been started by; 0: none
-  Request* earlier_deadline_ = nullptr;  // under the lock of admitted_at_'s WaitLimits
-  Request* later_deadline_ = nullptr;
-  bool limited_ = false;
-  std::atomic<std::uint32_t> done_{0};
-  // Generation (upper 56 bits) and Suspension (lower 8): one word, so that a token cannot confuse
-  // this request with the next user of its memory. Each way back to kNone begins a generation.
-  std::atomic<std::uint64_t> suspension_{0};
-  std::int32_t status_ = 0;
+  AsyncContextSlot* context_ = nullptr;
+
+  // Its owners' parts.
+  Course course_;
+  Destination destination_;
+  Deadline deadline_;
+  Notice notice_;
+  Timing timing_;
+  SuspensionCell suspension_;
+
+  // What has come of it. Small things last: a request belongs to every async context.
   const char* reason_ = nullptr;
+  std::int32_t status_ = 0;
   Lane lane_ = Lane::kRecord;
-  Phase phase_ = Phase::kToLane;
-  Order order_ = Order::kOutside;  // under the lock of the strand
-  bool resumed_ = false;
+  Order order_;
   bool ends_object_ = false;
   alignas(std::max_align_t) std::byte payload_[kPayloadBytes];
 
@@ -152,13 +207,16 @@ class Request final : public WorkItem {
   using Queue = IntrusiveQueue<Request, &Request::next_>;
 };
 
+static_assert(sizeof(Request) <= 368, "one belongs to every async context");
+
 // Brings back a suspended request. Copyable; the first Resume counts, later ones do nothing. May be
 // used before Run has returned kSuspended, and from any thread.
 class ResumeToken {
  public:
   ResumeToken() = default;
-  // In Run, on the request that will answer kSuspended.
-  explicit ResumeToken(Request& request);
+  // In Run, on the request that will return kSuspended.
+  explicit ResumeToken(Request& request)
+      : request_(&request), generation_(request.suspension().generation()) {}
   void Resume();
 
  private:

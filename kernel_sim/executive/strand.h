@@ -20,8 +20,8 @@ class Strand {
   };
   [[nodiscard]] Entry Enter(Request& request) KTLSIM_EXCLUDES(lock_) {
     SpinLockHolder lock(lock_);
-    if (request.order_ == Request::Order::kWithdrawn) return Entry::kWithdrawn;
-    request.order_ = Request::Order::kEntered;
+    if (request.order().state_ == Request::Order::State::kWithdrawn) return Entry::kWithdrawn;
+    request.order().state_ = Request::Order::State::kEntered;
     if (taken_) {
       waiting_.PushBack(request);
       return Entry::kWaits;
@@ -47,8 +47,8 @@ class Strand {
   // Takes an accepted request that has not run out of the order.
   [[nodiscard]] Removal Remove(Request& request) KTLSIM_EXCLUDES(lock_) {
     SpinLockHolder lock(lock_);
-    if (request.order_ == Request::Order::kOutside) {
-      request.order_ = Request::Order::kWithdrawn;
+    if (request.order().state_ == Request::Order::State::kOutside) {
+      request.order().state_ = Request::Order::State::kWithdrawn;
       return Removal::kWithdrawn;
     }
     return waiting_.Remove(request) ? Removal::kTaken : Removal::kItsTurn;

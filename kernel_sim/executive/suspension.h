@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 
 #include "kernel_sim/base/state_table.h"
@@ -65,5 +66,70 @@ constexpr const char* NameOf(SuspensionEvent event) {
   }
   return "?";
 }
+
+// The suspension of one request. State and generation are one word, so that a token cannot confuse
+// the request with the next user of its memory: each way back to kNone begins a generation.
+class SuspensionCell {
+ public:
+  // On the thread of the processor that runs the request.
+
+  // Before the first run of a call.
+  void BeginCall() { resumed_ = false; }
+  void BeginRun() { Store(std::memory_order_relaxed, SuspensionEvent::kRun); }
+  // The run has completed the call. Tokens that were not used are void; one that is used just now
+  // changes nothing.
+  void EndRun() { Store(std::memory_order_acquire, SuspensionEvent::kEnd); }
+  // The run has not completed the call. True: a token was used already, and the caller brings the
+  // request back. False: the request belongs to the user of its token.
+  [[nodiscard]] bool Suspend() {
+    std::uint64_t word = word_.load(std::memory_order_acquire);
+    std::uint64_t after = 0;
+    do {
+      after = After(word, SuspensionEvent::kSuspend);
+    } while (!word_.compare_exchange_weak(word, after, std::memory_order_acq_rel,
+                                          std::memory_order_acquire));
+    return EndsIn(after);
+  }
+  // This run is not the call's first one.
+  bool resumed() const { return resumed_; }
+
+  // What a token remembers. In a run.
+  std::uint64_t generation() const { return GenerationOf(word_.load(std::memory_order_relaxed)); }
+  // A token of `generation` is used. True: the caller brings the request back. False: the run has
+  // not returned yet, the token was used before, or the call is over. Any thread.
+  [[nodiscard]] bool Resume(std::uint64_t generation) {
+    std::uint64_t word = word_.load(std::memory_order_acquire);
+    std::uint64_t after = 0;
+    do {
+      if (GenerationOf(word) != generation) return false;
+      if (!kSuspensionTable.Legal(StateOf(word), SuspensionEvent::kResume)) return false;
+      after = After(word, SuspensionEvent::kResume);
+    } while (!word_.compare_exchange_weak(word, after, std::memory_order_acq_rel,
+                                          std::memory_order_acquire));
+    return EndsIn(after);
+  }
+
+ private:
+  static Suspension StateOf(std::uint64_t word) { return static_cast<Suspension>(word & 0xff); }
+  static std::uint64_t GenerationOf(std::uint64_t word) { return word >> 8; }
+  static std::uint64_t After(std::uint64_t word, SuspensionEvent event) {
+    const Suspension to = kSuspensionTable.After(StateOf(word), event);
+    const std::uint64_t generation = GenerationOf(word) + (to == Suspension::kNone ? 1 : 0);
+    return generation << 8 | static_cast<std::uint64_t>(to);
+  }
+  // The second of a suspension and its resume has moved the word to `after`.
+  bool EndsIn(std::uint64_t after) {
+    if (StateOf(after) != Suspension::kNone) return false;
+    resumed_ = true;
+    return true;
+  }
+  void Store(std::memory_order load_order, SuspensionEvent event) {
+    word_.store(After(word_.load(load_order), event), std::memory_order_relaxed);
+  }
+
+  // Generation (upper 56 bits) and Suspension (lower 8).
+  std::atomic<std::uint64_t> word_{0};
+  bool resumed_ = false;
+};
 
 }  // namespace ktlsim::executive

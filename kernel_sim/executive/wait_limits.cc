@@ -1,6 +1,6 @@
 #include "kernel_sim/executive/wait_limits.h"
 
-#include "kernel_sim/base/assert.h"
+#include <utility>
 
 namespace ktlsim::executive {
 
@@ -9,21 +9,35 @@ void WaitLimits::Detach() {
   ring_ = nullptr;
 }
 
-void WaitLimits::Add(Request& request) {
+// From the end, where most requests belong: usually all have the same limit.
+void WaitLimits::Link(Request& request) {
+  Request::Deadline& own = request.deadline();
+  Request* before = last_;
+  while (before != nullptr && before->deadline().ns_ > own.ns_) {
+    before = before->deadline().earlier_;
+  }
+  Request* const after = before != nullptr ? before->deadline().later_ : first_;
+  own.earlier_ = before;
+  own.later_ = after;
+  (before != nullptr ? before->deadline().later_ : first_) = &request;
+  (after != nullptr ? after->deadline().earlier_ : last_) = &request;
+}
+
+void WaitLimits::Unlink(Request& request) {
+  Request::Deadline& own = request.deadline();
+  Request* const before = std::exchange(own.earlier_, nullptr);
+  Request* const after = std::exchange(own.later_, nullptr);
+  (before != nullptr ? before->deadline().later_ : first_) = after;
+  (after != nullptr ? after->deadline().earlier_ : last_) = before;
+}
+
+void WaitLimits::Add(Request& request, std::uint64_t deadline_ns) {
   bool first = false;
   {
     SpinLockHolder lock(lock_);
-    Request* before = last_;
-    while (before != nullptr && before->deadline_ns_ > request.deadline_ns_) {
-      before = before->earlier_deadline_;
-    }
-    Request* after = before != nullptr ? before->later_deadline_ : first_;
-    request.earlier_deadline_ = before;
-    request.later_deadline_ = after;
-    (before != nullptr ? before->later_deadline_ : first_) = &request;
-    (after != nullptr ? after->earlier_deadline_ : last_) = &request;
-    request.limited_ = true;
-    first = before == nullptr;
+    request.deadline().ns_ = deadline_ns;
+    Link(request);
+    first = first_ == &request;
   }
   if (!first) return;
   // Timers belong to the ring's thread. An item on its way will see this call, too.
@@ -34,19 +48,10 @@ void WaitLimits::Add(Request& request) {
   }
 }
 
-void WaitLimits::Unlink(Request& request) {
-  Request* const before = request.earlier_deadline_;
-  Request* const after = request.later_deadline_;
-  (before != nullptr ? before->later_deadline_ : first_) = after;
-  (after != nullptr ? after->earlier_deadline_ : last_) = before;
-  request.earlier_deadline_ = nullptr;
-  request.later_deadline_ = nullptr;
-  request.limited_ = false;
-}
-
 void WaitLimits::Remove(Request& request) {
   SpinLockHolder lock(lock_);
-  if (request.limited_) Unlink(request);
+  const bool linked = first_ == &request || request.deadline().earlier_ != nullptr;
+  if (linked) Unlink(request);
 }
 
 void WaitLimits::Arm(WorkItem& item) {
@@ -60,14 +65,14 @@ void WaitLimits::StartTimerForFirst() {
   std::uint64_t deadline = 0;
   {
     SpinLockHolder lock(lock_);
-    if (first_ != nullptr) deadline = first_->deadline_ns_;
+    if (first_ != nullptr) deadline = first_->deadline().ns_;
   }
   if (deadline != 0) ring_->StartTimer(*this, deadline);
 }
 
 Request* WaitLimits::TakeExpired(std::uint64_t now) {
   SpinLockHolder lock(lock_);
-  while (first_ != nullptr && first_->deadline_ns_ <= now) {
+  while (first_ != nullptr && first_->deadline().ns_ <= now) {
     Request& request = *first_;
     Unlink(request);
     // Under the lock: whose turn comes waits for it in Remove, and so cannot be over yet.

@@ -28,8 +28,9 @@ class WaitLimits final : private io::Timer, private WorkItem {
   void Attach(io::Ring& ring) { ring_ = &ring; }
   void Detach();
 
-  // Any thread, any level. The request has a deadline.
-  void Add(Request& request) KTLSIM_EXCLUDES(lock_);
+  // Any thread, any level. The request is to have been started by `deadline_ns`, which is not 0.
+  void Add(Request& request, std::uint64_t deadline_ns) KTLSIM_EXCLUDES(lock_);
+  // Does nothing for a request that has expired or was not added.
   void Remove(Request& request) KTLSIM_EXCLUDES(lock_);
 
  private:
@@ -37,6 +38,7 @@ class WaitLimits final : private io::Timer, private WorkItem {
   void OnTimer() override;
   void StartTimerForFirst() KTLSIM_EXCLUDES(lock_);
   Request* TakeExpired(std::uint64_t now) KTLSIM_EXCLUDES(lock_);
+  void Link(Request& request) KTLSIM_REQUIRES(lock_);
   void Unlink(Request& request) KTLSIM_REQUIRES(lock_);
 
   const Recall recall_;

@@ -28,8 +28,8 @@ class AsyncContextTableTest : public testing::Test {
   AsyncContextSlot& BeginSubmit(AsyncHandle handle) {
     Request* request = nullptr;
     EXPECT_EQ(table_.BeginSubmit(handle, false, &request), AsyncResult::kOk);
-    table_.Accept(SlotOf(*request), false);
-    return SlotOf(*request);
+    table_.Accept(*request->context(), false);
+    return *request->context();
   }
   void Deliver(AsyncContextSlot& slot) {
     const AsyncContextTable::Notification notification = table_.EnterCallback(slot);
@@ -430,8 +430,8 @@ TEST_F(AsyncContextTableTest, OneOfManySubmissionsAndFreesWins) {
         Request* request = nullptr;
         if (table_.BeginSubmit(handle, false, &request) == AsyncResult::kOk) {
           submitted.fetch_add(1);
-          table_.Accept(SlotOf(*request), false);
-          EXPECT_FALSE(table_.Publish(SlotOf(*request), 16));
+          table_.Accept(*request->context(), false);
+          EXPECT_FALSE(table_.Publish(*request->context(), 16));
         }
         table_.SetCallback(handle, nullptr, nullptr);
         table_.SetMode(handle, NotifyMode::kOnProcessor);

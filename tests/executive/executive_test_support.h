@@ -21,15 +21,6 @@
 
 namespace ktlsim::executive {
 
-// Only the runtime's own classes see which context a request belongs to. Tests of Publish and
-// EnterCallback stand in for the runtime, and an explicit instantiation may name a private member.
-AsyncContextSlot& SlotOf(Request& request);
-template <AsyncContextSlot* Request::* member>
-struct SlotAccess {
-  friend AsyncContextSlot& SlotOf(Request& request) { return *(request.*member); }
-};
-template struct SlotAccess<&Request::context_>;
-
 // Counts up; WaitFor blocks until the count is reached. Any thread.
 class Counter {
  public:

@@ -58,8 +58,8 @@ TEST_F(MisuseDeathTest, FreeInFlightWithoutCallbackIsOrdinary) {
         Request* request = nullptr;
         if (contexts.BeginSubmit(handle, false, &request) == AsyncResult::kOk) {
           contexts.Free(handle);
-          contexts.Accept(SlotOf(*request), false);
-          contexts.Publish(SlotOf(*request), 0);
+          contexts.Accept(*request->context(), false);
+          contexts.Publish(*request->context(), 0);
         }
         std::_Exit(contexts.live() == 0 ? 0 : 1);
       },

@@ -33,8 +33,8 @@ class NotificationPoolTest : public testing::Test {
               AsyncResult::kOk);
     Request* request = nullptr;
     EXPECT_EQ(contexts_.BeginSubmit(handle, true, &request), AsyncResult::kOk);
-    contexts_.Accept(SlotOf(*request), false);
-    EXPECT_TRUE(contexts_.Publish(SlotOf(*request), 0));
+    contexts_.Accept(*request->context(), false);
+    EXPECT_TRUE(contexts_.Publish(*request->context(), 0));
     return *request;
   }
   void TearDown() override {

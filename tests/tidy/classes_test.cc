@@ -26,8 +26,6 @@ const std::map<std::string, std::string>& Exceptions() {
       {"MemorySocket",
        "what a kernel remembers of a socket: shut down, refused, closed, in any mixture"},
       {"Processor", "the executive's own thread: its parts write its counters"},
-      {"Request",
-       "passes through six parts of the executive, each of which owns some of its fields"},
       {"SslConnection", "what OpenSSL's callbacks leave behind for the take-over"},
       {"TlsConnection", "legs, records, limits and both ends in one class, in five files"},
   };

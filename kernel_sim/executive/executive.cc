@@ -67,7 +67,7 @@ Status Executive::Build(const ExecutiveOptions& options, Machine* machine) {
       contexts_,
       NotificationPool::Options{.threads_max = options.notify_threads_max,
                                 .stepped = options.step != nullptr},
-      NotificationPool::Owner{&Executive::AboutToNotify, &Executive::CallbackEnded, this});
+      *this);
   if (const Status status = machine->pool->Start(); !status.ok()) return status;
   for (unsigned i = 0; i < io + crypto; ++i) {
     if (Status status = BuildProcessor(i, i < io, machine); !status.ok()) return status;
@@ -172,13 +172,9 @@ void Executive::SetWaitLimit(Request& request) const {
   request.course().admitted_at_->wait_limits().Add(request, clock_.NowNs() + limit);
 }
 
-bool Executive::RecallExpired(void* self, Request& request) {
-  return static_cast<Executive*>(self)->contexts_.Recall(*request.context());
-}
+bool Executive::RecallExpired(Request& request) { return contexts_.Recall(*request.context()); }
 
-void Executive::EndExpired(void* self, Request& request) {
-  static_cast<Executive*>(self)->EndRecall(request, kQueueTimeoutStatus);
-}
+void Executive::EndExpired(Request& request) { EndRecall(request, kQueueTimeoutStatus); }
 
 // The request is ours until LetGo: nobody completes it.
 void Executive::EndRecall(Request& request, std::int32_t status) {
@@ -310,19 +306,18 @@ void Executive::FinishStrand(Strand* strand) {
 }
 
 void Executive::DeliverOnProcessor(Request& request) {
-  AboutToNotify(this, request);
+  OnCallbackDue(request);
   const AsyncContextTable::Notification notification = contexts_.EnterCallback(*request.context());
   notification.Invoke();
   contexts_.FinishCallback(notification);
-  calls_.Leave();
+  OnCallbackEnded();
 }
 
-void Executive::AboutToNotify(void* self, Request& request) {
-  static_cast<Executive*>(self)->clock_.Measure(
-      request, request.processor()->counters(request.lane()).notified_ns);
+void Executive::OnCallbackDue(Request& request) {
+  clock_.Measure(request, request.processor()->counters(request.lane()).notified_ns);
 }
 
-void Executive::CallbackEnded(void* self) { static_cast<Executive*>(self)->calls_.Leave(); }
+void Executive::OnCallbackEnded() { calls_.Leave(); }
 
 ExecutiveStatistics Executive::Statistics() const {
   ExecutiveStatistics statistics;

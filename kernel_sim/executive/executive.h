@@ -24,6 +24,7 @@
 #include "kernel_sim/executive/request.h"
 #include "kernel_sim/executive/router.h"
 #include "kernel_sim/executive/strand.h"
+#include "kernel_sim/executive/wait_limits.h"
 
 namespace ktlsim::executive {
 
@@ -62,7 +63,7 @@ struct ExecutiveStatistics {
   std::uint64_t notify_threads_refused = 0;  // by the system
 };
 
-class Executive {
+class Executive final : public NotificationPool::Owner, public WaitLimits::Owner {
  public:
   enum class Admission : std::uint8_t { kAccepted, kQueueFull, kStopping };
   // kAlways is for teardown (Delete, FreeCredentials), whose result callers ignore by custom.
@@ -90,6 +91,11 @@ class Executive {
   void EndRecall(Request& request, std::int32_t status = kCancelledStatus);
   // From Run: the context's handshake is over; under kPool its work moves to who submitted.
   void MoveHome(Request& request);
+
+  // For its processors, on their threads and at dispatch level: a request has come to the front of
+  // its lane, or its callback is to be made here.
+  void Execute(Request& request);
+  void DeliverOnProcessor(Request& request);
 
   // Keeps the processors and their rings from ending: a Stop waits for it, as for a callback.
   // False: nothing runs, or a Stop is under way.
@@ -130,8 +136,6 @@ class Executive {
   AsyncContextTable& contexts() { return contexts_; }
 
  private:
-  friend class Processor;
-
   // What has threads.
   struct Machine {
     std::unique_ptr<NotificationPool> pool;
@@ -142,18 +146,16 @@ class Executive {
   Status Build(const ExecutiveOptions& options, Machine* machine);
   Status BuildProcessor(unsigned index, bool io, Machine* machine);
 
-  static bool RecallExpired(void* self, Request& request);
-  static void EndExpired(void* self, Request& request);
+  bool RecallExpired(Request& request) override;
+  void EndExpired(Request& request) override;
+  void OnCallbackDue(Request& request) override;
+  void OnCallbackEnded() override;
   bool TakeTurn(Request& request);
   void SetWaitLimit(Request& request) const;
   static void CountEnd(const Request& request);
-  void Execute(Request& request);
   void Complete(Request& request);
-  void DeliverOnProcessor(Request& request);
   void FinishStrand(Strand* strand);
   Admission Enter(Request& request, Bound bound);
-  static void AboutToNotify(void* self, Request& request);
-  static void CallbackEnded(void* self);
   template <typename Condition>
   void StepUntil(Condition condition);
   const std::vector<std::unique_ptr<Processor>>& Shown() const KTLSIM_REQUIRES(figures_lock_) {

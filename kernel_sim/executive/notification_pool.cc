@@ -27,7 +27,7 @@ NotificationPool::Options Clamped(NotificationPool::Options options) {
 }  // namespace
 
 NotificationPool::NotificationPool(AsyncContextTable& contexts, const Options& options,
-                                   const Owner& owner)
+                                   Owner& owner)
     : contexts_(contexts), options_(Clamped(options)), owner_(owner) {}
 
 NotificationPool::~NotificationPool() {
@@ -198,7 +198,7 @@ std::size_t NotificationPool::waiting() {
 }
 
 void NotificationPool::Deliver(Request& request) {
-  owner_.about_to(owner_.context, request);
+  owner_.OnCallbackDue(request);
   const AsyncContextTable::Notification notification = contexts_.EnterCallback(*request.context());
   // The context, and `request` with it, may now be reused by its owner.
   {
@@ -207,7 +207,7 @@ void NotificationPool::Deliver(Request& request) {
   }
   contexts_.FinishCallback(notification);
   delivered_.fetch_add(1, std::memory_order_relaxed);
-  owner_.ended(owner_.context);
+  owner_.OnCallbackEnded();
 }
 
 std::uint64_t NotificationPool::Grow() {

@@ -37,15 +37,17 @@ class NotificationPool {
     // std::thread.
     std::function<void(std::function<void()> body)> spawn = {};
   };
-  // Who is told: `about_to(context, request)` in front of each callback, `ended(context)` once it
-  // has returned.
-  struct Owner {
-    void (*about_to)(void* context, Request& request);
-    void (*ended)(void* context);
-    void* context;
+  // Hears of each callback, on the thread that runs it.
+  class Owner {
+   public:
+    virtual void OnCallbackDue(Request& request) = 0;  // before it is entered
+    virtual void OnCallbackEnded() = 0;                // it has returned
+
+   protected:
+    ~Owner() = default;
   };
 
-  NotificationPool(AsyncContextTable& contexts, const Options& options, const Owner& owner);
+  NotificationPool(AsyncContextTable& contexts, const Options& options, Owner& owner);
   ~NotificationPool();
 
   // Passive level. kResource: no threads, or no memory for them; kIo: the system refuses them for
@@ -116,7 +118,7 @@ class NotificationPool {
 
   AsyncContextTable& contexts_;
   const Options options_;
-  const Owner owner_;
+  Owner& owner_;
 
   Mutex mutex_;
   ConditionVariable keeper_;   // the keeper waits: queued with no thread coming, or stopping

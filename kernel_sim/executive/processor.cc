@@ -27,7 +27,7 @@ Processor::Processor(Executive& executive, unsigned index, std::string role, int
       index_(index),
       role_(std::move(role)),
       pinned_cpu_(pinned_cpu),
-      wait_limits_(&Executive::RecallExpired, &Executive::EndExpired, &executive) {}
+      wait_limits_(executive) {}
 
 Processor::~Processor() { KTLSIM_ASSERT(!thread_.joinable()); }
 

@@ -86,8 +86,6 @@ class Processor {
   WaitLimits& wait_limits() { return wait_limits_; }
 
  private:
-  friend class Executive;
-
   static constexpr int kRecordBudget = 64;
 
   static Result<std::unique_ptr<io::Ring>> MakeRing(const RingFactory& factory);

@@ -76,14 +76,14 @@ Request* WaitLimits::TakeExpired(std::uint64_t now) {
     Request& request = *first_;
     Unlink(request);
     // Under the lock: whose turn comes waits for it in Remove, and so cannot be over yet.
-    if (recall_(context_, request)) return &request;
+    if (owner_.RecallExpired(request)) return &request;
   }
   return nullptr;
 }
 
 void WaitLimits::OnTimer() {
   const std::uint64_t now = ring_->NowNs();
-  while (Request* request = TakeExpired(now)) expired_(context_, *request);
+  while (Request* request = TakeExpired(now)) owner_.EndExpired(*request);
   StartTimerForFirst();
 }
 

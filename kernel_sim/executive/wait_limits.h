@@ -16,12 +16,19 @@ namespace ktlsim::executive {
 
 class WaitLimits final : private io::Timer, private WorkItem {
  public:
-  // `expire(request)` is called on the ring's thread for a call that has waited too long and was
-  // recalled for it (AsyncContextTable::Recall).
-  using Recall = bool (*)(void* context, Request& request);
-  using Expired = void (*)(void* context, Request& request);
-  WaitLimits(Recall recall, Expired expired, void* context)
-      : WorkItem(&WaitLimits::Arm), recall_(recall), expired_(expired), context_(context) {}
+  // Both on the ring's thread.
+  class Owner {
+   public:
+    // Recalls a call that has waited for too long (AsyncContextTable::Recall). False: too late.
+    // Under a spin lock.
+    virtual bool RecallExpired(Request& request) = 0;
+    // Completes a call that was recalled.
+    virtual void EndExpired(Request& request) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+  explicit WaitLimits(Owner& owner) : WorkItem(&WaitLimits::Arm), owner_(owner) {}
   ~WaitLimits() override = default;
 
   // On the ring's thread, before the first Add and after the last Remove.
@@ -41,9 +48,7 @@ class WaitLimits final : private io::Timer, private WorkItem {
   void Link(Request& request) KTLSIM_REQUIRES(lock_);
   void Unlink(Request& request) KTLSIM_REQUIRES(lock_);
 
-  const Recall recall_;
-  const Expired expired_;
-  void* const context_;
+  Owner& owner_;
   io::Ring* ring_ = nullptr;
   // Set: the work item is on its way to the ring's thread.
   std::atomic<bool> arming_{false};

@@ -41,16 +41,19 @@ class NotificationPoolTest : public testing::Test {
     for (const AsyncHandle handle : handles_) contexts_.Free(handle);
     EXPECT_EQ(contexts_.live(), 0U);
   }
-  NotificationPool::Owner CountingOwner() {
-    return {[](void*, Request&) {}, [](void* context) { static_cast<Counter*>(context)->Add(); },
-            &ended_};
-  }
+  struct Counting final : NotificationPool::Owner {
+    void OnCallbackDue(Request&) override {}
+    void OnCallbackEnded() override { ended.Add(); }
+    Counter ended;
+  };
+  NotificationPool::Owner& CountingOwner() { return owner_; }
 
   MonotonicClock clock_;
   AsyncContextTable contexts_{clock_};
   std::vector<std::unique_ptr<Told>> told_;
   std::vector<AsyncHandle> handles_;
-  Counter ended_;
+  Counting owner_;
+  Counter& ended_ = owner_.ended;
 };
 
 TEST_F(NotificationPoolTest, StartsWithItsMinimumAndEndsEmpty) {

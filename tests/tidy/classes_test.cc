@@ -25,7 +25,6 @@ const std::map<std::string, std::string>& Exceptions() {
        "one place of the load generator: what its connection is doing, and what it owes"},
       {"MemorySocket",
        "what a kernel remembers of a socket: shut down, refused, closed, in any mixture"},
-      {"Processor", "the executive's own thread: its parts write its counters"},
       {"SslConnection", "what OpenSSL's callbacks leave behind for the take-over"},
       {"TlsConnection", "legs, records, limits and both ends in one class, in five files"},
   };

@@ -1,8 +1,8 @@
-// Assertions for what only a bug can break. Peer input and caller arguments are handled, never
-// asserted.
+// Assertions for conditions that only a bug can break. Peer input and caller arguments are handled,
+// never asserted.
 //
-// KTLSIM_CHECK is always on; KTLSIM_ASSERT in builds without NDEBUG. Both dump the trace log of
-// this thread (trace.h) and abort.
+// KTLSIM_CHECK is always on; KTLSIM_ASSERT is on in builds without NDEBUG. Both dump this thread's
+// trace log (trace.h) and abort.
 #pragma once
 
 namespace ktlsim {

@@ -1,4 +1,4 @@
-// Time comes from an interface, so that a seeded schedule can run on virtual time.
+// Clock: the source of time. It is an interface, so that a seeded schedule can run on virtual time.
 #pragma once
 
 #include <cstdint>

@@ -15,7 +15,8 @@
 namespace ktlsim {
 namespace {
 
-// The kernel's own files (/proc, /sys) are regular and say that they are empty.
+// How much is read of a file whose size is 0: the kernel's own files (/proc, /sys) are regular
+// files and have that size.
 constexpr std::size_t kSizelessBytes = 65536;
 
 Status Refused(const char* why) { return {Category::kContract, 0, why}; }
@@ -36,7 +37,7 @@ class Descriptor {
   int number_;
 };
 
-// Everything but a regular file.
+// For everything but a regular file.
 Status RefuseKind(mode_t mode) {
   switch (mode & S_IFMT) {
     case S_IFDIR:
@@ -54,7 +55,7 @@ Status RefuseKind(mode_t mode) {
 }
 
 Status OpenFailure(int error_number) {
-  // O_NONBLOCK says so of a lease that another program, such as a file server, holds.
+  // With O_NONBLOCK this means that another program, such as a file server, holds a lease on it.
   if (error_number == EAGAIN) return Refused("another program is changing the file; try again");
   return IoError(error_number, "open the file");
 }
@@ -64,7 +65,8 @@ bool SameContent(const struct stat& a, const struct stat& b) {
          a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
 }
 
-// A pipe has no name of its own: who names it has it open already. A FIFO waits for its partner.
+// A pipe has no name of its own, so its path leads to a descriptor that is open already. A FIFO
+// would wait for its partner.
 bool IsPipe(const char* path) {
   struct statfs facts{};
   return statfs(path, &facts) == 0 && facts.f_type == PIPEFS_MAGIC;
@@ -94,7 +96,7 @@ FileText::~FileText() {
   if (bytes_ != nullptr) explicit_bzero(bytes_.get(), capacity_);
 }
 
-// One reading. The content lies in one block from the beginning, so that no copy is left behind.
+// Reads one file. The content has one block from the beginning, so that no unwiped copy remains.
 class FileReader {
  public:
   FileReader(const char* path, std::size_t bytes_max, ReadFileObserver* observer)
@@ -103,7 +105,7 @@ class FileReader {
   Result<FileText> Read() {
     struct stat before{};
     if (stat(path_, &before) != 0) return OpenFailure(errno);
-    // Before it is opened: opening alone does things to some devices, and to who waits at a FIFO.
+    // Before it is opened: opening has effects on some devices, and wakes the other end of a FIFO.
     if (!S_ISREG(before.st_mode)) return RefuseKind(before.st_mode);
     Pass(ReadFileStep::kLooked);
     const Descriptor file(open(path_, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
@@ -133,7 +135,7 @@ class FileReader {
   Status MakeRoom(std::size_t file_bytes) {
     if (file_bytes > bytes_max_) return Refused("the file is too large");
     expected_ = file_bytes;
-    // One byte more shows that there is more.
+    // One byte more, to notice that there is more.
     content_.capacity_ = (file_bytes != 0 ? file_bytes : std::min(kSizelessBytes, bytes_max_)) + 1;
     content_.bytes_.reset(new (std::nothrow) char[content_.capacity_]);
     if (content_.bytes_ == nullptr) return ResourceError("no memory for the file's content");
@@ -188,7 +190,7 @@ Status WriteFile(const char* path, std::string_view text) {
     if (written < 0) return IoError(errno, "write the file");
     text.remove_prefix(static_cast<std::size_t>(written));
   }
-  // Some file systems tell only now that there was no room.
+  // Some file systems report only here that there was no room.
   if (close(file.Release()) != 0) return IoError(errno, "write the file");
   return {};
 }

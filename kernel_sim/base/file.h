@@ -1,8 +1,8 @@
-// Files that an operator named: read whole or not at all, written without ever waiting.
+// Files that an operator names: read whole or not at all, written without ever waiting.
 //
 // What a newcomer gets wrong: a name may lead to anything. A FIFO without a partner, a terminal or
-// a device can hold a thread for ever, a directory opens and then cannot be read, and a file may
-// change under the reader. Each of these is a Status here, in words.
+// a device can block a thread without end; a directory can be opened but not read; a file may
+// change while it is read. Each of these is a Status here, in words.
 #pragma once
 
 #include <sys/types.h>
@@ -17,7 +17,7 @@
 
 namespace ktlsim {
 
-// What was in a file. Wiped when it goes: it may have been a key.
+// The content of a file. It may be a private key, so its memory is wiped when it is destroyed.
 class FileText {
  public:
   FileText() = default;
@@ -35,7 +35,7 @@ class FileText {
   std::size_t capacity_ = 0;
 };
 
-// Where ReadFile is: tests change the file there.
+// Tests change the file at these points of ReadFile.
 enum class ReadFileStep : std::uint8_t { kLooked, kOpened, kRead };
 struct ReadFileObserver {
   virtual void OnStep(ReadFileStep step) = 0;
@@ -44,27 +44,26 @@ struct ReadFileObserver {
   ~ReadFileObserver() = default;
 };
 
-// The whole content of the regular file `path`, at most `bytes_max` bytes of it. Symbolic links
-// are followed.
+// Returns the whole content of the regular file `path`, which may have `bytes_max` bytes. Symbolic
+// links are followed.
 //
-// kContract: it is no regular file, it is larger, or it changed while it was read (as far as its
-// size and times tell: who replaces a file renames the new one over it); nothing else was touched,
-// above all no device was opened. kIo: the system says no. kResource: no memory.
-// Passive level, any thread. Does not throw, except for what `observer` does.
+// kContract: it is not a regular file, it is larger, or its size or times changed while it was read
+// (to replace a file safely, rename the new one over it). A file of another kind is not even
+// opened, since opening some devices has effects. kIo: the system refuses. kResource: no memory.
+// Passive level, any thread. Throws only what `observer` throws.
 Result<FileText> ReadFile(const char* path, std::size_t bytes_max,
                           ReadFileObserver* observer = nullptr);
 
-// Opens `path` for writing, with O_APPEND or O_TRUNC in `flags`; it is made when it is not there.
-// Regular files, character devices such as /dev/null, and pipes that this process has already
-// (/dev/stdout); of those that can keep a writer waiting the descriptor does not block. Files are
-// never executable.
+// Opens `path` for writing, with O_APPEND or O_TRUNC in `flags`, and creates it if it does not
+// exist. It may be a regular file, a character device such as /dev/null, or a pipe that this
+// process has open already (/dev/stdout). The descriptor never blocks.
 //
-// The descriptor is the caller's. kContract: it is something else, such as a FIFO or a directory.
-// kIo: the system says no. Passive level, any thread.
+// The descriptor belongs to the caller. kContract: `path` is of another kind, such as a FIFO or a
+// directory. kIo: the system refuses. Passive level, any thread.
 Result<int> OpenForWriting(const char* path, int flags, mode_t mode);
 
-// Replaces the content of `path` with `text`. What cannot be written at once is a failure; the file
-// may then hold a part. As OpenForWriting.
+// Replaces the content of `path` with `text`. Fails if not all of it can be written at once; the
+// file may then hold a part of it. Otherwise as OpenForWriting.
 Status WriteFile(const char* path, std::string_view text);
 
 }  // namespace ktlsim

@@ -1,19 +1,20 @@
-// ForkGate: nobody is in the midst of work that a fork would cut in two.
+// ForkGate: while the process forks, no thread is in the middle of work that uses foreign locks.
 //
-// A forked child has one thread. A lock that another thread held is held there for ever, and what
-// it guarded is half changed. Locks of ours can be taken in front of a fork; those inside of
-// OpenSSL cannot. So work that takes them stands inside this gate, and a fork waits until nobody
-// does: some hundred microseconds, as long as a handshake leg.
+// A forked child has one thread. A lock that another thread held is never released there, and what
+// it guarded is half changed. The library's own locks can be taken before a fork; those inside
+// OpenSSL cannot. So work that takes them is done inside this gate, and a fork waits until nobody
+// is inside: some hundred microseconds, the time of a handshake leg.
 //
-// What a newcomer gets wrong: who is inside must wait for nobody who may fork, so no code of a
-// caller's runs there.
+// What a newcomer gets wrong: a thread inside the gate must not wait for a thread that may fork. So
+// no caller's code runs inside it.
 #pragma once
 
 namespace ktlsim {
 
 class ForkGate {
  public:
-  // Inside for a scope, which may be nested. Any level; waits while a fork is under way.
+  // The thread is inside during the scope. Scopes may be nested. Any level; waits while a fork is
+  // under way.
   class Scope {
    public:
     Scope() { Enter(); }
@@ -22,10 +23,10 @@ class ForkGate {
     Scope& operator=(const Scope&) = delete;
   };
 
-  // In front of a fork, one thread at a time: returns when nobody else is inside.
+  // Before a fork, by one thread at a time: returns when no other thread is inside.
   static void Close();
   static void Open();
-  // In the child: who was inside or on the way does not exist here.
+  // In the child, where the other threads that were inside do not exist.
   static void OpenInChild();
 
  private:

@@ -1,5 +1,5 @@
-// A first-in-first-out list whose links live in the elements: putting something in never allocates.
-// Not thread-safe: one thread, or under the owner's lock.
+// A first-in-first-out list whose links live in the elements, so that adding one never allocates.
+// Not thread-safe: for one thread, or under its owner's lock.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ class IntrusiveQueue {
   bool empty() const { return head_ == nullptr; }
   std::size_t size() const { return size_; }
   T* front() const { return head_; }
-  // The element with `index` others in front of it, or nullptr. Walks there.
+  // The element that has `index` others before it, or nullptr. Takes time in proportion to `index`.
   T* At(std::size_t index) const {
     if (index >= size_) return nullptr;
     T* element = head_;
@@ -42,7 +42,7 @@ class IntrusiveQueue {
     ++size_;
   }
 
-  // nullptr when empty.
+  // Returns nullptr when the list is empty.
   T* PopFront() {
     T* element = head_;
     if (element == nullptr) return nullptr;
@@ -53,7 +53,8 @@ class IntrusiveQueue {
     return element;
   }
 
-  // Takes `element` out, wherever it is. False: it is not here. Looks at all in front of it.
+  // Takes `element` out, wherever it is. False: it is not in this list. Takes time in proportion to
+  // the elements before it.
   bool Remove(T& element) {
     T* before = nullptr;
     for (T* at = head_; at != nullptr; before = at, at = at->*next) {

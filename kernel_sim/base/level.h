@@ -1,7 +1,7 @@
-// Execution levels, after the kernel's IRQL: what the current thread may do just now.
+// Execution levels, modelled on the kernel's IRQL: what the current thread may do at the moment.
 //
-// A level is a real thread-local here, not only an annotation: functions that may block assert
-// passive level on entry (SSPI contract, 1.10).
+// A level is a real thread-local variable, not only an annotation: functions that may block assert
+// passive level on entry.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ enum class Level : std::uint8_t {
 Level CurrentLevel();
 const char* LevelName(Level level);
 
-// Raises the level of this thread for a scope; never lowers it.
+// Raises the level of this thread during a scope; never lowers it.
 class ScopedLevel {
  public:
   explicit ScopedLevel(Level level);

@@ -1,7 +1,7 @@
 // Locks that clang's -Wthread-safety understands.
 //
-// Mutex blocks: passive level only, or for a few instructions with no holder ever blocking.
-// SpinLock is for sections of a few instructions at any level.
+// Mutex blocks. Above passive level it may be used only for a few instructions, and only if no
+// holder ever blocks. SpinLock is for sections of a few instructions at any level.
 #pragma once
 
 #include <atomic>
@@ -41,7 +41,7 @@ class KTLSIM_CAPABILITY("mutex") SpinLock {
  public:
   void lock() KTLSIM_ACQUIRE() {
     while (taken_.exchange(true, std::memory_order_acquire)) {
-      // A holder that lost its core would make every waiter burn its own: give way.
+      // A waiter yields after a while: the holder may have lost its core and need this one.
       for (int spins = 0; taken_.load(std::memory_order_relaxed); ++spins) {
         if (spins >= 64) std::this_thread::yield();
       }
@@ -70,7 +70,7 @@ class KTLSIM_SCOPED_CAPABILITY ScopedLock {
 using MutexLock = ScopedLock<Mutex>;
 using SpinLockHolder = ScopedLock<SpinLock>;
 
-// Waits are given the Mutex that is held; condition_variable_any takes any lockable.
+// Its wait functions take the Mutex that is held: condition_variable_any accepts any lockable.
 using ConditionVariable = std::condition_variable_any;
 
 }  // namespace ktlsim

@@ -1,7 +1,7 @@
-// NeverDestroyed: an object in static memory, for what late threads may still use while the
-// process destroys its static objects. Unlike one that is made by `new` it cannot fail to be there.
+// NeverDestroyed: an object in static memory that threads may still use while the process destroys
+// its static objects. Unlike an object made by `new`, it needs no memory that could run out.
 //
-//   static NeverDestroyed<Registry> registry;  // a local, so that it is made on first use
+//   static NeverDestroyed<Registry> registry;  // a local variable: it is made on first use
 //   return registry.get();
 #pragma once
 

@@ -1,4 +1,4 @@
-// Rundown protection: stop admitting, wait until what was admitted has ended, then destroy.
+// Rundown protection: stop admitting, wait until everything admitted has ended, then destroy.
 #pragma once
 
 #include <atomic>
@@ -18,9 +18,9 @@ class Rundown {
   // Ends one successful Enter.
   void Leave();
 
-  // Refuses every later Enter. Any thread, any number of times.
+  // Every later Enter is refused. Any thread, any number of times.
   void Close();
-  // Admits again. Only when drained.
+  // Admits again. Only when nobody is inside.
   void Reopen();
   // Blocks until nobody is inside. Passive level, after Close.
   void WaitUntilDrained();

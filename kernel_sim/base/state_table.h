@@ -1,10 +1,10 @@
-// StateTable: a state machine as data. Where an event leads is looked up, never decided in code;
-// the READMEs show the same tables, and tests compare the two.
+// StateTable: a state machine as data. The state after an event is looked up, never decided in
+// code. The READMEs show the same tables, and tests compare the two.
 //
 //   inline constexpr StateTable kDoorMoves(std::array{
 //       Transition{Door::kOpen, DoorEvent::kPush, Door::kClosed}, ...});
 //
-// Both enums number their members from 0 on, and NameOf names them.
+// Both enums start at 0 without gaps, and have a NameOf function.
 #pragma once
 
 #include <array>
@@ -37,7 +37,7 @@ class StateTable {
     }
   }
 
-  // False: `event` is not legal in `state`, and *to is left alone.
+  // False: `event` is not legal in `state`, and *to is unchanged.
   constexpr bool Next(State state, Event event, State* to) const {
     const std::uint8_t next = next_[Index(state)][Index(event)];
     if (next == kNone) return false;
@@ -47,7 +47,8 @@ class StateTable {
   constexpr bool Legal(State state, Event event) const {
     return next_[Index(state)][Index(event)] != kNone;
   }
-  // Where a legal `event` leads. An illegal one is a bug; without assertions it changes nothing.
+  // The state after a legal `event`. An illegal event is a bug: it fails an assertion or, in builds
+  // without them, changes nothing.
   State After(State state, Event event) const {
     State to = state;
     const bool legal = Next(state, event, &to);

@@ -1,4 +1,4 @@
-// Status: failure as a value, with where it comes from and why in plain words.
+// Status: failure as a value. It has a category, a code, and words that say what was tried.
 //
 // Translation into SECURITY_STATUS happens once, in kernel_sim/sspi; into an alert, once, in tls.
 #pragma once
@@ -27,10 +27,11 @@ class [[nodiscard]] Status {
   constexpr bool ok() const { return category_ == Category::kNone; }
   constexpr Category category() const { return category_; }
   constexpr int code() const { return code_; }
-  // What was tried, in words: "bind the listening socket". Never null.
+  // What was tried, in words such as "bind the listening socket". Never null.
   constexpr const char* what() const { return what_; }
 
-  // "bind the listening socket: Address already in use" for an errno; what() and code otherwise.
+  // For an errno value "bind the listening socket: Address already in use"; otherwise what() and
+  // the code.
   std::string ToString() const;
 
  private:

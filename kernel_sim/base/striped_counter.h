@@ -1,6 +1,6 @@
-// A counter that many threads bump on hot paths. The first threads that count anything have a cache
-// line each, to which they add without a locked instruction; later ones share the last line.
-// Readers add the lines up.
+// StripedCounter: many threads add to it on hot paths. Each of the first threads that count
+// anything has a cache line of its own, to which it adds without a locked instruction. Later
+// threads share the last line. Readers add up all lines.
 #pragma once
 
 #include <algorithm>
@@ -41,8 +41,8 @@ class StripedCounter {
   }
 
   static inline constinit std::atomic<std::size_t> threads_{0};
-  // Of this thread; 0: it has not counted yet. Without a constructor, which every use would have to
-  // check for.
+  // This thread's line plus one; 0: it has not counted yet. constinit spares every use the check
+  // for a constructor that has not run.
   static inline constinit thread_local std::size_t line_and_one_ = 0;
 
   std::array<CacheLine, kLines> lines_;

@@ -1,8 +1,8 @@
-// StripedGate: counts the threads that are inside of something, and can be closed to later ones.
+// StripedGate: counts the threads that are inside, and can be closed to later ones.
 //
-// Threads are counted apart, so that entering and leaving on different processors share no cache
-// line. Whoever closes the gate has to look again and again until nobody is left: it suits what is
-// entered all the time and closed hardly ever (rundown.h is the gate that wakes its closer).
+// Threads count on different cache lines, so that entering and leaving stay cheap on many
+// processors. The thread that closes the gate has to poll until nobody is inside. So it is for what
+// is entered all the time and hardly ever closed; Rundown wakes the thread that closes it.
 #pragma once
 
 #include <array>
@@ -33,7 +33,7 @@ class StripedGate {
   void Close() { closed_.store(true, std::memory_order_seq_cst); }
   void Open() { closed_.store(false, std::memory_order_release); }
   bool closed() const { return closed_.load(std::memory_order_acquire); }
-  // How many entries were not left yet. Those that are on the way out of a closed gate may be
+  // How many entries have not been left yet. A thread that a closed gate is refusing may be
   // counted, too.
   int inside() const {
     int inside = 0;
@@ -41,8 +41,7 @@ class StripedGate {
     return inside;
   }
 
-  // In a forked child, where only the calling thread exists: it is inside `own` times, and nobody
-  // else is.
+  // In a forked child, where the calling thread is the only one: it is inside `own` times.
   void ForgetOthers(int own) {
     for (Stripe& stripe : stripes_) stripe.inside.store(0, std::memory_order_relaxed);
     stripes_[OwnStripe()].inside.store(own, std::memory_order_relaxed);
@@ -54,14 +53,14 @@ class StripedGate {
     std::atomic<int> inside{0};
   };
 
-  // The same for all gates.
+  // A thread's stripe is the same in all gates.
   static std::size_t OwnStripe() {
     if (stripe_and_one_ == 0) stripe_and_one_ = threads_++ % kStripes + 1;
     return stripe_and_one_ - 1;
   }
   static inline constinit std::atomic<std::size_t> threads_{0};
-  // 0: this thread has not entered anything yet. Without a constructor, which every use would have
-  // to check for.
+  // This thread's stripe plus one; 0: it has not entered a gate yet. constinit spares every use the
+  // check for a constructor that has not run.
   static inline constinit thread_local std::size_t stripe_and_one_ = 0;
 
   std::array<Stripe, kStripes> stripes_{};

@@ -1,8 +1,8 @@
-// WorkItem: something to run once, later, on a loop's thread. WorkQueue: where other threads leave
-// work items for one consumer that may be asleep.
+// WorkItem: something to run once, later, on a loop's thread. WorkQueue: other threads leave work
+// items in it for one consumer, which may be asleep.
 //
-// The link lives in the item, so posting never allocates and never fails. An item must not be
-// posted again before its routine has been entered; from then on its owner may free or repost it.
+// The link is part of the item, so posting never allocates and never fails. An item must not be
+// posted again before its routine has been entered; from then on its owner may free or post it.
 #pragma once
 
 #include <atomic>
@@ -28,9 +28,9 @@ class WorkItem {
 
 // Many producers, one consumer. Items of one producer come out in the order they went in.
 //
-// Sleep and wake are one atomic word: the consumer replaces "empty" by "asleep", and the producer
-// that finds "asleep" owes the wake-up. Every step is a read-modify-write, so no stand-alone fence
-// is needed, and no wake-up is lost or doubled.
+// One atomic word is both the list and the sleep flag: the consumer replaces "empty" by "asleep",
+// and the producer that finds "asleep" must wake it. Every step is a read-modify-write, so no
+// separate fence is needed, and no wake-up is lost or doubled.
 class WorkQueue {
  public:
   // Any thread, any level. True: the consumer was asleep and the caller must wake it.
@@ -44,7 +44,7 @@ class WorkQueue {
     return head == asleep();
   }
 
-  // Consumer only. False: there is work, do not sleep. True: the next Push answers true.
+  // Consumer only. False: there is work, do not sleep. True: the next Push returns true.
   [[nodiscard]] bool PrepareToSleep() {
     WorkItem* expected = nullptr;
     return head_.compare_exchange_strong(expected, asleep(), std::memory_order_acq_rel,
@@ -52,7 +52,7 @@ class WorkQueue {
            expected == asleep();
   }
 
-  // Consumer only. Takes what is there, oldest first, as a chain for Next(); also ends a sleep.
+  // Consumer only. Takes all items, oldest first, as a chain for Next(). Also ends a sleep.
   WorkItem* TakeAll() {
     WorkItem* newest = head_.exchange(nullptr, std::memory_order_acq_rel);
     if (newest == asleep()) return nullptr;
@@ -66,7 +66,7 @@ class WorkQueue {
     return oldest;
   }
 
-  // Detaches `item` from its chain and answers the one behind it. Call before item.Run().
+  // Detaches `item` from its chain and returns the one after it. Call it before item.Run().
   static WorkItem* Next(WorkItem& item) {
     WorkItem* following = item.next_;
     item.next_ = nullptr;

@@ -77,7 +77,7 @@ AsyncHandle AsyncContextTable::Create() {
   return handle;
 }
 
-// The slot's state is kFreed already and nobody else will touch its fields.
+// The slot's state is kFreed already, and no other thread touches its fields.
 void AsyncContextTable::Retire(AsyncContextSlot& slot) {
   live_.fetch_sub(1, std::memory_order_relaxed);
   const std::uint64_t now = clock_.NowNs();
@@ -239,7 +239,7 @@ Turn AsyncContextTable::Start(AsyncContextSlot& slot) {
     return decided ? word : After(word, AsyncEvent::kStart);
   });
   if (StateOf(change.after) == AsyncState::kCancelled) return Turn::kComplete;
-  // The same twice: the call was committed when it was accepted.
+  // Unchanged: the call was committed when it was accepted.
   if (change.after != change.before) {
     TraceCall("async_start", HandleOf(slot, change.after), lane);
   }
@@ -291,7 +291,7 @@ AsyncContextTable::Notification AsyncContextTable::EnterCallback(AsyncContextSlo
   notification.data = slot.data.load(std::memory_order_relaxed);
   const char* const lane = NameOf(slot.request->lane());
   const std::uint64_t word = Move(slot.word, AsyncEvent::kEnterCallback).after;
-  // From here on `slot` belongs to the caller, unless it was freed in flight.
+  // From here on the context belongs to its owner, unless it was freed in flight.
   notification.handle = HandleOf(slot, word);
   if ((word & kOrphaned) != 0) notification.orphan = &slot;
   TraceCall("async_notify", notification.handle, lane);
@@ -307,7 +307,7 @@ void AsyncContextTable::Notification::Invoke() const {
 void AsyncContextTable::FinishCallback(const Notification& notification) {
   AsyncContextSlot* slot = notification.orphan;
   if (slot == nullptr) return;
-  // Nobody else changes an orphaned context that is done.
+  // No other thread changes an orphaned context that is done.
   const std::uint64_t word = slot->word.load(std::memory_order_relaxed);
   slot->word.store(After(word & ~kOrphaned, AsyncEvent::kFree), std::memory_order_release);
   Retire(*slot);
@@ -329,7 +329,7 @@ Request* AsyncContextTable::TakeRequest() {
 }
 
 void AsyncContextTable::GiveBackRequest(Request& request) {
-  // A request that was refused still has what it was prepared with.
+  // A refused request still holds what it was prepared with.
   request.Discard();
   MutexLock lock(mutex_);
   free_requests_.PushFront(request);

@@ -1,11 +1,11 @@
-// AsyncContextTable: the async contexts behind `SspiAsyncContext*`, and their life cycle.
+// AsyncContextTable: the async contexts that an `SspiAsyncContext*` names, and their life cycle.
 //
-// States and moves: async_state.h. What is freed in flight is orphaned, and freed by the runtime
-// once its callback has returned.
+// async_state.h has their states and moves. A context that is freed in flight becomes an orphan:
+// the runtime frees it once its callback has returned.
 //
-// A handle is an index and a generation, never an address. A freed slot keeps its final status
-// readable until it is handed out again, and that happens only after 65,536 other frees and one
-// second: the documented sample polls after its callback may have freed the context.
+// A handle is an index and a generation, never an address. The final status of a freed context can
+// be read until its slot is used again, which is after 65,536 other frees and one second at the
+// earliest: Microsoft's sample polls at a time when its callback may have freed the context.
 #pragma once
 
 #include <array>
@@ -36,28 +36,29 @@ enum class AsyncResult : std::uint8_t {
   kNotReinitialised,  // done, and not reinitialised for the next call
   kNoCallback,        // the operation needs one
   kNeverSubmitted,    // there is no status
-  kTooLate,           // it runs, is suspended, has ended, or is cancelled already
+  kTooLate,           // the call runs, is suspended, has ended, or is cancelled already
 };
 
-// Whose turn has come: what its processor is to do.
+// What a processor does with a request whose turn has come.
 enum class Turn : std::uint8_t {
   kRun,
-  kComplete,  // cancelled: its status is there already
-  kLeave,     // somebody is recalling it and will schedule it again
+  kComplete,  // it was cancelled and has its status already
+  kLeave,     // another thread is recalling it, and will schedule it again
 };
 
-// A call's own limit on waiting (Request::wait_limit_ns).
+// Special values of AsyncContextSlot::wait_limit_ns: the executive's limit, and none at all.
 inline constexpr std::uint64_t kDefaultWaitLimit = 0;
 inline constexpr std::uint64_t kNoWaitLimit = ~std::uint64_t{0};
 
-// One async context. Its fields are written only by who holds the state for it: the caller in
-// kIdle and kDone (under the configure bit), the runtime in flight.
+// One async context. Its state says who may write its fields: in kIdle and kDone the caller, while
+// it holds the configure bit; in flight the runtime.
 struct alignas(64) AsyncContextSlot {
   std::atomic<std::uint64_t> word{0};  // generation (32) | flags | AsyncState
   std::atomic<std::int32_t> status{0};
   NotifyMode mode = NotifyMode::kPool;
   std::uint64_t wait_limit_ns = kDefaultWaitLimit;
-  // Atomic because a misusing caller may free on one thread while it registers on another.
+  // Atomic, because a caller may break the rules and free the context on one thread while it
+  // registers a callback on another.
   std::atomic<NotifyCallback> callback{nullptr};
   std::atomic<void*> data{nullptr};
   Request* request = nullptr;
@@ -87,42 +88,45 @@ class AsyncContextTable {
   // How long its next calls may wait in a queue.
   AsyncResult SetWaitLimit(AsyncHandle handle, std::uint64_t limit_ns);
   bool RequiresNotify(AsyncHandle handle);
-  // kOk: the call has ended with *status, also after Free, until the slot is handed out again.
-  // kInUse: still pending. kInvalidHandle also for a context that was freed without a final status.
+  // kOk: the call has ended with *status; also after Free, until the slot is used again. kInUse: it
+  // is still pending. kInvalidHandle: also for a context that was freed without a final status.
   AsyncResult GetStatus(AsyncHandle handle, std::int32_t* status);
 
-  // The runtime's side. BeginSubmit claims the context for one call; its request is then the
-  // caller's to fill. Either it is submitted to the executive or AbandonSubmit puts all back.
+  // The runtime's side.
+
+  // Claims the context for one call, whose request the caller then fills and submits to the
+  // executive. If it does not come to that, AbandonSubmit undoes the claim.
   AsyncResult BeginSubmit(AsyncHandle handle, bool callback_required, Request** request);
   void AbandonSubmit(Request& request);
 
-  // The call was accepted; `recallable`: until its turn comes it can be recalled.
+  // The call was accepted. `recallable`: it can be recalled until its turn comes.
   void Accept(AsyncContextSlot& slot, bool recallable);
-  // Its turn has come, for the first time.
+  // The call's turn has come, for the first time.
   Turn Start(AsyncContextSlot& slot);
-  // Takes a queued call back. kOk: its request stays as it is, and whose turn it is does not
-  // complete it, until LetGo. kTooLate, kInvalidHandle, kNeverSubmitted (nothing is in flight).
+  // Takes a queued call back. kOk: until LetGo its request stays as it is, and nobody else
+  // completes it, even when its turn comes. kTooLate, kInvalidHandle, kNeverSubmitted (nothing is
+  // in flight).
   AsyncResult Recall(AsyncHandle handle, Request** request);
-  // The same for who knows that the call cannot end meanwhile.
+  // The same, when the caller knows that the call cannot end meanwhile. False: too late.
   bool Recall(AsyncContextSlot& slot);
-  // Ends a recall: the call will complete without having run. True: its turn came meanwhile and was
-  // left to the caller.
+  // Ends a recall: the call will complete without having run. True: its turn came meanwhile, and
+  // the caller schedules it again.
   bool LetGo(AsyncContextSlot& slot);
 
-  // What is needed to notify; copied before the context is given up.
+  // What a notification needs, copied before the context is given up.
   struct Notification {
     NotifyCallback callback = nullptr;
     void* data = nullptr;
     AsyncHandle handle = 0;
     AsyncContextSlot* orphan = nullptr;  // the runtime frees it after the callback
 
-    // Calls, unless the process is ending.
+    // Calls the callback, unless the process is ending.
     void Invoke() const;
   };
-  // Makes `status` the outcome. False: nobody is to be notified, and the context is out of the
-  // runtime's hands. True: EnterCallback must follow.
+  // Makes `status` the outcome. False: there is no callback, and the context belongs to its owner
+  // again. True: EnterCallback must follow.
   bool Publish(AsyncContextSlot& slot, std::int32_t status);
-  // Marks the call as over; the caller invokes the callback next and then FinishCallback.
+  // Marks the call as over. The caller invokes the callback next, and then calls FinishCallback.
   Notification EnterCallback(AsyncContextSlot& slot);
   void FinishCallback(const Notification& notification);
 
@@ -132,7 +136,7 @@ class AsyncContextTable {
 
   std::uint64_t live() const { return live_.load(std::memory_order_relaxed); }
 
-  // Around a fork: nobody else may be changing the table while it is copied.
+  // Around a fork: no other thread may be changing the table while the process is copied.
   void lock() KTLSIM_ACQUIRE(mutex_) { mutex_.lock(); }
   void unlock() KTLSIM_RELEASE(mutex_) { mutex_.unlock(); }
 

@@ -1,7 +1,7 @@
 // The life of an async context as data: its states, what moves it, and which moves are legal.
 //
-// AsyncContextTable is the only one who moves; the diagram in this folder's README is printed from
-// the table, and a test compares the two.
+// Only AsyncContextTable makes the moves. The diagram in this folder's README is printed from the
+// table, and a test compares the two.
 #pragma once
 
 #include <array>
@@ -15,12 +15,12 @@ enum class AsyncState : std::uint8_t {
   kFreed,
   kIdle,       // may be submitted
   kClaimed,    // a caller is filling its request
-  kQueued,     // accepted; may still be recalled
+  kQueued,     // accepted; can still be recalled
   kRunning,    // accepted and beyond recall: it runs, is suspended, or tears something down
-  kRecalled,   // who cancels it holds its request
-  kParked,     // the same, and its turn has come meanwhile: who cancels it brings it back
+  kRecalled,   // the thread that cancels it holds its request
+  kParked,     // the same, and its turn has come: the thread that cancels it schedules it again
   kCancelled,  // will complete without having run
-  kPublished,  // its status is final, its callback not entered yet
+  kPublished,  // its status is final; its callback has not been entered yet
   kDone,
 };
 
@@ -29,12 +29,12 @@ enum class AsyncEvent : std::uint8_t {
   kClaim,    // a submission takes it
   kAbandon,  // the submission was refused
   kEnqueue,  // the submission was accepted
-  kCommit,   // the same, of a call that cannot be recalled
+  kCommit,   // the same, for a call that cannot be recalled
   kStart,    // its turn has come
-  kRecall,   // cancellation, or it has waited too long
+  kRecall,   // it is cancelled, or has waited for too long
   kLetGo,    // the recall is done with its request
   kPublish,
-  kPublishSilently,  // nobody is to be called back
+  kPublishSilently,  // there is no callback
   kEnterCallback,
   kReinit,
   kFree,
@@ -70,10 +70,10 @@ constexpr bool Legal(AsyncState state, AsyncEvent event) { return kAsyncTable.Le
 
 static_assert(!Legal(AsyncState::kPublished, AsyncEvent::kPublish), "completes exactly once");
 static_assert(!Legal(AsyncState::kDone, AsyncEvent::kEnterCallback), "calls back exactly once");
-static_assert(!Legal(AsyncState::kCancelled, AsyncEvent::kStart), "what is cancelled never runs");
-static_assert(!Legal(AsyncState::kRunning, AsyncEvent::kRecall), "what runs is not cancelled");
+static_assert(!Legal(AsyncState::kCancelled, AsyncEvent::kStart), "a cancelled call never runs");
+static_assert(!Legal(AsyncState::kRunning, AsyncEvent::kRecall), "a running call is not cancelled");
 
-// Between acceptance and the callback's entry, a submission under way included.
+// From the claim of a submission until the callback is entered.
 constexpr bool InFlight(AsyncState state) {
   return !Legal(state, AsyncEvent::kFree) && state != AsyncState::kFreed;
 }

@@ -1,5 +1,5 @@
-// The word of an async context: its state, its flags and its generation, and the one way in which
-// they change. Private to AsyncContextTable.
+// The word of an async context holds its state, its flags and its generation. Update is the one way
+// to change it. Private to AsyncContextTable.
 #pragma once
 
 #include <atomic>
@@ -12,7 +12,7 @@
 namespace ktlsim::executive {
 
 inline constexpr std::uint64_t kStateMask = 0x0f;  // a StateTable has no more
-// A caller is changing callback, mode or limit; held for a few instructions.
+// A caller is changing callback, mode or limit, which takes a few instructions.
 inline constexpr std::uint64_t kConfiguring = 0x10;
 // Freed while in flight: the runtime frees it when the call is over.
 inline constexpr std::uint64_t kOrphaned = 0x20;
@@ -29,16 +29,17 @@ inline std::uint64_t After(std::uint64_t word, AsyncEvent event) {
   return (word & ~kStateMask) | static_cast<std::uint64_t>(to);
 }
 
-// What `decide` returns while somebody holds the configure bit, which is for a few instructions.
+// `decide` returns it while another thread holds the configure bit.
 inline constexpr std::uint64_t kLookAgain = ~std::uint64_t{0};
 
-// A word before and after an update; the same twice when `decide` left it alone.
+// A word before and after an update. Both are the same when `decide` left it alone.
 struct Change {
   std::uint64_t before;
   std::uint64_t after;
 };
-// Replaces `word` in one step by what `decide(word)` returns; `decide` runs again for every value
-// that comes in between. The same value: nothing is written. kLookAgain: it waits for another one.
+// Replaces `word` in one step by what `decide(word)` returns. When another thread changes the word
+// in between, `decide` runs again on the new value. Nothing is written when it returns the value it
+// was given; kLookAgain waits for another value.
 template <typename Decide>
 inline Change Update(std::atomic<std::uint64_t>& word, Decide decide) {
   std::uint64_t before = word.load(std::memory_order_acquire);
@@ -56,11 +57,11 @@ inline Change Update(std::atomic<std::uint64_t>& word, Decide decide) {
   }
 }
 
-// Moves `word` by `event`, which must stay legal meanwhile; others may change flags.
+// Moves `word` by `event`, which must remain legal; other threads may change flags meanwhile.
 inline Change Move(std::atomic<std::uint64_t>& word, AsyncEvent event) {
   return Update(word, [event](std::uint64_t before) { return After(before, event); });
 }
-// The word after `event` has ended a call: a context that was freed in flight is freed by it.
+// The word after `event` has ended a call. This also frees a context that was freed in flight.
 inline std::uint64_t AfterEnd(std::uint64_t word, AsyncEvent event) {
   const std::uint64_t after = After(word, event);
   return (word & kOrphaned) != 0 ? After(after & ~kOrphaned, AsyncEvent::kFree) : after;
@@ -78,7 +79,8 @@ inline AsyncHandle HandleOf(const AsyncContextSlot& slot, std::uint64_t word) {
   return (word & ~kLow) | (std::uint64_t{slot.index} + 1);
 }
 
-// What is wrong with freeing, configuring, claiming or recalling a context in this state.
+// Why a context in this state cannot be freed, configured, claimed or recalled; null or kOk: it
+// can.
 inline const char* MisuseOfFree(std::uint64_t word, AsyncHandle handle) {
   if (!SameGeneration(word, handle)) return "free of a stale async context";
   return Alive(word, handle) ? nullptr : "async context freed twice";

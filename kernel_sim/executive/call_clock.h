@@ -1,7 +1,7 @@
-// CallClock: takes the times of a sample of the calls. Not of all, because four looks at the clock
-// would cost as much as the shortest call.
+// CallClock measures a sample of the calls: reading the clock four times costs as much as the
+// shortest call.
 //
-// A call's times follow one another: each measurement starts where the one before has ended.
+// Each measurement of a call starts where the one before it has ended.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ namespace ktlsim::executive {
 class CallClock {
  public:
   CallClock() = default;
-  // `clock`: null for the monotonic one. Times are taken of those calls whose number on the thread
-  // that submits them has none of the bits of `sample_mask`; 0: of all.
+  // `clock`: null for the monotonic one. Each thread numbers the calls that it submits, and those
+  // whose number has none of the bits of `sample_mask` are measured; with 0 all are.
   CallClock(const Clock* clock, std::uint32_t sample_mask)
       : clock_(clock), sample_mask_(sample_mask) {}
 
@@ -24,7 +24,7 @@ class CallClock {
     return clock_ != nullptr ? clock_->NowNs() : MonotonicClock::Now();
   }
 
-  // The call was accepted. On the thread that submits it.
+  // On the thread that submits the call, when it is accepted.
   void Begin(Request& request) const {
     if ((++submitted_ & sample_mask_) == 0) request.timing().measured_ns_ = NowNs();
   }

@@ -1,8 +1,8 @@
-// What happened to the calls of one lane of one processor: counts, and times apart for waiting in a
-// queue, being served, and waiting for the callback.
+// What happened to the calls of one lane of one processor: counts, and separate times for waiting
+// in a queue, being served, and waiting for the callback.
 //
-// A counter has one writer, the processor's thread, unless it says otherwise. Times are taken of a
-// sample, because four looks at the clock would cost as much as the shortest call.
+// Unless its comment says otherwise, a counter is written by the processor's thread only. Times are
+// those of a sample of the calls (call_clock.h).
 #pragma once
 
 #include <array>
@@ -13,7 +13,8 @@
 
 namespace ktlsim::executive {
 
-// Bucket i counts times from 2^i to 2^(i+1) - 1 ns; bucket 0 also zero, the last all above.
+// Bucket i counts times from 2^i to 2^(i+1) - 1 ns. Bucket 0 also counts zero, and the last bucket
+// all longer times.
 class TimeHistogram {
  public:
   static constexpr std::size_t kBuckets = 40;

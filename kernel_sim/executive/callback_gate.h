@@ -1,9 +1,9 @@
-// CallbackGate: once the process ends, no callback is entered any more.
+// CallbackGate: once the process is ending, no callback is entered any more.
 //
-// exit() destroys the program's static objects while the library's threads still run; a callback
-// would then work on what is gone. A drain (Executive::Stop) delivers everything and comes first; a
-// program that leaves without one loses the callbacks that were still owed, and nothing else:
-// calls, statuses and a later drain work on.
+// exit() destroys the program's static objects while the library's threads still run, so a callback
+// would use objects that no longer exist. A program that stops the library first (Executive::Stop)
+// gets all its callbacks. One that exits without a stop loses those that were still owed, and
+// nothing else: calls, statuses and a later stop still work.
 #pragma once
 
 #include <cstdint>
@@ -12,15 +12,17 @@ namespace ktlsim::executive {
 
 class CallbackGate {
  public:
-  // In front of a callback. False: the process is ending, it is not to be called. Any level.
+  // Before a callback. False: the process is ending, and the callback must not be called. Any
+  // level.
   static bool Enter();
-  // Behind one that was called.
+  // After a callback whose Enter returned true.
   static void Leave();
-  // For an exit handler: from now on Enter refuses. Callbacks that were entered before are waited
-  // for, but not for longer than `patience_ns`, and not from inside one. Passive level.
+  // For an exit handler: from now on Enter refuses. Waits until the callbacks that were entered
+  // before have returned, but no longer than `patience_ns`; inside a callback it does not wait.
+  // Passive level.
   static void Close(std::uint64_t patience_ns);
-  // In a forked child: of the callbacks that were entered only the caller's own exists there, and
-  // only a process whose own thread is ending it stays closed.
+  // In a forked child, where the calling thread's callback is the only one that exists. The gate
+  // stays closed only if that thread was ending the process.
   static void AfterForkInChild();
 };
 

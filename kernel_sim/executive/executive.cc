@@ -47,7 +47,7 @@ Status Executive::BuildProcessor(unsigned index, bool io, Machine* machine) {
   auto processor = std::make_unique<Processor>(*this, index, role, cpus[index % cpus.size()]);
   const Status status = options_.step ? processor->StartStepped(options_.ring_factory)
                                       : processor->Start(options_.ring_factory);
-  // There is room for it, so that nothing can fail once its thread runs.
+  // Room was reserved for it: nothing may fail once its thread runs.
   if (status.ok()) machine->processors.push_back(std::move(processor));
   return status;
 }
@@ -106,9 +106,9 @@ Status Executive::Start(const ExecutiveOptions& options) {
 
 template <typename Condition>
 void Executive::StepUntil(Condition condition) {
-  // A step may stop and start what is inside of us.
+  // A copy, because a step may stop this executive and start it again.
   const std::function<bool()> step = options_.step;
-  while (!condition()) KTLSIM_CHECK(step());  // a false here is a deadlock
+  while (!condition()) KTLSIM_CHECK(step());  // false: a deadlock
 }
 
 void Executive::Stop() {
@@ -146,7 +146,7 @@ Executive::Admission Executive::Enter(Request& request, Bound bound) {
   }
   accepted_.Add();
   course.admitted_at_ = &processor;
-  // Read now: from its acceptance on, who recalls it may change it.
+  // Read now: once the request is accepted, a recall may change its strand.
   Strand* const strand = request.strand();
   clock_.Begin(request);
   if (request.context() != nullptr) {
@@ -176,11 +176,11 @@ bool Executive::RecallExpired(Request& request) { return contexts_.Recall(*reque
 
 void Executive::EndExpired(Request& request) { EndRecall(request, kQueueTimeoutStatus); }
 
-// The request is ours until LetGo: nobody completes it.
+// Until LetGo the request belongs to this call: nobody else completes it.
 void Executive::EndRecall(Request& request, std::int32_t status) {
   request.set_status(status);
   Strand* const strand = request.strand();
-  // Behind a call that is suspended for ever it would wait for ever.
+  // Out of the strand: the call before it may stay suspended without end.
   const Strand::Removal removal =
       strand != nullptr ? strand->Remove(request) : Strand::Removal::kItsTurn;
   if (removal != Strand::Removal::kItsTurn) static_cast<void>(request.DetachStrand());
@@ -193,8 +193,8 @@ void Executive::EndRecall(Request& request, std::int32_t status) {
   }
 }
 
-// In front of a first run. False: the call is not to run; it has been completed, or will be by who
-// recalls it.
+// Before a first run. False: the call does not run. It has been completed, or the thread that
+// recalls it will complete it.
 bool Executive::TakeTurn(Request& request) {
   const std::uint64_t deadline_ns = request.deadline().ns();
   if (deadline_ns != 0) {
@@ -223,7 +223,7 @@ bool Executive::SubmitAndWait(Request& request) {
   KTLSIM_ASSERT(request.context() == nullptr);
   std::atomic<std::uint32_t>& done = request.course().done_;
   done.store(0, std::memory_order_relaxed);
-  // A synchronous caller waits for its turn; its own stack bounds how many there are.
+  // Not bounded: a synchronous caller waits for its turn, so a thread has one such call at most.
   if (Enter(request, Bound::kAlways) != Admission::kAccepted) return false;
   if (stepped_.load(std::memory_order_relaxed)) {
     StepUntil([&done] { return done.load(std::memory_order_acquire) != 0; });
@@ -247,7 +247,7 @@ void Executive::Execute(Request& request) {
   }
   Processor* const here = request.processor();
   here->CountSuspension();
-  // From here on the request is whose token brings it back, unless that was used already.
+  // Suspend gives the request to the user of its token, unless the token was used already.
   if (request.suspension().Suspend()) here->BringBack(request);
 }
 
@@ -260,7 +260,8 @@ void Executive::CountEnd(const Request& request) {
 }
 
 void Executive::Complete(Request& request) {
-  // Outputs are written. First everything that is not the caller's memory is given back.
+  // The outputs are written. Before the status says so, everything is released that is not the
+  // caller's memory.
   request.DestroyPayload();
   Strand* strand = request.DetachStrand();
   Reference<Object> keep_alive = request.DetachKeepAlive();

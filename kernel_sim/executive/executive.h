@@ -2,9 +2,10 @@
 //
 // It knows requests, strands and async contexts; what a request does is the SSPI layer's business.
 //
-// What a newcomer gets wrong: the object outlives its stops. Who found it running may submit
-// however much later: the call is accepted by whatever start there is by then, or refused. So the
-// object lives for as long as anybody may submit, and Stop ends what is inside of it only.
+// What a newcomer gets wrong: the object outlives its stops. A caller that found it running may
+// submit much later. If it has been started again by then, the call is accepted; otherwise it is
+// refused. So the object must live as long as any caller may submit, and Stop ends only what is
+// inside it.
 #pragma once
 
 #include <atomic>
@@ -32,27 +33,27 @@ struct ExecutiveOptions {
   unsigned processors = 0;  // 0: one per core this process may use
   Placement placement = Placement::kInline;
   unsigned crypto_processors = 0;    // kPool only; 0: as many as processors
-  std::uint32_t queue_depth = 4096;  // accepted and unfinished calls per processor
+  std::uint32_t queue_depth = 4096;  // the most accepted and unfinished calls per processor
   unsigned notify_threads_max = 256;
-  // How long a call may wait in a queue, unless its async context says otherwise; 0: for ever.
+  // How long a call may wait in a queue, unless its async context says otherwise; 0: no limit.
   std::uint64_t wait_limit_ns = 0;
-  // Times are taken of those calls whose number has none of these bits; 0: of all.
+  // Calls whose number has none of these bits are measured; with 0 all are (call_clock.h).
   std::uint32_t sample_mask = 63;
-  const Clock* clock = nullptr;  // that of the rings; null: the monotonic one
+  const Clock* clock = nullptr;  // the clock of the rings; null: the monotonic one
   bool pin = false;
   std::vector<std::string> roles;  // processor i gets roles[i mod size]; empty: "io"
   RingFactory ring_factory;
-  // When set: no threads at all. Whoever schedules calls Processor::Step and
-  // NotificationPool::DeliverOne; where a thread would wait, `step` is called until the wait is
-  // over. False from it means that nothing can move any more.
+  // When set, there are no threads at all. A scheduler calls Processor::Step and
+  // NotificationPool::DeliverOne. Where a thread would wait, `step` is called until the wait is
+  // over; it returns false when nothing can move any more.
   std::function<bool()> step;
 };
 
-// Since the last start.
+// Counted since the last start.
 struct ExecutiveStatistics {
   std::uint64_t accepted = 0;
   std::uint64_t refused = 0;
-  std::uint64_t completed = 0;  // the next two included
+  std::uint64_t completed = 0;  // includes the next two
   std::uint64_t cancelled = 0;
   std::uint64_t timed_out = 0;
   std::uint64_t in_flight = 0;
@@ -60,44 +61,47 @@ struct ExecutiveStatistics {
   std::uint64_t suspended = 0;
   unsigned notify_threads = 0;
   unsigned notify_threads_peak = 0;
-  std::uint64_t notify_threads_refused = 0;  // by the system
+  std::uint64_t notify_threads_refused = 0;  // the system did not make them
 };
 
 class Executive final : public NotificationPool::Owner, public WaitLimits::Owner {
  public:
   enum class Admission : std::uint8_t { kAccepted, kQueueFull, kStopping };
-  // kAlways is for teardown (Delete, FreeCredentials), whose result callers ignore by custom.
+  // kAlways is for teardown (Delete, FreeCredentials), whose result callers usually ignore.
   enum class Bound : std::uint8_t { kBounded, kAlways };
 
   explicit Executive(AsyncContextTable& contexts);
   ~Executive();
 
-  // Passive level, when nothing runs; again after each Stop. On failure nothing is left running,
-  // and the figures of the last start stay: no memory and no threads are kResource, the rest is
-  // what the ring factory answers.
+  // Passive level, when nothing runs; again after each Stop. After a failure nothing is left
+  // running, and the figures of the last start remain. kResource: no memory or no threads. Other
+  // failures are those of the ring factory.
   Status Start(const ExecutiveOptions& options);
-  // Refuses new calls, completes what was accepted, delivers every callback, ends the threads.
+  // Refuses new calls, completes the accepted ones, delivers every callback, ends the threads.
   // Passive level, not from a callback or a visit.
   void Stop();
 
-  // A prepared request whose async context BeginSubmit has claimed. kAccepted: it will complete
-  // exactly once. Otherwise nothing happened and the caller abandons it. Any level, never blocks.
+  // Submits a prepared request whose async context BeginSubmit has claimed. kAccepted: it will
+  // complete exactly once. Otherwise nothing has happened, and the caller abandons it. Any level,
+  // never blocks.
   Admission Submit(Request& request, Bound bound = Bound::kBounded);
-  // Runs a prepared request of TakeRequest for a synchronous caller and waits for its end. Passive
-  // level; the caller gives the request back. False: stopping, the request did not run.
+  // Runs a prepared request of TakeRequest for a synchronous caller and waits for its end. The
+  // caller gives the request back. False: the executive is stopping, and the request did not run.
+  // Passive level.
   bool SubmitAndWait(Request& request);
-  // Ends what AsyncContextTable::Recall began: the call will complete with `status`, having run
-  // nothing and written nothing. Any level, never blocks.
+  // Ends what AsyncContextTable::Recall began: the call completes with `status`. It has not run and
+  // has written no output. Any level, never blocks.
   void EndRecall(Request& request, std::int32_t status = kCancelledStatus);
-  // From Run: the context's handshake is over; under kPool its work moves to who submitted.
+  // From Run: the context's handshake is over. Under kPool its work moves to the processor that
+  // submitted the request.
   void MoveHome(Request& request);
 
-  // For its processors, on their threads and at dispatch level: a request has come to the front of
-  // its lane, or its callback is to be made here.
+  // For its processors, on their threads, at dispatch level. Execute runs a request that has come
+  // to the front of its lane; DeliverOnProcessor calls the callback of a published one.
   void Execute(Request& request);
   void DeliverOnProcessor(Request& request);
 
-  // Keeps the processors and their rings from ending: a Stop waits for it, as for a callback.
+  // Keeps the processors and their rings alive: a Stop waits for it, as it does for a callback.
   // False: nothing runs, or a Stop is under way.
   class Visit {
    public:
@@ -110,7 +114,7 @@ class Executive final : public NotificationPool::Owner, public WaitLimits::Owner
     Visit& operator=(const Visit&) = delete;
 
     explicit operator bool() const { return entered_; }
-    // Those with sockets.
+    // The processors with sockets.
     std::span<const std::unique_ptr<Processor>> io_processors() const {
       return executive_.router_.io_processors();
     }
@@ -120,29 +124,30 @@ class Executive final : public NotificationPool::Owner, public WaitLimits::Owner
     const bool entered_;
   };
 
-  // Any thread, any level, at any time. After a stop: as it was at its end, until the next start.
+  // Any thread, any level, at any time. After a stop it returns the final figures until the next
+  // start.
   ExecutiveStatistics Statistics() const;
-  // False: there is no such processor. `role` gets its role, as much as fits, and a zero.
+  // False: there is no such processor. `role` receives as much of its role as fits, and a zero.
   bool QueryProcessor(std::size_t index, std::span<char> role,
                       ProcessorStatistics* statistics) const;
-  // Of the processors of `role`, or of all for null.
+  // The CPU time of the processors of `role`; null: of all.
   std::uint64_t CpuNs(const char* role) const;
-  // How many the last start has made; 0 before the first.
+  // How many processors the last start has made; 0 before the first.
   unsigned processor_count() const { return processor_count_.load(std::memory_order_relaxed); }
 
-  // For who knows that it runs. Empty when it does not.
+  // Only while it runs, which the caller must know. `processors` is empty when nothing runs.
   const std::vector<std::unique_ptr<Processor>>& processors() const { return processors_; }
   NotificationPool& notification_pool() { return *notification_pool_; }
   AsyncContextTable& contexts() { return contexts_; }
 
  private:
-  // What has threads.
+  // The parts that have threads.
   struct Machine {
     std::unique_ptr<NotificationPool> pool;
     std::vector<std::unique_ptr<Processor>> processors;
     void Stop();
   };
-  // May throw bad_alloc; `machine` is whole all the same.
+  // May throw bad_alloc; `machine` can be stopped all the same.
   Status Build(const ExecutiveOptions& options, Machine* machine);
   Status BuildProcessor(unsigned index, bool io, Machine* machine);
 
@@ -164,7 +169,7 @@ class Executive final : public NotificationPool::Owner, public WaitLimits::Owner
 
   AsyncContextTable& contexts_;
 
-  // Fixed between Start and Stop: used by calls that were accepted, visits, and their threads.
+  // Fixed between Start and Stop: used by accepted calls, by visits, and by the threads.
   ExecutiveOptions options_;
   CallClock clock_;
   std::vector<std::unique_ptr<Processor>> processors_;  // I/O ones first, then crypto ones
@@ -174,13 +179,13 @@ class Executive final : public NotificationPool::Owner, public WaitLimits::Owner
   Rundown calls_;
   Rundown visits_;
   std::atomic<unsigned> processor_count_{0};
-  std::atomic<bool> stepped_{false};  // options_.step, for who is not inside any more
+  std::atomic<bool> stepped_{false};  // options_.step is set; may be read after a stop
   Router router_{processors_};
   StripedCounter accepted_;
 
   // Held while statistics are read, and while processors_ and notification_pool_ change.
   mutable SpinLock figures_lock_;
-  // Those of the last start once it has been stopped: their figures, without threads and rings.
+  // The processors of the last start after its stop, without threads and rings: their figures.
   std::vector<std::unique_ptr<Processor>> ended_ KTLSIM_GUARDED_BY(figures_lock_);
   std::uint64_t accepted_before_ KTLSIM_GUARDED_BY(figures_lock_) = 0;  // by earlier starts
 };

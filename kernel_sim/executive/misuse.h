@@ -1,12 +1,12 @@
-// Misuse is a status, in every build (the contract's misuse matrix); this counts it and, with
-// KTLSIM_MISUSE=abort in the environment, turns it into an abort with a message, for debugging.
+// In every build a caller's misuse leads to a status. This counts it and, for debugging, prints a
+// message and aborts if KTLSIM_MISUSE=abort is in the environment.
 #pragma once
 
 #include <cstdint>
 
 namespace ktlsim::executive {
 
-// `what` is a literal that names the rule. Any thread, any level.
+// `what` is a literal that names what the caller did. Any thread, any level.
 void ReportMisuse(const char* what);
 std::uint64_t MisuseCount();
 

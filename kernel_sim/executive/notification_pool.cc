@@ -15,7 +15,7 @@ namespace {
 
 thread_local bool in_callback = false;
 
-// How long the keeper lets a system alone that has refused a thread.
+// How long the keeper waits after the system has refused a thread.
 constexpr std::uint64_t kRetryNs = 10 * kNsPerMs;
 
 NotificationPool::Options Clamped(NotificationPool::Options options) {
@@ -70,8 +70,8 @@ void NotificationPool::Stop() {
   while (threads_ != 0) drained_.wait(mutex_);
 }
 
-// Detached, and counted: Stop waits for the count. Without the lock, because a thread can take its
-// time to make, and processors enqueue meanwhile.
+// The thread is detached and counted; Stop waits for the count. The lock is not held meanwhile,
+// because making a thread can take long and processors have to enqueue.
 Status NotificationPool::StartThread() {
   CountThreads(threads_ + 1);
   ++coming_;
@@ -122,7 +122,7 @@ void NotificationPool::Enqueue(Request& request) {
   if (wake_keeper) keeper_.notify_one();
 }
 
-// The caller wakes it, with the lock or without.
+// The caller then notifies `wake`, with the lock or without.
 NotificationPool::Rest* NotificationPool::CallOne() {
   Rest* const rest = resting_;
   if (rest == nullptr) return nullptr;
@@ -152,7 +152,7 @@ void NotificationPool::ThreadMain(Rest& rest) {
   mutex_.unlock();
 }
 
-// With an empty queue. False: the thread has been idle for too long and is not needed.
+// The queue is empty. False: the thread has been idle for too long and is not needed.
 bool NotificationPool::WaitForWork(Rest& rest) {
   rest.called = false;
   rest.below = std::exchange(resting_, &rest);
@@ -200,7 +200,7 @@ std::size_t NotificationPool::waiting() {
 void NotificationPool::Deliver(Request& request) {
   owner_.OnCallbackDue(request);
   const AsyncContextTable::Notification notification = contexts_.EnterCallback(*request.context());
-  // The context, and `request` with it, may now be reused by its owner.
+  // From here on the owner may reuse the context, and `request` with it.
   {
     const CallbackScope inside;
     notification.Invoke();
@@ -215,8 +215,8 @@ std::uint64_t NotificationPool::Grow() {
   return GrowLocked();
 }
 
-// The threads that are coming take the first ones of the queue, which is in order of time: so the
-// one after those has waited longest with nobody coming for it.
+// The queue is in order of time, and the threads that are coming will take its first callbacks. The
+// next one after those has waited longest of all that no thread is coming for.
 std::uint64_t NotificationPool::GrowLocked() {
   for (;;) {
     Request* const waiting = threads_ < options_.threads_max ? queue_.At(coming_) : nullptr;
@@ -234,7 +234,8 @@ void NotificationPool::KeeperMain() {
   while (!stopping_ || !queue_.empty()) {
     const std::uint64_t due = GrowLocked();
     if (due == kNever) {
-      // At the cap, or all are being served: no later look changes that without an Enqueue.
+      // There are as many threads as allowed, or every callback has one coming. Only an Enqueue
+      // changes that.
       if (stopping_) break;
       keeper_asleep_ = true;
       keeper_.wait(mutex_);

@@ -1,12 +1,12 @@
 // NotificationPool: the threads that run user callbacks at passive level.
 //
-// A callback may block, even for ever. So the pool grows, up to a cap, by one thread for each
-// callback that has waited for longer than 1 ms and that no thread is on its way to: however many
-// block at once, the next one waits for about that long. A keeper thread watches for that, because
-// the threads that are blocked cannot.
+// A callback may block without end. So the pool grows, up to a maximum, by one thread for each
+// callback that has waited for longer than 1 ms and that no woken thread is about to take. However
+// many block at once, the next one waits for about 1 ms. A keeper thread watches the queue, because
+// blocked threads cannot.
 //
-// The thread that rested last works first. So those that a burst has left over stay idle, and end
-// after some seconds, however busy the others are.
+// The thread that has rested for the shortest time works first. So the threads that a burst has
+// left over stay idle and end after some seconds, however busy the others are.
 #pragma once
 
 #include <cstdint>
@@ -28,16 +28,16 @@ class NotificationPool {
     unsigned threads_max = 256;
     std::uint64_t patience_ns = kNsPerMs;
     std::uint64_t idle_ns = 5 * kNsPerSecond;
-    // No threads: a scheduler calls DeliverOne instead.
+    // There are no threads: a scheduler calls DeliverOne instead.
     bool stepped = false;
-    // No keeper thread: a test calls Grow instead, on a clock of its own.
+    // False: there is no keeper thread, and a test calls Grow instead, on a clock of its own.
     bool keeper = true;
     const Clock* clock = nullptr;  // null: the monotonic one
-    // Runs `body` on a thread of its own, or throws as the constructor of std::thread does. Empty:
+    // Runs `body` on a new thread, or throws as the constructor of std::thread does. Empty:
     // std::thread.
     std::function<void(std::function<void()> body)> spawn = {};
   };
-  // Hears of each callback, on the thread that runs it.
+  // Is called around each callback, on the thread that runs it.
   class Owner {
    public:
     virtual void OnCallbackDue(Request& request) = 0;  // before it is entered
@@ -51,36 +51,36 @@ class NotificationPool {
   ~NotificationPool();
 
   // Passive level. kResource: no threads, or no memory for them; kIo: the system refuses them for
-  // another reason. Stop is due after a failure, too.
+  // another reason. Stop must be called after a failure, too.
   Status Start();
-  // Delivers what is queued, waits for the callbacks to return, ends the threads. Passive level,
+  // Delivers the queued callbacks, waits until all have returned, ends the threads. Passive level,
   // not from a callback.
   void Stop();
 
-  // A published request whose callback is owed. Any thread, any level.
+  // Queues the callback of a published request. Any thread, any level.
   void Enqueue(Request& request);
 
-  // Stepped only: runs the oldest waiting callback on the calling thread, which must be at passive
-  // level. False: none waits.
+  // Stepped only: runs the oldest queued callback on the calling thread, which must be at passive
+  // level. False: none is queued.
   bool DeliverOne();
   std::size_t waiting();
 
-  // The keeper's work: starts the threads that are missing at this time. Returns when to look
-  // again, or kNever: not before the next Enqueue.
+  // The keeper's work: starts the threads that are missing at this time. Returns when to call it
+  // again; kNever: not before the next Enqueue.
   std::uint64_t Grow();
   static constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
-  // How many threads rest.
+  // How many threads wait for work.
   unsigned resting();
 
   unsigned threads() const { return threads_now_.load(std::memory_order_relaxed); }
   unsigned threads_peak() const { return threads_peak_.load(std::memory_order_relaxed); }
   std::uint64_t delivered() const { return delivered_.load(std::memory_order_relaxed); }
-  // Threads that the system refused to make. Each is tried again while its callback waits.
+  // How many threads the system refused. Each is tried again while its callback waits.
   std::uint64_t refused_threads() const { return refused_.load(std::memory_order_relaxed); }
 
   // The calling thread is running one of this library's callbacks.
   static bool InCallback();
-  // It does, for as long as this lives.
+  // Makes InCallback true on this thread while it lives.
   class CallbackScope {
    public:
     CallbackScope();
@@ -91,12 +91,12 @@ class NotificationPool {
    private:
     const bool outer_;
   };
-  // In a forked child: the callback that forked was one of its parent's library.
+  // In a forked child: the callback that forked belongs to the parent's library.
   static void ForgetCallback();
 
  private:
-  // What a thread rests on. It stays the pool's when the thread has ended, because whoever wakes a
-  // thread does so without the lock.
+  // What a thread waits on. It remains the pool's after the thread has ended, because a thread is
+  // woken without the lock.
   struct Rest {
     ConditionVariable wake;
     Rest* below = nullptr;  // in resting_ or spare_
@@ -121,16 +121,17 @@ class NotificationPool {
   Owner& owner_;
 
   Mutex mutex_;
-  ConditionVariable keeper_;   // the keeper waits: queued with no thread coming, or stopping
-  ConditionVariable drained_;  // Stop waits: the last thread has gone
+  ConditionVariable keeper_;   // the keeper waits for callbacks with no thread coming, or a stop
+  ConditionVariable drained_;  // Stop waits for the last thread to end
   Request::Queue queue_ KTLSIM_GUARDED_BY(mutex_);
   Rest* resting_ KTLSIM_GUARDED_BY(mutex_) = nullptr;  // the thread that came last is first
-  Rest* spare_ KTLSIM_GUARDED_BY(mutex_) = nullptr;    // of threads that have ended
+  Rest* spare_ KTLSIM_GUARDED_BY(mutex_) = nullptr;    // left by threads that have ended
   unsigned threads_ KTLSIM_GUARDED_BY(mutex_) = 0;
-  // Started or called, and not yet at the queue: so many of its first ones will be taken soon.
+  // Threads that were started or woken and are not at the queue yet: they will take as many of its
+  // first callbacks.
   unsigned coming_ KTLSIM_GUARDED_BY(mutex_) = 0;
   bool stopping_ KTLSIM_GUARDED_BY(mutex_) = false;
-  bool keeper_asleep_ KTLSIM_GUARDED_BY(mutex_) = false;  // without a time limit
+  bool keeper_asleep_ KTLSIM_GUARDED_BY(mutex_) = false;  // and has no time to wake by itself
   std::thread keeper_thread_;
 
   std::atomic<unsigned> threads_now_{0};

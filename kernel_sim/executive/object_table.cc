@@ -14,8 +14,8 @@ constexpr std::uint64_t kReferences = kOpen - 1;
 
 std::uint64_t GenerationOf(std::uint64_t word) { return word >> ObjectSlot::kGenerationShift; }
 
-// Between two looks at a claim that somebody has. A holder that lost its core would make every
-// waiter burn its own: give way.
+// Between two reads of a claim that another thread holds. A waiter yields after a while: the holder
+// may have lost its core and need this one.
 class Wait {
  public:
   void Once() {
@@ -92,7 +92,7 @@ ObjectTable::Handle ObjectTable::Insert(std::unique_ptr<Object>& object) {
   slot->object = object.release();
   live_.fetch_add(1, std::memory_order_relaxed);
   const std::uint64_t generation = GenerationOf(slot->word.load(std::memory_order_relaxed));
-  // Release publishes the object to whoever looks the handle up.
+  // Release publishes the object to every thread that looks the handle up.
   slot->word.store((generation << ObjectSlot::kGenerationShift) | kOpen | 1,
                    std::memory_order_release);
   return (generation << 32) | (std::uint64_t{index} + 1);
@@ -132,7 +132,7 @@ void ObjectTable::CloseAll() {
     const std::uint64_t word = SlotAt(index)->word.load(std::memory_order_relaxed);
     Object* object = nullptr;
     if (!Close(GenerationOf(word) << 32 | (std::uint64_t{index} + 1), &object)) continue;
-    // Claimed by a thread that is not in this process: it stays as that left it.
+    // Claimed by a thread of the process that forked this one: the object stays as it is.
     const bool claimed =
         std::ranges::any_of(SlotAt(index)->claims, [](const auto& claim) { return claim.load(); });
     if (!claimed) object->Release();
@@ -147,7 +147,7 @@ void ObjectTable::Retire(Slot& slot, std::uint32_t index) {
   slot.object = nullptr;
   const std::uint64_t generation = GenerationOf(slot.word.load(std::memory_order_relaxed)) + 1;
   live_.fetch_sub(1, std::memory_order_relaxed);
-  // A generation that came again would bring dead handles to life.
+  // A generation that was used again would make closed handles valid.
   if (generation == generations_) return;
   slot.word.store(generation << ObjectSlot::kGenerationShift, std::memory_order_release);
   MutexLock lock(mutex_);

@@ -1,8 +1,8 @@
 // ObjectTable: handles for security contexts and credentials. A handle is an index and a
 // generation, never an address, so a stale or made-up one is an ordinary error.
 //
-// Reference counts live in the table's slots, whose memory is never given back: that is what makes
-// "look up and add a reference" safe against a concurrent close, without a lock.
+// Reference counts live in the table's slots, whose memory is never freed. That makes "look up and
+// add a reference" safe against a concurrent close, without a lock.
 #pragma once
 
 #include <array>
@@ -20,13 +20,14 @@ namespace ktlsim::executive {
 class Object;
 class ObjectTable;
 
-// What of an object one thread at a time may use. Who has claimed it is alone among those who claim
-// the same, and the object stays until it is returned, as it does for a reference. For a few
-// microseconds: whoever waits spins, and so does who drops the last reference meanwhile.
+// A part of an object that one thread at a time may use. A claim excludes all others of the same
+// kind and, like a reference, keeps the object alive until it is returned. It is for a few
+// microseconds: a thread that waits for a claim spins, and so does one that drops the object's last
+// reference meanwhile.
 enum class Claim : std::uint8_t { kFirst, kSecond };
 
-// A place in a table, whose memory is never given back. Private to the table and its objects. A
-// line each: neighbours are used by different processors.
+// A place in a table, whose memory is never freed. Private to the table and its objects. Each has a
+// cache line of its own, because neighbours are used by different processors.
 struct alignas(64) ObjectSlot {
   static constexpr std::uint64_t kOpen = std::uint64_t{1} << 32;
   static constexpr unsigned kGenerationShift = 33;
@@ -36,11 +37,11 @@ struct alignas(64) ObjectSlot {
   std::atomic<std::uint64_t> word{0};
   Object* object = nullptr;
   std::array<std::atomic<bool>, 2> claims{};
-  std::uint32_t next_free = 0;  // under the table's lock; index and one, 0: none
+  std::uint32_t next_free = 0;  // under the table's lock; index plus one, 0: none
 
   std::atomic<bool>& claim(Claim which) { return claims[static_cast<std::size_t>(which)]; }
-  // Sequentially consistent: Lookup looks at the word behind it, Retire at the claim behind the
-  // close.
+  // Sequentially consistent: Lookup reads the word after taking the claim, and Retire reads the
+  // claim after closing.
   void Take(Claim which) {
     std::atomic<bool>& claimed = claim(which);
     if (claimed.exchange(true, std::memory_order_seq_cst)) [[unlikely]]
@@ -49,7 +50,7 @@ struct alignas(64) ObjectSlot {
   static void AwaitClaim(std::atomic<bool>& claimed);
 };
 
-// What a handle stands for. Lives until its handle is closed and its last reference dropped.
+// What a handle names. It lives until its handle is closed and its last reference dropped.
 class Object {
  public:
   Object() = default;
@@ -59,13 +60,13 @@ class Object {
 
   // Only while holding a reference. Any thread, any level.
   void AddReference();
-  // Destroys the object when it was the last one.
+  // Drops a reference; the last one destroys the object.
   void Release();
   // Only while holding a reference. Any thread, any level.
   void Take(Claim claim);
-  // Of who has claimed it, whose last touch of the object this may be.
+  // Only by the claim's holder. The object may be destroyed as soon as this returns.
   void Return(Claim claim) {
-    // Release: the next one to claim it, and the destroyer, see what was done under it.
+    // Release: the next claimer and the destroyer see what was done under this claim.
     slot_->claim(claim).store(false, std::memory_order_release);
   }
 
@@ -111,7 +112,7 @@ class Reference {
   T* object_ = nullptr;
 };
 
-// An object that is claimed, as long as this lives.
+// A claim on an object, returned by the destructor.
 template <typename T, Claim claim>
 class Claimed {
  public:
@@ -132,46 +133,47 @@ class Claimed {
 
 class ObjectTable {
  public:
-  // Index and one below, generation above. 0 is never a handle; neither half is ever all ones. No
-  // value is given out twice: a place whose generations are used up is given up.
+  // The lower half is the index plus one, the upper half the generation. 0 is never a handle, and
+  // neither half is ever all ones. No value is given out twice: a place that has used up its
+  // generations is not used any more.
   using Handle = std::uint64_t;
 
   static constexpr std::uint32_t kCapacityMax = 1U << 22;
-  // At most `capacity` live objects. `generations`: how often a place is used; fewer are for tests.
+  // At most `capacity` live objects. `generations`: how often a place is used; tests pass fewer.
   explicit ObjectTable(std::uint32_t capacity = kCapacityMax,
                        std::uint64_t generations = ObjectSlot::kGenerations);
   ~ObjectTable();
   ObjectTable(const ObjectTable&) = delete;
   ObjectTable& operator=(const ObjectTable&) = delete;
 
-  // Takes ownership; the handle holds one reference. On failure (table full, out of memory) answers
-  // 0 and `object` is left as it was.
+  // Takes ownership; the handle holds one reference. Returns 0 when the table is full or memory has
+  // run out; `object` is then unchanged.
   Handle Insert(std::unique_ptr<Object>& object);
-  // A counted reference, or nullptr for a handle that is closed, stale or made up.
+  // Returns a counted reference, or nullptr for a handle that is closed, stale or made up.
   Object* Lookup(Handle handle);
-  // Claimed instead of counted, when nobody else has it claimed any more: one atomic operation and
-  // a store for each record, where a reference and a lock take three.
+  // Returns the object claimed instead of counted, waiting for its present holder. This costs each
+  // record one atomic operation and a store, where a reference and a lock would cost three.
   Object* Lookup(Handle handle, Claim claim) {
     Slot* slot = SlotOf(handle);
     if (slot == nullptr) return nullptr;
     slot->Take(claim);
-    // Either this sees that the handle was closed, or Retire sees the claim and waits.
+    // Either this thread sees that the handle was closed, or Retire sees the claim and waits.
     const std::uint64_t word = slot->word.load(std::memory_order_seq_cst);
-    // Rotated, so that the bit above the generation is compared, too: with zero.
+    // Rotated, so that the handle's bit above the generation is compared with zero, too.
     const std::uint64_t open = std::rotl(handle >> 32 << 32, 1) | Slot::kOpen;
     if ((word & ~std::uint64_t{UINT32_MAX}) == open) return slot->object;
     slot->claim(claim).store(false, std::memory_order_release);
     return nullptr;
   }
-  // The handle dies. True for exactly one caller, who then owns the handle's reference and must
+  // Closes the handle. True for exactly one caller, which then owns the handle's reference and must
   // Release it.
   bool Close(Handle handle, Object** object);
-  // No handle is found any more, at no cost and until CloseAll. In a forked child.
+  // In a forked child: Lookup finds no handle any more, until CloseAll. It costs nothing.
   void Hide() { reach_ = 0; }
-  // All handles die; what nobody else refers to is destroyed.
+  // Closes all handles. Objects without another reference are destroyed.
   void CloseAll() KTLSIM_EXCLUDES(mutex_);
 
-  // Around a fork: nobody else may be changing the table while it is copied.
+  // Around a fork: no other thread may be changing the table while the process is copied.
   void lock() KTLSIM_ACQUIRE(mutex_) { mutex_.lock(); }
   void unlock() KTLSIM_RELEASE(mutex_) { mutex_.unlock(); }
 
@@ -197,13 +199,13 @@ class ObjectTable {
 
   const std::uint32_t capacity_;
   const std::uint64_t generations_;
-  std::uint32_t reach_;  // the handles up to this index are looked at; all, unless hidden
+  std::uint32_t reach_;  // handles below this index are looked up: all of them, or none when hidden
   // Published once each, never replaced.
   std::array<std::atomic<Slot*>, kCapacityMax / kChunkSlots> chunks_{};
   std::atomic<std::uint32_t> live_{0};
 
   Mutex mutex_;
-  // Places to be used again, first in, first out: index and one, 0: none.
+  // Places to be used again, first in, first out. Index plus one; 0: none.
   std::uint32_t oldest_free_ KTLSIM_GUARDED_BY(mutex_) = 0;
   std::uint32_t newest_free_ KTLSIM_GUARDED_BY(mutex_) = 0;
   std::uint32_t grown_ KTLSIM_GUARDED_BY(mutex_) = 0;

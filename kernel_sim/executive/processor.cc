@@ -46,7 +46,7 @@ Status Processor::Start(const RingFactory& factory) {
   return {};
 }
 
-// On a thread of its own nobody could catch what is thrown.
+// Nothing may be thrown here: on the processor's thread nobody would catch it.
 Result<std::unique_ptr<io::Ring>> Processor::MakeRing(const RingFactory& factory) {
   try {
     const MemoryWatch watch;
@@ -81,7 +81,7 @@ void Processor::Stop() {
     ring_.reset();
     return;
   }
-  // The item says it, so that nothing is left to be posted once the thread knows.
+  // The stop is itself the last posted item, so the thread leaves none unread when it ends.
   struct Farewell : WorkItem {
     explicit Farewell(Processor& who)
         : WorkItem([](WorkItem& item) { static_cast<Farewell&>(item).processor.stopping_ = true; }),
@@ -202,7 +202,7 @@ ProcessorStatistics Processor::Statistics() const {
 }
 
 std::uint64_t Processor::CpuNs() const {
-  // The clock of a thread goes with it.
+  // A thread's clock ends with the thread.
   if (const std::uint64_t ended = cpu_ended_ns_.load(std::memory_order_acquire)) return ended;
   timespec time{};
   if (clock_gettime(cpu_clock_, &time) != 0) return cpu_ended_ns_.load(std::memory_order_acquire);

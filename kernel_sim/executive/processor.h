@@ -1,8 +1,8 @@
 // Processor: one thread and one ring. It reaps completions, runs its two lanes, submits.
 //
-// Record work runs before handshake work, with a budget so that neither starves: a handshake costs
-// 100 to 200 us, a record under 1 us, and in one queue the established connections would wait
-// behind every handshake. Between two handshakes the ring is looked at again.
+// Record work runs before handshake work, with a budget so that neither starves: a handshake takes
+// 100 to 200 us, a record less than 1 us, and in a common queue the established connections would
+// wait for every handshake. Between two handshakes the processor turns its ring again.
 #pragma once
 
 #include <pthread.h>
@@ -35,19 +35,19 @@ struct ProcessorStatistics {
 
 class Processor {
  public:
-  // `role` is a name for reports and for the threads' names: "io", "crypto", "server", ...
+  // `role` appears in reports and in the thread's name: "io", "crypto", "server", ...
   Processor(Executive& executive, unsigned index, std::string role, int pinned_cpu);
   ~Processor();
 
   // Starts the thread, which makes its ring. Passive level.
   Status Start(const RingFactory& factory);
-  // Without a thread: whoever calls Step is the processor for as long as that takes. The ring is
-  // made here and belongs to the calling thread.
+  // Starts it without a thread: a thread that calls Step is the processor during the call. The ring
+  // is made here and belongs to the calling thread.
   Status StartStepped(const RingFactory& factory);
-  // One turn of the ring without waiting, then at most one job of each lane and the callbacks it
-  // owes.
+  // One turn of the ring without waiting, then at most one job of each lane and the callbacks that
+  // are due.
   void Step();
-  // Jobs or callbacks wait here.
+  // True while jobs or callbacks wait here.
   bool HasWork() const;
   // Nothing may be in flight. Passive level.
   void Stop();
@@ -60,7 +60,7 @@ class Processor {
   Executive& executive() const { return executive_; }
   io::Ring& ring() const { return *ring_; }
   ProcessorStatistics Statistics() const;
-  // CPU time of the processor's thread, also when it has ended.
+  // CPU time of the processor's thread, also after it has ended.
   std::uint64_t CpuNs() const;
 
   // Brings `request` to its lane here. Any thread, any level.
@@ -68,21 +68,22 @@ class Processor {
   // Delivers the callback of a published request here, after the current job. Any thread, any
   // level.
   void ScheduleCallback(Request& request) { Send(request, Request::Destination::Phase::kToNotify); }
-  // Counts a call that was suspended here; BringBack schedules it again. Any thread, any level.
+  // Counts a call that is being suspended here. BringBack schedules it again. Any thread, any
+  // level.
   void CountSuspension() { suspended_.fetch_add(1, std::memory_order_relaxed); }
   void BringBack(Request& request);
-  // The routine of every request, as a work item: it has come to its destination's thread.
+  // The work item routine of every request: it has reached its destination's thread.
   static void Arrive(WorkItem& item);
 
-  // Admission: how many accepted calls are counted here, in both lanes. Any thread. A refusal is
-  // counted.
+  // Admission. The accepted calls of both lanes are counted here until they complete. False: there
+  // are `depth_max` already; the refusal is counted. Any thread.
   bool Admit(Lane lane, std::uint32_t depth_max);
   void AdmitAlways(Lane lane) { depth_.fetch_add(OneIn(lane), std::memory_order_relaxed); }
   void Retire(Lane lane) { depth_.fetch_sub(OneIn(lane), std::memory_order_relaxed); }
   std::uint32_t depth() const { return Total(depth_.load(std::memory_order_relaxed)); }
 
   LaneCounters& counters(Lane lane) { return counters_[static_cast<std::size_t>(lane)]; }
-  // Of the calls that are counted here.
+  // The limits of the calls that are counted here.
   WaitLimits& wait_limits() { return wait_limits_; }
 
  private:
@@ -93,8 +94,8 @@ class Processor {
   void RunLanes(int record_budget);
   void DeliverNotifications();
   void Send(Request& request, Request::Destination::Phase phase);
-  void Accept(Request& request);  // on this thread: to lane or to notification
-  // Two counts in one word: records below, handshakes above.
+  void Accept(Request& request);  // on this thread: into a lane or the notifications
+  // Two counts in one word: records in the lower half, handshakes in the upper one.
   static constexpr std::uint64_t OneIn(Lane lane) {
     return lane == Lane::kRecord ? 1 : std::uint64_t{1} << 32;
   }
@@ -120,7 +121,7 @@ class Processor {
   Status start_failure_;
   std::atomic<std::uint64_t> depth_{0};
   clockid_t cpu_clock_{};
-  std::atomic<std::uint64_t> cpu_ended_ns_{0};  // 0: its thread runs, or never did
+  std::atomic<std::uint64_t> cpu_ended_ns_{0};  // 0: its thread has not ended
   LaneCounters counters_[kLanes];
   WaitLimits wait_limits_;
   std::atomic<std::uint64_t> suspended_{0};

@@ -3,9 +3,9 @@
 //   submit -> strand (first in, first out per context) -> a processor's lane -> Run
 //          -> outputs written -> status published -> notified -> given back
 //
-// The thing a newcomer gets wrong: once the status is published the caller may free everything it
-// passed in, and once the callback has been entered it may reuse the async context, and with it
-// this very request. So the runtime copies what it needs before each of the two steps.
+// What a newcomer gets wrong: once the status is published, the caller may free everything it
+// passed in. Once the callback has been entered, it may reuse the async context and this very
+// request with it. So the runtime copies what it needs before each of the two steps.
 #pragma once
 
 #include <atomic>
@@ -40,7 +40,7 @@ inline constexpr auto kQueueTimeoutStatus = static_cast<std::int32_t>(0xA0090002
 
 enum class RunResult : std::uint8_t {
   kCompleted,  // outputs are written, status() is the outcome
-  kSuspended,  // Resume will bring it back; the strand stays taken, the processor does not
+  kSuspended,  // Resume will bring it back; until then it keeps its strand, but no processor
 };
 
 class Request final : public WorkItem {
@@ -50,10 +50,10 @@ class Request final : public WorkItem {
   Request();
   ~Request() { DestroyPayload(); }
 
-  // For who submits.
+  // For the submitter.
 
-  // Fills in a request that is not in flight. `strand` may be null: then nothing orders it.
-  // `keep_alive` keeps the object that holds the strand until after publication.
+  // Fills in a request that is not in flight. A null `strand`: it has no place in an order.
+  // `keep_alive` keeps the object that holds the strand alive until after publication.
   void Prepare(Lane lane, RunRoutine run, Strand* strand, Reference<Object> keep_alive) {
     lane_ = lane;
     run_ = run;
@@ -71,7 +71,8 @@ class Request final : public WorkItem {
   // published.
   void set_ends_object() { ends_object_ = true; }
 
-  // The captured arguments. One at a time; destroyed before the status is published.
+  // The captured arguments. There is one payload at a time; it is destroyed before the status is
+  // published.
   template <typename T, typename... Arguments>
   T& EmplacePayload(Arguments&&... arguments) {
     static_assert(sizeof(T) <= kPayloadBytes && alignof(T) <= alignof(std::max_align_t));
@@ -90,7 +91,7 @@ class Request final : public WorkItem {
     if (destroy_ != nullptr) std::exchange(destroy_, nullptr)(payload_);
   }
 
-  // Gives back what an unsubmitted or finished request holds.
+  // Releases what an unsubmitted or finished request holds.
   void Discard() {
     DestroyPayload();
     keep_alive_.Reset();
@@ -101,7 +102,7 @@ class Request final : public WorkItem {
   // The outcome.
   void set_status(std::int32_t status) { status_ = status; }
   std::int32_t status() const { return status_; }
-  // Why it failed, a literal; null: the status says all there is.
+  // Why it failed: a literal. Null: the status is the only reason.
   void set_reason(const char* reason) { reason_ = reason; }
   const char* reason() const { return reason_; }
   // This run follows a suspension.
@@ -113,16 +114,16 @@ class Request final : public WorkItem {
   Strand* strand() const { return strand_; }
   bool ends_object() const { return ends_object_; }
   RunResult Run() { return run_(*this); }
-  // The caller takes over what the request was prepared with.
+  // These move what the request was prepared with to the caller.
   Strand* DetachStrand() { return std::exchange(strand_, nullptr); }
   Reference<Object> DetachKeepAlive() { return std::move(keep_alive_); }
-  // The async context that it belongs to. Null: a synchronous caller waits for it.
+  // The async context that owns the request. Null: a synchronous caller waits for it.
   AsyncContextSlot* context() const { return context_; }
   void set_context(AsyncContextSlot* context) { context_ = context; }
   SuspensionCell& suspension() { return suspension_; }
 
-  // What other classes keep in a request. Each of these parts can be read and written by its one
-  // owner only, except for what it shows to everybody.
+  // What other classes keep in a request. The private fields of a part belong to the one class that
+  // is its friend.
 
   class Order {
     friend class Strand;
@@ -132,7 +133,7 @@ class Request final : public WorkItem {
   };
   class Deadline {
    public:
-    // When it is to have been started by; 0: at any time.
+    // The time by which its first run must have begun; 0: no limit.
     std::uint64_t ns() const { return ns_; }
 
    private:
@@ -143,11 +144,11 @@ class Request final : public WorkItem {
   };
   class Timing {
     friend class CallClock;
-    std::uint64_t measured_ns_ = 0;  // the last thing that was timed; 0: not in the sample
+    std::uint64_t measured_ns_ = 0;  // when the last measurement ended; 0: not in the sample
   };
   class Destination {
    public:
-    // Whose thread runs it or delivers its callback. Null before it is scheduled.
+    // The processor that runs it or delivers its callback. Null before it is scheduled.
     Processor* processor() const { return processor_; }
 
    private:
@@ -162,8 +163,8 @@ class Request final : public WorkItem {
   };
   class Course {
     friend class Executive;
-    Processor* origin_ = nullptr;         // whose thread submitted; null: a foreign one
-    Processor* admitted_at_ = nullptr;    // whose queue depth counts it
+    Processor* origin_ = nullptr;         // the one that submitted; null: a foreign thread did
+    Processor* admitted_at_ = nullptr;    // the one whose queue depth counts it
     std::atomic<std::uint32_t> done_{0};  // a synchronous caller waits on it
   };
 
@@ -195,7 +196,7 @@ class Request final : public WorkItem {
   Timing timing_;
   SuspensionCell suspension_;
 
-  // What has come of it. Small things last: a request belongs to every async context.
+  // Its outcome, and the fields that are smaller than a word: together, so that nothing is padded.
   const char* reason_ = nullptr;
   std::int32_t status_ = 0;
   Lane lane_ = Lane::kRecord;
@@ -209,12 +210,12 @@ class Request final : public WorkItem {
 
 static_assert(sizeof(Request) <= 368, "one belongs to every async context");
 
-// Brings back a suspended request. Copyable; the first Resume counts, later ones do nothing. May be
-// used before Run has returned kSuspended, and from any thread.
+// Brings back a suspended request. It can be copied: the first Resume counts, later ones do
+// nothing. It may be used before Run has returned kSuspended, and on any thread.
 class ResumeToken {
  public:
   ResumeToken() = default;
-  // In Run, on the request that will return kSuspended.
+  // In Run, for the request whose Run will return kSuspended.
   explicit ResumeToken(Request& request)
       : request_(&request), generation_(request.suspension().generation()) {}
   void Resume();

@@ -24,29 +24,29 @@ enum class Placement : std::uint8_t {
 
 class Router {
  public:
-  // `processors`: the I/O ones first, then the crypto ones. They may change between a stop and the
-  // next Start only.
+  // `processors`: the I/O ones first, then the crypto ones. They change only between a stop and the
+  // next Start.
   explicit Router(const std::vector<std::unique_ptr<Processor>>& processors)
       : processors_(processors) {}
 
-  // Before the first call of a start. Homes of earlier starts are forgotten.
+  // Before the first call of each start. Homes of earlier starts are forgotten.
   void Start(Placement placement, unsigned io_processors);
 
-  // Any thread, any level, for calls that were accepted.
+  // For accepted calls. Any thread, any level.
 
   // The home of `strand`, or the processor that becomes it. `origin`: the processor whose thread
-  // submits, or null. A null strand has no home, and each of its calls is placed by itself.
+  // submits, or null. With a null `strand` the call is placed by itself.
   Processor& Route(Lane lane, Strand* strand, Processor* origin);
   // The handshake of the strand's context is over: under kPool its work moves to `origin`, or to
   // some I/O processor. From the strand's running call.
   void MoveHome(Strand& strand, Processor* origin);
-  // Null: none, or of an earlier start.
+  // Null: it has none, or one of an earlier start.
   Processor* HomeOf(const Strand& strand) const {
     const Strand::Home home = strand.home();
     return home.epoch == epoch_ ? processors_[home.processor].get() : nullptr;
   }
 
-  // Those with sockets.
+  // The processors with sockets.
   std::span<const std::unique_ptr<Processor>> io_processors() const {
     return std::span(processors_).first(io_processors_);
   }

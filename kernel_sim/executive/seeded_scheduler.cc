@@ -9,7 +9,7 @@ namespace ktlsim::executive {
 namespace {
 
 constexpr std::size_t kTraceLines = 4096;
-// A step that waits steps the scheduler in turn; deeper than this would be a runaway.
+// A step that waits calls the scheduler again. Deeper than this, something has gone wrong.
 constexpr int kDepthMax = 64;
 
 thread_local int depth = 0;
@@ -27,7 +27,7 @@ void SeededScheduler::CollectChoices(std::vector<Choice>* choices) {
   if (executive_ != nullptr) {
     const auto& processors = executive_->processors();
     for (std::size_t i = 0; i < processors.size(); ++i) {
-      // A processor whose job waits for something (it stepped us) is not running meanwhile.
+      // The current processor called this from a job that waits: it cannot run another one.
       if (processors[i].get() == Processor::Current()) continue;
       if (processors[i]->HasWork() || Ready(processors[i]->ring())) {
         choices->push_back({Choice::Kind::kProcessor, i});

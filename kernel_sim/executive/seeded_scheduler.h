@@ -1,13 +1,13 @@
-// SeededScheduler: runs on one thread what would otherwise be threads, in an order drawn from a
-// seed: processors, notification threads, actors that stand for foreign threads, and the rings of
-// whoever else is on the network.
+// SeededScheduler: runs on one thread, in an order drawn from a seed, what would otherwise be
+// threads: processors, notification threads, actors that stand for foreign threads, and the rings
+// of peers on the network.
 //
 // The same seed gives the same schedule, step by step, as long as the steps themselves are
 // deterministic: rings in memory with virtual time, scripted packages, seeded randomness. The trace
 // names every choice, so that two runs can be compared and a failing seed replayed.
 //
-// What a newcomer gets wrong: an actor is not preempted. What must be able to interleave is split
-// into steps by the actor itself, which does one thing per call.
+// What a newcomer gets wrong: an actor is not preempted. To let others run in between, it has to do
+// one thing per call and return.
 #pragma once
 
 #include <cstdint>
@@ -24,9 +24,10 @@ class SeededScheduler {
  public:
   // What the scheduler asks of the simulated machine below the executive.
   struct World {
-    // `ring` has something to deliver now. Absent: every ring may always be turned.
+    // True: `ring` has something to deliver now. Empty: every ring may always be turned.
     std::function<bool(io::Ring& ring)> ready;
-    // Nothing is ready: moves virtual time to the next event. False: there is none. Absent: false.
+    // Called when nothing is ready: moves virtual time to the next event. False: there is none.
+    // Empty: as false.
     std::function<bool()> advance_time;
   };
   // One step of a foreign thread, at passive level. False: it has ended.
@@ -45,20 +46,21 @@ class SeededScheduler {
   // A ring that belongs to no processor, such as a peer's: turned when it is ready. It lives until
   // the last Step. `name` is a literal.
   void AddRing(const char* name, io::Ring& ring) { rings_.push_back({name, &ring}); }
-  // Chooses instead of the seed: which of `count` possible steps is next. For trying all of them.
+  // Chooses instead of the seed which of `count` possible steps is next, for trying all of them.
   using Chooser = std::function<std::size_t(std::size_t count)>;
   void SetChooser(Chooser chooser) { chooser_ = std::move(chooser); }
-  // Called after every step: the place for invariants.
+  // `check` is called after every step, to test invariants.
   void SetCheck(std::function<void()> check) { check_ = std::move(check); }
 
-  // One choice out of what can run. False: nothing can, and time cannot help either.
+  // Takes one of the possible steps. False: there is none, even at a later time.
   bool Step();
-  // Until nothing can run, or `steps_max`: then false, which means that something runs for ever.
+  // Steps until nothing can run. False: that took more than `steps_max` steps, so something
+  // probably never ends.
   bool Run(std::uint64_t steps_max);
 
   io::SeededRandom& random() { return random_; }
   std::uint64_t steps() const { return steps_; }
-  // Every choice so far, in one number; and the newest ones in words.
+  // A hash of every choice so far, and the newest choices in words.
   std::uint64_t trace_hash() const { return trace_hash_; }
   std::string TraceText() const;
 
@@ -70,7 +72,7 @@ class SeededScheduler {
   struct NamedActor {
     const char* name;
     Actor step;
-    bool busy = false;  // in a step that waits: it cannot take another one
+    bool busy = false;  // waits inside a step, so it cannot take another one
   };
 
   struct NamedRing {

@@ -1,5 +1,5 @@
-// Strand: the order of calls on one security context. First in, first out, one at a time, also over
-// a suspension and over a move to another processor.
+// Strand: the order of calls on one security context. First in, first out, one at a time. A call
+// keeps its turn while it is suspended, and when the strand moves to another processor.
 #pragma once
 
 #include <atomic>
@@ -15,8 +15,8 @@ class Strand {
 
   enum class Entry : std::uint8_t {
     kFirst,      // the caller schedules it
-    kWaits,      // for the one in front
-    kWithdrawn,  // it was taken out before it came: the caller schedules it outside of the order
+    kWaits,      // for the calls before it
+    kWithdrawn,  // it was taken out before it entered: the caller schedules it out of order
   };
   [[nodiscard]] Entry Enter(Request& request) KTLSIM_EXCLUDES(lock_) {
     SpinLockHolder lock(lock_);
@@ -30,7 +30,7 @@ class Strand {
     return Entry::kFirst;
   }
 
-  // Ends the turn of the running request. The one to schedule next, or null.
+  // Ends the turn of the running request. Returns the one to schedule next, or null.
   [[nodiscard]] Request* Leave() KTLSIM_EXCLUDES(lock_) {
     SpinLockHolder lock(lock_);
     KTLSIM_ASSERT(taken_);
@@ -40,11 +40,11 @@ class Strand {
   }
 
   enum class Removal : std::uint8_t {
-    kTaken,      // the caller schedules it outside of the order
-    kWithdrawn,  // who submits it is on the way here and does that
-    kItsTurn,    // too late: it is the one in front
+    kTaken,      // the caller schedules it out of order
+    kWithdrawn,  // it has not entered yet: the thread that submits it schedules it out of order
+    kItsTurn,    // too late: it is the first one
   };
-  // Takes an accepted request that has not run out of the order.
+  // Takes out an accepted request that has not run.
   [[nodiscard]] Removal Remove(Request& request) KTLSIM_EXCLUDES(lock_) {
     SpinLockHolder lock(lock_);
     if (request.order().state_ == Request::Order::State::kOutside) {
@@ -54,9 +54,9 @@ class Strand {
     return waiting_.Remove(request) ? Removal::kTaken : Removal::kItsTurn;
   }
 
-  // Where its requests run: set at the first submission, moved at most once after that (when a
-  // handshake that ran on a crypto processor has ended), by the running request. A home holds for
-  // one start of the executive: a context that outlives a stop is given a new one.
+  // The processor that runs its requests (router.h). It is set at the first submission. The running
+  // request moves it at most once, when a handshake that ran on a crypto processor has ended. A
+  // home is valid for one start of the executive: a context that outlives a stop gets a new one.
   struct Home {
     std::uint32_t epoch = 0;  // 0: none
     std::uint32_t processor = 0;

@@ -1,4 +1,4 @@
-// A request's suspension as data: its run and its resume may come in either order.
+// A request's suspension as data: the end of its run and its resume may come in either order.
 #pragma once
 
 #include <array>
@@ -10,7 +10,7 @@
 namespace ktlsim::executive {
 
 enum class Suspension : std::uint8_t {
-  kNone,       // it does not run, and no token brings it back
+  kNone,       // it does not run, and no token can bring it back
   kRunning,    // tokens are being handed out
   kSuspended,  // a token will bring it back
   kResumed,    // a token was used before the run was over
@@ -23,8 +23,8 @@ enum class SuspensionEvent : std::uint8_t {
   kResume,   // a token is used
 };
 
-// To enter kNone from a run makes its tokens void. What leads there by suspend or by resume runs
-// again: the second of the two to come schedules it.
+// Entering kNone makes all tokens void. A request that enters it by suspend or by resume runs
+// again: the later of the two events schedules it.
 inline constexpr StateTable kSuspensionTable(std::array{
     Transition{Suspension::kNone, SuspensionEvent::kRun, Suspension::kRunning},
     Transition{Suspension::kRunning, SuspensionEvent::kEnd, Suspension::kNone},
@@ -76,11 +76,11 @@ class SuspensionCell {
   // Before the first run of a call.
   void BeginCall() { resumed_ = false; }
   void BeginRun() { Store(std::memory_order_relaxed, SuspensionEvent::kRun); }
-  // The run has completed the call. Tokens that were not used are void; one that is used just now
-  // changes nothing.
+  // The run has completed the call. Tokens that were not used become void, and using one at this
+  // moment changes nothing.
   void EndRun() { Store(std::memory_order_acquire, SuspensionEvent::kEnd); }
   // The run has not completed the call. True: a token was used already, and the caller brings the
-  // request back. False: the request belongs to the user of its token.
+  // request back. False: from here on the request belongs to the user of its token.
   [[nodiscard]] bool Suspend() {
     std::uint64_t word = word_.load(std::memory_order_acquire);
     std::uint64_t after = 0;
@@ -90,13 +90,13 @@ class SuspensionCell {
                                           std::memory_order_acquire));
     return EndsIn(after);
   }
-  // This run is not the call's first one.
+  // True from the second run of the call on.
   bool resumed() const { return resumed_; }
 
-  // What a token remembers. In a run.
+  // For a new token. Only in a run.
   std::uint64_t generation() const { return GenerationOf(word_.load(std::memory_order_relaxed)); }
   // A token of `generation` is used. True: the caller brings the request back. False: the run has
-  // not returned yet, the token was used before, or the call is over. Any thread.
+  // not ended yet, the token was used before, or the call is over. Any thread.
   [[nodiscard]] bool Resume(std::uint64_t generation) {
     std::uint64_t word = word_.load(std::memory_order_acquire);
     std::uint64_t after = 0;
@@ -117,7 +117,7 @@ class SuspensionCell {
     const std::uint64_t generation = GenerationOf(word) + (to == Suspension::kNone ? 1 : 0);
     return generation << 8 | static_cast<std::uint64_t>(to);
   }
-  // The second of a suspension and its resume has moved the word to `after`.
+  // A suspend or a resume has moved the word to `after`. True: it was the later of the two.
   bool EndsIn(std::uint64_t after) {
     if (StateOf(after) != Suspension::kNone) return false;
     resumed_ = true;

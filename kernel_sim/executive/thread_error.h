@@ -1,4 +1,4 @@
-// Why the system gave no thread, as a Status. Private to the executive.
+// Why a thread could not be made, as a Status. Private to the executive.
 #pragma once
 
 #include <cerrno>
@@ -9,8 +9,8 @@
 
 namespace ktlsim::executive {
 
-// `error` is what std::thread's constructor has thrown: no threads and no memory (also for the
-// thread's stack) are kResource, anything else, such as a refusal by a sandbox, is kIo.
+// `error` is what the constructor of std::thread threw. No threads and no memory (also for the
+// thread's stack) are kResource; anything else, such as a sandbox's refusal, is kIo.
 inline Status ThreadError(const std::exception& error, const char* what) {
   const auto* const system = dynamic_cast<const std::system_error*>(&error);
   if (system == nullptr) return {Category::kResource, ENOMEM, what};

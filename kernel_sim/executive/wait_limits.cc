@@ -9,7 +9,7 @@ void WaitLimits::Detach() {
   ring_ = nullptr;
 }
 
-// From the end, where most requests belong: usually all have the same limit.
+// Searches from the end, where most requests belong because most have the same limit.
 void WaitLimits::Link(Request& request) {
   Request::Deadline& own = request.deadline();
   Request* before = last_;
@@ -40,7 +40,7 @@ void WaitLimits::Add(Request& request, std::uint64_t deadline_ns) {
     first = first_ == &request;
   }
   if (!first) return;
-  // Timers belong to the ring's thread. An item on its way will see this call, too.
+  // Only the ring's thread may start its timer. An item that is on its way sees this call, too.
   if (ring_->IsCurrentThread()) {
     StartTimerForFirst();
   } else if (!arming_.exchange(true, std::memory_order_acq_rel)) {
@@ -56,7 +56,7 @@ void WaitLimits::Remove(Request& request) {
 
 void WaitLimits::Arm(WorkItem& item) {
   auto& self = static_cast<WaitLimits&>(item);
-  // First, so that whoever adds from now on posts again.
+  // First of all: an Add from now on has to post again.
   self.arming_.store(false, std::memory_order_release);
   self.StartTimerForFirst();
 }
@@ -75,7 +75,7 @@ Request* WaitLimits::TakeExpired(std::uint64_t now) {
   while (first_ != nullptr && first_->deadline().ns_ <= now) {
     Request& request = *first_;
     Unlink(request);
-    // Under the lock: whose turn comes waits for it in Remove, and so cannot be over yet.
+    // Under the lock: a request whose turn comes waits for it in Remove, so it cannot end before.
     if (owner_.RecallExpired(request)) return &request;
   }
   return nullptr;

@@ -1,8 +1,8 @@
 // WaitLimits: the calls of one processor that may wait in a queue for a limited time only.
 //
-// Nothing here is touched for calls without a limit. What a newcomer gets wrong: a call is taken
-// out in front of its run, under the same lock, so that the timer never sees a request that is over
-// and reused.
+// Calls without a limit do not come here. What a newcomer gets wrong: a call is removed before it
+// runs, under the lock that the timer takes, so the timer never sees a request that has ended and
+// is reused.
 #pragma once
 
 #include <atomic>
@@ -19,8 +19,8 @@ class WaitLimits final : private io::Timer, private WorkItem {
   // Both on the ring's thread.
   class Owner {
    public:
-    // Recalls a call that has waited for too long (AsyncContextTable::Recall). False: too late.
-    // Under a spin lock.
+    // Recalls a call that has waited for too long (AsyncContextTable::Recall). False: too late. A
+    // spin lock is held.
     virtual bool RecallExpired(Request& request) = 0;
     // Completes a call that was recalled.
     virtual void EndExpired(Request& request) = 0;
@@ -35,7 +35,7 @@ class WaitLimits final : private io::Timer, private WorkItem {
   void Attach(io::Ring& ring) { ring_ = &ring; }
   void Detach();
 
-  // Any thread, any level. The request is to have been started by `deadline_ns`, which is not 0.
+  // Any thread, any level. The request must have begun to run by `deadline_ns`, which is not 0.
   void Add(Request& request, std::uint64_t deadline_ns) KTLSIM_EXCLUDES(lock_);
   // Does nothing for a request that has expired or was not added.
   void Remove(Request& request) KTLSIM_EXCLUDES(lock_);
@@ -50,11 +50,11 @@ class WaitLimits final : private io::Timer, private WorkItem {
 
   Owner& owner_;
   io::Ring* ring_ = nullptr;
-  // Set: the work item is on its way to the ring's thread.
+  // True while the work item is on its way to the ring's thread.
   std::atomic<bool> arming_{false};
 
   SpinLock lock_;
-  // By deadline, earliest first. Mostly the newest has the latest one.
+  // By deadline, earliest first.
   Request* first_ KTLSIM_GUARDED_BY(lock_) = nullptr;
   Request* last_ KTLSIM_GUARDED_BY(lock_) = nullptr;
 };

@@ -26,8 +26,8 @@ class Connection;
 // may be called from each of these, except from OnEnded.
 class ConnectionHandler {
  public:
-  // Of one that was dialled: the peer's system took it, and the handshake begins. Nothing may be
-  // called from inside.
+  // Only for a connection that was dialled: the peer's system took it, and the handshake begins
+  // when this returns, unless the handler has closed or aborted the connection.
   virtual void OnSocketConnected(Connection& connection) { static_cast<void>(connection); }
   // The handshake is complete; plaintext may flow both ways.
   virtual void OnEstablished(Connection& connection) { static_cast<void>(connection); }

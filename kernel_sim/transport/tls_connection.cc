@@ -73,8 +73,7 @@ void TlsConnection::OnConnected(Status outcome, io::SocketId socket) {
   socket_id_ = socket;
   socket_.emplace<io::Stream>(loop(), socket, static_cast<io::StreamHandler&>(*this));
   leg_wanted_ = true;
-  handler_->OnSocketConnected(*this);
-  EnterHandshake();
+  if (CallHandler([&](auto& handler) { handler.OnSocketConnected(*this); })) EnterHandshake();
 }
 
 void TlsConnection::Move(ConnectionEvent event) {
@@ -240,10 +239,7 @@ void TlsConnection::CloseFor(EndKind why) {
 void TlsConnection::CloseForStop() {
   if (state_ == State::kEstablished) {
     if (discarding_) return;  // it closes already
-    in_handler_ = true;
-    handler_->OnDrain(*this);
-    in_handler_ = false;
-    Pump();
+    if (CallHandler([&](auto& handler) { handler.OnDrain(*this); })) Pump();
   } else if (!established_ && state_ != State::kFailed) {
     EndGracefully(EndKind::kStopped);
   }

@@ -136,8 +136,18 @@ class TlsConnection final : public Connection,
 
   // ---- Life and socket (tls_connection.cc)
   io::Stream* stream() { return std::get_if<io::Stream>(&socket_); }
-  // The only one who changes the state.
+  // The only place that changes the state.
   void Move(ConnectionEvent event);
+  // The only way to call the handler, apart from OnEnded: `call` gets it. Send space that the
+  // handler asked for and did not use is given back. False: the handler ended the connection.
+  template <typename Function>
+  bool CallHandler(Function call) {
+    in_handler_ = true;
+    call(*handler_);
+    in_handler_ = false;
+    send_queue_.ReleaseIfEmpty();
+    return state_ != State::kDead;
+  }
   void Pump();
   void EnterHandshake();
   void HandshakeOver();
@@ -191,7 +201,8 @@ class TlsConnection final : public Connection,
   void PumpReading();
   void SubmitDecrypt();
   void OnDecrypted(SECURITY_STATUS status);
-  void Deliver(std::span<std::byte> plaintext);
+  // False: the handler ended the connection.
+  bool Deliver(std::span<std::byte> plaintext);
   void StartPostHandshake();
   void SubmitPostHandshake();
   void SubmitKeyCheck();

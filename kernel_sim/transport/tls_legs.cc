@@ -287,10 +287,7 @@ void TlsConnection::BecomeEstablished() {
   HandshakeOver();
   // The last token and the first record can share a packet.
   if (token_ready_ && send_queue_.AppendSealed({token_->bytes(), token_bytes_})) DropToken();
-  in_handler_ = true;
-  handler_->OnEstablished(*this);
-  in_handler_ = false;
-  send_queue_.ReleaseIfEmpty();
+  if (!CallHandler([&](auto& handler) { handler.OnEstablished(*this); })) return;
   UpdateReceiving();
   Pump();
 }
@@ -340,10 +337,7 @@ void TlsConnection::OnPostHandshake(SECURITY_STATUS status) {
   }
   hold_seals_ = false;
   if (token_ready_ && send_queue_.AppendSealed({token_->bytes(), token_bytes_})) DropToken();
-  in_handler_ = true;
-  handler_->OnPostHandshake(*this);
-  in_handler_ = false;
-  Pump();
+  if (CallHandler([&](auto& handler) { handler.OnPostHandshake(*this); })) Pump();
 }
 
 void TlsConnection::FetchAlert(EndKind kind, SECURITY_STATUS status) {

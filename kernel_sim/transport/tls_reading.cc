@@ -112,9 +112,8 @@ void TlsConnection::OnDecrypted(SECURITY_STATUS status) {
       const std::size_t used = input_given_ - unused;
       shard_.counters().records_opened.Add();
       if (data.BufferType == SECBUFFER_DATA && data.cbBuffer != 0) {
-        Deliver({static_cast<std::byte*>(data.pvBuffer), data.cbBuffer});
+        if (!Deliver({static_cast<std::byte*>(data.pvBuffer), data.cbBuffer})) return;
       }
-      if (state_ == State::kDead) return;
       // Only now: the plaintext lay in these bytes.
       input_.Consume(used);
       Pump();
@@ -137,17 +136,16 @@ void TlsConnection::OnDecrypted(SECURITY_STATUS status) {
   }
 }
 
-void TlsConnection::Deliver(std::span<std::byte> plaintext) {
+bool TlsConnection::Deliver(std::span<std::byte> plaintext) {
   shard_.counters().plaintext_received.Add(plaintext.size());
+  bool alive = true;
   if (!discarding_) {
     Touch();
-    in_handler_ = true;
-    handler_->OnPlaintext(*this, plaintext);
-    in_handler_ = false;
-    send_queue_.ReleaseIfEmpty();
+    alive = CallHandler([&](auto& handler) { handler.OnPlaintext(*this, plaintext); });
   }
   // It lies in memory that others get next: a buffer of the pool, or a receive buffer of the loop.
   Wipe(plaintext);
+  return alive;
 }
 
 void TlsConnection::PeerClosed(bool truncated) {
@@ -155,13 +153,10 @@ void TlsConnection::PeerClosed(bool truncated) {
   record_begun_ns_ = 0;
   truncated_ = truncated && !close_sealed_;
   input_.Clear();
-  if (!discarding_) {
-    in_handler_ = true;
-    handler_->OnPeerClosed(*this, truncated);
-    in_handler_ = false;
-    send_queue_.ReleaseIfEmpty();
+  if (!discarding_ &&
+      !CallHandler([&](auto& handler) { handler.OnPeerClosed(*this, truncated); })) {
+    return;
   }
-  if (state_ == State::kDead) return;
   UpdateReceiving();
   Pump();
   EndWhenBothClosed();

@@ -178,10 +178,7 @@ void TlsConnection::TellWritable() {
     return;
   }
   write_wanted_ = false;
-  in_handler_ = true;
-  handler_->OnWritable(*this);
-  in_handler_ = false;
-  send_queue_.ReleaseIfEmpty();
+  if (!CallHandler([&](auto& handler) { handler.OnWritable(*this); })) return;
   PumpSending();
   // The handler may have asked for reading.
   PumpReading();

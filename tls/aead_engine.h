@@ -1,7 +1,7 @@
 // Which engine does the records' AEAD work in this process: decided once, on first use.
 //
 // ipsec-mb where the library is built in, the processor has AES instructions, and both engines
-// answer the same to a set of fixed questions; EVP everywhere else. The environment variable
+// give the same results for a set of fixed inputs; EVP everywhere else. The environment variable
 // KTLSIM_AEAD, "evp" or "ipsec-mb", forces one, for tests and measurements; one that cannot be had
 // is not forced.
 #pragma once
@@ -19,7 +19,7 @@ struct AeadChoice {
   std::string report;
 };
 
-// Of this process. Any thread.
+// This process's. Any thread.
 const AeadChoice& ChosenAead();
 
 // How it is chosen. `forced`: the variable's value, nullptr when unset.

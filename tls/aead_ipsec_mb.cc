@@ -156,7 +156,7 @@ class IpsecMbAead final : public Aead {
   }
 
   // The library's header asks for no alignment unless built its way; its code wants 64, and the
-  // 16 bytes behind the structure's end belong to the structure there.
+  // 16 bytes past the structure's end belong to the structure there.
   alignas(64) gcm_key_data key_{};
   [[maybe_unused]] std::array<std::uint8_t, 16> padding_{};
   const Gcm& gcm_;

@@ -28,13 +28,13 @@ enum class PeerVerification : std::uint8_t {
   kRequired,     // a certificate that fails ends the handshake, and so does a missing one
 };
 
-// A name that a server's certificate answers to, in the words of the server's owner.
+// A name for which a server presents a certificate, as the server's owner wrote it.
 struct ServerName {
   std::string name;               // "www.example.org" or "*.example.org"
   std::uint32_t certificate = 0;  // its place in EndpointOptions::certificates
 };
 
-// Where the secrets of handshakes go, for who wants to decrypt what was captured. `write` gets a
+// Where the secrets of handshakes go, so that captured traffic can be decrypted. `write` gets a
 // line of the NSS key log format without its end ("CLIENT_RANDOM ...", "SERVER_TRAFFIC_SECRET_0
 // ..."), which is wiped when it returns. In the middle of a handshake, on its thread; several
 // threads at once. It must not throw.
@@ -52,9 +52,9 @@ struct EndpointOptions {
   std::vector<Certificate::Ptr> certificates;
   // Server: go before the names that the certificates hold.
   std::vector<ServerName> server_names;
-  // Server: unrecognized_name for a name that no certificate answers to.
+  // Server: unrecognized_name for a name that no certificate is for.
   bool strict_server_names = false;
-  // Of X25519, P-256, P-384, P-521, X448, ':' between them; their order is the preference. Empty:
+  // X25519, P-256, P-384, P-521, X448, with ':' between them, in order of preference. Empty:
   // X25519, P-256, P-384, P-521. In TLS 1.2 the list also says which curves an ECDSA certificate
   // may be on (RFC 8422 5.1.1).
   std::string groups;
@@ -81,7 +81,7 @@ struct EndpointOptions {
   // Milliseconds since 1970, by which sessions and ticket keys grow old; nullptr: the system clock.
   std::int64_t (*clock_ms)() = nullptr;
   KeyLog key_log;
-  // Of the connections that come out.
+  // Limits of the connections that come out.
   RecordLimits record_limits;
   AeadFactory aead_factory = ChosenAead().factory;
 };

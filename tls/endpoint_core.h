@@ -1,4 +1,4 @@
-// EndpointCore: the SSL_CTX behind an Endpoint and the callbacks OpenSSL makes on it. Handshakes
+// EndpointCore: the SSL_CTX of an Endpoint and the callbacks OpenSSL makes on it. Handshakes
 // share it, so that an endpoint may go away before them. Private to this module.
 #pragma once
 

@@ -1,4 +1,4 @@
-// What a finished handshake leaves behind: reader, writer, facts, and the little state that late
+// What a finished handshake leaves: reader, writer, facts, and the little state that late
 // handshake messages need. No OpenSSL connection object is among them, except in a client that
 // still waits for its ticket.
 #pragma once

@@ -29,7 +29,7 @@ std::uint8_t At(std::span<const std::byte> bytes, std::size_t index) {
   return std::to_integer<std::uint8_t>(bytes[index]);
 }
 
-// Judged byte by byte, so that garbage is told before five bytes of it have come.
+// Judged byte by byte, so that garbage is refused before five bytes of it have come.
 bool MayBeRecord(std::span<const std::byte> bytes) {
   return (bytes.empty() ||
           (At(bytes, 0) >= kContentTypeFirst && At(bytes, 0) <= kContentTypeLast)) &&

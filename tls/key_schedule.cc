@@ -62,7 +62,7 @@ class Hmac {
   const EVP_MD* md_;
   HashId hash_;
   MdCtxPtr ctx_;
-  std::array<std::uint8_t, kBlockBytesMax> pad_{};  // the key, zeros behind it
+  std::array<std::uint8_t, kBlockBytesMax> pad_{};  // the key, padded with zeros
   bool ok_ = false;
 };
 

@@ -1,7 +1,7 @@
 // Keys from secrets: the part of the TLS 1.3 key schedule that lives on after the handshake
 // (RFC 8446 7.1-7.3, 7.5) and the TLS 1.2 PRF (RFC 5246 5, 6.3; exporter RFC 5705).
 //
-// Functions answer false only when memory or the library fails; their output is then undefined.
+// Functions return false only when memory or the library fails; their output is then undefined.
 // Any thread, any level.
 #pragma once
 
@@ -22,7 +22,7 @@ using Bytes = std::span<const std::uint8_t>;
 // What protects one direction.
 struct TrafficKeys {
   Secret key;
-  // RFC 8446: 12 bytes. RFC 5288: the 4 byte salt in front, zeros behind it.
+  // RFC 8446: 12 bytes. RFC 5288: the 4 byte salt, then zeros.
   Secret iv;
 };
 

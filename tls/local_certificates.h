@@ -29,7 +29,7 @@ class LocalCertificates {
 
   enum class Choice : std::uint8_t {
     kMade,
-    kNoSuchName,  // strict, and nothing answers to the name
+    kNoSuchName,  // strict, and there is no certificate for the name
     kFailed,      // no memory
   };
   // A server's, for the name that the client asks for; empty: none.

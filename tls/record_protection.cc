@@ -37,7 +37,7 @@ bool RecordProtection::SetKeys(TrafficKeys keys) {
   key_ = std::move(keys.key);
   iv_ = std::move(keys.iv);
   id_ = AeadKeyId::Next();
-  // Expanded at once: a shortage of memory is told here, and the first record is near.
+  // Expanded at once: a shortage of memory shows here, and the first record is near.
   if (aead() != nullptr) return true;
   id_.Reset();
   return false;

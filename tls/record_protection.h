@@ -25,7 +25,7 @@ struct RecordLimits {
   // Received in a row without a byte of application data between them.
   std::uint32_t empty_records = 32;
   std::uint32_t control_records = 128;
-  // Each costs two key derivations, one of them ours, and asks for an answer.
+  // Each costs two key derivations, one of them ours, and may ask for a KeyUpdate in return.
   std::uint32_t key_updates = 32;
 };
 
@@ -36,7 +36,7 @@ struct ProtectionState {
   Secret traffic_secret;
   // TLS 1.2: one side of the key block.
   TrafficKeys keys;
-  // Of the next record.
+  // The next record's.
   std::uint64_t sequence_number = 0;
   // TLS 1.2 GCM, writing: the explicit nonce of the next record. It continues the handshake's: a
   // second start from the same value would repeat a nonce under one key.
@@ -59,7 +59,7 @@ class RecordProtection {
   // TLS 1.3: the next traffic secret (RFC 8446 7.2); the sequence number starts again at 0. False:
   // out of memory, nothing changed.
   [[nodiscard]] bool NextKey();
-  // The same in two steps, for who must not fail in between.
+  // The same in two steps, for a caller that must not fail in between.
   struct Next {
     Secret traffic_secret;
     TrafficKeys keys;

@@ -77,7 +77,7 @@ OpenResult RecordReader::Open(std::span<std::byte> wire) {
   Plaintext plaintext;
   AlertDescription failure = AlertDescription::kBadRecordMac;
   if (!Decrypt(record, plaintext, failure)) {
-    // Of all that can go wrong, this alone is not the peer's doing.
+    // The only failure here that the peer has not caused.
     if (failure == AlertDescription::kInternalError) {
       result.outcome = OpenResult::Outcome::kNoMemory;
       return result;
@@ -171,7 +171,7 @@ bool RecordReader::OpenInPlace(const RecordProtection::Nonce& nonce, Bytes aad,
   return aead->Open(nonce, aad, data, tag);
 }
 
-// Each record costs us a decryption and tells nothing: a peer may not send such for ever.
+// Each record costs a decryption and carries nothing: a peer may send only so many in a row.
 bool RecordReader::WithinRunLimits(ContentType type, std::size_t bytes) {
   if (type != ContentType::kApplicationData) {
     return ++control_records_ <= protection_.limits().control_records;

@@ -46,7 +46,7 @@ class RecordReader {
   // False: out of memory.
   [[nodiscard]] bool Init(ProtectionState state);
 
-  // Opens the first record in `wire`. After kAlert and kFailed every later call answers the same
+  // Opens the first record in `wire`. After kAlert and kFailed every later call returns the same
   // and consumes nothing. What the peer learns does not tell why decryption failed.
   OpenResult Open(std::span<std::byte> wire);
 

@@ -160,7 +160,7 @@ SealOutcome RecordWriter::SealKeyUpdate(bool request_peer, std::span<std::byte> 
   if (!protection_.ready() || !protection_.is_tls13()) return SealOutcome::kFailed;
   const std::array message = {kKeyUpdateType, std::uint8_t{0}, std::uint8_t{0}, std::uint8_t{1},
                               static_cast<std::uint8_t>(request_peer ? 1 : 0)};
-  // First what can fail: behind this record the peer expects the next key.
+  // First what can fail: after this record the peer expects the next key.
   RecordProtection::Next next;
   if (!protection_.DeriveNext(next)) return SealOutcome::kNoMemory;
   const SealOutcome outcome = SealControl(ContentType::kHandshake, message, out, used);

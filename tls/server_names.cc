@@ -18,7 +18,7 @@ bool GoodLabel(std::string_view label) {
   return !label.empty() && label.size() <= kLabelBytesMax && std::ranges::all_of(label, &InLabel);
 }
 
-// Of lower case. No top-level domain is a number, and an address ends in one.
+// In lower case. No top-level domain is a number, and an address ends in one.
 bool GoodName(std::string_view name) {
   if (name.empty() || name.size() > kNameBytesMax) return false;
   while (true) {

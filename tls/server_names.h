@@ -1,4 +1,4 @@
-// ServerNameTable: which certificates answer to the name that a client asks for (RFC 6066 3). Names
+// ServerNameTable: which certificates are for the name that a client asks for (RFC 6066 3). Names
 // are plain values here; nothing of OpenSSL's.
 //
 // Built once, then read by any number of threads.
@@ -29,7 +29,7 @@ class ServerNameTable {
   // `name` may be "*." and a name: exactly one label more. False: no name, nothing was added.
   bool Add(std::string_view name, std::uint32_t place, Source source);
 
-  // A name before the wildcard that covers it; nullptr: nothing answers to it. Hostile input.
+  // A name before the wildcard that covers it; nullptr: there is none. Hostile input.
   const Places* Find(std::string_view name) const;
 
  private:

@@ -200,7 +200,7 @@ SSL_TICKET_RETURN OnTicketOpened(SSL* ssl, SSL_SESSION* session, const unsigned 
   return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
 
-// In front of each record that is written and behind each that is read.
+// Called before each record is written and after each is read.
 void OnMessage(int, int, int, const void*, std::size_t, SSL* ssl, void*) {
   SslConnection::Of(ssl).NoteMemory();
 }

@@ -29,7 +29,7 @@ class LocalCertificates;
 
 class SslConnection {
  public:
-  // Of X509_check_host: "w*.example.org" names nobody (RFC 6125 6.4.3).
+  // For X509_check_host: "w*.example.org" matches nothing (RFC 6125 6.4.3).
   static constexpr unsigned kHostFlags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
 
   // nullptr: out of memory.
@@ -99,7 +99,7 @@ class SslConnection {
   const std::string& server_name() const { return server_name_; }
   // Client: the target when it is an address, which is checked and not sent. Empty: it is a name.
   const std::string& server_address() const { return server_address_; }
-  // Of the newest DoHandshake.
+  // From the newest DoHandshake.
   const std::optional<Alert>& received_alert() const { return received_alert_; }
   const std::optional<Alert>& sent_alert() const { return sent_alert_; }
   int verify_error() const { return verify_error_; }

@@ -35,7 +35,7 @@ std::uint16_t GroupOf(SSL* ssl) {
   return 0;
 }
 
-// RFC 6066 4. OpenSSL answers the extension whenever a client offers it, and keeps what was agreed
+// RFC 6066 4. OpenSSL accepts the extension whenever a client offers it, and keeps what was agreed
 // on with the session.
 std::size_t FragmentBytesMax(const SSL* ssl) {
   switch (SSL_SESSION_get_max_fragment_length(SSL_get_session(ssl))) {

@@ -1,4 +1,4 @@
-// The command line as a whole: its help, and what a person who mistypes is told.
+// The command line as a whole: its help, and its messages to a person who mistypes.
 #pragma once
 
 #include <cstddef>

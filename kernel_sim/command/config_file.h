@@ -14,8 +14,8 @@
 namespace ktlsim::command {
 
 // Reads `path` (empty: no file), lets `options` apply the command line, and checks the whole.
-// Empty: done. Else "FILE:LINE: key `x`: what is wrong and the remedy". `options` answers in the
-// same way.
+// Empty: done. Else "FILE:LINE: key `x`: what is wrong and the remedy". `options` returns its
+// errors in the same way.
 std::string LoadConfig(const std::string& path,
                        const std::function<std::string(SettingScope&)>& options,
                        ServeConfig* config);

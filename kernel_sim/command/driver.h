@@ -49,7 +49,7 @@ struct LoadPlan {
   std::vector<const transport::TlsProfile*> profiles;
   std::string request;                       // kExchange: sent as it is
   StatusSet success = StatusSet::Default();  // kExchange: other statuses are errors
-  bool check_body = false;                   // kExchange: the answer's body is that of FillHttpBody
+  bool check_body = false;  // kExchange: the response's body is that of FillHttpBody
   // A handshake is closed by the server; else by the client, which waits for a ticket before if it
   // wants one.
   bool server_closes = false;

@@ -31,7 +31,7 @@ const llhttp_settings_t& HttpResponseReader::Settings() {
     };
     made.on_message_complete = [](llhttp_t* parser) -> int {
       auto* const self = static_cast<HttpResponseReader*>(parser->data);
-      // "100 Continue" and its like announce another answer.
+      // "100 Continue" and its like announce another response.
       if (parser->status_code < 200) return HPE_OK;
       self->complete_ = true;
       self->keep_alive_ = llhttp_should_keep_alive(parser) != 0;

@@ -41,7 +41,7 @@ struct LaneReport {
   };
 
   std::vector<Role> roles;  // in the order of their processors
-  // Of all lanes; synchronous calls have no callback.
+  // The sum of all lanes; synchronous calls have no callback.
   std::uint64_t accepted = 0;
   std::uint64_t callbacks = 0;
   std::uint64_t callbacks_on_processors = 0;  // of these; the others are the pool's

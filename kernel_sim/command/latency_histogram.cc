@@ -7,7 +7,7 @@
 namespace ktlsim::command {
 
 // A value with its highest bit at position kSubBits + s lies in group s + 1 and keeps kSubBits bits
-// behind that highest bit; smaller values are their own bucket (group 0).
+// after that highest bit; smaller values are their own bucket (group 0).
 std::size_t LatencyHistogram::BucketOf(std::uint64_t ns) {
   constexpr std::uint64_t kGroup = std::uint64_t{1} << kSubBits;
   if (ns < kGroup) return ns;

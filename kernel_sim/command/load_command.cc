@@ -114,7 +114,7 @@ std::string LoadRun::AddProfile() {
   return {};
 }
 
-// A certificate is for names; who connects to a bare address means this machine.
+// A certificate is for names; a bare address stands for this machine.
 std::string LoadRun::ServerName() const {
   if (!options_.sni.empty()) return options_.sni;
   return options_.url.IsAddress() ? "localhost" : options_.url.host;

@@ -98,7 +98,7 @@ class HandshakeSlot final : public LoadSlot {
   bool waiting_for_ticket_ = false;
 };
 
-// Sends the plan's request, reads the whole answer, and begins anew.
+// Sends the plan's request, reads the whole response, and begins again.
 class ExchangeSlot final : public LoadSlot {
  public:
   ExchangeSlot(LoadPhase& phase, const Place& place)

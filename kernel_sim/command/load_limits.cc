@@ -80,7 +80,7 @@ void LoadSlot::TimeOut() {
                                  kWaitedFor[static_cast<std::size_t>(reached_)]));
 }
 
-// Of an operation that failed for its age.
+// For an operation that failed for its age.
 void LoadSlot::RecordAge(std::uint64_t now_ns) {
   const bool counts = phase_.measuring() || (phase_.measured() && begun_ns_ < phase_.ended_ns());
   if (counts) place_.tally.latency.Record(now_ns - begun_ns_);

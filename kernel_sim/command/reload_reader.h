@@ -26,7 +26,7 @@ class ReloadReader {
   ReloadReader(const ReloadReader&) = delete;
   ReloadReader& operator=(const ReloadReader&) = delete;
 
-  // Begins to read; while it reads, once more with GoOn. The end is told by a
+  // Begins to read; while it reads, once more with GoOn. The end comes as a
   // ServeSignals::Nudge.
   void Begin();
   bool reading() const { return thread_.joinable(); }

@@ -14,19 +14,19 @@
 
 namespace ktlsim::command {
 
-// Of HTTP, "1xx" to "5xx", by their first digit; the first is for what has none of these.
+// HTTP statuses, "1xx" to "5xx", by their first digit; the first is for all others.
 inline constexpr std::size_t kStatusClasses = 6;
 
 struct ResultRow {
   std::string operation;
-  bool bulk = false;  // its rate and cost are told per byte
+  bool bulk = false;  // its rate and cost are per byte
   std::uint64_t operations = 0;
   std::uint64_t bytes = 0;
-  std::array<std::uint64_t, kStatusClasses> statuses{};  // of the answers to requests
+  std::array<std::uint64_t, kStatusClasses> statuses{};  // of the responses
   double seconds = 0;
-  // Of the side that the table's title names; none: it cannot be told apart from the other's.
+  // For the side that the table's title names; none: it cannot be told apart from the other's.
   std::optional<std::uint64_t> cpu_ns;
-  // Of what began in the time: also what ended later, and what did not, with its age by then.
+  // For what began in the time: also what ended later, and what did not, with its age by then.
   LatencyHistogram latency;
   // By the first connection; none: no handshake was completed.
   std::optional<transport::ConnectionInfo> negotiated;

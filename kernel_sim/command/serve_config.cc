@@ -87,7 +87,7 @@ std::string CheckAddresses(const ServeConfig& config) {
 
 namespace {
 
-// The addresses of what `setting` says as `text`, behind those of `*addresses`.
+// The addresses of what `setting` says as `text`, after those of `*addresses`.
 std::string Resolve(const ListenerConfig& listener, const char* setting, const std::string& text,
                     SocketUse use, std::vector<io::Address>* addresses) {
   SocketName name;

@@ -20,7 +20,7 @@ namespace ktlsim::command {
 
 enum class ServeMode { kNone, kRespond, kEcho, kFiles, kForward };
 
-// One door: its addresses, its TLS, and what is behind it.
+// One listener: its addresses, its TLS, and its service.
 struct ListenerConfig {
   // An address to listen on, and how it was written.
   struct Door {
@@ -76,9 +76,9 @@ std::string CheckListener(const ListenerConfig& listener);
 // names.
 std::string CheckAddresses(const ServeConfig& config);
 
-// Looks names up: every address of a name becomes a door, or a backend. That is done once; who
-// wants a name's new addresses loads the configuration again. Takes its time; any thread. Empty:
-// done; else what is wrong, where, and the remedy.
+// Looks names up: every address of a name becomes a listener, or a backend. That is done once; a
+// caller that wants a name's new addresses loads the configuration again. Takes its time; any
+// thread. Empty: done; else what is wrong, where, and the remedy.
 std::string ResolveNames(ServeConfig* config);
 
 // "FILE:LINE: key `listen`: localhost:1 (127.0.0.1:1): ", for what is wrong with this door.

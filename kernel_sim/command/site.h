@@ -1,4 +1,4 @@
-// Site: one listening address at work: its path, its credential, and the service behind it.
+// Site: one listening address at work: its path, its credential, and its service.
 //
 // A site can be given a new configuration while it runs. What was made for the old one lives until
 // the last of its connections has ended, and is then freed by Collect, at passive level.
@@ -131,9 +131,9 @@ class Site {
   const Id& id() const { return id_; }
   const std::string& bound() const { return bound_; }  // as it is
   ServeMode mode() const { return mode_; }
-  // Of what new connections get, or got before the end; null before the start.
+  // What new connections get, or got before the end; null before the start.
   const std::shared_ptr<const SiteFacts>& facts() const { return facts_; }
-  // Of what new connections get; null before the start and after the end.
+  // What new connections get; null before the start and after the end.
   std::shared_ptr<const Identity> identity() const {
     return current_ != nullptr ? current_->identity() : nullptr;
   }

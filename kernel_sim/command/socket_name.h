@@ -27,7 +27,7 @@ struct SocketName {
 };
 
 // Empty: done. Else what is wrong and what would be right; `*name` is as it was. No look-up. Only
-// who listens may say every address, or port 0.
+// a listener may name every address, or port 0.
 std::string ParseSocketName(std::string_view text, SocketUse use, SocketName* name);
 
 // The addresses of `name`, each once, in the resolver's order. Asks the resolver for names, which

@@ -23,7 +23,7 @@ std::string ParseCount(std::string_view text, std::uint64_t min, std::uint64_t m
 // A number of bytes, with a suffix if wanted: k, M, G are powers of 1024 ("16k").
 std::string ParseSize(std::string_view text, std::uint64_t min, std::uint64_t max,
                       std::uint64_t* bytes);
-// Operations per second, also with a fraction and with "/s" behind it: "0.5", "10k", "10k/s".
+// Operations per second, also with a fraction and with "/s" at the end: "0.5", "10k", "10k/s".
 std::string ParseRate(std::string_view text, double min, double max, double* per_second);
 
 // What a duration without a unit is.

@@ -15,27 +15,27 @@
 
 namespace ktlsim::serve {
 
-// Zeros in front of one chunk's size, and extensions behind it. Much more than a signature needs.
+// Zeros before one chunk's size, and extensions after it. Much more than a signature needs.
 inline constexpr std::size_t kChunkSurplusBytesMax = 1024;
 
 class ChunkedBody {
  public:
   enum class Outcome : std::uint8_t {
     kNeedMore,  // everything was consumed
-    kComplete,  // what is behind the body was not consumed
+    kComplete,  // what follows the body was not consumed
     kRefused,   // refusal() says with what; no further call before Begin
   };
   enum class State : std::uint8_t {
     kSize,  // of the size no digit has come
     kSizeDigits,
-    kExtension,  // behind its semicolon
+    kExtension,  // after its semicolon
     kExtensionName,
     kExtensionNameEnd,
     kExtensionValue,
     kExtensionToken,
     kExtensionQuoted,
     kExtensionEscaped,
-    kExtensionEnd,    // behind a closing quote
+    kExtensionEnd,    // after a closing quote
     kExtensionBlank,  // another extension must follow
     kSizeLf,
     kData,

@@ -1,8 +1,8 @@
 // ConnectionLog: what goes wrong with connections, backends and files, a line each, at a bounded
 // rate.
 //
-// The lines that were left out are told with the next one that is written, and in the end by
-// suppressed().
+// The number of lines that were left out comes with the next one that is written, and at the end
+// from suppressed().
 #pragma once
 
 #include <atomic>

@@ -163,7 +163,7 @@ void FileContent::Returned() {
   waiter->OnContentReady();
 }
 
-// ---- The answer
+// ---- The response
 
 HttpContent::Outcome FileContent::Answer(const HttpRequest& request, HttpContentWaiter& waiter,
                                          HttpResponse& response) {

@@ -1,4 +1,4 @@
-// FileContent: answers the requests of one connection with files of a FileTree.
+// FileContent: responds to the requests of one connection with files of a FileTree.
 //
 // Private to serve/.
 #pragma once

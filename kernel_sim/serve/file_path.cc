@@ -44,7 +44,8 @@ unsigned AppendSegment(std::string_view segment, std::string& out) {
     out += c;
   }
   const std::string_view decoded = std::string_view(out).substr(begin);
-  // Clients resolve these before they ask (RFC 3986 5.2.4); who sends them wants something else.
+  // Clients resolve these before they ask (RFC 3986 5.2.4); a client that sends them wants
+  // something else.
   return decoded == "." || decoded == ".." ? 400 : 0;
 }
 

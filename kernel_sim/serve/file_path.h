@@ -16,7 +16,7 @@ inline constexpr std::size_t kTargetBytesMax = 4096;
 inline constexpr std::size_t kLocationBytesMax = 4096;
 
 struct FilePath {
-  unsigned refusal = 0;    // 0, or the status code to answer: 400, 404, 414
+  unsigned refusal = 0;    // 0, or the status code of the response: 400, 404, 414
   std::string path;        // empty: the root itself
   bool directory = false;  // the target ends with a slash, or is the root
 };
@@ -24,7 +24,7 @@ struct FilePath {
 // Takes the path of `target`, which is in origin or absolute form; the query is dropped.
 FilePath ResolveTarget(std::string_view target);
 
-// "/" and `path` with whatever is not plain encoded, and a slash behind it: for Location.
+// "/" and `path` with every other byte percent-encoded, and a slash at the end: for Location.
 std::string DirectoryLocation(std::string_view path);
 
 // The query of `target` with its question mark, for Location; empty when there is none.

@@ -58,7 +58,7 @@ int Ask(const OpenFile& file, struct stat* status) {
 int Facts(const OpenFile& file, FileFacts* facts) {
   struct stat status{};
   if (const int error_number = Ask(file, &status); error_number != 0) {
-    // Of a file that is open already: not the client's lack of a right.
+    // The file is open already: this is not the client's lack of a right.
     return MayBeUnknown(error_number) ? ENOSYS : error_number;
   }
   facts->bytes = status.st_size > 0 ? static_cast<std::uint64_t>(status.st_size) : 0;

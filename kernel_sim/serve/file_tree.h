@@ -51,7 +51,7 @@ class FileTree {
   // kIo: not a folder that can be read. Passive level.
   static Result<FileTree> Open(const std::string& root);
 
-  // kNever: EAGAIN where an answer would need the disk; good at dispatch level.
+  // kNever: EAGAIN where the disk would be needed; good at dispatch level.
   enum class Wait : std::uint8_t { kNever, kMayBlock };
 
   // `path` as ResolveTarget makes it. 0, or the errno value; EXDEV and ELOOP for what would leave

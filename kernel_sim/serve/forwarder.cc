@@ -24,7 +24,7 @@ using transport::EndReason;
 
 // OnPlaintext brings a record at most, and may come once more after a pause.
 constexpr std::size_t kRecordBytes = 16 * 1024;
-// How long what an orderly client left behind may take to get to the backend.
+// How long the last bytes of a client that closed in order may take to reach the backend.
 constexpr std::uint64_t kFlushNs = 30 * kNsPerSecond;
 
 static_assert(transport::BufferPool::kClassBytes.back() == kForwardBufferBytes);
@@ -104,7 +104,7 @@ class Forwarder final : public transport::ConnectionHandler,
   std::uint64_t connect_begun_ns_ = 0;
   std::uint64_t flush_deadline_ns_ = 0;  // 0: no flush
 
-  // Towards the backend: what is on its way, and what comes behind it.
+  // Towards the backend: what is on its way, and what comes after it.
   HeldBytes up_sending_{here_.buffers};
   HeldBytes up_filling_{here_.buffers};
   HeldBytes down_{here_.buffers};  // towards the client

@@ -13,7 +13,7 @@ namespace ktlsim::serve {
 class HostCheck {
  public:
   void Take(char c);
-  // All bytes have been taken. Blanks behind them belong to the field, not to its value.
+  // All bytes have been taken. Blanks after them belong to the field, not to its value.
   bool good() const;
   bool empty() const { return state_ == State::kStart; }
 
@@ -21,9 +21,9 @@ class HostCheck {
   enum class State : std::uint8_t {
     kStart,
     kName,
-    kPercent,  // behind the sign: two hexadecimal digits are due
+    kPercent,  // after the sign: two hexadecimal digits are due
     kPercentDigit,
-    kLiteral,  // behind [
+    kLiteral,  // after [
     kLiteralEnd,
     kPort,
     kBlank,

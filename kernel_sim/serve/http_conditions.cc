@@ -21,7 +21,7 @@ std::string_view SkipEmptyElements(std::string_view list) {
   return begin == std::string_view::npos ? std::string_view() : list.substr(begin);
 }
 
-// Is `etag`, a strong one, in the list of a field? `weakly`: W/ in front of it does not matter.
+// Whether `etag`, a strong one, is in the list of a field. `weakly`: W/ before it does not matter.
 bool ListHas(std::string_view list, std::string_view etag, bool weakly) {
   list = SkipEmptyElements(Trim(list));
   if (list == "*") return true;

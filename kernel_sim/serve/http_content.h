@@ -1,8 +1,8 @@
-// HttpContent: who answers the requests of one connection. HttpResponder does the protocol, this
-// decides what is said: status, fields, and a body that is made piece by piece, into the very bytes
-// that will be sealed.
+// HttpContent: what responds to the requests of one connection. HttpResponder does the protocol,
+// this decides what is said: status, fields, and a body that is made piece by piece, into the very
+// bytes that will be sealed.
 //
-// On the connection's loop at dispatch level, so nothing here may block. What has to wait answers
+// On the connection's loop at dispatch level, so nothing here may block. What has to wait returns
 // kLater and calls HttpContentWaiter from a later turn, never from inside a call.
 //
 // Private to serve/.

@@ -265,7 +265,7 @@ unsigned HttpRequestReader::JudgeCoding(bool version_1_0) {
 
 int HttpRequestReader::OnMessageComplete(llhttp_t* parser) {
   static_cast<void>(parser);
-  // Nothing behind the head is for llhttp.
+  // Nothing after the head is for llhttp.
   return HPE_PAUSED;
 }
 

@@ -113,7 +113,7 @@ HttpRequestReader::Outcome HttpRequestReader::TakeText(std::string_view text,
 
 HttpRequestReader::Outcome HttpRequestReader::EndLine(bool given) {
   cr_held_ = false;
-  // Blank lines in front of a request do not make us busy.
+  // Blank lines before a request are no work in progress.
   if (first_line_ && !line_started_) return Outcome::kNeedMore;
   line_started_ = false;
   first_line_ = false;
@@ -150,7 +150,7 @@ HttpRequestReader::Outcome HttpRequestReader::Execute(std::string_view bytes) {
   }
 }
 
-// 505 for a version that we do not have, 400 for what is none or has something behind it.
+// 505 for a version that we do not have, 400 for what is none or has something after it.
 unsigned HttpRequestReader::RefusalOfVersion() const {
   const std::string_view version(version_, version_bytes_);
   if (version.size() != sizeof(version_)) return 400;

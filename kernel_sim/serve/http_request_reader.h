@@ -22,12 +22,12 @@
 namespace ktlsim::serve {
 
 struct HttpRequestLimits {
-  // Of the head; and once more of what chunks have around them that is no content.
+  // For the head; and once more for what chunks have around them that is no content.
   std::size_t head_bytes_max = 16 * 1024;
   std::uint64_t body_bytes_max = 64 * 1024 * 1024;
 };
 
-// The words of a request that files need, for who wants to keep them.
+// The words of a request that files need.
 struct HttpRequestText {
   std::string target = {};
   std::string if_match = {};
@@ -60,13 +60,13 @@ class HttpRequestReader {
   enum class Outcome : std::uint8_t {
     kNeedMore,  // everything was consumed
     kContinue,  // the client waits for "100 Continue" before it sends the body; call again
-    kRequest,   // one request is complete: request(); what is behind it was not consumed
-    kRefused,   // answer refusal() and close; no further call
+    kRequest,   // one request is complete: request(); what follows it was not consumed
+    kRefused,   // respond with refusal() and close; no further call
   };
   // What is being waited for.
   enum class Phase : std::uint8_t {
     kIdle,  // a request, of which nothing has come
-    kHead,  // the rest of a head, blank lines in front of it included
+    kHead,  // the rest of a head, blank lines before it included
     kBody,
   };
 

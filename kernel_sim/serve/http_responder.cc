@@ -23,7 +23,7 @@ using transport::EndKind;
 using transport::EndReason;
 
 constexpr std::string_view kContinueText = "HTTP/1.1 100 Continue\r\n\r\n";
-// What may wait behind a response: OnPlaintext can come once more after PauseReading.
+// What may wait for the end of a response: OnPlaintext can come once more after PauseReading.
 constexpr std::size_t kPendingMax = 128 * 1024;
 
 class HttpResponder final : public transport::ConnectionHandler, private HttpContentWaiter {
@@ -111,7 +111,7 @@ void HttpResponder::OnPlaintext(Connection& connection, std::span<std::byte> pla
   if (!done_ && consumed < plaintext.size()) Keep(connection, plaintext.subspan(consumed));
 }
 
-// Reads and answers requests until the bytes or the room to answer are at an end.
+// Reads requests and responds until there are no more bytes, or no room for a response.
 std::size_t HttpResponder::Consume(Connection& connection, std::span<const std::byte> bytes) {
   std::size_t total = 0;
   while (!done_ && !responding() && total < bytes.size()) {
@@ -270,7 +270,7 @@ bool HttpResponder::PumpHead(Connection& connection) {
   return true;
 }
 
-// With the head go the first bytes of the body: one that cannot begin is told by a status.
+// With the head go the first bytes of the body: a body that cannot begin becomes a status.
 bool HttpResponder::PumpBeginning(Connection& connection, std::string_view head,
                                   std::span<std::byte> space) {
   const std::span<std::byte> rest = space.subspan(head.size());
@@ -345,7 +345,7 @@ void HttpResponder::OnWritable(Connection& connection) {
   GoOn(connection);
 }
 
-// After a response: the requests that waited behind it, then reading again.
+// After a response: the requests that waited for it, then reading again.
 void HttpResponder::GoOn(Connection& connection) {
   if (responding() || done_) return;
   if (!pending_.empty()) {
@@ -360,7 +360,7 @@ void HttpResponder::GoOn(Connection& connection) {
 
 void HttpResponder::OnPeerClosed(Connection& connection, bool truncated) {
   peer_closed_ = true;
-  // After close_notify the peer may still wait for its answers (RFC 8446 6.1).
+  // After close_notify the peer may still wait for its responses (RFC 8446 6.1).
   if (truncated || !responding()) connection.Close();
 }
 

@@ -3,8 +3,8 @@
 //
 // Head and body leave in the same turn, so that they are sealed together; a long body follows the
 // room there is (SendSpace, OnWritable). One response at a time: pipelined requests wait in at
-// most a few records' worth, behind paused reading. When the path drains, the response under way is
-// finished and the connection closed behind it.
+// most a few records' worth, while reading is paused. When the path drains, the response under way
+// is finished and the connection closed after it.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// What an HTTP answer of ours looks like: the head as text, the body as a pattern.
+// Our HTTP responses: the head as text, the body as a pattern.
 //
 // Both can be made again from any offset, so a response that waits for room costs no memory.
 #pragma once
@@ -32,12 +32,12 @@ std::string_view HttpReason(unsigned status);
 inline constexpr std::size_t kHttpDateBytesMax = 40;
 std::size_t FormatHttpDate(std::time_t when, std::span<char, kHttpDateBytesMax> out);
 
-// Writes status line and fields with the empty line behind them; answers how many bytes that was.
+// Writes status line and fields and the empty line after them; returns the number of bytes.
 std::size_t FormatHttpHead(const HttpResponse& response, std::span<char, kHttpHeadBytesMax> out);
 
 // The body at `offset`: the lower-case alphabet, over and over.
 void FillHttpBody(std::uint64_t offset, std::span<std::byte> out);
-// The same for who checks it. True: `bytes` is what the body has at `offset`.
+// The same, for a reader that checks it. True: `bytes` is what the body has at `offset`.
 bool CheckHttpBody(std::uint64_t offset, std::span<const std::byte> bytes);
 
 }  // namespace ktlsim::serve

@@ -42,8 +42,8 @@ class Log {
   void Write(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
   bool Wants(LogLevel level) const { return level >= level_; }
 
-  // Opens the file again, as it is called now: for who has renamed it. Failure (as OpenForWriting):
-  // it cannot be opened, and the old one is kept. Passive level, any thread.
+  // Opens the file again, under the same name, after somebody has renamed it. Failure (as
+  // OpenForWriting): it cannot be opened, and the old one is kept. Passive level, any thread.
   Status Reopen();
 
   // A line that could not even be put into words. Any thread, any level.

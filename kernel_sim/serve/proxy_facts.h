@@ -8,7 +8,7 @@
 
 namespace ktlsim::serve {
 
-// Of an established connection. Throws bad_alloc.
+// The facts of an established connection. Throws bad_alloc.
 ProxyFacts ProxyFactsOf(transport::Connection& connection);
 
 }  // namespace ktlsim::serve

@@ -1,4 +1,4 @@
-// The PROXY protocol, version 2: tells a backend who it really talks to, in front of the bytes of
+// The PROXY protocol, version 2: tells a backend whose connection it is, before the bytes of
 // the connection (haproxy.org, proxy-protocol.txt, 2.2).
 //
 // Private to serve/. Any level, no state.
@@ -29,7 +29,7 @@ struct ProxyFacts {
 
 inline constexpr std::size_t kProxyHeaderBytesMax = 1280;
 
-// Writes the header and answers its length. Addresses of different families, or none: a header that
+// Writes the header and returns its length. Addresses of different families, or none: a header that
 // names no address (AF_UNSPEC), with the rest. Both of Unix-domain sockets: AF_UNIX, and the client
 // has no name as a rule. Texts longer than 255 bytes are left out.
 std::size_t FormatProxyHeader(const ProxyFacts& facts,

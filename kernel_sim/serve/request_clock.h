@@ -1,7 +1,7 @@
 // RequestClock: whether the one request that a connection is reading comes fast enough.
 //
 // Three limits, each against a client that keeps a connection busy with a byte now and then: for
-// the head, blank lines in front of it included; for the whole request; and a least rate of the
+// the head, blank lines before it included; for the whole request; and a least rate of the
 // body, looked at window by window, so that what came fast before buys no time later.
 //
 // Asks nobody for the time and starts no timer. Private to serve/. Any thread, one at a time.

@@ -17,7 +17,7 @@ class Service {
   Service& operator=(const Service&) = delete;
 
   // For a HandlerFactory: on the connection's loop, at dispatch level. The handler frees itself
-  // behind OnEnded. Null: no memory, and the connection is refused.
+  // after OnEnded. Null: no memory, and the connection is refused.
   virtual transport::ConnectionHandler* NewHandler(transport::Connection& connection) = 0;
 
   // Waits until every handler is gone. Passive level, when all connections have ended.

@@ -53,7 +53,7 @@ SECURITY_STATUS ToStatus(AsyncResult result) {
       executive::ReportMisuse("nothing was submitted with this async context");
       return SEC_E_INVALID_PARAMETER;
     case AsyncResult::kTooLate:
-      return KTLSIM_E_TOO_LATE;  // no misuse: who cancels cannot know
+      return KTLSIM_E_TOO_LATE;  // no misuse: the caller cannot know
   }
   return SEC_E_INTERNAL_ERROR;
 }
@@ -70,10 +70,11 @@ SECURITY_STATUS Submit(Executive& executive, Request& request, Executive::Bound 
   return SEC_E_INTERNAL_ERROR;
 }
 
-// `prepare(request)` fills the request and answers a submission status.
+// `prepare(request)` fills the request and returns a submission status.
 //
-// Teardown (kAlways) is prepared in a library that does not run, too: who gives it up again frees
-// what it was for, as when the library stops just then. Its callers ignore the answer by custom.
+// Teardown (kAlways) is prepared in a library that does not run, too: giving the request up again
+// frees what it was for, as when the library stops just then. Its callers ignore the status by
+// custom.
 template <typename Prepare>
 SECURITY_STATUS SubmitAsync(SspiAsyncContext* context, bool callback_required,
                             Executive::Bound bound, Prepare prepare) {

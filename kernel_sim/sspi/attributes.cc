@@ -1,4 +1,4 @@
-// Query and set functions for contexts and credentials. A and W forms answer alike until an
+// Query and set functions for contexts and credentials. A and W forms are alike until an
 // attribute carries strings of the caller's choice: those that exist today are wide in both.
 
 #include <ktlsim/sspi_ext.h>
@@ -20,7 +20,7 @@
 namespace ktlsim::sspi {
 namespace {
 
-// Bytes that the caller's structure must have for the Ex forms; 0: not an attribute we answer.
+// Bytes that the caller's structure must have for the Ex forms; 0: no attribute of ours.
 ULONG BytesOf(ULONG attribute) {
   switch (attribute) {
     case SECPKG_ATTR_STREAM_SIZES:
@@ -87,7 +87,7 @@ ULONG CredentialBytesOf(ULONG attribute) {
   }
 }
 
-// A copy for FreeContextBuffer, of `Char`s; a certificate's names are told in ASCII.
+// A copy for FreeContextBuffer, of `Char`s; a certificate's names are ASCII.
 template <typename Char>
 SECURITY_STATUS StoreName(PackageCredential& credential, void* buffer) {
   std::string name;

@@ -1,9 +1,9 @@
 // The operations as requests: what is captured at submit, and what runs on a processor.
 //
-// Asynchronous and synchronous functions share these; they differ only in who waits. Each Prepare
-// function checks arguments, resolves handles to references, copies strings, and fills `request`.
-// Its answer is a submission status: anything but SEC_E_OK means that nothing was queued and
-// nothing changed. Any level.
+// Asynchronous and synchronous functions share these; they differ only in whether the caller waits.
+// Each Prepare function checks arguments, resolves handles to references, copies strings, and fills
+// `request`. Its result is a submission status: anything but SEC_E_OK means that nothing was queued
+// and nothing changed. Any level.
 #pragma once
 
 #include <sspi.h>

@@ -47,7 +47,7 @@ SECURITY_STATUS Publish(Result<tls::Certificate::Ptr> certificate, const std::st
   return SEC_E_OK;
 }
 
-// `make(message)` answers the certificate; nothing may be thrown through the C API.
+// `make(message)` returns the certificate; nothing may be thrown through the C API.
 template <typename Make>
 SECURITY_STATUS MakeContext(bool valid, PCCERT_CONTEXT* out, Make make) {
   if (out != nullptr) *out = nullptr;
@@ -134,7 +134,7 @@ PCCERT_CONTEXT CertDuplicateCertificateContext(PCCERT_CONTEXT pCertContext) {
 }
 
 BOOL CertFreeCertificateContext(PCCERT_CONTEXT pCertContext) {
-  // As on Windows the answer is always TRUE.
+  // As on Windows the result is always TRUE.
   if (pCertContext == nullptr) return TRUE;
   OwnedContext* dead = nullptr;
   {

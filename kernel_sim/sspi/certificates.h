@@ -7,7 +7,7 @@
 
 namespace ktlsim::sspi {
 
-// The certificate behind a context that KtlsimLoadCertificate and its kin made; null for one that
+// The certificate of a context that KtlsimLoadCertificate and its kin made; null for one that
 // is not ours (its DER bytes can still be read).
 tls::Certificate::Ptr CertificateOf(PCCERT_CONTEXT context);
 // A context for `certificate`, with one reference that is the caller's. May throw bad_alloc.

@@ -1,4 +1,4 @@
-// Memory that SSPI hands to its callers, who give it back with FreeContextBuffer.
+// Memory that SSPI gives to its callers, to be released with FreeContextBuffer.
 //
 // Every buffer is registered, so that a foreign pointer, or one freed twice, is an error and not a
 // crash, and so that a test can count what was not given back.

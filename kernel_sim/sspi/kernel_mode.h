@@ -1,4 +1,4 @@
-// The kernel-mode forms of the public functions: counted strings, and the answers of kernel
+// The kernel-mode forms of the public functions: counted strings, and the statuses of kernel
 // Schannel.
 //
 // A translation unit with SECURITY_KERNEL calls them by the documented names, which visibility.h

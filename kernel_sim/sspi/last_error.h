@@ -1,4 +1,4 @@
-// The text behind KtlsimLastErrorText: why the thread's last call failed.
+// The text of KtlsimLastErrorText: why the thread's last call failed.
 //
 // A buffer per thread, which never moves and never goes away before the thread does. Code below a
 // public function notes the reason that it knows; the public function passes what it returns

@@ -42,10 +42,10 @@ class ContextObject final : public executive::Object {
   LegResult Leg(const LegArguments& arguments);
   SECURITY_STATUS ApplyControlToken(SecBufferDesc& input);
   SECURITY_STATUS CompleteAuthToken(SecBufferDesc& token);
-  // Ends the package's part; every later call answers SEC_E_INVALID_HANDLE.
+  // Ends the package's part; every later call returns SEC_E_INVALID_HANDLE.
   void Teardown();
 
-  // Who seals, and who opens: one thread at a time each.
+  // The rights to seal and to open: one thread at a time has each.
   static constexpr executive::Claim kSealing = executive::Claim::kFirst;
   static constexpr executive::Claim kOpening = executive::Claim::kSecond;
   using Sealing = executive::Claimed<ContextObject, kSealing>;

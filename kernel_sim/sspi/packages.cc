@@ -26,7 +26,7 @@ struct PackageEntry {
   ULONG max_token;
 };
 
-// The values that Windows answers: conformance tests of other implementations recorded them.
+// The values that Windows returns: conformance tests of other implementations recorded them.
 constexpr ULONG kSchannelCapabilities =
     SECPKG_FLAG_INTEGRITY | SECPKG_FLAG_PRIVACY | SECPKG_FLAG_CONNECTION |
     SECPKG_FLAG_MULTI_REQUIRED | SECPKG_FLAG_EXTENDED_ERROR | SECPKG_FLAG_IMPERSONATION |

@@ -6,7 +6,7 @@
 
 namespace ktlsim::sspi {
 
-// False, and counted as misuse, above passive level: the caller answers SEC_E_UNSUPPORTED_FUNCTION.
+// False, and counted as misuse, above passive level: the caller returns SEC_E_UNSUPPORTED_FUNCTION.
 inline bool AtPassiveLevel() {
   if (CurrentLevel() == Level::kPassive) return true;
   executive::ReportMisuse("synchronous call above passive level");

@@ -68,7 +68,7 @@ void Runtime::Move(RuntimeEvent event) {
   const RuntimeState before = state_.load(std::memory_order_relaxed);
   const RuntimeState after = kRuntimeTable.After(before, event);
   Trace("runtime_state", static_cast<std::uint64_t>(after), static_cast<std::uint64_t>(before));
-  // Release: who sees that it runs sees the executive, too.
+  // Release: a thread that sees that it runs sees the executive, too.
   state_.store(after, std::memory_order_release);
 }
 

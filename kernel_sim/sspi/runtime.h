@@ -32,7 +32,7 @@ class Runtime {
   // The running executive; starts it with defaults on the first use. Null: *failure says why
   // (stopped, stopping, forked, or the start failed). Any level once it runs.
   //
-  // Valid for the rest of the process: who is slow to submit finds it stopped, or started again.
+  // Valid for the rest of the process: a slow submitter finds it stopped, or started again.
   executive::Executive* Executive(SECURITY_STATUS* failure) {
     if (state_.load(std::memory_order_acquire) == RuntimeState::kRunning) return executive_;
     return StartOnFirstUse(failure);
@@ -54,7 +54,7 @@ class Runtime {
     }
     return executive_;
   }
-  // For who holds a call in flight: it keeps the executive running.
+  // For a caller with a call in flight, which keeps the executive running.
   executive::Executive& ExecutiveInFlight() { return *executive_; }
 
   // Never waits for a stop, nor for anything that a callback could be waiting for.
@@ -67,7 +67,7 @@ class Runtime {
   executive::ObjectTable& security_contexts() { return security_contexts_; }
   executive::ObjectTable& credentials() { return credentials_; }
 
-  // Of the last start; at least one.
+  // Those of the last start; at least one.
   unsigned processor_count() const {
     const executive::Executive* executive = ExecutiveForFigures();
     return executive != nullptr ? std::max(executive->processor_count(), 1U) : 1U;
@@ -102,7 +102,7 @@ class Runtime {
   SECURITY_STATUS StartLocked(const executive::ExecutiveOptions& options)
       KTLSIM_REQUIRES(start_mutex_);
   bool PrepareProcess() KTLSIM_REQUIRES(start_mutex_);
-  // The only one who changes the state: under `start_mutex_`, or alone in a forked child.
+  // The only function that changes the state: under `start_mutex_`, or alone in a forked child.
   void Move(RuntimeEvent event);
 
   static inline constinit std::atomic<Runtime*> instance_{nullptr};
@@ -118,11 +118,11 @@ class Runtime {
   bool fork_handlers_ KTLSIM_GUARDED_BY(start_mutex_) = false;  // registered
   bool exit_handler_ KTLSIM_GUARDED_BY(start_mutex_) = false;
   // Made by the first start of a process and never destroyed. Written before the state says that it
-  // runs, read by who has seen that it did.
+  // runs, read by whoever has seen that it did.
   executive::Executive* executive_ = nullptr;
   bool inherited_ = false;  // from the process that forked this one: tables and executive
   std::atomic<RuntimeState> state_{RuntimeState::kNeverStarted};
-  std::atomic<std::uint32_t> stops_{0};  // that have ended; who comes second waits for it
+  std::atomic<std::uint32_t> stops_{0};  // stops that have ended; a second KtlsimStop waits for it
 
   Mutex packages_mutex_;
   // Beside the one for TLS, which is always there.

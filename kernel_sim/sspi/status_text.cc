@@ -17,7 +17,7 @@ struct StatusWords {
 #define KTLSIM_STATUS(code, text) \
   StatusWords { code, #code, text }
 
-// Of several names for one number the first is the one that is shown.
+// Where one number has several names, the first is shown.
 constexpr StatusWords kStatuses[] = {
     KTLSIM_STATUS(SEC_E_OK, "success"),
     KTLSIM_STATUS(SEC_I_CONTINUE_NEEDED, "send the output token, then call again with the answer"),

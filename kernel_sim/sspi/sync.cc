@@ -192,7 +192,7 @@ SECURITY_STATUS DeleteSecurityContext(PCtxtHandle phContext) {
   }
   if (!AtPassiveLevel()) return Told(SEC_E_UNSUPPORTED_FUNCTION);
   Executive* executive = Runtime::Instance().ExecutiveIfRunning();
-  // What may still be in front of it while the library stops has references of its own.
+  // Calls that are still ahead of it while the library stops have references of their own.
   if (executive == nullptr) return Told(CloseContext(phContext) ? SEC_E_OK : SEC_E_INVALID_HANDLE);
   const SECURITY_STATUS status =
       RunAndWait(*executive, [&](Request& request) { return PrepareDelete(request, phContext); });

@@ -1,5 +1,5 @@
-// Functions of the interface that no package here offers yet: a dead handle is told as such, a live
-// one gets what Schannel answers (SSPI documentation of each function).
+// Functions of the interface that no package here offers yet: SEC_E_INVALID_HANDLE for a dead
+// handle, and for a live one what Schannel returns (SSPI documentation of each function).
 
 #include <schannel.h>
 #include <sspi.h>

@@ -90,8 +90,8 @@ class StressTally {
   }
   std::uint64_t Total() const;
 
-  // How long a canary took, from the dial to the last byte. Slow ones are told, not failed on: the
-  // machine may be busy with other things.
+  // How long a canary took, from the dial to the last byte. Slow ones are reported, not failures:
+  // the machine may be busy with other things.
   static constexpr std::uint64_t kSlowCanaryNs = kNsPerSecond;
   void AddCanary(std::uint64_t ns);
   std::uint64_t slow_canaries() const { return slow_canaries_.load(std::memory_order_relaxed); }

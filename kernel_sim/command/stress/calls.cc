@@ -237,7 +237,7 @@ void HeldLeg::Broken(const std::string& how) {
 bool BehindSubmission::Accepted(SECURITY_STATUS submitted) const {
   round.ledger.Answered(record, submitted);
   if (submitted == SEC_E_OK && cancels) {
-    // The context may be free by now, or idle, or in flight with the call behind this one.
+    // The context may be free by now, or idle, or in flight with the call after this one.
     const SECURITY_STATUS status = round.ledger.Cancel(async);
     if (status != SEC_E_OK && status != KTLSIM_E_TOO_LATE && status != SEC_E_INVALID_HANDLE &&
         status != SEC_E_INVALID_PARAMETER) {

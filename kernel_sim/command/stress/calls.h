@@ -74,7 +74,7 @@ class HeldLeg {
   std::atomic<bool> called_{false};
 };
 
-// What is done behind a submission, drawn in front of it: the callback may have ended by then all
+// What is done after a submission, drawn before it: the callback may have ended by then all
 // that it was drawn from.
 struct BehindSubmission {
   StressRound& round;

@@ -64,7 +64,7 @@ class CallLedger {
 
   // Before the call is made. Any thread. `what` is a literal.
   CallRecord& Open(const char* what, CallRecord::Routine routine, void* owner);
-  // The submission's answer, which may come behind the completion.
+  // What the submission returned, which may be known after the completion.
   void Answered(CallRecord& record, SECURITY_STATUS submitted);
   // For SspiSetAsyncNotifyCallback, with the record as its data: checks the completion, then runs
   // the record's routine, but never twice and never for a refused call.

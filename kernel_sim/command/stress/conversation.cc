@@ -133,7 +133,7 @@ bool Conversation::Prepare(Side& side, const char* what, Routine step) {
   return ready;
 }
 
-// The last thing in front of a submission.
+// The last thing before a submission.
 BehindSubmission Conversation::Draw(Side& side) {
   submitted_buffers_ = memory_->buffers;
   BehindSubmission behind{round_, *record_, side.async, side.context};

@@ -1,4 +1,4 @@
-// What a caller may get wrong: each mistake has its documented answer, and never a callback.
+// What a caller may get wrong: each mistake has its documented status, and never a callback.
 #pragma once
 
 #include "io/seeded_random.h"

@@ -1,7 +1,7 @@
 // StressPaths: the servers and honest clients of a round.
 //
-// Three servers: one that must answer everything honest, one that closes what has been established,
-// and one that is stopped and started again and again, with short time limits.
+// Three servers: one that must respond to everything honest, one that closes what has been
+// established, and one that is stopped and started again and again, with short time limits.
 #pragma once
 
 #include <memory>
@@ -29,7 +29,7 @@ class StressPaths {
   std::string StartLoad(unsigned connections);
   // Stops the shifting server and starts it elsewhere. Passive level.
   void Restart();
-  // The load ends; what went wrong with it is told.
+  // The load ends; what went wrong with it is reported.
   void EndLoad();
   // Stops everything, and checks that every connection has an end and a reason.
   void Stop();

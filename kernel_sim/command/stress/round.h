@@ -33,7 +33,7 @@ struct CredentialPair {
 };
 
 // Where raw clients dial. A shifting server is stopped and started all the time, and has short time
-// limits; what it does not answer is no violation, what it answers wrongly is.
+// limits; no response is no violation, a wrong one is.
 struct StressTargets {
   io::Address steady;
   bool foreign = false;  // the steady one is another process's
@@ -75,7 +75,7 @@ struct StressRound {
   StressTargets targets;
   SCH_CREDENTIALS client_auth{};  // for asynchronous acquiring
 
-  // The answer of a call that came while the library was stopped, as any may where it `restarts`.
+  // The status of a call that came while the library was stopped, as any may where it `restarts`.
   bool ShutOut(SECURITY_STATUS status) const {
     return restarts && status == SEC_E_SHUTDOWN_IN_PROGRESS;
   }

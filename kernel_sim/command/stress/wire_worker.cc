@@ -48,7 +48,7 @@ class WireWorker {
     std::size_t read_bytes = 64 * 1024;
     unsigned read_gap_us = 0;
     unsigned write_gap_us = 0;
-    bool update_keys = false;  // in front of the request, the server's too
+    bool update_keys = false;  // before the request, the server's too
   };
   enum class Verdict : std::uint8_t { kRight, kUnanswered, kWrong, kOurEnd };
 
@@ -352,7 +352,7 @@ void WireWorker::AbortSomewhere() {
       const std::uint64_t body_bytes = random_.Between(1, 1 << 20);
       if (!SendRequest(client, {.body_bytes = body_bytes})) return;
       std::uint64_t received = 0;
-      // Behind a whole answer nothing comes, and the server would keep the connection for long.
+      // After a whole response nothing comes, and the server would keep the connection for long.
       for (std::uint64_t i = random_.Below(3); i > 0 && !client.ended() && received < body_bytes;
            --i) {
         received += client.Receive().size();
@@ -391,7 +391,7 @@ void WireWorker::PlainHttp() {
   SendAndExpectEnd({request.begin(), request.end()});
 }
 
-// A canary goes to the server that must answer, a silent one to the one that must end it.
+// A canary goes to the server that must respond, a silent one to the one that must end it.
 void WireWorker::RunOne() {
   const Habit& habit = *habits_[next_];
   next_ = random_.Below(habits_.size());

@@ -142,7 +142,7 @@ SECURITY_STATUS LocalCertificate(const ConnectionFacts& facts, PCCERT_CONTEXT* o
   return SEC_E_OK;
 }
 
-// The whole chain, leaf first, each certificate behind its length.
+// The whole chain, leaf first, each certificate after its length.
 SECURITY_STATUS Fill(const ConnectionFacts& facts, SecPkgContext_Certificates* info) {
   if (facts.peer_chain == nullptr) return SEC_E_NO_CREDENTIALS;
   std::size_t bytes = 0;

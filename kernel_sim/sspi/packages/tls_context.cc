@@ -41,7 +41,7 @@ std::uint64_t HashOf(std::span<const std::byte> bytes) {
 bool ReadAlpn(const SecBuffer& buffer, std::vector<std::uint8_t>* wire) {
   const std::span<std::byte> bytes = BytesOf(&buffer);
   constexpr std::size_t kListsAt = 4;
-  constexpr std::size_t kNamesAt = 6;  // behind the list's extension (4) and length (2), unpadded
+  constexpr std::size_t kNamesAt = 6;  // after the list's extension (4) and length (2), unpadded
   if (bytes.size() < kListsAt) return false;
   std::uint32_t lists_bytes = 0;
   std::memcpy(&lists_bytes, bytes.data(), sizeof(lists_bytes));
@@ -279,7 +279,7 @@ TlsContext::Step TlsContext::RunHandshake(const LegArguments& arguments,
       step.status = StatusOfHandshakeFailure(result);
       step.alert = result.sent_alert;
       step.reason = result.failure.what();
-      // Garbage changes nothing: the context answers the next call as if this one had not been.
+      // Garbage changes nothing: the context treats the next call as if this one had not been made.
       if (result.not_tls) break;
       failed_with_ = step.status;
       KeepFailure(step.reason, result.received_alert, step.alert);
@@ -358,7 +358,7 @@ TlsContext::Step TlsContext::HandOutControl() {
     // The other form of it is for the failure that DecryptMessage could only tell by its status.
     if (opening_ended_) step.alert = kept_alert_;
     kept_alert_.reset();
-    // TLS 1.2: the answer to the message that DecryptMessage has dealt with, and all of it.
+    // TLS 1.2: the reply to the message that DecryptMessage has dealt with, and all of it.
     if (established_ != nullptr && established_->owed.record_bytes == 0) {
       leg_owed_.store(false, std::memory_order_release);
     }
@@ -373,7 +373,7 @@ TlsContext::Step TlsContext::HandOutControl() {
 
 TlsContext::Step TlsContext::RunPostHandshake(std::span<std::byte> input) {
   if (established_->owed.record_bytes != 0) return TakeOwedMessage(input);
-  // TLS 1.2: DecryptMessage has dealt with the message, this call brings the answer.
+  // TLS 1.2: DecryptMessage has dealt with the message, this call returns the reply.
   leg_owed_.store(false, std::memory_order_release);
   Step step;
   step.status = SEC_E_OK;
@@ -403,7 +403,7 @@ TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
     case tls::PostHandshakeResult::Outcome::kAbsorbedPart:
       break;
     case tls::PostHandshakeResult::Outcome::kKeyUpdate: {
-      // At once, since EncryptMessage has no room for a record in front of its own. A writer that
+      // At once, since EncryptMessage has no room for a record before its own. A writer that
       // is closed has nothing to protect any more.
       const tls::RecordWriter& writer = established_->tls.writer;
       if (result.update_requested && !writer.closed()) step.status = QueueKeyUpdate(false);

@@ -1,4 +1,4 @@
-// One TLS connection behind the package interface.
+// One TLS connection, as the package interface sees it.
 //
 // Until it is established, legs drive a tls::Handshake. Then OpenSSL is gone and reader and writer
 // protect records; legs carry what comes after the handshake: tickets, key updates, alerts.

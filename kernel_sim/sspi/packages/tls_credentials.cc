@@ -189,7 +189,7 @@ SECURITY_STATUS ReadOwnCertificate(PCCERT_CONTEXT context, ULONG flags,
   if (context == nullptr) return SEC_E_UNKNOWN_CREDENTIALS;
   *certificate = CertificateOf(context);
   if (*certificate == nullptr) {
-    // Of the caller's own making: it can be read, but there is no key to it.
+    // Made by the caller itself: it can be read, but there is no key to it.
     if (context->pbCertEncoded == nullptr) return SEC_E_UNKNOWN_CREDENTIALS;
     Result<tls::Certificate::Ptr> parsed =
         tls::Certificate::FromDer({context->pbCertEncoded, context->cbCertEncoded});

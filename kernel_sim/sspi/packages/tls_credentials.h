@@ -21,7 +21,7 @@ struct TlsCredentialRequest {
 SECURITY_STATUS ReadTlsCredentials(Direction direction, const void* auth_data,
                                    TlsCredentialRequest* request);
 
-// The certificate and key behind `context`. SEC_E_UNKNOWN_CREDENTIALS: it cannot be read;
+// The certificate and key of `context`. SEC_E_UNKNOWN_CREDENTIALS: it cannot be read;
 // SEC_E_NO_CREDENTIALS: there is no key to it; SEC_E_CERT_EXPIRED: it is not valid now, and
 // `flags` (SCH_*) do not have KTLSIM_CRED_ACCEPT_EXPIRED.
 SECURITY_STATUS ReadOwnCertificate(PCCERT_CONTEXT context, ULONG flags,

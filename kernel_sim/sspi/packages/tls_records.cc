@@ -1,4 +1,4 @@
-// Record protection behind EncryptMessage and DecryptMessage.
+// Record protection for EncryptMessage and DecryptMessage.
 
 #include <schannel.h>
 
@@ -209,8 +209,8 @@ SECURITY_STATUS TlsContext::OpenFirst(std::span<SecBuffer> buffers, SecBuffer& d
   return Present(buffers, wire, record, qop);
 }
 
-// Behind a record of data. What ends the connection is left for the next call, which the reader
-// answers alike: the plaintext in front of it is not to be lost.
+// After a record of data. What ends the connection is left for the next call, for which the reader
+// returns the same: the plaintext before it must not be lost.
 SECURITY_STATUS TlsContext::OpenNext(std::span<SecBuffer> buffers, ULONG* qop,
                                      std::span<std::byte>* rest) {
   const std::span<std::byte> wire = *rest;

@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <ktlsim/sspi_ext.h>
 #include <schannel.h>
+#include <semaphore.h>
 #include <sspi.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@ typedef struct {
 } Connection;
 
 static CredHandle credential;
+static sem_t ended;  // posted once per connection
 
 static void Shaken(SspiAsyncContext* async, PVOID data);
 static void Opened(SspiAsyncContext* async, PVOID data);
@@ -47,6 +49,7 @@ static void End(Connection* connection, const char* why) {
     SspiDeleteSecurityContextAsync(teardown, &connection->context);
   SspiFreeAsyncContext(teardown);
   free(connection);
+  sem_post(&ended);
 }
 
 static int Receive(Connection* connection) {
@@ -189,7 +192,9 @@ int main(int argc, char** argv) {
     return fprintf(stderr, "%s\n", KtlsimLastErrorText()), 1;
   const int listener = Listen(argv[1]);
   if (listener < 0) return perror("listen"), 1;
-  for (int left = atoi(argv[4]); left > 0; --left) {
+  sem_init(&ended, 0, 0);
+  const int connections = atoi(argv[4]);
+  for (int i = 0; i < connections; ++i) {
     Connection* const connection = calloc(1, sizeof(*connection));
     const int peer = accept(listener, NULL, NULL);
     if (connection == NULL || peer < 0) return perror("accept"), 1;
@@ -201,6 +206,8 @@ int main(int argc, char** argv) {
     SubmitLeg(connection);  // nothing was received yet: the first leg says how much is missing
   }
   close(listener);
+  // Only then: a library that stops accepts no further step.
+  for (int i = 0; i < connections; ++i) sem_wait(&ended);
   const SECURITY_STATUS stopped = KtlsimStop();  // waits for every callback
   FreeCredentialsHandle(&credential);
   return stopped == SEC_E_OK ? 0 : 1;

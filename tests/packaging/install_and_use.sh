@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Goal: what `cmake --install` puts down is enough for a stranger's program, wherever it lies.
 # Method: install, move the tree, look at the exported names, then build and run a C and a C++
-# program with pkg-config alone and with find_package, and the installed example, which talks to the
+# program with pkg-config alone and with find_package, and the installed examples, which talk to the
 # installed command. Called by CTest:
 #   install_and_use.sh BUILD_FOLDER WORK_FOLDER     (environment: CC, CXX, CMAKE)
 set -euo pipefail
@@ -60,30 +60,71 @@ warnings=(-Wall -Wextra -Werror)
 LD_LIBRARY_PATH=$libdir "$work/bin/c" || fail 'the C program built with pkg-config failed'
 LD_LIBRARY_PATH=$libdir "$work/bin/cc" || fail 'the C++ program built with pkg-config failed'
 
-# The example, against the command, both as they were installed.
-example=$prefix/share/doc/ktlsim/examples/async_client.c
-"$CC" -std=c11 "${warnings[@]}" "${flags[@]}" "$example" -o "$work/bin/async_client" \
-  "${libraries[@]}"
-if [[ -x $prefix/bin/ktlsim ]]; then
-  [[ -f $prefix/share/ktlsim/schema/results.schema.json ]] || fail 'the schema is not installed'
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
-    -addext subjectAltName=DNS:localhost -keyout "$work/key.pem" -out "$work/certificate.pem" \
-    2>"$work/openssl.log" || fail "see $work/openssl.log"
-  coproc SERVER { exec "$prefix/bin/ktlsim" serve --listen 127.0.0.1:0 --respond-bytes 26 \
-    --cert "$work/certificate.pem" --key "$work/key.pem" 2>"$work/serve.log"; }
-  server=$SERVER_PID
-  trap 'kill "$server" 2>/dev/null || true' EXIT
-  read -r -t 30 -u "${SERVER[0]}" line || fail "the server says nothing, see $work/serve.log"
+# The examples, against the command, all as they were installed.
+examples=$prefix/share/doc/ktlsim/examples
+for source in "$examples"/*.c; do
+  "$CC" -std=c11 "${warnings[@]}" "${flags[@]}" "$source" -o "$work/bin/$(basename "$source" .c)" \
+    "${libraries[@]}"
+done
+for source in "$examples"/*.cc; do
+  [[ -f $source ]] || continue
+  "$CXX" -std=c++20 "${warnings[@]}" "${flags[@]}" "$source" -o "$work/bin/$(basename "$source" .cc)" \
+    "${libraries[@]}"
+done
+example() { env "LD_LIBRARY_PATH=$libdir" timeout 60 "$work/bin/$1" "${@:2}"; }
+
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
+  -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout "$work/key.pem" -out "$work/certificate.pem" \
+  2>"$work/openssl.log" || fail "see $work/openssl.log"
+
+servers=()
+trap 'kill "${servers[@]}" 2>/dev/null || true' EXIT
+# begin NAME COMMAND...: a server; $port is where it listens.
+begin() {
+  local name=$1 line says
+  shift
+  mkfifo "$work/$name.out"
+  env "LD_LIBRARY_PATH=$libdir" "$@" >"$work/$name.out" 2>"$work/$name.log" &
+  servers+=("$!")
+  exec {says}<"$work/$name.out"  # stays open: a server whose reader is gone would end
+  read -r -t 30 -u "$says" line || fail "$name says nothing, see $work/$name.log"
   [[ $line =~ 127\.0\.0\.1:([0-9]+) ]] || fail "no port in: $line"
-  get=(env "LD_LIBRARY_PATH=$libdir" timeout 30 "$work/bin/async_client" 127.0.0.1
-    "${BASH_REMATCH[1]}")
-  "${get[@]}" localhost "$work/certificate.pem" >"$work/answer.txt" || fail 'the example failed'
-  grep -q abcdefghijklmnopqrstuvwxyz "$work/answer.txt" || fail "see $work/answer.txt"
-  if "${get[@]}" other.example "$work/certificate.pem" >"$work/refused.txt" 2>&1; then
-    fail 'the example takes a certificate for another name'
+  port=${BASH_REMATCH[1]}
+}
+
+begin serve "$prefix/bin/ktlsim" serve --listen 127.0.0.1:0 --respond-bytes 26 \
+  --cert "$work/certificate.pem" --key "$work/key.pem"
+for client in async_client sync_client; do
+  example "$client" 127.0.0.1 "$port" localhost "$work/certificate.pem" >"$work/$client.txt" ||
+    fail "the example $client failed"
+  grep -q abcdefghijklmnopqrstuvwxyz "$work/$client.txt" || fail "see $work/$client.txt"
+  if example "$client" 127.0.0.1 "$port" other.example "$work/certificate.pem" \
+    >"$work/refused.txt" 2>&1; then
+    fail "the example $client takes a certificate for another name"
   fi
-  grep -q 'failed: 0x80090322' "$work/refused.txt" || fail "see $work/refused.txt"  # WRONG_PRINCIPAL
-fi
+  grep -qi '80090322' "$work/refused.txt" || fail "see $work/refused.txt"  # WRONG_PRINCIPAL
+done
+example kernel_client 127.0.0.1 "$port" "$work/certificate.pem" >"$work/kernel_client.txt" ||
+  fail 'the example kernel_client failed'
+grep -q connected "$work/kernel_client.txt" || fail "see $work/kernel_client.txt"
+
+begin echo "$prefix/bin/ktlsim" serve --listen 127.0.0.1:0 --echo \
+  --cert "$work/certificate.pem" --key "$work/key.pem"
+example record_offload 127.0.0.1 "$port" localhost "$work/certificate.pem" 200 \
+  >"$work/record_offload.txt" || fail 'the example record_offload failed'
+grep -q '200 records.* 819200 bytes back' "$work/record_offload.txt" ||
+  fail "see $work/record_offload.txt"
+
+begin async_server "$work/bin/async_server" 0 "$work/certificate.pem" "$work/key.pem" 2
+for version in 1.2 1.3; do
+  curl -sS --max-time 30 --tlsv1.2 --tls-max "$version" --cacert "$work/certificate.pem" \
+    "https://127.0.0.1:$port/" >"$work/curl.txt" || fail "curl and the example async_server, TLS $version"
+  [[ $(cat "$work/curl.txt") == hello ]] || fail "see $work/curl.txt"
+done
+wait "${servers[-1]}" || fail 'the example async_server failed'
+
+example statistics 20 >"$work/statistics.txt" || fail 'the example statistics failed'
+grep -q ' 40 handshakes, 0 failed' "$work/statistics.txt" || fail "see $work/statistics.txt"
 
 # find_package. CMake itself writes the folder of the library into the programs.
 "$CMAKE" -S "$consumer" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix" >"$work/configure.log" ||

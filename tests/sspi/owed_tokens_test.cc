@@ -283,6 +283,56 @@ TEST_P(OwedTokensTest, ALateMessageThatFailedFailsAgain) {
   EXPECT_EQ(server_.status, SEC_E_CONTEXT_EXPIRED);
 }
 
+// ---- Messages after the handshake, while data waits to be sealed (TLS 1.3)
+
+class OwedLegTest : public testing::Test {
+ protected:
+  // The client has been sent `record`, which is for a leg; the leg is not called yet.
+  void Receive(const Bytes& record) {
+    Append(client_.inbox, record);
+    SecBuffer buffers[4] = {
+        {static_cast<ULONG>(client_.inbox.size()), SECBUFFER_DATA, client_.inbox.data()},
+        {0, SECBUFFER_EMPTY, nullptr},
+        {0, SECBUFFER_EMPTY, nullptr},
+        {0, SECBUFFER_EMPTY, nullptr}};
+    SecBufferDesc message = {SECBUFFER_VERSION, 4, buffers};
+    ASSERT_EQ(DecryptMessage(&client_.context, &message, 0, nullptr), SEC_I_RENEGOTIATE);
+  }
+
+  TestCredential server_credential_ = TestCredential::Server(kTls13Only);
+  TestCredential client_credential_ = TestCredential::Client(kTls13Only);
+  TestEnd client_{false};
+  TestEnd server_{true};
+};
+
+// Records may be queued when a ticket comes: they must not fail for it.
+TEST_F(OwedLegTest, ATicketDoesNotHoldBackWhatIsSealed) {
+  server_credential_.SetTickets(1);
+  ASSERT_TRUE(RunHandshake(client_, client_credential_.get(), server_, server_credential_.get()));
+  ASSERT_FALSE(client_.inbox.empty()) << "the ticket";
+  Receive({});
+  Append(server_.inbox, client_.Seal(ToBytes("meanwhile")));
+  EXPECT_EQ(client_.status, SEC_E_OK);
+  EXPECT_EQ(ToText(server_.Open(server_credential_.get())), "meanwhile");
+  client_.Leg(client_credential_.get());
+  EXPECT_EQ(client_.status, SEC_E_OK);
+  Append(client_.inbox, server_.Seal(ToBytes("pong")));
+  EXPECT_EQ(ToText(client_.Open(client_credential_.get())), "pong");
+}
+
+// RFC 8446 4.6.3: an update that is asked for goes before the next data.
+TEST_F(OwedLegTest, AKeyUpdateDoes) {
+  server_credential_.SetTickets(0);
+  ASSERT_TRUE(RunHandshake(client_, client_credential_.get(), server_, server_credential_.get()));
+  ASSERT_EQ(AskForKeyUpdate(server_, 1), SEC_E_OK);
+  Receive(server_.Leg(server_credential_.get()));
+  client_.Seal(ToBytes("overtakes"));
+  EXPECT_EQ(client_.status, SEC_E_CONTEXT_EXPIRED);
+  Append(server_.inbox, client_.Leg(client_credential_.get()));
+  Append(server_.inbox, client_.Seal(ToBytes("after it")));
+  EXPECT_EQ(ToText(server_.Open(server_credential_.get())), "after it");
+}
+
 // ---- Renegotiation, with an unmodified libssl as the one that wants it (TLS 1.2)
 
 class LibsslPeer {

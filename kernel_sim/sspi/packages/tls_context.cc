@@ -343,6 +343,16 @@ SECURITY_STATUS TlsContext::QueueKeyUpdate(bool request_peer) {
   return SEC_E_ENCRYPT_FAILURE;
 }
 
+void TlsContext::OweLeg(bool reply) {
+  reply_owed_.store(reply, std::memory_order_release);
+  leg_owed_.store(true, std::memory_order_release);
+}
+
+void TlsContext::LegDone() {
+  leg_owed_.store(false, std::memory_order_release);
+  reply_owed_.store(false, std::memory_order_release);
+}
+
 bool TlsContext::KeyUpdateDue() const {
   return established_ != nullptr && !leg_owed_.load(std::memory_order_relaxed) &&
          !established_->tls.writer.closed() && established_->tls.writer.key_update_due();
@@ -360,7 +370,7 @@ TlsContext::Step TlsContext::HandOutControl() {
     kept_alert_.reset();
     // TLS 1.2: the reply to the message that DecryptMessage has dealt with, and all of it.
     if (established_ != nullptr && established_->owed.record_bytes == 0) {
-      leg_owed_.store(false, std::memory_order_release);
+      LegDone();
     }
     return step;
   }
@@ -374,7 +384,7 @@ TlsContext::Step TlsContext::HandOutControl() {
 TlsContext::Step TlsContext::RunPostHandshake(std::span<std::byte> input) {
   if (established_->owed.record_bytes != 0) return TakeOwedMessage(input);
   // TLS 1.2: DecryptMessage has dealt with the message, this call returns the reply.
-  leg_owed_.store(false, std::memory_order_release);
+  LegDone();
   Step step;
   step.status = SEC_E_OK;
   return step;
@@ -393,7 +403,7 @@ TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
   output_.reserve(output_.size() + tls::RecordWriter::kControlRecordBytesMax);
   control_.reserve(control_.size() + 1);
   established_->owed = {};
-  leg_owed_.store(false, std::memory_order_release);
+  LegDone();
   step.consumed = owed.record_bytes;
   step.status = SEC_E_OK;
   const tls::PostHandshakeResult result = established_->tls.post_handshake->Consume(
@@ -418,7 +428,7 @@ TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
       if (result.failure.category() == Category::kResource) {
         // The same call may be made again.
         established_->owed = owed;
-        leg_owed_.store(true, std::memory_order_release);
+        OweLeg(true);
         step.status = SEC_E_INSUFFICIENT_MEMORY;
         break;
       }

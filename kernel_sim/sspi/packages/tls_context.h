@@ -107,6 +107,9 @@ class TlsContext final : public PackageContext {
   ULONG ResultAttributes(const LegArguments& arguments) const;
   SECURITY_STATUS QueueAlert(tls::Alert alert);
   SECURITY_STATUS QueueKeyUpdate(bool request_peer);
+  // The peer has sent something for a leg; `reply`: whose own record goes before later data.
+  void OweLeg(bool reply);
+  void LegDone();
   bool KeyUpdateDue() const;
   SECURITY_STATUS ApplyKeyUpdate(std::span<const std::byte> token);
 
@@ -143,9 +146,10 @@ class TlsContext final : public PackageContext {
   std::unique_ptr<Established> established_;
   std::optional<tls::Alert> kept_alert_;  // the next leg without input hands it out
   std::vector<Control> control_;          // from ApplyControlToken
-  // Read by the other direction: nothing may be sealed or opened until a leg has been called, or
-  // ever again.
+  // Nothing may be opened until a leg has been called.
   std::atomic<bool> leg_owed_{false};
+  // Nor sealed: the leg may return a record that goes before all later data (RFC 8446 4.6.3).
+  std::atomic<bool> reply_owed_{false};
   // A token that did not fit waits, sealed: what is sealed later must be sent later.
   std::atomic<bool> token_waits_{false};
   std::atomic<bool> sealing_ended_{false};

@@ -68,6 +68,19 @@ bool BeginsWithDataRecord(std::span<const std::byte> wire) {
          wire.size() >= tls::RecordReader::RecordBytes(wire);
 }
 
+// Whole NewSessionTicket messages (RFC 8446 4.6.1) and nothing else.
+bool HasTicketsOnly(std::span<const std::byte> messages) {
+  constexpr std::byte kNewSessionTicket{4};
+  while (messages.size() >= 4 && messages[0] == kNewSessionTicket) {
+    const std::size_t bytes = std::to_integer<std::size_t>(messages[1]) << 16 |
+                              std::to_integer<std::size_t>(messages[2]) << 8 |
+                              std::to_integer<std::size_t>(messages[3]);
+    if (messages.size() - 4 < bytes) return false;
+    messages = messages.subspan(4 + bytes);
+  }
+  return messages.empty();
+}
+
 // Four buffers at least, one DATA and three EMPTY among them.
 SecBuffer* FindCiphertext(std::span<SecBuffer> buffers) {
   SecBuffer* data = nullptr;
@@ -146,7 +159,7 @@ SECURITY_STATUS TlsContext::CheckSeveral(std::span<SecBuffer> buffers) const {
 
 SECURITY_STATUS TlsContext::Encrypt(ULONG qop, SecBufferDesc& message, ULONG) {
   if (qop != 0 && qop != SECQOP_WRAP_OOB_DATA) return SEC_E_QOP_NOT_SUPPORTED;
-  if (leg_owed_.load(std::memory_order_acquire) || token_waits_.load(std::memory_order_acquire) ||
+  if (reply_owed_.load(std::memory_order_acquire) || token_waits_.load(std::memory_order_acquire) ||
       sealing_ended_.load(std::memory_order_acquire)) {
     return SEC_E_CONTEXT_EXPIRED;
   }
@@ -278,7 +291,8 @@ SECURITY_STATUS TlsContext::PresentHandshake(std::span<SecBuffer> buffers,
   SetBuffer(buffers[1], SECBUFFER_DATA, record.fragment.first(0));
   SetBuffer(buffers[2], SECBUFFER_STREAM_TRAILER,
             wire.subspan(trailer_at, record.consumed - trailer_at));
-  leg_owed_.store(true, std::memory_order_release);
+  // A ticket asks for nothing, so records that are sealed meanwhile, or wait in a queue, go on.
+  OweLeg(facts.version != tls::Version::kTls13 || !HasTicketsOnly(record.fragment));
   if (facts.version == tls::Version::kTls13) {
     // The plaintext goes back as a record of its own kind, and EXTRA begins there: callers pass
     // EXTRA, or the buffer as it was modified, and both are the same bytes.
@@ -290,7 +304,7 @@ SECURITY_STATUS TlsContext::PresentHandshake(std::span<SecBuffer> buffers,
   const tls::PostHandshakeResult result =
       established_->tls.post_handshake->Consume(record.fragment, established_->tls.reader);
   if (result.outcome == tls::PostHandshakeResult::Outcome::kFailed) {
-    leg_owed_.store(false, std::memory_order_release);
+    LegDone();
     const SECURITY_STATUS status = FailRecord(result.alert, result.failure.what());
     return result.failure.category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY : status;
   }

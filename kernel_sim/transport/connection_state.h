@@ -77,4 +77,144 @@ constexpr const char* NameOf(ConnectionEvent event) {
   return "?";
 }
 
+// Our end of the connection: what we still send.
+enum class OurEnd : std::uint8_t {
+  kOpen,
+  kWanted,  // the user has asked: close_notify is due after the data
+  kSealed,  // close_notify is among the bytes to send, or sent; nothing follows it but FIN
+  kFin,
+};
+
+enum class OurEndEvent : std::uint8_t {
+  kAsk,
+  kSeal,
+  kFin,
+};
+
+inline constexpr StateTable kOurEndTable(std::array{
+    Transition{OurEnd::kOpen, OurEndEvent::kAsk, OurEnd::kWanted},
+    Transition{OurEnd::kOpen, OurEndEvent::kFin, OurEnd::kFin},
+    Transition{OurEnd::kWanted, OurEndEvent::kSeal, OurEnd::kSealed},
+    Transition{OurEnd::kWanted, OurEndEvent::kFin, OurEnd::kFin},
+    Transition{OurEnd::kSealed, OurEndEvent::kFin, OurEnd::kFin},
+});
+
+constexpr const char* NameOf(OurEnd value) {
+  switch (value) {
+    case OurEnd::kOpen:
+      return "open";
+    case OurEnd::kWanted:
+      return "wanted";
+    case OurEnd::kSealed:
+      return "sealed";
+    case OurEnd::kFin:
+      return "fin";
+  }
+  return "?";
+}
+
+constexpr const char* NameOf(OurEndEvent value) {
+  switch (value) {
+    case OurEndEvent::kAsk:
+      return "ask";
+    case OurEndEvent::kSeal:
+      return "seal";
+    case OurEndEvent::kFin:
+      return "send fin";
+  }
+  return "?";
+}
+
+// The peer's end of the connection, as far as we have read.
+enum class PeerEnd : std::uint8_t {
+  kOpen,
+  kFin,        // FIN has come; what came before it may still be unread
+  kClosed,     // in order: by close_notify, or by FIN after ours
+  kTruncated,  // by FIN without close_notify, before we had sealed ours
+};
+
+enum class PeerEndEvent : std::uint8_t {
+  kFin,       // FIN has come
+  kClose,     // everything before the end in order has been read
+  kTruncate,  // everything before the FIN has been read
+};
+
+inline constexpr StateTable kPeerEndTable(std::array{
+    Transition{PeerEnd::kOpen, PeerEndEvent::kFin, PeerEnd::kFin},
+    Transition{PeerEnd::kOpen, PeerEndEvent::kClose, PeerEnd::kClosed},
+    Transition{PeerEnd::kFin, PeerEndEvent::kClose, PeerEnd::kClosed},
+    Transition{PeerEnd::kFin, PeerEndEvent::kTruncate, PeerEnd::kTruncated},
+    Transition{PeerEnd::kClosed, PeerEndEvent::kFin, PeerEnd::kClosed},
+});
+
+constexpr const char* NameOf(PeerEnd value) {
+  switch (value) {
+    case PeerEnd::kOpen:
+      return "open";
+    case PeerEnd::kFin:
+      return "fin";
+    case PeerEnd::kClosed:
+      return "closed";
+    case PeerEnd::kTruncated:
+      return "truncated";
+  }
+  return "?";
+}
+
+constexpr const char* NameOf(PeerEndEvent value) {
+  switch (value) {
+    case PeerEndEvent::kFin:
+      return "receive fin";
+    case PeerEndEvent::kClose:
+      return "close";
+    case PeerEndEvent::kTruncate:
+      return "truncate";
+  }
+  return "?";
+}
+
+// What the user wants with the plaintext that comes in.
+enum class Reading : std::uint8_t {
+  kOn,
+  kPaused,
+  kDropped,  // after Close
+};
+
+enum class ReadingEvent : std::uint8_t {
+  kPause,
+  kResume,
+  kDrop,
+};
+
+inline constexpr StateTable kReadingTable(std::array{
+    Transition{Reading::kOn, ReadingEvent::kPause, Reading::kPaused},
+    Transition{Reading::kOn, ReadingEvent::kDrop, Reading::kDropped},
+    Transition{Reading::kPaused, ReadingEvent::kResume, Reading::kOn},
+    Transition{Reading::kPaused, ReadingEvent::kDrop, Reading::kDropped},
+});
+
+constexpr const char* NameOf(Reading value) {
+  switch (value) {
+    case Reading::kOn:
+      return "on";
+    case Reading::kPaused:
+      return "paused";
+    case Reading::kDropped:
+      return "dropped";
+  }
+  return "?";
+}
+
+constexpr const char* NameOf(ReadingEvent value) {
+  switch (value) {
+    case ReadingEvent::kPause:
+      return "pause";
+    case ReadingEvent::kResume:
+      return "resume";
+    case ReadingEvent::kDrop:
+      return "drop";
+  }
+  return "?";
+}
+
 }  // namespace ktlsim::transport

@@ -25,6 +25,7 @@ TlsConnection::TlsConnection(PathShard& shard, const TlsProfile& profile,
       profile_(profile),
       leg_async_(leg_async),
       seal_async_(seal_async),
+      limits_(profile.limits(), /*notes_slow_peers=*/profile.is_server()),
       input_(shard.chunks(), shard.buffers()),
       send_queue_(shard.buffers(), profile.record_sizing()) {
   SecInvalidateHandle(&context_);
@@ -51,8 +52,7 @@ void TlsConnection::BeginAccepted(io::SocketId socket) {
 void TlsConnection::BeginConnect(const io::Address& peer) {
   shard_.counters().handshakes.Add();
   peer_ = peer;
-  const Limits& limits = profile_.limits();
-  if (limits.handshake_ns != 0) handshake_deadline_ns_ = loop().NowNs() + limits.handshake_ns;
+  limits_.BeginHandshake(loop().NowNs());
   ArmLegLimit();
   socket_.emplace<io::Connector>(loop(), static_cast<io::ConnectHandler&>(*this)).Connect(peer);
 }
@@ -84,18 +84,15 @@ void TlsConnection::Move(ConnectionEvent event) {
 
 void TlsConnection::EnterHandshake() {
   Move(ConnectionEvent::kConnect);
-  const Limits& limits = profile_.limits();
-  if (handshake_deadline_ns_ == 0 && limits.handshake_ns != 0) {
-    handshake_deadline_ns_ = loop().NowNs() + limits.handshake_ns;
-  }
+  limits_.BeginHandshake(loop().NowNs());
   ArmLegLimit();
   stream()->ResumeReceiving();
   PumpLegs();
 }
 
 void TlsConnection::HandshakeOver() {
-  if (std::exchange(handshake_over_, true)) return;
-  SetKeepsWaiting(false);
+  if (limits_.peer_is_slow()) shard_.counters().handshakes_waiting.Subtract();
+  limits_.ForgetSlowPeer();
   shard_.counters().handshakes.Subtract();
   shard_.OnFewerHandshakes();
 }
@@ -125,7 +122,7 @@ void TlsConnection::Pump() {
 
 void TlsConnection::OnReceived(io::BufferLease bytes) {
   any_received_ = true;
-  if (state_ == State::kFailed || discarding_ || peer_closed_) return;
+  if (state_ == State::kFailed || Drops() || PeerHasClosed()) return;
   Store(std::move(bytes));
   if (state_ != State::kDead) UpdateReceiving();
   Pump();
@@ -134,7 +131,7 @@ void TlsConnection::OnReceived(io::BufferLease bytes) {
 void TlsConnection::Store(io::BufferLease bytes) {
   // A receive buffer is only kept where records are opened without delay. Anywhere else it would be
   // missing to others for as long as the peer or the handler likes.
-  const bool soon = state_ == State::kEstablished && !reading_paused_ &&
+  const bool soon = state_ == State::kEstablished && reading_ == Reading::kOn &&
                     (call_ == Call::kNone || call_ == Call::kDecrypt) && !token_ready_;
   const bool stored = soon ? input_.Append(std::move(bytes)) : input_.AppendCopy(bytes.bytes());
   if (!stored) End({.kind = EndKind::kNoMemory}, io::Stream::CloseMode::kReset);
@@ -146,8 +143,8 @@ void TlsConnection::UpdateReceiving() {
   bool wanted = true;
   if (state_ == State::kHandshake) {
     wanted = input_.size() <= profile_.limits().incomplete_bytes_max;
-  } else if (state_ == State::kEstablished && !discarding_ && !peer_closed_) {
-    wanted = !reading_paused_ && input_.size() <= kInputBytesMax;
+  } else if (state_ == State::kEstablished && !Drops() && !PeerHasClosed()) {
+    wanted = reading_ == Reading::kOn && input_.size() <= kInputBytesMax;
   }
   if (wanted) {
     socket->ResumeReceiving();
@@ -161,7 +158,7 @@ void TlsConnection::OnReceiveEnded(Status reason) {
     SocketFailed(reason.code());
     return;
   }
-  receive_ended_ = true;
+  Move(PeerEndEvent::kFin);
   Pump();
   EndWhenBothClosed();
 }
@@ -176,7 +173,7 @@ void TlsConnection::OnSent(Status outcome) {
   } else {
     send_queue_.Sent(std::exchange(sending_bytes_, 0), loop().NowNs());
     // Answers to key updates are no activity: the peer can have as many as it likes.
-    if (data_queued_) Touch();
+    if (data_queued_) limits_.Touch(loop().NowNs());
     if (send_queue_.idle()) data_queued_ = false;
   }
   Pump();
@@ -184,21 +181,17 @@ void TlsConnection::OnSent(Status outcome) {
 
 void TlsConnection::SocketFailed(int error_number) {
   // Whoever has said or heard close_notify has lost nothing, unless the peer broke off before.
-  const bool closed = state_ == State::kEstablished && (close_sealed_ || peer_close_notified_);
+  const bool closed = state_ == State::kEstablished && (CloseIsSealed() || PeerHasClosed());
   EndReason reason{.kind = EndKind::kResetByPeer, .error_number = error_number};
-  if (truncated_) {
-    reason = {.kind = EndKind::kTruncatedByPeer};
-  } else if (closed) {
-    reason = {.kind = EndKind::kCompleted};
-  }
+  if (closed || peer_end_ == PeerEnd::kTruncated) reason = {.kind = OrderlyEnd()};
   End(reason, io::Stream::CloseMode::kReset);
 }
 
 // ---- What the user asks for
 
 void TlsConnection::PauseReading() {
-  reading_paused_ = true;
-  record_begun_ns_ = 0;  // from here on it is not the peer that is slow
+  if (reading_ == Reading::kOn) Move(ReadingEvent::kPause);
+  limits_.EndRecord();  // from here on it is not the peer that is slow
   if (state_ != State::kEstablished) return;
   UpdateReceiving();
   // A call in flight, or the handler above us, still uses the front: OnDecrypted does it then.
@@ -206,14 +199,17 @@ void TlsConnection::PauseReading() {
 }
 
 void TlsConnection::ResumeReading() {
-  if (!std::exchange(reading_paused_, false) || state_ != State::kEstablished) return;
+  if (reading_ != Reading::kPaused) return;
+  Move(ReadingEvent::kResume);
+  if (state_ != State::kEstablished) return;
   UpdateReceiving();
   // Not from here: what follows may call the handler.
   if (!in_handler_) RetryIn(0);
 }
 
 void TlsConnection::ShutdownSend() {
-  if (state_ != State::kEstablished || std::exchange(close_wanted_, true)) return;
+  if (!MaySend()) return;
+  Move(OurEndEvent::kAsk);
   write_wanted_ = false;
   PumpSending();
 }
@@ -223,8 +219,9 @@ void TlsConnection::Close() {
     EndGracefully(EndKind::kAborted);
     return;
   }
-  if (state_ != State::kEstablished || std::exchange(discarding_, true)) return;
-  record_begun_ns_ = 0;
+  if (state_ != State::kEstablished || Drops()) return;
+  Move(ReadingEvent::kDrop);
+  limits_.EndRecord();
   if (call_ == Call::kNone && !in_handler_ && !post_handshake_due_) input_.Clear();
   UpdateReceiving();
   ShutdownSend();
@@ -232,13 +229,13 @@ void TlsConnection::Close() {
 }
 
 void TlsConnection::CloseFor(EndKind why) {
-  if (state_ == State::kEstablished && !discarding_) close_kind_ = why;
+  if (state_ == State::kEstablished && !Drops()) close_kind_ = why;
   Close();
 }
 
 void TlsConnection::CloseForStop() {
   if (state_ == State::kEstablished) {
-    if (discarding_) return;  // it closes already
+    if (Drops()) return;  // it closes already
     if (CallHandler([&](auto& handler) { handler.OnDrain(*this); })) Pump();
   } else if (!established_ && state_ != State::kFailed) {
     EndGracefully(EndKind::kStopped);
@@ -260,7 +257,7 @@ void TlsConnection::Fail(EndKind kind, SECURITY_STATUS status) {
     counters.alerts_received[AlertKindOf(reason_.received_alert)].Add();
   }
   Move(ConnectionEvent::kFail);
-  HandshakeOver();
+  if (!established_) HandshakeOver();
   if (call_ == Call::kNone && !in_handler_) input_.Clear();
   ArmCloseLimit();
   UpdateReceiving();
@@ -295,12 +292,13 @@ Result<io::Address> TlsConnection::LocalAddress() {
 }
 
 void TlsConnection::EndWhenBothClosed() {
-  if (!fin_sent_ || (state_ != State::kEstablished && state_ != State::kFailed)) return;
+  if (our_end_ != OurEnd::kFin || (state_ != State::kEstablished && state_ != State::kFailed))
+    return;
   // FIN counts when nobody wants what came before it; else reading gets there and tells
   // (PeerClosed).
-  const bool dropping = discarding_ || state_ == State::kFailed;
-  if (peer_closed_ || (receive_ended_ && dropping)) {
-    EndGracefully(truncated_ ? EndKind::kTruncatedByPeer : EndKind::kCompleted);
+  const bool dropping = Drops() || state_ == State::kFailed;
+  if (PeerHasClosed() || (peer_end_ == PeerEnd::kFin && dropping)) {
+    EndGracefully(OrderlyEnd());
   } else if (dropping) {
     ArmCloseLimit();
   }
@@ -308,6 +306,7 @@ void TlsConnection::EndWhenBothClosed() {
 
 void TlsConnection::End(EndReason reason, io::Stream::CloseMode mode) {
   if (state_ == State::kDead) return;
+  const bool in_handshake = state_ == State::kConnecting || state_ == State::kHandshake;
   if (state_ != State::kFailed) {
     reason_ = reason;
     if (close_kind_ != EndKind::kCompleted) reason_ = {.kind = close_kind_};
@@ -315,7 +314,7 @@ void TlsConnection::End(EndReason reason, io::Stream::CloseMode mode) {
     reason_.leg = legs_ + (established_ ? 0 : 1);
   }
   Move(ConnectionEvent::kEnd);
-  HandshakeOver();
+  if (in_handshake) HandshakeOver();
   loop().StopTimer(limit_timer_);
   loop().StopTimer(retry_timer_);
   DeleteSecurityContext();

@@ -1,6 +1,6 @@
 // TlsConnection: a Connection over a socket, with all TLS done by the asynchronous SSPI.
 //
-// States and moves: connection_state.h.
+// States and moves, its own and those of both ends: connection_state.h.
 //
 // At most one call on the leg side (a leg, or DecryptMessage) and one on the seal side are in
 // flight. What a newcomer gets wrong: no call can be taken back. A dead connection has given up
@@ -27,6 +27,7 @@
 #include "kernel_sim/transport/input_queue.h"
 #include "kernel_sim/transport/path_shard.h"
 #include "kernel_sim/transport/send_queue.h"
+#include "kernel_sim/transport/time_limits.h"
 
 namespace ktlsim::transport {
 
@@ -119,16 +120,11 @@ class TlsConnection final : public Connection,
   };
   // ---- Time limits (tls_limits.cc)
   void OnLimit();
-  void OnLegLimit(std::uint64_t now_ns);
+  void SetLimitTimer();
   void ArmLegLimit();
-  void ArmLegTimer();
-  void SetKeepsWaiting(bool keeps_waiting);
-  void ArmEstablishedLimit();
-  void BeginRecordLimit();
-  std::uint64_t IdleDeadline() const;
-  std::uint64_t RecordDeadline() const;
   void ArmCloseLimit();
-  void Touch() { last_activity_ns_ = loop().NowNs(); }
+  // The peer, which counted as slow, has sent its message.
+  void PeerHasAnswered();
   void RetryIn(std::uint64_t delay_ns);
   void OnRetry();
   // Whether a refused submission will be tried again; arranges for that.
@@ -136,8 +132,24 @@ class TlsConnection final : public Connection,
 
   // ---- Life and socket (tls_connection.cc)
   io::Stream* stream() { return std::get_if<io::Stream>(&socket_); }
-  // The only place that changes the state.
+  // The only places that change the state, and that of each part.
   void Move(ConnectionEvent event);
+  void Move(OurEndEvent event) { our_end_ = kOurEndTable.After(our_end_, event); }
+  void Move(PeerEndEvent event) { peer_end_ = kPeerEndTable.After(peer_end_, event); }
+  void Move(ReadingEvent event) { reading_ = kReadingTable.After(reading_, event); }
+  // The user may still hand over plaintext.
+  bool MaySend() const { return state_ == State::kEstablished && our_end_ == OurEnd::kOpen; }
+  // Established: nothing may follow any more but FIN (RFC 8446 6.1).
+  bool CloseIsSealed() const { return our_end_ == OurEnd::kSealed || our_end_ == OurEnd::kFin; }
+  // The handler knows that no more plaintext comes.
+  bool PeerHasClosed() const {
+    return peer_end_ == PeerEnd::kClosed || peer_end_ == PeerEnd::kTruncated;
+  }
+  bool Drops() const { return reading_ == Reading::kDropped; }
+  // Why a connection ends that nothing else has ended.
+  EndKind OrderlyEnd() const {
+    return peer_end_ == PeerEnd::kTruncated ? EndKind::kTruncatedByPeer : EndKind::kCompleted;
+  }
   // The only way to call the handler, apart from OnEnded: `call` gets it. Send space that the
   // handler asked for and did not use is given back. False: the handler ended the connection.
   template <typename Function>
@@ -237,13 +249,9 @@ class TlsConnection final : public Connection,
   EndReason reason_;
   Return<&TlsConnection::OnLegSideDone> leg_return_{*this};
   Return<&TlsConnection::OnSealDone> seal_return_{*this};
-  LimitTimer limit_timer_{*this};
+  TimeLimits limits_;
+  LimitTimer limit_timer_{*this};  // for limits_
   RetryTimer retry_timer_{*this};
-  std::uint64_t handshake_deadline_ns_ = 0;  // 0: none
-  std::uint64_t leg_deadline_ns_ = 0;        // the earlier of this leg's and that; 0: none
-  std::uint64_t last_activity_ns_ = 0;
-  std::uint64_t record_begun_ns_ = 0;  // the first record, if it is not whole; 0: there is none
-  std::uint64_t limit_armed_ns_ = 0;   // established: when limit_timer_ will look
 
   // The leg side. Descriptors are the library's while a call is in flight.
   InputQueue input_;
@@ -277,6 +285,9 @@ class TlsConnection final : public Connection,
   std::uint32_t seal_renegotiations_ = 0;
 
   State state_ = State::kConnecting;
+  OurEnd our_end_ = OurEnd::kOpen;
+  PeerEnd peer_end_ = PeerEnd::kOpen;
+  Reading reading_ = Reading::kOn;
   Call call_ = Call::kNone;
   EndKind fetch_kind_ = EndKind::kRecordFailed;
   EndKind close_kind_ = EndKind::kCompleted;  // CloseFor
@@ -297,21 +308,9 @@ class TlsConnection final : public Connection,
   bool speaks_tls_ = true;
   bool leg_wanted_ = false;      // client: a leg without input is due
   bool supply_nothing_ = false;  // client: go on without a certificate
-  bool reading_paused_ = false;  // by the handler
-  bool receive_ended_ = false;   // FIN
-  bool peer_closed_ = false;     // close_notify, or FIN told to the handler
-  bool peer_close_notified_ = false;
-  bool discarding_ = false;    // Close: what comes in is dropped
-  bool close_wanted_ = false;  // close_notify is due behind the data
-  bool close_sealed_ = false;
-  bool fin_sent_ = false;
-  bool data_queued_ = false;   // of what is sealed some is plaintext of the handler
-  bool write_wanted_ = false;  // OnWritable is owed
+  bool data_queued_ = false;     // of what is sealed some is plaintext of the handler
+  bool write_wanted_ = false;    // OnWritable is owed
   bool in_handler_ = false;
-  bool handshake_over_ = false;  // not counted as one any more
-  bool keeps_waiting_ = false;   // the peer, in the handshake, for longer than kPeerPatienceNs
-  bool truncated_ = false;       // FIN came without close_notify
-  bool closing_time_ = false;    // limit_timer_ measures Limits::close_ns
 };
 
 }  // namespace ktlsim::transport

@@ -115,7 +115,7 @@ void TlsConnection::PumpLegs() {
       break;
   }
   if (state_ != State::kHandshake) return;
-  if (receive_ended_) {
+  if (peer_end_ == PeerEnd::kFin) {
     EndGracefully(any_received_ ? EndKind::kClosedInHandshake : EndKind::kClosedBeforeHandshake);
     return;
   }
@@ -150,10 +150,7 @@ void TlsConnection::SubmitLeg(Call call, std::span<std::byte> input) {
   if (submitted == SEC_E_OK) {
     call_ = call;
     input_given_ = input.size();
-    if (keeps_waiting_) {
-      SetKeepsWaiting(false);
-      ArmLegTimer();
-    }
+    if (limits_.peer_is_slow()) PeerHasAnswered();
     return;
   }
   DropToken();
@@ -282,8 +279,8 @@ void TlsConnection::BecomeEstablished() {
       (session.dwFlags & SSL_SESSION_RECONNECT) != 0) {
     counters.resumed.Add();
   }
-  Touch();
-  ArmEstablishedLimit();
+  limits_.Establish(loop().NowNs());
+  SetLimitTimer();
   HandshakeOver();
   // The last token and the first record can share a packet.
   if (token_ready_ && send_queue_.AppendSealed({token_->bytes(), token_bytes_})) DropToken();
@@ -495,7 +492,7 @@ void TlsConnection::TakeToken(SECURITY_STATUS status) {
   // A call that failed early may have left the length as it was offered: that is no token.
   const bool untouched = status < 0 && bytes == token_->capacity;
   // Nothing may follow our close_notify (RFC 8446 6.1).
-  if (bytes == 0 || bytes > token_->capacity || untouched || close_sealed_) {
+  if (bytes == 0 || bytes > token_->capacity || untouched || CloseIsSealed()) {
     DropToken();
     return;
   }

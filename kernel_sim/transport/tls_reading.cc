@@ -55,13 +55,13 @@ void TlsConnection::PumpReading() {
     SubmitKeyCheck();
     return;
   }
-  if ((discarding_ && !post_handshake_due_) || peer_closed_) {
+  if ((Drops() && !post_handshake_due_) || PeerHasClosed()) {
     input_.Clear();
-    record_begun_ns_ = 0;
+    limits_.EndRecord();
     return;
   }
   if (token_ready_) return;
-  if (reading_paused_) {
+  if (reading_ == Reading::kPaused) {
     if (!input_.Detach()) AbortFor(EndKind::kNoMemory);
     return;
   }
@@ -73,11 +73,13 @@ void TlsConnection::PumpReading() {
       FetchAlert(EndKind::kRecordFailed, SEC_E_INCOMPLETE_MESSAGE);
       return;
     case Ready::kNo:
-      if (state_ == State::kEstablished && receive_ended_) {
+      if (state_ == State::kEstablished && peer_end_ == PeerEnd::kFin) {
         PeerClosed(/*truncated=*/true);
         return;
       }
-      if (record_begun_ns_ == 0 && !input_.empty()) BeginRecordLimit();
+      if (!limits_.record_begun() && !input_.empty() && limits_.BeginRecord(loop().NowNs())) {
+        SetLimitTimer();
+      }
       break;
   }
   UpdateReceiving();
@@ -95,7 +97,7 @@ void TlsConnection::SubmitDecrypt() {
     call_ = Call::kDecrypt;
     input_given_ = bytes.size();
     input_wanted_ = 0;
-    record_begun_ns_ = 0;
+    limits_.EndRecord();
   } else if (!RetriesRefused(submitted)) {
     Fail(EndKind::kRecordFailed, submitted);
   }
@@ -127,7 +129,6 @@ void TlsConnection::OnDecrypted(SECURITY_STATUS status) {
       StartPostHandshake();
       return;
     case SEC_I_CONTEXT_EXPIRED:
-      peer_close_notified_ = true;
       PeerClosed(/*truncated=*/false);
       return;
     default:
@@ -139,8 +140,8 @@ void TlsConnection::OnDecrypted(SECURITY_STATUS status) {
 bool TlsConnection::Deliver(std::span<std::byte> plaintext) {
   shard_.counters().plaintext_received.Add(plaintext.size());
   bool alive = true;
-  if (!discarding_) {
-    Touch();
+  if (!Drops()) {
+    limits_.Touch(loop().NowNs());
     alive = CallHandler([&](auto& handler) { handler.OnPlaintext(*this, plaintext); });
   }
   // It lies in memory that others get next: a buffer of the pool, or a receive buffer of the loop.
@@ -149,12 +150,10 @@ bool TlsConnection::Deliver(std::span<std::byte> plaintext) {
 }
 
 void TlsConnection::PeerClosed(bool truncated) {
-  peer_closed_ = true;
-  record_begun_ns_ = 0;
-  truncated_ = truncated && !close_sealed_;
+  Move(truncated && !CloseIsSealed() ? PeerEndEvent::kTruncate : PeerEndEvent::kClose);
+  limits_.EndRecord();
   input_.Clear();
-  if (!discarding_ &&
-      !CallHandler([&](auto& handler) { handler.OnPeerClosed(*this, truncated); })) {
+  if (!Drops() && !CallHandler([&](auto& handler) { handler.OnPeerClosed(*this, truncated); })) {
     return;
   }
   UpdateReceiving();
@@ -198,7 +197,7 @@ void TlsConnection::SubmitKeyCheck() {
   key_check_due_ = false;
   records_since_key_check_ = 0;
   // TLS 1.2 has no way to change keys.
-  if (close_sealed_ || !UsesTls13()) {
+  if (CloseIsSealed() || !UsesTls13()) {
     Pump();
     return;
   }

@@ -10,7 +10,7 @@
 namespace ktlsim::transport {
 
 std::span<std::byte> TlsConnection::SendSpace() {
-  if (state_ != State::kEstablished || close_wanted_) return {};
+  if (!MaySend()) return {};
   const std::span<std::byte> space = send_queue_.Space(loop().NowNs());
   if (space.empty()) {
     write_wanted_ = true;
@@ -21,7 +21,7 @@ std::span<std::byte> TlsConnection::SendSpace() {
 }
 
 void TlsConnection::CommitSend(std::size_t bytes) {
-  if (state_ != State::kEstablished || close_wanted_) return;
+  if (!MaySend()) return;
   send_queue_.Commit(bytes);
   // From inside a handler once, when it has returned: so that several commits share a record.
   PumpSending();
@@ -32,7 +32,7 @@ bool TlsConnection::send_idle() const { return send_queue_.idle() && !token_read
 bool TlsConnection::SealDue() const {
   if (state_ != State::kEstablished || seal_in_flight_ || hold_seals_ || token_ready_) return false;
   if (key_check_due_) return false;
-  return seal_retry_ || send_queue_.HasUnsealed() || (close_wanted_ && !close_sealed_);
+  return seal_retry_ || send_queue_.HasUnsealed() || our_end_ == OurEnd::kWanted;
 }
 
 void TlsConnection::PumpSending() {
@@ -132,7 +132,7 @@ void TlsConnection::CountSealed() {
     if (!sealing_alert_) shard_.counters().plaintext_sent.Add(record[1].cbBuffer);
   }
   if (sealing_alert_) {
-    close_sealed_ = true;
+    Move(OurEndEvent::kSeal);
   } else {
     data_queued_ = true;
   }
@@ -158,20 +158,20 @@ void TlsConnection::SendSealed() {
     shard_.counters().socket_sends.Add();
     stream()->Send({token_->bytes(), token_bytes_});
   } else if (ReadyToSendFin()) {
-    fin_sent_ = true;
+    Move(OurEndEvent::kFin);
     stream()->ShutdownSend();
     EndWhenBothClosed();
   }
 }
 
 bool TlsConnection::ReadyToSendFin() const {
-  if (fin_sent_ || seal_in_flight_ || call_ == Call::kFetchAlert) return false;
+  if (our_end_ == OurEnd::kFin || seal_in_flight_ || call_ == Call::kFetchAlert) return false;
   if (state_ == State::kFailed) return true;
-  return state_ == State::kEstablished && close_sealed_;
+  return state_ == State::kEstablished && our_end_ == OurEnd::kSealed;
 }
 
 void TlsConnection::TellWritable() {
-  if (!write_wanted_ || in_handler_ || state_ != State::kEstablished || close_wanted_) return;
+  if (!write_wanted_ || in_handler_ || !MaySend()) return;
   if (send_queue_.Space(loop().NowNs()).empty()) {
     // As in SendSpace: a shortage may last longer than one try.
     if (send_queue_.idle()) RetryIn(kNsPerMs);

@@ -1,4 +1,4 @@
-// The table of a connection's states.
+// The tables of a connection's states.
 #include "kernel_sim/transport/connection_state.h"
 
 #include <gtest/gtest.h>
@@ -12,8 +12,17 @@ TEST(ConnectionStateTest, ReadmeShowsTheTable) {
   test::ExpectReadmeShows("kernel_sim/transport/README.md", kConnectionTable);
 }
 
+TEST(ConnectionStateTest, ReadmeShowsTheTablesOfTheParts) {
+  test::ExpectReadmeShows("kernel_sim/transport/README.md", kOurEndTable);
+  test::ExpectReadmeShows("kernel_sim/transport/README.md", kPeerEndTable);
+  test::ExpectReadmeShows("kernel_sim/transport/README.md", kReadingTable);
+}
+
 TEST(ConnectionStateTest, EveryStateAgainstEveryEvent) {
   test::ExpectLegalMovesOnly(kConnectionTable, ConnectionState::kRetired, ConnectionEvent::kRetire);
+  test::ExpectLegalMovesOnly(kOurEndTable, OurEnd::kFin, OurEndEvent::kFin);
+  test::ExpectLegalMovesOnly(kPeerEndTable, PeerEnd::kTruncated, PeerEndEvent::kTruncate);
+  test::ExpectLegalMovesOnly(kReadingTable, Reading::kDropped, ReadingEvent::kDrop);
 }
 
 }  // namespace

@@ -217,4 +217,50 @@ constexpr const char* NameOf(ReadingEvent value) {
   return "?";
 }
 
+// The record that EncryptMessage works on.
+enum class Sealing : std::uint8_t {
+  kIdle,
+  kInFlight,
+  kRetry,  // the same record must be submitted again
+};
+
+enum class SealingEvent : std::uint8_t {
+  kSubmit,  // the library has taken the call
+  kRefuse,  // at the submission, or by the outcome
+  kFinish,  // sealed, or failed for good
+};
+
+inline constexpr StateTable kSealingTable(std::array{
+    Transition{Sealing::kIdle, SealingEvent::kSubmit, Sealing::kInFlight},
+    Transition{Sealing::kIdle, SealingEvent::kRefuse, Sealing::kRetry},
+    Transition{Sealing::kInFlight, SealingEvent::kFinish, Sealing::kIdle},
+    Transition{Sealing::kInFlight, SealingEvent::kRefuse, Sealing::kRetry},
+    Transition{Sealing::kRetry, SealingEvent::kSubmit, Sealing::kInFlight},
+    Transition{Sealing::kRetry, SealingEvent::kRefuse, Sealing::kRetry},
+});
+
+constexpr const char* NameOf(Sealing value) {
+  switch (value) {
+    case Sealing::kIdle:
+      return "idle";
+    case Sealing::kInFlight:
+      return "in flight";
+    case Sealing::kRetry:
+      return "retry";
+  }
+  return "?";
+}
+
+constexpr const char* NameOf(SealingEvent value) {
+  switch (value) {
+    case SealingEvent::kSubmit:
+      return "submit";
+    case SealingEvent::kRefuse:
+      return "refuse";
+    case SealingEvent::kFinish:
+      return "finish";
+  }
+  return "?";
+}
+
 }  // namespace ktlsim::transport

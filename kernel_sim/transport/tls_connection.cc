@@ -24,10 +24,9 @@ TlsConnection::TlsConnection(PathShard& shard, const TlsProfile& profile,
     : shard_(shard),
       profile_(profile),
       leg_async_(leg_async),
-      seal_async_(seal_async),
       limits_(profile.limits(), /*notes_slow_peers=*/profile.is_server()),
       input_(shard.chunks(), shard.buffers()),
-      send_queue_(shard.buffers(), profile.record_sizing()) {
+      seals_(seal_async, shard.buffers(), profile) {
   SecInvalidateHandle(&context_);
   SecInvalidateHandle(&new_context_);
 }
@@ -171,10 +170,8 @@ void TlsConnection::OnSent(Status outcome) {
   if (std::exchange(token_sending_, false)) {
     DropToken();
   } else {
-    send_queue_.Sent(std::exchange(sending_bytes_, 0), loop().NowNs());
-    // Answers to key updates are no activity: the peer can have as many as it likes.
-    if (data_queued_) limits_.Touch(loop().NowNs());
-    if (send_queue_.idle()) data_queued_ = false;
+    const std::uint64_t now_ns = loop().NowNs();
+    if (seals_.Sent(now_ns)) limits_.Touch(now_ns);
   }
   Pump();
 }
@@ -342,7 +339,7 @@ void TlsConnection::OnClosed() {
 }
 
 void TlsConnection::FinishIfIdle() {
-  if (state_ != State::kDead || call_ != Call::kNone || seal_in_flight_) return;
+  if (state_ != State::kDead || call_ != Call::kNone || seals_.in_flight()) return;
   if (!std::holds_alternative<std::monostate>(socket_)) return;
   DeleteSecurityContext();
   if (SecIsValidHandle(&context_)) {
@@ -351,7 +348,7 @@ void TlsConnection::FinishIfIdle() {
     return;
   }
   input_.Clear();
-  send_queue_.Clear();
+  seals_.queue().Clear();
   DropToken();
   ShardCounters& counters = shard_.counters();
   counters.ended.Add();

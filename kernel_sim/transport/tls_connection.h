@@ -26,7 +26,7 @@
 #include "kernel_sim/transport/connection_state.h"
 #include "kernel_sim/transport/input_queue.h"
 #include "kernel_sim/transport/path_shard.h"
-#include "kernel_sim/transport/send_queue.h"
+#include "kernel_sim/transport/seal_side.h"
 #include "kernel_sim/transport/time_limits.h"
 
 namespace ktlsim::transport {
@@ -157,7 +157,7 @@ class TlsConnection final : public Connection,
     in_handler_ = true;
     call(*handler_);
     in_handler_ = false;
-    send_queue_.ReleaseIfEmpty();
+    seals_.queue().ReleaseIfEmpty();
     return state_ != State::kDead;
   }
   void Pump();
@@ -226,11 +226,8 @@ class TlsConnection final : public Connection,
   void OnSealDone();
   void PumpSending();
   bool SealDue() const;
-  bool TakeRecords();
   void SubmitSeal();
-  void CountSealed();
   void TellWritable();
-  void OnSealed(SECURITY_STATUS status);
   void SendSealed();
   bool ReadyToSendFin() const;
 
@@ -238,7 +235,6 @@ class TlsConnection final : public Connection,
   PathShard& shard_;
   const TlsProfile& profile_;
   SspiAsyncContext* const leg_async_;
-  SspiAsyncContext* const seal_async_;
 
   ConnectionHandler* handler_ = nullptr;
   std::shared_ptr<const void> keeps_;
@@ -272,17 +268,7 @@ class TlsConnection final : public Connection,
   struct PassiveCall;
   PassiveCall* passive_call_ = nullptr;
 
-  // The seal side.
-  // Records that one EncryptMessage seals. One is what every package takes; the TLS package takes
-  // several, which saves the way of a call per record.
-  static constexpr std::size_t kSealRecordsMax = 1;
-  SendQueue send_queue_;
-  SecBuffer seal_buffers_[3 * kSealRecordsMax + 1];  // the records handed out to be sealed
-  SecBufferDesc seal_desc_;
-  std::uint64_t records_since_key_check_ = 0;
-  std::size_t sending_bytes_ = 0;     // of send_queue_, on the socket now
-  std::uint32_t renegotiations_ = 0;  // counts holds, to tell why a seal was refused
-  std::uint32_t seal_renegotiations_ = 0;
+  SealSide seals_;
 
   State state_ = State::kConnecting;
   OurEnd our_end_ = OurEnd::kOpen;
@@ -292,23 +278,16 @@ class TlsConnection final : public Connection,
   EndKind fetch_kind_ = EndKind::kRecordFailed;
   EndKind close_kind_ = EndKind::kCompleted;  // CloseFor
   SECURITY_STATUS fetch_status_ = SEC_E_OK;
-  std::int16_t bound_alert_ = -1;  // asked for because a bound was met; -1: none
-  bool seal_in_flight_ = false;
-  bool seal_retry_ = false;          // the records handed out must be submitted again
-  bool sealing_alert_ = false;       // it is close_notify
+  std::int16_t bound_alert_ = -1;    // asked for because a bound was met; -1: none
   bool post_handshake_due_ = false;  // a leg for the message at the front, or without input
   bool post_handshake_input_ = false;
-  bool key_check_due_ = false;  // a leg without input, to hand out a KeyUpdate if one is due
-  bool key_limit_met_ = false;  // the last seal was refused, perhaps for want of a fresh key
-  bool hold_seals_ = false;     // post-handshake work is owed, or nothing may be sealed any more
-  bool token_ready_ = false;    // token_ holds bytes to send
+  bool token_ready_ = false;  // token_ holds bytes to send
   bool token_sending_ = false;
   bool established_ = false;
   bool any_received_ = false;
   bool speaks_tls_ = true;
   bool leg_wanted_ = false;      // client: a leg without input is due
   bool supply_nothing_ = false;  // client: go on without a certificate
-  bool data_queued_ = false;     // of what is sealed some is plaintext of the handler
   bool write_wanted_ = false;    // OnWritable is owed
   bool in_handler_ = false;
 };

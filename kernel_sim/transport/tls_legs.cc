@@ -283,7 +283,7 @@ void TlsConnection::BecomeEstablished() {
   SetLimitTimer();
   HandshakeOver();
   // The last token and the first record can share a packet.
-  if (token_ready_ && send_queue_.AppendSealed({token_->bytes(), token_bytes_})) DropToken();
+  if (token_ready_ && seals_.queue().AppendSealed({token_->bytes(), token_bytes_})) DropToken();
   if (!CallHandler([&](auto& handler) { handler.OnEstablished(*this); })) return;
   UpdateReceiving();
   Pump();
@@ -301,9 +301,9 @@ SECURITY_STATUS TlsConnection::QuerySizes() {
       sizes.cbTrailer > kOverheadMax) {
     return SEC_E_INTERNAL_ERROR;
   }
-  send_queue_.Configure({.header = sizes.cbHeader,
-                         .trailer = sizes.cbTrailer,
-                         .message_max = sizes.cbMaximumMessage});
+  seals_.queue().Configure({.header = sizes.cbHeader,
+                            .trailer = sizes.cbTrailer,
+                            .message_max = sizes.cbMaximumMessage});
   return SEC_E_OK;
 }
 
@@ -317,7 +317,7 @@ void TlsConnection::OnPostHandshake(SECURITY_STATUS status) {
   if (status == SEC_E_INCOMPLETE_MESSAGE && input_given_ == 0) {
     // A key check, and no KeyUpdate was due.
     DropToken();
-    hold_seals_ = false;
+    seals_.Release();
     Pump();
     return;
   }
@@ -332,15 +332,15 @@ void TlsConnection::OnPostHandshake(SECURITY_STATUS status) {
     Fail(EndKind::kRecordFailed, SEC_E_INTERNAL_ERROR);
     return;
   }
-  hold_seals_ = false;
-  if (token_ready_ && send_queue_.AppendSealed({token_->bytes(), token_bytes_})) DropToken();
+  seals_.Release();
+  if (token_ready_ && seals_.queue().AppendSealed({token_->bytes(), token_bytes_})) DropToken();
   if (CallHandler([&](auto& handler) { handler.OnPostHandshake(*this); })) Pump();
 }
 
 void TlsConnection::FetchAlert(EndKind kind, SECURITY_STATUS status) {
   fetch_kind_ = kind;
   fetch_status_ = status;
-  hold_seals_ = true;
+  seals_.Hold();
   SubmitLeg(Call::kFetchAlert, {});
   // Without the alert, then.
   if (call_ != Call::kFetchAlert) Fail(kind, status);

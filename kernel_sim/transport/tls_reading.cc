@@ -51,7 +51,7 @@ void TlsConnection::PumpReading() {
     SubmitPostHandshake();
     return;
   }
-  if (!token_ready_ && key_check_due_) {
+  if (!token_ready_ && seals_.key_check_due()) {
     SubmitKeyCheck();
     return;
   }
@@ -164,8 +164,7 @@ void TlsConnection::PeerClosed(bool truncated) {
 // A ticket, a key update or a request to authenticate came in: the leg functions want to see it. No
 // record may be sealed until they have.
 void TlsConnection::StartPostHandshake() {
-  hold_seals_ = true;
-  ++renegotiations_;
+  seals_.Hold();
   const SecBuffer& extra = input_buffers_[3];
   const bool told = extra.BufferType == SECBUFFER_EXTRA && extra.cbBuffer <= input_given_;
   post_handshake_due_ = true;
@@ -194,15 +193,13 @@ void TlsConnection::SubmitPostHandshake() {
 // So many records were sealed that the key may be due for a change: only a leg can say so, and hand
 // the KeyUpdate out. What is sealed after it must be sent after it.
 void TlsConnection::SubmitKeyCheck() {
-  key_check_due_ = false;
-  records_since_key_check_ = 0;
+  seals_.BeginKeyCheck();
   // TLS 1.2 has no way to change keys.
   if (CloseIsSealed() || !UsesTls13()) {
     Pump();
     return;
   }
-  hold_seals_ = true;
-  ++renegotiations_;
+  seals_.Hold();
   post_handshake_due_ = true;
   post_handshake_input_ = false;
   SubmitPostHandshake();

@@ -16,6 +16,7 @@ TEST(ConnectionStateTest, ReadmeShowsTheTablesOfTheParts) {
   test::ExpectReadmeShows("kernel_sim/transport/README.md", kOurEndTable);
   test::ExpectReadmeShows("kernel_sim/transport/README.md", kPeerEndTable);
   test::ExpectReadmeShows("kernel_sim/transport/README.md", kReadingTable);
+  test::ExpectReadmeShows("kernel_sim/transport/README.md", kSealingTable);
 }
 
 TEST(ConnectionStateTest, EveryStateAgainstEveryEvent) {
@@ -23,6 +24,7 @@ TEST(ConnectionStateTest, EveryStateAgainstEveryEvent) {
   test::ExpectLegalMovesOnly(kOurEndTable, OurEnd::kFin, OurEndEvent::kFin);
   test::ExpectLegalMovesOnly(kPeerEndTable, PeerEnd::kTruncated, PeerEndEvent::kTruncate);
   test::ExpectLegalMovesOnly(kReadingTable, Reading::kDropped, ReadingEvent::kDrop);
+  test::ExpectLegalMovesOnly(kSealingTable, Sealing::kRetry, SealingEvent::kFinish);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "kernel_sim/base/export.h"
 #include "kernel_sim/base/result.h"
 
 namespace ktlsim::io {
@@ -17,7 +18,7 @@ namespace ktlsim::io {
 // Bytes of a path in front of its NUL, or of an abstract name behind it (sun_path, unix(7)).
 inline constexpr std::size_t kUnixNameMax = 107;
 
-class Address {
+class KTLSIM_EXPORT Address {
  public:
   Address() = default;
   // Copies `length` bytes, at most those of an IPv6 address, or those of a Unix-domain address. The

@@ -5,9 +5,11 @@
 // trace log (trace.h) and abort.
 #pragma once
 
+#include "kernel_sim/base/export.h"
+
 namespace ktlsim {
 
-[[noreturn]] void AssertionFailed(const char* condition, const char* file, int line);
+[[noreturn]] KTLSIM_EXPORT void AssertionFailed(const char* condition, const char* file, int line);
 
 }  // namespace ktlsim
 

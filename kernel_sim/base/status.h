@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string>
 
+#include "kernel_sim/base/export.h"
+
 namespace ktlsim {
 
 enum class Category : std::uint8_t {
@@ -32,7 +34,7 @@ class [[nodiscard]] Status {
 
   // For an errno value "bind the listening socket: Address already in use"; otherwise what() and
   // the code.
-  std::string ToString() const;
+  KTLSIM_EXPORT std::string ToString() const;
 
  private:
   const char* what_ = "";

@@ -263,4 +263,48 @@ constexpr const char* NameOf(SealingEvent value) {
   return "?";
 }
 
+// The output of a leg. There is one place for it, so no leg is made before it has left.
+enum class Token : std::uint8_t {
+  kNone,
+  kReady,  // waits for the socket
+  kSending,
+};
+
+enum class TokenEvent : std::uint8_t {
+  kMake,
+  kSend,
+  kDrop,  // sent, put among the records, or given up
+};
+
+inline constexpr StateTable kTokenTable(std::array{
+    Transition{Token::kNone, TokenEvent::kMake, Token::kReady},
+    Transition{Token::kReady, TokenEvent::kSend, Token::kSending},
+    Transition{Token::kReady, TokenEvent::kDrop, Token::kNone},
+    Transition{Token::kSending, TokenEvent::kDrop, Token::kNone},
+});
+
+constexpr const char* NameOf(Token value) {
+  switch (value) {
+    case Token::kNone:
+      return "none";
+    case Token::kReady:
+      return "ready";
+    case Token::kSending:
+      return "sending";
+  }
+  return "?";
+}
+
+constexpr const char* NameOf(TokenEvent value) {
+  switch (value) {
+    case TokenEvent::kMake:
+      return "make";
+    case TokenEvent::kSend:
+      return "send";
+    case TokenEvent::kDrop:
+      return "drop";
+  }
+  return "?";
+}
+
 }  // namespace ktlsim::transport

@@ -2,7 +2,6 @@
 
 #include <ktlsim/sspi_ext.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -22,13 +21,10 @@ static_assert(sizeof(TlsConnection) <= 1200, "an idle connection is small");
 TlsConnection::TlsConnection(PathShard& shard, const TlsProfile& profile,
                              SspiAsyncContext* leg_async, SspiAsyncContext* seal_async)
     : shard_(shard),
-      profile_(profile),
-      leg_async_(leg_async),
       limits_(profile.limits(), /*notes_slow_peers=*/profile.is_server()),
-      input_(shard.chunks(), shard.buffers()),
+      legs_(leg_async, profile, shard.chunks(), shard.buffers()),
       seals_(seal_async, shard.buffers(), profile) {
   SecInvalidateHandle(&context_);
-  SecInvalidateHandle(&new_context_);
 }
 
 bool TlsConnection::Register(SspiAsyncContext* leg_async, SspiAsyncContext* seal_async,
@@ -71,7 +67,7 @@ void TlsConnection::OnConnected(Status outcome, io::SocketId socket) {
   }
   socket_id_ = socket;
   socket_.emplace<io::Stream>(loop(), socket, static_cast<io::StreamHandler&>(*this));
-  leg_wanted_ = true;
+  legs_.Owe(OwedLeg::kFirst);
   if (CallHandler([&](auto& handler) { handler.OnSocketConnected(*this); })) EnterHandshake();
 }
 
@@ -131,8 +127,9 @@ void TlsConnection::Store(io::BufferLease bytes) {
   // A receive buffer is only kept where records are opened without delay. Anywhere else it would be
   // missing to others for as long as the peer or the handler likes.
   const bool soon = state_ == State::kEstablished && reading_ == Reading::kOn &&
-                    (call_ == Call::kNone || call_ == Call::kDecrypt) && !token_ready_;
-  const bool stored = soon ? input_.Append(std::move(bytes)) : input_.AppendCopy(bytes.bytes());
+                    (legs_.idle() || legs_.call() == LegCall::kDecrypt) && !legs_.token().due();
+  const bool stored =
+      soon ? legs_.input().Append(std::move(bytes)) : legs_.input().AppendCopy(bytes.bytes());
   if (!stored) End({.kind = EndKind::kNoMemory}, io::Stream::CloseMode::kReset);
 }
 
@@ -141,9 +138,9 @@ void TlsConnection::UpdateReceiving() {
   if (socket == nullptr || state_ == State::kDead) return;
   bool wanted = true;
   if (state_ == State::kHandshake) {
-    wanted = input_.size() <= profile_.limits().incomplete_bytes_max;
+    wanted = legs_.input().size() <= profile().limits().incomplete_bytes_max;
   } else if (state_ == State::kEstablished && !Drops() && !PeerHasClosed()) {
-    wanted = reading_ == Reading::kOn && input_.size() <= kInputBytesMax;
+    wanted = reading_ == Reading::kOn && legs_.input().size() <= kInputBytesMax;
   }
   if (wanted) {
     socket->ResumeReceiving();
@@ -167,8 +164,8 @@ void TlsConnection::OnSent(Status outcome) {
     SocketFailed(outcome.code());
     return;
   }
-  if (std::exchange(token_sending_, false)) {
-    DropToken();
+  if (legs_.token().sending()) {
+    legs_.token().Drop();
   } else {
     const std::uint64_t now_ns = loop().NowNs();
     if (seals_.Sent(now_ns)) limits_.Touch(now_ns);
@@ -192,7 +189,7 @@ void TlsConnection::PauseReading() {
   if (state_ != State::kEstablished) return;
   UpdateReceiving();
   // A call in flight, or the handler above us, still uses the front: OnDecrypted does it then.
-  if (call_ == Call::kNone && !in_handler_ && !input_.Detach()) AbortFor(EndKind::kNoMemory);
+  if (legs_.idle() && !in_handler_ && !legs_.input().Detach()) AbortFor(EndKind::kNoMemory);
 }
 
 void TlsConnection::ResumeReading() {
@@ -219,7 +216,7 @@ void TlsConnection::Close() {
   if (state_ != State::kEstablished || Drops()) return;
   Move(ReadingEvent::kDrop);
   limits_.EndRecord();
-  if (call_ == Call::kNone && !in_handler_ && !post_handshake_due_) input_.Clear();
+  if (legs_.idle() && !in_handler_ && !legs_.post_handshake_owed()) legs_.input().Clear();
   UpdateReceiving();
   ShutdownSend();
   EndWhenBothClosed();
@@ -244,8 +241,8 @@ void TlsConnection::CloseForStop() {
 void TlsConnection::Fail(EndKind kind, SECURITY_STATUS status) {
   if (state_ == State::kFailed || state_ == State::kDead) return;
   reason_ = {.kind = kind, .status = status, .established = established_};
-  reason_.leg = legs_ + (established_ ? 0 : 1);
-  reason_.sent_alert = AlertToSend();
+  reason_.leg = legs_.answered() + (established_ ? 0 : 1);
+  reason_.sent_alert = legs_.AlertToSend();
   AskWhy();
   ShardCounters& counters = shard_.counters();
   counters.failed_by[static_cast<std::size_t>(reason_.failure_class())].Add();
@@ -255,7 +252,7 @@ void TlsConnection::Fail(EndKind kind, SECURITY_STATUS status) {
   }
   Move(ConnectionEvent::kFail);
   if (!established_) HandshakeOver();
-  if (call_ == Call::kNone && !in_handler_) input_.Clear();
+  if (legs_.idle() && !in_handler_) legs_.input().Clear();
   ArmCloseLimit();
   UpdateReceiving();
   PumpSending();
@@ -264,7 +261,7 @@ void TlsConnection::Fail(EndKind kind, SECURITY_STATUS status) {
 
 void TlsConnection::AskWhy() {
   if (reason_.status == SEC_E_OK) return;
-  KtlsimContext_Failure failure = leg_failure_;
+  KtlsimContext_Failure failure = legs_.failure();
   if (reason_.kind == EndKind::kRecordFailed) {
     if (QueryContextAttributesA(&context_, KTLSIM_ATTR_CONTEXT_FAILURE, &failure) != SEC_E_OK) {
       return;
@@ -274,13 +271,6 @@ void TlsConnection::AskWhy() {
   }
   reason_.why = failure.pszWhy;
   reason_.received_alert = static_cast<int>(failure.lReceivedAlert);
-}
-
-int TlsConnection::AlertToSend() const {
-  if (!token_ready_) return -1;
-  if (bound_alert_ >= 0) return bound_alert_;
-  if (output_buffers_[1].cbBuffer != sizeof(alert_)) return -1;
-  return std::to_integer<int>(alert_[1]);
 }
 
 Result<io::Address> TlsConnection::LocalAddress() {
@@ -308,7 +298,7 @@ void TlsConnection::End(EndReason reason, io::Stream::CloseMode mode) {
     reason_ = reason;
     if (close_kind_ != EndKind::kCompleted) reason_ = {.kind = close_kind_};
     reason_.established = established_;
-    reason_.leg = legs_ + (established_ ? 0 : 1);
+    reason_.leg = legs_.answered() + (established_ ? 0 : 1);
   }
   Move(ConnectionEvent::kEnd);
   if (in_handshake) HandshakeOver();
@@ -339,7 +329,7 @@ void TlsConnection::OnClosed() {
 }
 
 void TlsConnection::FinishIfIdle() {
-  if (state_ != State::kDead || call_ != Call::kNone || seals_.in_flight()) return;
+  if (state_ != State::kDead || !legs_.idle() || seals_.in_flight()) return;
   if (!std::holds_alternative<std::monostate>(socket_)) return;
   DeleteSecurityContext();
   if (SecIsValidHandle(&context_)) {
@@ -347,9 +337,9 @@ void TlsConnection::FinishIfIdle() {
     RetryIn(kRetryNs);
     return;
   }
-  input_.Clear();
+  legs_.input().Clear();
   seals_.queue().Clear();
-  DropToken();
+  legs_.token().Drop();
   ShardCounters& counters = shard_.counters();
   counters.ended.Add();
   counters.ended_by[static_cast<std::size_t>(reason_.kind)].Add();

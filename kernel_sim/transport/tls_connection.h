@@ -7,8 +7,9 @@
 // its socket and security context, but stays in memory, with everything a call in flight may
 // touch, until the callback has come and found it dead.
 //
-// tls_connection.cc: life and socket. tls_legs.cc: Initialize/AcceptSecurityContext.
-// tls_reading.cc, tls_sending.cc: records.
+// It coordinates its parts: LegSide and SealSide make the calls, TimeLimits knows the times. What
+// they bring about is decided here. tls_connection.cc: life and socket. tls_legs.cc: the handshake,
+// and alerts. tls_reading.cc, tls_sending.cc: records. tls_limits.cc: time limits.
 #pragma once
 
 #include <ktlsim/sspi_ext.h>
@@ -24,7 +25,7 @@
 #include "io/stream.h"
 #include "kernel_sim/transport/connection.h"
 #include "kernel_sim/transport/connection_state.h"
-#include "kernel_sim/transport/input_queue.h"
+#include "kernel_sim/transport/leg_side.h"
 #include "kernel_sim/transport/path_shard.h"
 #include "kernel_sim/transport/seal_side.h"
 #include "kernel_sim/transport/time_limits.h"
@@ -77,17 +78,6 @@ class TlsConnection final : public Connection,
 
  private:
   using State = ConnectionState;
-  // What is in flight on the leg side.
-  enum class Call : std::uint8_t {
-    kNone,
-    kLeg,
-    kComplete,
-    kAskForAlert,
-    kDecrypt,
-    kPostHandshake,
-    kFetchAlert
-  };
-
   class LimitTimer final : public io::Timer {
    public:
     explicit LimitTimer(TlsConnection& connection) : connection_(connection) {}
@@ -131,6 +121,7 @@ class TlsConnection final : public Connection,
   bool RetriesRefused(SECURITY_STATUS submitted);
 
   // ---- Life and socket (tls_connection.cc)
+  const TlsProfile& profile() const { return legs_.profile(); }
   io::Stream* stream() { return std::get_if<io::Stream>(&socket_); }
   // The only places that change the state, and that of each part.
   void Move(ConnectionEvent event);
@@ -175,8 +166,6 @@ class TlsConnection final : public Connection,
   void EndGracefully(EndKind kind) { End({.kind = kind}, io::Stream::CloseMode::kGraceful); }
   // Sends the token if there is one, then FIN, then waits a little for the peer's.
   void Fail(EndKind kind, SECURITY_STATUS status);
-  // The description of the alert that goes out with the token; -1: none.
-  int AlertToSend() const;
   // What the library says about the failure in reason_.
   void AskWhy();
   void EndWhenBothClosed();
@@ -187,29 +176,21 @@ class TlsConnection final : public Connection,
   static void LegCallback(SspiAsyncContext* context, void* self);
   void OnLegSideDone();
   void PumpLegs();
-  void SubmitLeg(Call call, std::span<std::byte> input);
-  SECURITY_STATUS CallPackage(PSecBufferDesc input);
-  void PrepareOutput();
-  void OnLeg(SECURITY_STATUS status);
+  void SubmitLeg(LegCall call, std::span<std::byte> input);
+  void OnLeg(LegOutcome outcome, SECURITY_STATUS status);
+  void QueueToken();
   void OnPostHandshake(SECURITY_STATUS status);
   void OnAlertFetched(SECURITY_STATUS status);
-  bool GrowToken();
-  void TakeToken(SECURITY_STATUS status);
-  void DropToken();
-  void ConsumeInput();
   void BecomeEstablished();
   SECURITY_STATUS QuerySizes();
-  void AcceptLeg(SECURITY_STATUS status);
-  bool StartPassiveCall(Call call, SECURITY_STATUS leg_status);
+  struct PassiveCall;
+  bool StartPassiveCall(LegCall call, SECURITY_STATUS leg_status);
   void StartComplete(SECURITY_STATUS status);
-  void OnPassiveCallDone();
+  void OnPassiveCallDone(PassiveCall& done);
   void FetchAlert(EndKind kind, SECURITY_STATUS status);
   void FailAtBound(EndKind kind, std::uint8_t alert);
-  bool MakePlainAlert(std::uint8_t alert);
 
   // ---- Reading (tls_reading.cc)
-  enum class Ready : std::uint8_t { kNo, kYes, kFailed };
-  Ready FirstRecordReady(std::size_t bytes_max);
   void PumpReading();
   void SubmitDecrypt();
   void OnDecrypted(SECURITY_STATUS status);
@@ -233,8 +214,6 @@ class TlsConnection final : public Connection,
 
   // Fixed after construction.
   PathShard& shard_;
-  const TlsProfile& profile_;
-  SspiAsyncContext* const leg_async_;
 
   ConnectionHandler* handler_ = nullptr;
   std::shared_ptr<const void> keeps_;
@@ -249,46 +228,19 @@ class TlsConnection final : public Connection,
   LimitTimer limit_timer_{*this};  // for limits_
   RetryTimer retry_timer_{*this};
 
-  // The leg side. Descriptors are the library's while a call is in flight.
-  InputQueue input_;
-  Buffer* token_ = nullptr;       // output of a leg, then bytes to send
-  std::size_t token_bytes_ = 0;   // to send
-  std::size_t input_given_ = 0;   // to the call in flight
-  std::size_t input_wanted_ = 0;  // INCOMPLETE_MESSAGE: not again before this many
-  std::size_t repeat_bytes_ = 0;  // the next leg gets just these again
-  SecBuffer input_buffers_[4];
-  SecBuffer output_buffers_[3];
-  SecBufferDesc input_desc_;
-  SecBufferDesc output_desc_;
-  CtxtHandle new_context_;  // written by the library during a first leg
-  ULONG attributes_ = 0;
-  std::uint32_t legs_ = 0;
-  std::byte alert_[2];
-  KtlsimContext_Failure leg_failure_ = {"", -1, -1};  // of the newest leg
-  struct PassiveCall;
-  PassiveCall* passive_call_ = nullptr;
-
+  LegSide legs_;
   SealSide seals_;
 
   State state_ = State::kConnecting;
   OurEnd our_end_ = OurEnd::kOpen;
   PeerEnd peer_end_ = PeerEnd::kOpen;
   Reading reading_ = Reading::kOn;
-  Call call_ = Call::kNone;
   EndKind fetch_kind_ = EndKind::kRecordFailed;
   EndKind close_kind_ = EndKind::kCompleted;  // CloseFor
   SECURITY_STATUS fetch_status_ = SEC_E_OK;
-  std::int16_t bound_alert_ = -1;    // asked for because a bound was met; -1: none
-  bool post_handshake_due_ = false;  // a leg for the message at the front, or without input
-  bool post_handshake_input_ = false;
-  bool token_ready_ = false;  // token_ holds bytes to send
-  bool token_sending_ = false;
   bool established_ = false;
   bool any_received_ = false;
-  bool speaks_tls_ = true;
-  bool leg_wanted_ = false;      // client: a leg without input is due
-  bool supply_nothing_ = false;  // client: go on without a certificate
-  bool write_wanted_ = false;    // OnWritable is owed
+  bool write_wanted_ = false;  // OnWritable is owed
   bool in_handler_ = false;
 };
 

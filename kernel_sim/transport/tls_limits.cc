@@ -28,7 +28,7 @@ void TlsConnection::PeerHasAnswered() {
 
 void TlsConnection::OnLimit() {
   using Verdict = TimeLimits::Verdict;
-  switch (limits_.Look(loop().NowNs(), call_ != Call::kNone)) {
+  switch (limits_.Look(loop().NowNs(), !legs_.idle())) {
     case Verdict::kPeerIsSlow:
       shard_.counters().handshakes_waiting.Add();
       shard_.OnFewerHandshakes();

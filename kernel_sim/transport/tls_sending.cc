@@ -3,8 +3,6 @@
 
 #include <schannel.h>
 
-#include <utility>
-
 #include "kernel_sim/transport/tls_connection.h"
 
 namespace ktlsim::transport {
@@ -27,10 +25,10 @@ void TlsConnection::CommitSend(std::size_t bytes) {
   PumpSending();
 }
 
-bool TlsConnection::send_idle() const { return seals_.queue().idle() && !token_ready_; }
+bool TlsConnection::send_idle() const { return seals_.queue().idle() && !legs_.token().due(); }
 
 bool TlsConnection::SealDue() const {
-  if (state_ != State::kEstablished || token_ready_) return false;
+  if (state_ != State::kEstablished || legs_.token().due()) return false;
   return seals_.Due(/*close_due=*/our_end_ == OurEnd::kWanted);
 }
 
@@ -101,10 +99,10 @@ void TlsConnection::SendSealed() {
   if (!sealed.empty()) {
     shard_.counters().socket_sends.Add();
     stream()->Send(sealed);
-  } else if (token_ready_) {
-    token_sending_ = true;
+  } else if (legs_.token().due()) {
+    legs_.token().BeginSend();
     shard_.counters().socket_sends.Add();
-    stream()->Send({token_->bytes(), token_bytes_});
+    stream()->Send(legs_.token().bytes());
   } else if (ReadyToSendFin()) {
     Move(OurEndEvent::kFin);
     stream()->ShutdownSend();
@@ -113,7 +111,8 @@ void TlsConnection::SendSealed() {
 }
 
 bool TlsConnection::ReadyToSendFin() const {
-  if (our_end_ == OurEnd::kFin || seals_.in_flight() || call_ == Call::kFetchAlert) return false;
+  if (our_end_ == OurEnd::kFin || seals_.in_flight() || legs_.call() == LegCall::kFetchAlert)
+    return false;
   if (state_ == State::kFailed) return true;
   return state_ == State::kEstablished && our_end_ == OurEnd::kSealed;
 }

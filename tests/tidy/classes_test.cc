@@ -26,7 +26,6 @@ const std::map<std::string, std::string>& Exceptions() {
       {"MemorySocket",
        "what a kernel remembers of a socket: shut down, refused, closed, in any mixture"},
       {"SslConnection", "what OpenSSL's callbacks leave behind for the take-over"},
-      {"TlsConnection", "legs, records, limits and both ends in one class, in five files"},
   };
   return *exceptions;
 }

@@ -17,6 +17,7 @@ TEST(ConnectionStateTest, ReadmeShowsTheTablesOfTheParts) {
   test::ExpectReadmeShows("kernel_sim/transport/README.md", kPeerEndTable);
   test::ExpectReadmeShows("kernel_sim/transport/README.md", kReadingTable);
   test::ExpectReadmeShows("kernel_sim/transport/README.md", kSealingTable);
+  test::ExpectReadmeShows("kernel_sim/transport/README.md", kTokenTable);
 }
 
 TEST(ConnectionStateTest, EveryStateAgainstEveryEvent) {
@@ -25,6 +26,7 @@ TEST(ConnectionStateTest, EveryStateAgainstEveryEvent) {
   test::ExpectLegalMovesOnly(kPeerEndTable, PeerEnd::kTruncated, PeerEndEvent::kTruncate);
   test::ExpectLegalMovesOnly(kReadingTable, Reading::kDropped, ReadingEvent::kDrop);
   test::ExpectLegalMovesOnly(kSealingTable, Sealing::kRetry, SealingEvent::kFinish);
+  test::ExpectLegalMovesOnly(kTokenTable, Token::kSending, TokenEvent::kDrop);
 }
 
 }  // namespace

@@ -54,7 +54,7 @@ constexpr CommandSetting<StartupOptions> kLibrary[kLibrarySettings] = {
      "Calls that may be queued on one processor; a further one is refused [4096]",
      [](S s, V v) { return ParseUnsigned(v, kQueueDepthMax, &s.queue_depth); }},
     {"queue-wait-limit", "", Form::kOne, "DURATION",
-     "How long a call may wait in a queue before it fails; 0: for ever [0]",
+     "How long a call may wait in a queue before it fails; 0: no limit [0]",
      [](S s, V v) {
        std::uint64_t ns = 0;
        std::string wrong = ParseDuration(v, 0, kWaitLimitMaxNs, BareNumber::kRefused, &ns);

@@ -403,7 +403,7 @@ std::function<int()> AddLoadCommand(CLI::App& app) {
       "the time at which an operation should have begun.\n\nExit code 1: the figures are not "
       "valid: operations "
       "failed, never began or never came back, the generator had no time left, or something was "
-      "left behind.\n\nExample: ktlsim load https://localhost:8443/ --insecure -c 64 "
+      "left over.\n\nExample: ktlsim load https://localhost:8443/ --insecure -c 64 "
       "-d 30s -R 10k");
   auto options = std::make_shared<LoadCommandLine>();
   command->add_option("SERVER", options->server, "The server, as with --connect")->type_name("");

@@ -77,7 +77,7 @@ constexpr CommandSetting<LoadOptions> kSettings[] = {
                             &s.duration_ns);
      }},
     {"warm-up", "", Form::kOne, "DURATION",
-     "Time before it that is not measured; its errors are told apart [500ms]",
+     "Time before it that is not measured; its errors are counted apart [500ms]",
      [](S s, V v) {
        return ParseDuration(v, 0, kWarmUpMaxNs, BareNumber::kSeconds, &s.warm_up_ns);
      }},

@@ -381,7 +381,7 @@ std::function<int()> AddRunCommand(CLI::App& app) {
       "Server and client have processors of their own, shared out in turn. Each phase is a closed "
       "loop: a connection begins its next operation when the last one has ended. The client "
       "verifies the server's certificate, which is made in memory and is its one trust "
-      "anchor.\n\nExit code 1: an operation failed, or something was left behind at the end, so "
+      "anchor.\n\nExit code 1: an operation failed, or something was left over at the end, so "
       "the figures are not valid.");
   auto options = std::make_shared<RunCommandLine>();
   options->run.AddTo(*command);

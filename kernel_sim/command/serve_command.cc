@@ -203,10 +203,10 @@ int Serve(const ServeOptions& options) {
 }  // namespace
 
 std::function<int()> AddServeCommand(CLI::App& app) {
-  CLI::App* command = app.add_subcommand(
-      "serve",
-      "A TLS terminator: serves files, passes plaintext on to backends, answers HTTP itself, or "
-      "sends every byte back");
+  CLI::App* command = app.add_subcommand("serve",
+                                         "A TLS terminator: serves files, passes plaintext on to "
+                                         "backends, responds to HTTP itself, or "
+                                         "sends every byte back");
   command->group("Commands");
   command->footer(
       "A duration is a number with ns, us, ms, s, m or h.\n\nSignals: SIGTERM and SIGINT drain and "

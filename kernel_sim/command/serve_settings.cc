@@ -193,7 +193,7 @@ constexpr Setting kOwnSettings[] = {
      "Certificates of clients: none, request, require [none]",
      [](S s, V v) { return ParseWord(v, kClientAuthWords, &s.listener.client_auth); }},
     {"client-ca", Form::kOne, false, "FILE",
-     "What clients' certificates must lead to, PEM; clients are told the names in it, unless these "
+     "What clients' certificates must lead to, PEM; clients are sent the names in it, unless these "
      "take more than 16 KiB",
      [](S s, V v) { return TakeText(v, &s.listener.client_ca_file); }},
     {"expired", Form::kOne, false, "WHAT",
@@ -241,7 +241,8 @@ constexpr Setting kOwnSettings[] = {
      "Which backend is next: round-robin, least-connections [round-robin]",
      [](S s, V v) { return ParseWord(v, kBalanceWords, &s.listener.forward.balance); }},
     {"proxy-protocol", Form::kFlag, false, "",
-     "Tell the backend first who the client is (PROXY protocol v2): addresses, ALPN, server name, "
+     "Send the backend the client's identity first (PROXY protocol v2): addresses, ALPN, server "
+     "name, "
      "TLS version and suite, whether a certificate was shown",
      [](S s, V v) {
        s.listener.forward.proxy_protocol = v == "true";
@@ -276,14 +277,14 @@ constexpr Setting kOwnSettings[] = {
      "limit [240]",
      [](S s, V v) { return TakeSize(v, 0, 1U << 30, &s.listener.http.times.body_rate_min); }},
     {"close-timeout", Form::kOne, false, "DURATION",
-     "Longest wait for the client's close behind ours [2s]",
+     "Longest wait for the client's close after ours [2s]",
      [](S s, V v) { return TakeDuration(v, &s.listener.limits.close_ns); }},
-    {"max-connections", Form::kOne, false, "N", "More wait in the backlog; 0: no limit [0]",
+    {"max-connections", Form::kOne, false, "N",
+     "Connections open at once; further ones wait in the listen backlog; 0: no limit [0]",
      [](S s, V v) { return TakeNumber(v, 0, 100000000, &s.listener.max_connections); }},
     {"max-handshakes", Form::kOne, false, "N",
-     "Handshakes at once per processor, without those that wait for a slow client; more wait in "
-     "the "
-     "backlog; 0: no limit [512]",
+     "Handshakes in progress per processor (those that wait for the client's next flight do not "
+     "count); further connections wait in the listen backlog; 0: no limit [512]",
      [](S s, V v) { return TakeNumber(v, 0, 1000000, &s.listener.max_handshakes); }},
     {"backlog", Form::kOne, false, "N",
      "Connections that may wait to be accepted, per processor [4096]",

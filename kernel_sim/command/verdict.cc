@@ -23,7 +23,7 @@ constexpr DoubtWords kWords[kDoubts] = {
     {"rate_not_held", "the rate was not held"},
     {"generator_busy", "the generator had no time left, so the figures are its own"},
     {"check_failed", "a check failed"},
-    {"left_behind", "something was left behind after the end"},
+    {"left_behind", "something was left over after the end"},
     {"interrupted", "a signal ended it early"},
 };
 

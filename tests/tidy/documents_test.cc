@@ -64,6 +64,19 @@ TEST(DocumentsTest, NothingIsLeftToDo) {
   }
 }
 
+// What a merge leaves where two changes meet.
+TEST(DocumentsTest, NoConflictIsLeft) {
+  static const std::string marks[] = {std::string(7, '<') + " ", std::string(7, '>') + " "};
+  for (const std::string& mark : marks) {
+    for (const SourceFile& file : Sources()) {
+      EXPECT_EQ(file.text.find(mark), std::string::npos) << file.path;
+    }
+    for (const std::string& path : Documents()) {
+      EXPECT_EQ(ReadFromRoot(path).find(mark), std::string::npos) << path;
+    }
+  }
+}
+
 // clang-format breaks an indented list in a comment; two lines of words then stand alone.
 TEST(DocumentsTest, HeadersOpenWithAComment) {
   for (const SourceFile& file : Sources()) {

@@ -34,8 +34,8 @@ class ClientPath {
   ClientPath(const ClientPath&) = delete;
   ClientPath& operator=(const ClientPath&) = delete;
 
-  // Passive level; starts the library with defaults if nobody has. kContract: no processor has the
-  // role.
+  // Passive level; starts the library with defaults if it does not run yet. kContract: no processor
+  // has the role.
   Status Start(const ClientPathOptions& options);
 
   // The loops one can dial from, fixed from Start to Stop. Get onto one with Loop::Post.
@@ -43,7 +43,7 @@ class ClientPath {
 
   // Dials `peer` from `loop`, which is one of loops(), on its thread at dispatch level. `profile`
   // is a client's and must outlive the connection, `handler` lives until its OnEnded, which also
-  // tells of a failure to connect. Null: no memory, or the path is stopping; the handler is not
+  // reports a failure to connect. Null: no memory, or the path is stopping; the handler is not
   // called.
   Connection* Connect(io::Loop& loop, const io::Address& peer, const TlsProfile& profile,
                       ConnectionHandler& handler);

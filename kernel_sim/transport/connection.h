@@ -77,7 +77,7 @@ class Connection {
   // Takes the first `bytes` of the last SendSpace. What is committed in one turn of the loop is
   // sealed into as few records as possible.
   virtual void CommitSend(std::size_t bytes) = 0;
-  // Copies what fits and answers how much that was. Less than all: OnWritable will follow.
+  // Copies what fits and returns how much that was. Less than all: OnWritable will follow.
   std::size_t Send(std::span<const std::byte> plaintext);
   // Nothing handed over is still on its way to the socket.
   virtual bool send_idle() const = 0;
@@ -90,24 +90,25 @@ class Connection {
 
   // ---- Ending. All idempotent; OnEnded follows from a later turn.
 
-  // close_notify behind what was sent, then FIN; plaintext still comes in. The connection ends when
+  // close_notify after what was sent, then FIN; plaintext still comes in. The connection ends when
   // the peer closes too.
   virtual void ShutdownSend() = 0;
   // The same, and what still comes in is dropped; waits for the peer's close for
   // Limits::close_ns. In the handshake, where nothing can be closed in order, FIN at once.
   virtual void Close() = 0;
-  // Close, because of what the peer did: OnEnded, the log and the statistics are told `why`,
+  // Close, because of what the peer did: OnEnded, the log and the statistics get `why`,
   // whatever way the end comes about.
   virtual void CloseFor(EndKind why) = 0;
   // RST; whatever is in flight is dropped.
   void Abort() { AbortFor(EndKind::kAborted); }
-  // Abort; OnEnded, the log and the statistics are told `why`.
+  // Abort; OnEnded, the log and the statistics get `why`.
   virtual void AbortFor(EndKind why) = 0;
 
   // ---- Questions
 
   virtual bool established() const = 0;
-  // Whom we accepted or dialled; also after the end. Family 0: gone before it could be asked for.
+  // The peer that was accepted or dialled; also after the end. Family 0: it was gone before its
+  // address could be read.
   // A client on a Unix-domain socket has no name, unless it has bound its socket.
   virtual const io::Address& peer_address() const = 0;
   // Our end, while the socket is open.

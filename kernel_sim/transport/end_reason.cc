@@ -77,7 +77,7 @@ struct StatusWords {
 #define KTLSIM_STATUS(code, failure) \
   StatusWords { code, FailureClass::failure }
 
-// In practice everything that Initialize/AcceptSecurityContext and DecryptMessage answer.
+// In practice everything that Initialize/AcceptSecurityContext and DecryptMessage return.
 const StatusWords kStatuses[] = {
     KTLSIM_STATUS(SEC_E_OK, kNone),
     KTLSIM_STATUS(SEC_I_CONTEXT_EXPIRED, kNone),

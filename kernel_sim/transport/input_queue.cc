@@ -32,7 +32,7 @@ bool InputQueue::Append(io::BufferLease lease) {
 }
 
 bool InputQueue::AppendCopy(std::span<const std::byte> bytes) {
-  // First into the room behind the last bytes.
+  // Fill the space left in the last chunk first.
   if (last_ != nullptr && last_->memory != nullptr) {
     std::byte* const end = last_->memory->bytes() + last_->memory->capacity;
     std::byte* const at = last_->bytes.data() + last_->bytes.size();

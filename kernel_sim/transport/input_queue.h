@@ -2,7 +2,7 @@
 //
 // Most bytes stay in the loop's receive buffers, where records are opened in place. Those are
 // everybody's, so what cannot be consumed soon is moved to memory of our own: the head of a record
-// whose rest is still to come (Assemble), and everything while nobody reads (Detach).
+// whose rest is still to come (Assemble), and everything while reading is paused (Detach).
 //
 // Belongs to the connection's loop. The front may be in use by a call in flight: until it ends only
 // Append, AppendCopy and the questions are legal; they leave the front where it is.
@@ -44,7 +44,7 @@ class InputQueue {
   InputQueue(ChunkPool& chunks, BufferPool& buffers) : chunks_(chunks), buffers_(buffers) {}
   ~InputQueue() { Clear(); }
 
-  // Those that return bool answer false when memory is short; then nothing has changed.
+  // Those that return bool return false when memory is short; then nothing has changed.
   [[nodiscard]] bool Append(io::BufferLease lease);
   [[nodiscard]] bool AppendCopy(std::span<const std::byte> bytes);
 
@@ -54,7 +54,7 @@ class InputQueue {
   std::span<std::byte> front() const {
     return list_.empty() ? std::span<std::byte>() : list_.front()->bytes;
   }
-  // Copies up to `out.size()` first bytes, wherever they lie; answers how many.
+  // Copies up to `out.size()` first bytes, wherever they lie; returns how many.
   std::size_t Peek(std::span<std::byte> out) const;
 
   void Consume(std::size_t bytes);

@@ -48,7 +48,7 @@ enum class LegOutcome : std::uint8_t {
   kComplete,  // CompleteAuthToken comes first
   kEstablished,
   kNothingDue,  // no KeyUpdate was due
-  kStuck,       // nothing taken and nothing to say: the same call would be made for ever
+  kStuck,       // nothing taken and nothing to say: the same call would be made again and again
   kFailed,
 };
 

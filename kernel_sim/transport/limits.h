@@ -24,7 +24,7 @@ struct Limits {
   std::uint64_t idle_ns = 120 * kNsPerSecond;
   // Established: from the first byte of a record to its last, while we read.
   std::uint64_t record_ns = 30 * kNsPerSecond;
-  // How long the peer's own close is awaited behind our close_notify or alert.
+  // How long the peer's own close is awaited after our close_notify or alert.
   std::uint64_t close_ns = 2 * kNsPerSecond;
   // Bytes kept for one handshake record that is not complete yet. What a message and a handshake
   // may have in all is the package's to bound (TLS: 16 KiB, 66 KiB with certificates, 512 KiB in

@@ -30,7 +30,7 @@ class Counter {
 // Overwrites plaintext, in a way the compiler keeps, before others get the memory.
 void Wipe(std::span<std::byte> bytes);
 
-// A block of bytes behind this header.
+// A block of bytes; they follow this header.
 struct Buffer {
   Buffer* next = nullptr;
   std::uint32_t capacity = 0;

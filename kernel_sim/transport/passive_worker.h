@@ -1,5 +1,5 @@
 // PassiveWorker: threads for the few calls that may block: CompleteAuthToken, which TLS never needs
-// but packages that answer SEC_I_COMPLETE_NEEDED do; reads of files that are not in memory.
+// but packages that return SEC_I_COMPLETE_NEEDED do; reads of files that are not in memory.
 //
 // A thread is started when there is work and none is idle, up to `threads_max`; with one, items run
 // in their order.

@@ -11,8 +11,8 @@
 
 namespace ktlsim::transport {
 
-// In order of the processors; an empty role means all. kContract: nobody has the role. kResource:
-// the library cannot be started. Passive level.
+// In order of the processors; an empty role means all. kContract: no processor has the role.
+// kResource: the library cannot be started. Passive level.
 Result<std::vector<io::Loop*>> LoopsOfRole(const std::string& role);
 
 // Runs `function` on the loop's thread at dispatch level and waits for its end. Passive level, not

@@ -55,7 +55,7 @@ class SealSide {
   // The call has ended with `status`. `keys_may_change`: the connection can still ask for a
   // KeyUpdate, which the refused record may be waiting for.
   Outcome Finish(SECURITY_STATUS status, bool keys_may_change);
-  // Of the record that was sealed last.
+  // How much plaintext the record that was sealed last holds.
   std::uint32_t plaintext_bytes() const { return pieces_[1].cbBuffer; }
   bool retry_due() const { return sealing_ == Sealing::kRetry; }
 

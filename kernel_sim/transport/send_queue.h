@@ -58,16 +58,16 @@ class SendQueue {
   // sent first.
   bool HasUnsealed() const;
   bool FrontHasUnsealed() const;
-  // Hands out the oldest unsealed records of one buffer, as many as `records` has places; answers
+  // Hands out the oldest unsealed records of one buffer, as many as `records` has places; returns
   // how many. Nothing else until EndSeal has been called for each. Only if HasUnsealed.
   std::size_t BeginSeal(std::span<Record> records);
-  // Hands out a record of its own for the two bytes of an alert, behind everything committed.
+  // Hands out a record of its own for the two bytes of an alert, after everything committed.
   // `start` null: no memory. Only if not HasUnsealed; nothing may be committed afterwards.
   Record BeginAlert();
   // The oldest record handed out is sealed, with these sizes; closes gaps.
   void EndSeal(std::uint32_t header, std::uint32_t data, std::uint32_t trailer);
   bool sealing_front() const { return sealing_ != 0 && seal_half_ == 0; }
-  // Puts bytes that are sealed already (a token) behind everything. False, and nothing done, if
+  // Puts bytes that are sealed already (a token) after everything else. False, and nothing done, if
   // there is unsealed plaintext, a record is handed out, or room is short.
   [[nodiscard]] bool AppendSealed(std::span<const std::byte> bytes);
 
@@ -76,7 +76,7 @@ class SendQueue {
   void Sent(std::size_t bytes, std::uint64_t now_ns);
   // Nothing in it at all.
   bool idle() const { return used_ == 0; }
-  // Gives back a buffer that was made for a Space nobody used.
+  // Gives back a buffer that was made for a Space that was not used.
   void ReleaseIfEmpty();
   void Clear();
 

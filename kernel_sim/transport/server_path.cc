@@ -52,7 +52,7 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
     open_ = true;
     return address.is_unix() ? address : listener_.LocalAddress();
   }
-  // Of an open one.
+  // Only after Open has succeeded.
   io::SocketId listening_socket() const { return listener_.socket(); }
 
   // On the loop.
@@ -121,7 +121,7 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
   }
   bool Quiet() const override { return !open_; }
 
-  // Opens or closes the gate, by what is going on behind it.
+  // Opens or closes the gate, depending on how much is under way.
   void Gate() {
     if (!open_ || stopping()) return;
     const AcceptLimits& limits = generation_->limits;

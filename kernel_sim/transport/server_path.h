@@ -51,7 +51,7 @@ struct ServerOptions {
   int backlog = 4096;
   // The port may be another socket's that shares it, too, of whatever program of the same user;
   // connections then go to either. Without it Start fails with EADDRINUSE. Not for Unix-domain
-  // sockets, which nobody can share.
+  // sockets, which cannot be shared.
   bool share_port = false;
   EndObserver* observer = nullptr;  // lives until Stop
   // KTLSIM_NOTIFY_*: which threads run the callbacks of connections. From the pool the work is
@@ -68,15 +68,15 @@ class ServerPath {
   ServerPath& operator=(const ServerPath&) = delete;
 
   // Listens on all processors of the role and returns the bound address. Passive level; starts the
-  // library with defaults if nobody has. On failure, a lack of memory included (kResource), nothing
-  // is left running.
+  // library with defaults if it does not run yet. On failure, a lack of memory included
+  // (kResource), nothing is left running.
   Result<io::Address> Start(const ServerOptions& options, HandlerFactory factory);
 
   // New connections are made with these from now on; those that are there keep what they have. Not
   // changed by this: address, role, backlog, share_port, observer and notify_mode. What `factory`
   // holds is let go on a loop, at dispatch level, with the last connection that it made a handler
-  // for. Passive level, not at the same time as a stop nor behind its begin. Only when started; on
-  // failure nothing has changed.
+  // for. Passive level, not at the same time as a stop, nor after one has begun. Only when started;
+  // on failure nothing has changed.
   Status Replace(const ServerOptions& options, HandlerFactory factory);
 
   // Replace in two steps: all that can fail, which changes nothing, and what cannot. For who

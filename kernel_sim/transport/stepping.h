@@ -13,7 +13,7 @@ namespace ktlsim::transport {
 
 class Stepping {
  public:
-  // Lets somebody else take a step. False: nobody can, so the wait would never end.
+  // Lets another participant take a step. False: none can, so the wait would never end.
   using Step = std::function<bool()>;
   // Has `item` run once, at passive level, in one of the later steps.
   using RunPassive = std::function<void(WorkItem& item)>;

@@ -15,7 +15,7 @@ class StopLatch {
  public:
   explicit StopLatch(std::uint32_t count) : count_(count) {}
 
-  // Any thread. The latch may be gone when the last count has returned, so it is told under the
+  // Any thread. The latch may be gone when the last count has returned, so it is notified under the
   // lock.
   void CountDown() {
     const std::lock_guard lock(mutex_);

@@ -39,7 +39,7 @@ class TimeLimits {
   bool peer_is_slow() const { return peer_is_slow_; }
   // The slow peer has sent its message.
   bool PeerHasAnswered(std::uint64_t now_ns);
-  // The handshake is over, and nobody waits for its messages.
+  // The handshake is over, and its messages are awaited no longer.
   void ForgetSlowPeer() { peer_is_slow_ = false; }
 
   // ---- Established
@@ -57,7 +57,7 @@ class TimeLimits {
   bool BeginClose(std::uint64_t now_ns);
 
   // The timer has fired. The caller sets it again, to wake_ns(), unless it ends the connection.
-  // `call_in_flight`: it is we who keep the peer waiting.
+  // `call_in_flight`: the peer waits for us, not we for the peer.
   Verdict Look(std::uint64_t now_ns, bool call_in_flight);
 
  private:

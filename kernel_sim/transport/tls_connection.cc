@@ -37,7 +37,7 @@ bool TlsConnection::Register(SspiAsyncContext* leg_async, SspiAsyncContext* seal
 
 void TlsConnection::BeginAccepted(io::SocketId socket) {
   shard_.counters().handshakes.Add();
-  // Now: of a connection that was reset nobody could tell any more.
+  // Now, because a connection that was reset has no peer address any more.
   if (const Result<io::Address> peer = loop().PeerAddress(socket)) peer_ = peer.value();
   socket_id_ = socket;
   socket_.emplace<io::Stream>(loop(), socket, static_cast<io::StreamHandler&>(*this));
@@ -174,7 +174,8 @@ void TlsConnection::OnSent(Status outcome) {
 }
 
 void TlsConnection::SocketFailed(int error_number) {
-  // Whoever has said or heard close_notify has lost nothing, unless the peer broke off before.
+  // After close_notify, ours or the peer's, a reset loses nothing, unless the peer broke off
+  // before.
   const bool closed = state_ == State::kEstablished && (CloseIsSealed() || PeerHasClosed());
   EndReason reason{.kind = EndKind::kResetByPeer, .error_number = error_number};
   if (closed || peer_end_ == PeerEnd::kTruncated) reason = {.kind = OrderlyEnd()};
@@ -281,7 +282,7 @@ Result<io::Address> TlsConnection::LocalAddress() {
 void TlsConnection::EndWhenBothClosed() {
   if (our_end_ != OurEnd::kFin || (state_ != State::kEstablished && state_ != State::kFailed))
     return;
-  // FIN counts when nobody wants what came before it; else reading gets there and tells
+  // FIN counts at once when what came before it is not wanted; else when reading gets there
   // (PeerClosed).
   const bool dropping = Drops() || state_ == State::kFailed;
   if (PeerHasClosed() || (peer_end_ == PeerEnd::kFin && dropping)) {
@@ -316,7 +317,7 @@ void TlsConnection::DeleteSecurityContext() {
   if (!SecIsValidHandle(&context_)) return;
   SspiAsyncContext* async = SspiCreateAsyncContext();
   if (async == nullptr) return;  // FinishIfIdle tries again
-  // Fire and forget: it waits behind whatever is in flight on the context, and is never refused.
+  // Fire and forget: it waits for whatever is in flight on the context, and is never refused.
   static_cast<void>(SspiDeleteSecurityContextAsync(async, &context_));
   SspiFreeAsyncContext(async);
   SecInvalidateHandle(&context_);

@@ -104,8 +104,8 @@ HttpRequestReader::Outcome HttpRequestReader::ReadHeadLine(std::span<const std::
 // Part of a line. `given` is what llhttp gets of it: `text`, perhaps with the line's end.
 HttpRequestReader::Outcome HttpRequestReader::TakeText(std::string_view text,
                                                        std::string_view given) {
-  // A folded line has been used to smuggle requests (RFC 9112 5.2).
-  if (!first_line_ && !line_started_ && IsBlank(text[0])) return Refuse(400);
+  // A folded line has been used to smuggle requests (RFC 9112 5.2); a method begins with no blank.
+  if (!line_started_ && IsBlank(text[0])) return Refuse(400);
   line_started_ = true;
   if (first_line_ && !TakeRequestLine(text)) return Refuse(400);
   return Execute(given);
@@ -143,11 +143,23 @@ HttpRequestReader::Outcome HttpRequestReader::Execute(std::string_view bytes) {
       return HeadOver();
     case HPE_PAUSED_H2_UPGRADE:
       return Refuse(505);
+    case HPE_INVALID_METHOD:
+      return Refuse(RefusalOfMethod(*llhttp_get_error_pos(&parser_)));
     case HPE_INVALID_VERSION:
       return Refuse(RefusalOfVersion());
     default:
       return Refuse(400);
   }
+}
+
+// 501 for a method that llhttp does not know (RFC 9110 15.6.2), 400 for what is none: as the first
+// byte that fits no method says, since that does not depend on how the bytes were cut.
+unsigned HttpRequestReader::RefusalOfMethod(char byte) {
+  constexpr std::string_view kTokenMarks = "!#$%&'*+-.^_`|~";  // RFC 9110 5.6.2
+  const bool in_token = IsDigit(byte) || (byte >= 'A' && byte <= 'Z') ||
+                        (byte >= 'a' && byte <= 'z') ||
+                        kTokenMarks.find(byte) != std::string_view::npos;
+  return in_token || byte == ' ' ? 501 : 400;
 }
 
 // 505 for a version that we do not have, 400 for what is none or has something after it.

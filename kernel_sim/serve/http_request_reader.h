@@ -131,6 +131,7 @@ class HttpRequestReader {
   Outcome EndLine(bool given);
   bool TakeRequestLine(std::string_view text);
   Outcome Execute(std::string_view bytes);
+  static unsigned RefusalOfMethod(char byte);
   unsigned RefusalOfVersion() const;
   void TakeTargetByte(char c);
   void EndAuthority();

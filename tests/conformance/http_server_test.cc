@@ -114,8 +114,10 @@ std::vector<Row> Rows() {
        "Connection: keep-alive"},
 
       // ---- RFC 9110: semantics
-      {"9110 9.1", "a method outside of the registry is no request: 400, not the 501 it should be",
-       "BREW /letters HTTP/1.1\r\nHost: a\r\n\r\n", 400, Then::kClosed},
+      {"9110 15.6.2", "a method that is not known", "BREW /letters HTTP/1.1\r\nHost: a\r\n\r\n",
+       501, Then::kClosed},
+      {"9112 3.1", "a method that is no token", "G(T /letters HTTP/1.1\r\nHost: a\r\n\r\n", 400,
+       Then::kClosed},
       {"9110 9.1", "a registered method that no file has",
        "PATCH /letters HTTP/1.1\r\nHost: a\r\n\r\n", 405, Then::kKept, "Allow: GET, HEAD"},
       {"9110 15.5.6", "a method that files do not have", Post("Content-Length: 0\r\n", ""), 405,

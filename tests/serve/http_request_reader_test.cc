@@ -125,7 +125,7 @@ TEST(HttpRequestReaderTest, DeclinesUpgradesByGoingOn) {
 
 TEST(HttpRequestReaderTest, RefusesWhatIsNoRequest) {
   EXPECT_EQ(Refusal("\x16\x03\x01\x02\x05"), 400U);
-  EXPECT_EQ(Refusal("HELLO / HTTP/1.1\r\n\r\n"), 400U);
+  EXPECT_EQ(Refusal("HELLO / HTTP/1.1\r\n\r\n"), 501U);
   EXPECT_EQ(Refusal("GET / HTTP/1.1\r\nHost h\r\n\r\n"), 400U);
   EXPECT_EQ(Refusal("GET / HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n"), 400U);
 }
@@ -276,6 +276,16 @@ TEST(HttpRequestReaderTest, RefusesWhatSmugglesRequests) {
 TEST(HttpRequestReaderTest, Http11NamesOneHost) {
   EXPECT_EQ(Refusal("GET / HTTP/1.1\r\n\r\n"), 400U);
   EXPECT_EQ(Refusal("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"), 400U);
+}
+
+// RFC 9110 15.6.2, and 5.6.2 for what a method can be.
+TEST(HttpRequestReaderTest, MethodsThatAreNotKnownAreToldFromWhatIsNoMethod) {
+  for (const char* unknown : {"BREW", "GETX", "GE", "get", "X-!~9", "gET"}) {
+    EXPECT_EQ(Refusal(std::string(unknown) + " / HTTP/1.1\r\nHost: h\r\n\r\n"), 501U) << unknown;
+  }
+  for (const char* none : {"G(T", " GET", "\x16\x03", "GE\x80", "G\"T"}) {
+    EXPECT_EQ(Refusal(std::string(none) + " / HTTP/1.1\r\nHost: h\r\n\r\n"), 400U) << none;
+  }
 }
 
 TEST(HttpRequestReaderTest, RefusesOtherVersions) {

@@ -1,8 +1,8 @@
 // Loop: what a program that lives on one thread's ring may ask of it: sockets, timers, posted work.
 //
-// Behind it stands either a real io_uring (uring.h) or, for seeded schedules, an in-memory ring
-// with virtual time; code above cannot tell. Everything here belongs to the loop's thread, except
-// Post, which is for every thread.
+// The ring is either a real io_uring (uring.h) or, for seeded schedules, an in-memory ring with
+// virtual time; code above cannot tell which. Everything here belongs to the loop's thread, except
+// Post, which any thread may call.
 //
 // The one thing a newcomer gets wrong: an operation owns what the kernel may still write to until
 // its last completion arrives. Cancel only asks; the object and its buffers stay untouched until
@@ -23,6 +23,8 @@
 namespace ktlsim::io {
 
 class Loop;
+// What a ring keeps of an operation in flight. Only the rings know this type.
+struct OperationState;
 
 // A descriptor number on the real ring, a made-up one on the in-memory ring.
 using SocketId = int;
@@ -45,17 +47,10 @@ class Operation {
   ~Operation() { KTLSIM_ASSERT(!in_flight_); }
 
  private:
-  friend class LoopBackend;  // the rings' access to what follows (loop_backend.h)
-  friend class OperationList;
-  Operation* next_ = nullptr;  // in one of the ring's lists
-  Operation* previous_ = nullptr;
-  std::uint32_t state_ = 0;  // free for the ring
-  std::int32_t result_ = 0;  // free for the ring
-  SocketId socket_ = kNoSocket;
+  friend struct OperationState;
+  alignas(void*) std::byte state_[24]{};  // an OperationState while in flight
   Kind kind_;
   bool in_flight_ = false;
-  bool cancel_requested_ = false;
-  bool suspect_ = false;  // in the kernel when that lost a completion
 };
 
 // Multishot: one start, many connections.
@@ -77,13 +72,13 @@ class ConnectOperation : public Operation {
   virtual void OnConnected(Status outcome) = 0;
 
  private:
-  friend class LoopBackend;
+  friend struct OperationState;
   Address peer_;
 };
 
-// One of the loop's receive buffers, lent to whoever holds the lease. Move only; given back to the
-// pool on destruction, which must happen on the loop's thread and soon: what is held back here
-// is missing to every other connection of the loop.
+// One of the loop's receive buffers, lent to the holder of the lease. Move only. Its destruction
+// gives the buffer back to the pool, and must happen on the loop's thread and soon: every other
+// connection of the loop has one buffer less until then.
 class BufferLease {
  public:
   BufferLease() = default;
@@ -114,11 +109,11 @@ class BufferLease {
   std::uint16_t id_ = 0;
 };
 
-// Into the loop's provided buffers; multishot: one start, many completions of a turn. Without,
-// there is one buffer at a time, so that a pause takes effect with the next one at the latest; who
-// passes bytes on to somebody slower wants that. The loop starts the operation again by itself
-// either way. When the buffers run dry it does so as soon as some come back (counted,
-// RingStatistics); its owner sees nothing.
+// Receives into the loop's provided buffers. With `multishot` the kernel may fill several buffers
+// before the owner sees the first one. Without, it fills one at a time, so that a pause takes
+// effect with the next buffer at the latest: for owners that pass the bytes on to a slower peer.
+// Either way the loop starts the kernel's request again by itself. When the buffers run dry it does
+// so as soon as some come back (counted, RingStatistics); the owner notices nothing.
 class ReceiveOperation : public Operation {
  public:
   explicit ReceiveOperation(bool multishot = true)
@@ -131,10 +126,7 @@ class ReceiveOperation : public Operation {
   virtual void OnReceiveEnded(Status reason) = 0;
 
  private:
-  friend class LoopBackend;
   const bool multishot_;
-  std::uint8_t watch_ = 0;  // LoopBackend::Watch
-  bool looks_again_ = false;
 };
 
 // Sends all of `bytes`: short sends are continued by the loop.
@@ -142,11 +134,11 @@ class SendOperation : public Operation {
  public:
   SendOperation() : Operation(Kind::kSend) {}
   virtual ~SendOperation() = default;
-  // Final. The bytes are the owner's again. Not ok: the connection is of no more use for sending.
+  // Final. The bytes are the owner's again. Not ok: nothing more can be sent on the connection.
   virtual void OnSent(Status outcome) = 0;
 
  private:
-  friend class LoopBackend;
+  friend struct OperationState;
   std::span<const std::byte> bytes_;
   std::size_t sent_bytes_ = 0;
 };
@@ -158,8 +150,8 @@ class Timer {
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
   virtual ~Timer() { KTLSIM_ASSERT(!armed()); }
-  // On the loop's thread at dispatch level, not before the deadline; the timer may be started
-  // again.
+  // Called on the loop's thread at dispatch level, not before the deadline. The timer may be
+  // started again from here.
   virtual void OnTimer() = 0;
   bool armed() const { return armed_; }
 
@@ -175,8 +167,8 @@ class Timer {
 struct ListenOptions {
   int backlog = 4096;
   bool share_port = true;  // SO_REUSEPORT: several loops listen on one port
-  // With share_port: others may join from now on, but nobody may be there yet, not even one that
-  // shares. For the first of several, so that two programs do not share by accident.
+  // With share_port: fails if any socket listens there already, even one that shares its port.
+  // Later ones may join. For the first of several, so that two programs do not share by accident.
   bool first_of_port = false;
   // A Unix-domain address has no ports to share. Instead the second loop and later ones name the
   // listening socket of the first one here, while that is open: they accept from the same backlog.
@@ -194,31 +186,32 @@ class Loop {
   virtual void Post(WorkItem& item) = 0;
 
   // Sockets. All failures are kIo with the errno value. Nonblocking, close-on-exec, TCP_NODELAY.
-  // A socket belongs to the loop that opened or accepted it. IPv6 addresses take IPv4 clients, too,
-  // if they are for all. Unix-domain addresses: unix_socket.h.
+  // A socket belongs to the loop that opened or accepted it. The IPv6 wildcard address accepts IPv4
+  // clients, too. Unix-domain addresses: unix_socket.h.
   virtual Result<SocketId> Listen(const Address& address, const ListenOptions& options) = 0;
   virtual Result<SocketId> OpenStream(int family) = 0;
   virtual Result<Address> LocalAddress(SocketId socket) = 0;
-  // Of a connected socket; ENOTCONN once the connection is gone.
+  // The socket must be connected; ENOTCONN once the connection is gone.
   virtual Result<Address> PeerAddress(SocketId socket) = 0;
-  // Sends FIN behind what was sent; pending receives end when the peer does likewise.
+  // Sends FIN after the bytes sent so far. Pending receives end when the peer sends its own.
   virtual void ShutdownSend(SocketId socket) = 0;
   // The socket must have nothing in flight: cancel, wait for the final calls, then close.
-  // `reset` sends RST instead of FIN (SO_LINGER 0); a Unix-domain socket has only the one end.
+  // `reset` sends RST instead of FIN (SO_LINGER 0); a Unix-domain socket ends in the same way with
+  // and without it.
   virtual void Close(SocketId socket, bool reset = false) = 0;
 
-  // Operations. Never fail at the call: a failure to start is told through the final handler, from
-  // a later turn and never from inside Start....
+  // Operations. Start... never fails: a failure to start is reported by the final handler, which is
+  // called in a later turn and never from inside Start....
   virtual void StartAccept(AcceptOperation& operation, SocketId listener) = 0;
   virtual void StartConnect(ConnectOperation& operation, SocketId socket, const Address& peer) = 0;
   virtual void StartReceive(ReceiveOperation& operation, SocketId socket) = 0;
-  // At most one send in flight per socket. `bytes` stay untouched and alive until OnSent.
+  // At most one send in flight per socket. `bytes` must stay alive and unchanged until OnSent.
   virtual void StartSend(SendOperation& operation, SocketId socket,
                          std::span<const std::byte> bytes) = 0;
   // Asks for an early end; the final handler is called in any case. No-op when not in flight.
   virtual void Cancel(Operation& operation) = 0;
 
-  // Timers. Restarting an armed timer moves it. Stop: OnTimer will not be called.
+  // Timers. Starting an armed timer moves its deadline. After StopTimer OnTimer is not called.
   virtual void StartTimer(Timer& timer, std::uint64_t deadline_ns) = 0;
   virtual void StopTimer(Timer& timer) = 0;
 

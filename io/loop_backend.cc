@@ -30,6 +30,12 @@ bool ConcernsOneConnection(int error_number) {
 // The request was interrupted before it did anything.
 bool IsInterruption(int error_number) { return error_number == EINTR || error_number == EAGAIN; }
 
+// The kernel has lost a completion, and may have lost bytes of `operation`, which is in hand.
+int ErrorOfSuspect(const Operation& operation) {
+  const OperationPlace place = OperationState::Of(operation).place;
+  return place == OperationPlace::kInHandCancelled ? ECANCELED : EIO;
+}
+
 // The last thing done with `operation`: its handler may start it again or destroy it.
 void CallFinalHandler(Operation& operation, int error_number) {
   const auto outcome = [error_number](const char* what) {
@@ -89,15 +95,52 @@ void LoopBackend::NoteClosed(SocketId socket) {
   figures_.sockets.Subtract(1);
 }
 
+// nullptr: those that are on their way from one place to another.
+OperationList LoopBackend::* LoopBackend::ListOf(OperationPlace place) {
+  switch (place) {
+    case OperationPlace::kIdle:
+    case OperationPlace::kInHand:
+    case OperationPlace::kInHandCancelled:
+      return nullptr;
+    case OperationPlace::kInKernel:
+    case OperationPlace::kLooking:
+    case OperationPlace::kCancelled:
+    case OperationPlace::kAwaitingWatch:
+      return &LoopBackend::in_kernel_;
+    case OperationPlace::kParked:
+    case OperationPlace::kLookParked:
+    case OperationPlace::kCancelParked:
+      return &LoopBackend::parked_;
+    case OperationPlace::kStarved:
+      return &LoopBackend::starved_;
+    case OperationPlace::kEnding:
+      return &LoopBackend::ending_;
+    case OperationPlace::kLeaving:
+      return &LoopBackend::leaving_;
+  }
+  return nullptr;
+}
+
+OperationPlace LoopBackend::Move(Operation& operation, OperationEvent event) {
+  OperationState& state = OperationState::Of(operation);
+  OperationList LoopBackend::* const from = ListOf(state.place);
+  const OperationPlace place = kOperationTable.After(state.place, event);
+  OperationList LoopBackend::* const to = ListOf(place);
+  state.place = place;
+  if (from == to) return place;
+  if (from != nullptr) (this->*from).Remove(operation);
+  if (to != nullptr) (this->*to).PushBack(operation);
+  return place;
+}
+
 void LoopBackend::Begin(Operation& operation, SocketId socket) {
   KTLSIM_ASSERT(IsCurrentThread());
   KTLSIM_ASSERT(socket >= 0);
-  KTLSIM_ASSERT(!operation.in_flight_);
+  KTLSIM_ASSERT(!operation.in_flight());
   // Fails only for a descriptor that another loop opened.
   KTLSIM_CHECK(MakeRoomFor(socket));
-  operation.socket_ = socket;
-  operation.in_flight_ = true;
-  operation.cancel_requested_ = false;
+  OperationState::Begin(operation, socket);
+  Move(operation, OperationEvent::kStart);
   figures_.operations.Add(1);
   ++InFlightOn(socket);
 }
@@ -109,82 +152,69 @@ void LoopBackend::StartAccept(AcceptOperation& operation, SocketId listener) {
 
 void LoopBackend::StartConnect(ConnectOperation& operation, SocketId socket, const Address& peer) {
   Begin(operation, socket);
-  operation.peer_ = peer;
+  OperationState::PeerOf(operation) = peer;
   Submit(operation);
 }
 
 void LoopBackend::StartReceive(ReceiveOperation& operation, SocketId socket) {
   Begin(operation, socket);
-  operation.watch_ = kNotWatched;
-  operation.looks_again_ = false;
   Submit(operation);
 }
 
 void LoopBackend::StartSend(SendOperation& operation, SocketId socket,
                             std::span<const std::byte> bytes) {
   Begin(operation, socket);
-  operation.bytes_ = bytes;
-  operation.sent_bytes_ = 0;
+  OperationState::SetBytes(operation, bytes);
   if (bytes.empty()) {
-    EndLater(operation, 0, ending_);
+    EndLater(operation, 0);
     return;
   }
   Poison(bytes);
   Submit(operation);
 }
 
-// All that waits for nothing but the kernel: to be found when that has lost something.
-void LoopBackend::EnterKernel(Operation& operation, Place place) {
-  operation.state_ = place;
-  in_kernel_.PushBack(operation);
-}
-
-void LoopBackend::LeaveKernel(Operation& operation) {
-  if (operation.state_ == kInKernel || operation.state_ == kAwaitsWatch) {
-    in_kernel_.Remove(operation);
-  } else if (operation.state_ == kParkedCancel) {
-    // No longer with the kernel: its cancellation must not go out any more.
-    parked_.Remove(operation);
-  }
-  operation.state_ = kNowhere;
-}
-
 void LoopBackend::Submit(Operation& operation) {
-  operation.suspect_ = false;
+  OperationState::Of(operation).suspect = false;
   if (TrySubmit(operation)) {
-    EnterKernel(operation, kInKernel);
+    Move(operation, OperationEvent::kSubmit);
   } else {
-    Park(operation, kParked);
+    Park(operation);
   }
 }
 
 void LoopBackend::SubmitCancel(Operation& operation) {
-  if (TrySubmitCancel(operation)) return;
-  in_kernel_.Remove(operation);
-  Park(operation, kParkedCancel);
+  if (!TrySubmitCancels(operation)) Park(operation);
 }
 
-void LoopBackend::Park(Operation& operation, Place place) {
+// Both requests at once, if there is room for both. The watch's cancellation can wait:
+// CancelWatches submits it later.
+bool LoopBackend::TrySubmitCancels(Operation& operation) {
+  if (!TrySubmitCancel(operation, Request::kOperation)) return false;
+  if (OperationState::Of(operation).watch.in_kernel()) {
+    static_cast<void>(TryCancelWatch(operation));
+  }
+  return true;
+}
+
+void LoopBackend::Park(Operation& operation) {
   figures_.parked.Add(1);
-  operation.state_ = place;
-  parked_.PushBack(operation);
+  Move(operation, OperationEvent::kPark);
 }
 
-// Stops at the first that finds no place, so that nobody overtakes.
+// Stops at the first that finds no room, so that none overtakes another.
 void LoopBackend::SubmitParked() {
   while (Operation* operation = parked_.front()) {
-    const bool cancels = operation->state_ == kParkedCancel;
-    if (!(cancels ? TrySubmitCancel(*operation) : TrySubmit(*operation))) return;
-    parked_.Remove(*operation);
-    EnterKernel(*operation, kInKernel);
+    const bool is_new = OperationState::Of(*operation).place == OperationPlace::kParked;
+    if (!(is_new ? TrySubmit(*operation) : TrySubmitCancels(*operation))) return;
+    Move(*operation, OperationEvent::kSubmit);
   }
 }
 
-// One operation per buffer that the kernel has: those without incoming bytes take none, and the
-// next turn goes on, so nobody starves while buffers lie idle.
+// One operation for each buffer that the kernel has. An operation without incoming bytes takes
+// none, and the next turn feeds more, so none starves while buffers lie idle.
 void LoopBackend::FeedStarved() {
   const std::size_t count = std::min<std::size_t>(starved_.size(), buffers().available());
-  for (std::size_t i = 0; i < count; ++i) Submit(*starved_.PopFront());
+  for (std::size_t i = 0; i < count; ++i) Submit(*starved_.front());
 }
 
 bool LoopBackend::HasOwnWork() {
@@ -194,52 +224,50 @@ bool LoopBackend::HasOwnWork() {
 
 void LoopBackend::Cancel(Operation& operation) {
   KTLSIM_ASSERT(IsCurrentThread());
-  if (!operation.in_flight_ || operation.cancel_requested_) return;
-  operation.cancel_requested_ = true;
-  switch (operation.state_) {
-    case kParked:
-      parked_.Remove(operation);
-      EndLater(operation, ECANCELED, ending_);
-      return;
-    case kStarved:
-      starved_.Remove(operation);
-      EndLater(operation, ECANCELED, ending_);
-      return;
-    case kInKernel:
-      SubmitCancel(operation);
-      return;
-    case kParkedCancel:
-      return;  // as good: its receive was to look again
-    default:
-      return;  // ending already
+  if (!operation.in_flight()) return;
+  OperationState& state = OperationState::Of(operation);
+  KTLSIM_ASSERT(state.place != OperationPlace::kInHand);
+  // Not legal: cancelled before, or ending already.
+  if (!kOperationTable.Legal(state.place, OperationEvent::kCancel)) return;
+  const OperationPlace place = Move(operation, OperationEvent::kCancel);
+  if (place == OperationPlace::kCancelled) {
+    SubmitCancel(operation);
+  } else if (place == OperationPlace::kEnding) {
+    state.error_number = ECANCELED;
   }
+  // Otherwise a cancellation is parked, which serves this purpose as well.
 }
 
 // The kernel ended its part, the operation has not ended.
 void LoopBackend::Restart(Operation& operation) {
-  if (operation.cancel_requested_) {
-    EndLater(operation, ECANCELED, ending_);
+  if (OperationState::Of(operation).place == OperationPlace::kInHandCancelled) {
+    EndLater(operation, ECANCELED);
   } else {
     Submit(operation);
   }
 }
 
-void LoopBackend::EndLater(Operation& operation, int error_number, OperationList& list) {
-  operation.state_ = kEnding;
-  operation.result_ = error_number;
-  list.PushBack(operation);
+void LoopBackend::EndLater(Operation& operation, int error_number) {
+  OperationState::Of(operation).error_number = static_cast<std::int16_t>(error_number);
+  Move(operation, OperationEvent::kSettle);
 }
 
 void LoopBackend::End(Operation& operation, int error_number) {
-  KTLSIM_ASSERT(operation.in_flight_);
-  // The kernel may still name it in the completion of its watch.
-  if (IsWatched(operation)) return EndLater(operation, error_number, leaving_);
-  figures_.operations.Subtract(1);
-  --InFlightOn(operation.socket_);
-  if (operation.kind() == Operation::Kind::kSend) {
-    Unpoison(static_cast<SendOperation&>(operation).bytes_);
+  KTLSIM_ASSERT(operation.in_flight());
+  OperationState& state = OperationState::Of(operation);
+  if (state.watch.in_kernel()) {
+    // The kernel may still name it in the completion of its watch.
+    state.error_number = static_cast<std::int16_t>(error_number);
+    Move(operation, OperationEvent::kLeave);
+    return;
   }
-  operation.in_flight_ = false;
+  Move(operation, OperationEvent::kEnd);
+  figures_.operations.Subtract(1);
+  --InFlightOn(state.socket);
+  if (operation.kind() == Operation::Kind::kSend) {
+    Unpoison(OperationState::AllBytesOf(static_cast<SendOperation&>(operation)));
+  }
+  OperationState::End(operation);
   CallFinalHandler(operation, error_number);
 }
 
@@ -247,14 +275,18 @@ void LoopBackend::EndFromKernel(Operation& operation, std::int32_t result) {
   const int error_number = result < 0 ? -result : 0;
   // Only a bug of ours can cause these.
   KTLSIM_ASSERT(error_number != EFAULT && error_number != EBADF);
-  const bool cancelled = operation.cancel_requested_ && IsInterruption(error_number);
+  const bool cancelled = OperationState::Of(operation).place == OperationPlace::kInHandCancelled &&
+                         IsInterruption(error_number);
   End(operation, cancelled ? ECANCELED : error_number);
 }
 
 void LoopBackend::Complete(Operation& operation, const Outcome& outcome) {
-  KTLSIM_ASSERT(operation.in_flight_);
-  if (!outcome.more) LeaveKernel(operation);
-  if (operation.suspect_) return CompleteSuspect(operation, outcome);
+  KTLSIM_ASSERT(operation.in_flight());
+  const OperationState& state = OperationState::Of(operation);
+  const bool looked =
+      state.place == OperationPlace::kLooking || state.place == OperationPlace::kLookParked;
+  if (!outcome.more) Move(operation, OperationEvent::kComplete);
+  if (state.suspect) return CompleteSuspect(operation, outcome);
   switch (operation.kind()) {
     case Operation::Kind::kAccept:
       CompleteAccept(static_cast<AcceptOperation&>(operation), outcome);
@@ -263,7 +295,7 @@ void LoopBackend::Complete(Operation& operation, const Outcome& outcome) {
       EndFromKernel(operation, outcome.result);
       return;
     case Operation::Kind::kReceive:
-      CompleteReceive(static_cast<ReceiveOperation&>(operation), outcome);
+      CompleteReceive(static_cast<ReceiveOperation&>(operation), outcome, looked);
       return;
     case Operation::Kind::kSend:
       CompleteSend(static_cast<SendOperation&>(operation), outcome.result);
@@ -281,14 +313,16 @@ void LoopBackend::CompleteAccept(AcceptOperation& operation, const Outcome& outc
   KTLSIM_ASSERT(!outcome.more);
   const int error_number = -outcome.result;
   const bool goes_on = ConcernsOneConnection(error_number) || IsInterruption(error_number);
-  if (goes_on && !operation.cancel_requested_) {
+  if (goes_on && OperationState::Of(operation).place == OperationPlace::kInHand) {
     Submit(operation);
   } else {
     EndFromKernel(operation, outcome.result);
   }
 }
 
-void LoopBackend::CompleteReceive(ReceiveOperation& operation, const Outcome& outcome) {
+// `looked`: the ring itself had cancelled it, to have it look at its socket anew.
+void LoopBackend::CompleteReceive(ReceiveOperation& operation, const Outcome& outcome,
+                                  bool looked) {
   const std::int32_t result = outcome.result;
   BufferLease lease;
   if (outcome.buffer != Outcome::kNoBuffer) {
@@ -305,41 +339,32 @@ void LoopBackend::CompleteReceive(ReceiveOperation& operation, const Outcome& ou
   }
   KTLSIM_ASSERT(!outcome.more);
   lease.Reset();
+  const bool cancelled = OperationState::Of(operation).place == OperationPlace::kInHandCancelled;
   if (result == -ENOBUFS) {
     figures_.buffers_exhausted.Add(1);
-    if (!operation.cancel_requested_) {
-      operation.state_ = kStarved;
-      starved_.PushBack(operation);
-      return;
-    }
-    End(operation, ECANCELED);
+    if (cancelled) return End(operation, ECANCELED);
+    Move(operation, OperationEvent::kStarve);
     return;
   }
-  const bool looks_again = result == -ECANCELED && operation.looks_again_;
-  if ((IsInterruption(-result) || looks_again) && !operation.cancel_requested_) {
-    operation.looks_again_ = false;
-    Submit(operation);
-    return;
-  }
+  const bool goes_on = IsInterruption(-result) || (result == -ECANCELED && looked);
+  if (goes_on && !cancelled) return Submit(operation);
   EndFromKernel(operation, result);
 }
 
 void LoopBackend::CompleteSend(SendOperation& operation, std::int32_t result) {
+  const bool cancelled = OperationState::Of(operation).place == OperationPlace::kInHandCancelled;
   if (result > 0) {
-    operation.sent_bytes_ += static_cast<std::size_t>(result);
-    if (operation.sent_bytes_ == operation.bytes_.size()) {
+    OperationState::AddSent(operation, static_cast<std::size_t>(result));
+    if (OperationState::BytesOf(operation).empty()) {
       End(operation, 0);
-    } else if (operation.cancel_requested_) {
+    } else if (cancelled) {
       End(operation, ECANCELED);
     } else {
       Submit(operation);
     }
     return;
   }
-  if (IsInterruption(-result) && !operation.cancel_requested_) {
-    Submit(operation);
-    return;
-  }
+  if (IsInterruption(-result) && !cancelled) return Submit(operation);
   // Nothing sent of something: no socket does that; going on would spin.
   EndFromKernel(operation, result == 0 ? -EPIPE : result);
 }
@@ -354,33 +379,29 @@ std::size_t LoopBackend::RunEnding() {
   // Those that end from within a handler wait for the next turn.
   const std::size_t count = ending_.size();
   for (std::size_t i = 0; i < count; ++i) {
-    Operation& operation = *ending_.PopFront();
-    End(operation, operation.result_);
+    Operation& operation = *ending_.front();
+    End(operation, OperationState::Of(operation).error_number);
   }
   return count;
 }
 
-bool LoopBackend::IsWatched(const Operation& operation) {
-  if (operation.kind() != Operation::Kind::kReceive) return false;
-  const std::uint8_t watch = static_cast<const ReceiveOperation&>(operation).watch_;
-  return watch == kWatching || watch == kWatchCancelled;
-}
-
-bool LoopBackend::TryCancelWatch(ReceiveOperation& operation) {
-  if (operation.watch_ == kWatchCancelled) return true;
-  if (!TrySubmitWatchCancel(operation)) return false;
-  operation.watch_ = kWatchCancelled;
+// False: no room in the submission queue.
+bool LoopBackend::TryCancelWatch(Operation& operation) {
+  EndWatch& watch = OperationState::Of(operation).watch;
+  if (watch.state() == WatchState::kCancelled) return true;
+  if (!TrySubmitCancel(operation, Request::kEndWatch)) return false;
+  watch.Cancel();
   return true;
 }
 
 void LoopBackend::CancelWatches() {
   const std::size_t count = leaving_.size();
   for (std::size_t i = 0; i < count; ++i) {
-    Operation& operation = *leaving_.PopFront();
-    if (IsWatched(operation) && TryCancelWatch(static_cast<ReceiveOperation&>(operation))) {
-      EnterKernel(operation, kAwaitsWatch);
+    Operation& operation = *leaving_.front();
+    if (OperationState::Of(operation).watch.in_kernel() && TryCancelWatch(operation)) {
+      Move(operation, OperationEvent::kAwaitWatch);
     } else {
-      leaving_.PushBack(operation);
+      leaving_.Rotate();
     }
   }
 }
@@ -390,11 +411,12 @@ std::size_t LoopBackend::RunLeaving() {
   const std::size_t count = leaving_.size();
   std::size_t ran = 0;
   for (std::size_t i = 0; i < count; ++i) {
-    Operation& operation = *leaving_.PopFront();
-    if (IsWatched(operation)) {
-      leaving_.PushBack(operation);
+    Operation& operation = *leaving_.front();
+    const OperationState& state = OperationState::Of(operation);
+    if (state.watch.in_kernel()) {
+      leaving_.Rotate();
     } else {
-      End(operation, operation.result_);
+      End(operation, state.error_number);
       ++ran;
     }
   }
@@ -402,22 +424,22 @@ std::size_t LoopBackend::RunLeaving() {
 }
 
 void LoopBackend::CompleteWatch(ReceiveOperation& operation, std::int32_t result) {
-  KTLSIM_ASSERT(operation.in_flight_);
-  const bool fired = result > 0 || operation.watch_ == kWatching;
-  operation.watch_ = fired ? kWatchFired : kNotWatched;
-  if (operation.state_ == kAwaitsWatch) {
-    LeaveKernel(operation);
-    End(operation, operation.result_);
-  } else if (fired && operation.state_ == kInKernel && !operation.cancel_requested_) {
-    operation.looks_again_ = true;
+  KTLSIM_ASSERT(operation.in_flight());
+  OperationState& state = OperationState::Of(operation);
+  const bool fired = state.watch.Complete(result);
+  if (state.place == OperationPlace::kAwaitingWatch) {
+    End(operation, state.error_number);
+  } else if (fired && state.place == OperationPlace::kInKernel) {
+    Move(operation, OperationEvent::kLook);
     SubmitCancel(operation);
   }
 }
 
 void LoopBackend::SuspectAll() {
   for (OperationList* list : {&in_kernel_, &parked_, &starved_, &leaving_, &ending_}) {
-    for (Operation* operation = list->front(); operation != nullptr; operation = operation->next_) {
-      operation->suspect_ = true;
+    for (Operation* operation = list->front(); operation != nullptr;
+         operation = OperationList::Next(*operation)) {
+      OperationState::Of(*operation).suspect = true;
     }
   }
 }
@@ -436,42 +458,56 @@ void LoopBackend::CompleteSuspect(Operation& operation, const Outcome& outcome) 
     return;
   }
   if (outcome.more) return;
-  const bool sends = operation.kind() == Operation::Kind::kSend;
-  const bool done =
-      sends ? outcome.result ==
-                  static_cast<std::int64_t>(BytesOf(static_cast<SendOperation&>(operation)).size())
-            : operation.kind() == Operation::Kind::kConnect && outcome.result == 0;
-  EndLater(operation, done ? 0 : operation.cancel_requested_ ? ECANCELED : EIO, ending_);
+  bool done = operation.kind() == Operation::Kind::kConnect && outcome.result == 0;
+  if (operation.kind() == Operation::Kind::kSend) {
+    const auto rest = OperationState::BytesOf(static_cast<SendOperation&>(operation));
+    done = outcome.result == static_cast<std::int64_t>(rest.size());
+  }
+  EndLater(operation, done ? 0 : ErrorOfSuspect(operation));
 }
 
 void LoopBackend::EndSuspects() {
-  // The kernel has no watch any more.
-  const auto forget_watch = [](Operation& operation) {
-    if (IsWatched(operation)) static_cast<ReceiveOperation&>(operation).watch_ = kNotWatched;
-  };
   for (OperationList* list : {&in_kernel_, &parked_, &starved_, &leaving_, &ending_}) {
     for (Operation* operation = list->front(); operation != nullptr;) {
-      Operation& one = *std::exchange(operation, operation->next_);
-      if (!std::exchange(one.suspect_, false)) continue;
-      forget_watch(one);
-      // What was lost may have been a receive's that has gone on since.
-      const bool receives = one.kind() == Operation::Kind::kReceive;
-      const bool awaited_watch = one.state_ == kAwaitsWatch;
-      if (receives && (one.state_ == kStarved || one.state_ == kParked)) {
-        list->Remove(one);
-      } else if (list == &in_kernel_ || one.state_ == kParkedCancel) {
-        LeaveKernel(one);
-      } else {
-        continue;
-      }
-      if (one.kind() == Operation::Kind::kAccept) {
-        Restart(one);
-      } else if (awaited_watch) {
-        EndLater(one, one.result_, ending_);
-      } else {
-        EndLater(one, one.cancel_requested_ ? ECANCELED : EIO, ending_);
-      }
+      Operation& one = *std::exchange(operation, OperationList::Next(*operation));
+      OperationState& state = OperationState::Of(one);
+      if (!state.suspect) continue;
+      state.suspect = false;
+      state.watch.LetGo();
+      EndSuspect(one);
     }
+  }
+}
+
+// The kernel has nothing of it any more, and will not say what became of it.
+void LoopBackend::EndSuspect(Operation& operation) {
+  switch (OperationState::Of(operation).place) {
+    case OperationPlace::kIdle:
+    case OperationPlace::kInHand:
+    case OperationPlace::kInHandCancelled:
+    case OperationPlace::kEnding:
+    case OperationPlace::kLeaving:
+      return;
+    case OperationPlace::kParked:
+    case OperationPlace::kStarved:
+      // What was lost may have been a receive's that has gone on since.
+      if (operation.kind() == Operation::Kind::kReceive) EndLater(operation, EIO);
+      return;
+    case OperationPlace::kAwaitingWatch:
+      EndLater(operation, OperationState::Of(operation).error_number);
+      return;
+    case OperationPlace::kInKernel:
+    case OperationPlace::kLooking:
+    case OperationPlace::kLookParked:
+    case OperationPlace::kCancelled:
+    case OperationPlace::kCancelParked:
+      Move(operation, OperationEvent::kComplete);
+      if (operation.kind() == Operation::Kind::kAccept) {
+        Restart(operation);
+      } else {
+        EndLater(operation, ErrorOfSuspect(operation));
+      }
+      return;
   }
 }
 

@@ -41,13 +41,10 @@ class LoopBackend : public Ring {
     std::int32_t buffer = kNoBuffer;
   };
 
-  // The end watch: a second request that a ring may keep beside a receive, from its start on. Kept
-  // in ReceiveOperation::watch_.
-  enum Watch : std::uint8_t {
-    kNotWatched,
-    kWatching,
-    kWatchCancelled,  // still with the kernel, which has been asked to let it go
-    kWatchFired,      // or failed: either way it ended by itself
+  // What of an operation the kernel has.
+  enum class Request : std::uint8_t {
+    kOperation,
+    kEndWatch,  // only in rings that arm end watches (end_watch.h)
   };
 
   // A figure with one writer, readable from any thread.
@@ -69,12 +66,10 @@ class LoopBackend : public Ring {
   // The kernel's side. False: no place in the submission queue; the operation is parked and tried
   // again in SubmitParked.
   virtual bool TrySubmit(Operation& operation) = 0;
-  virtual bool TrySubmitCancel(Operation& operation) = 0;
+  virtual bool TrySubmitCancel(Operation& operation, Request request) = 0;
   virtual ReceiveBuffers& buffers() = 0;
   // A connection was accepted. False: no memory for it, and the ring has closed it.
   virtual bool Adopt(SocketId socket) = 0;
-  // Of a ring that keeps end watches: asks the kernel to let go of one. False: no place.
-  virtual bool TrySubmitWatchCancel(ReceiveOperation& /*operation*/) { return true; }
 
   // In a turn.
   void FeedStarved();
@@ -104,19 +99,6 @@ class LoopBackend : public Ring {
   bool NoteOpened(SocketId socket);
   void NoteClosed(SocketId socket);
 
-  static SocketId SocketOf(const Operation& operation) { return operation.socket_; }
-  static std::uint8_t& WatchOf(ReceiveOperation& operation) { return operation.watch_; }
-  static std::uint8_t WatchOf(const ReceiveOperation& operation) { return operation.watch_; }
-  // Has the kernel the watch of this one?
-  static bool IsWatched(const Operation& operation);
-  // False: no place in the submission queue, to be tried again.
-  bool TryCancelWatch(ReceiveOperation& operation);
-  static const Address& PeerOf(const ConnectOperation& operation) { return operation.peer_; }
-  // What is still to be sent.
-  static std::span<const std::byte> BytesOf(const SendOperation& operation) {
-    return operation.bytes_.subspan(operation.sent_bytes_);
-  }
-
   TimerWheel timers_;
   WorkQueue posted_;  // shared
   // Written by the ring's thread, read by any.
@@ -126,39 +108,32 @@ class LoopBackend : public Ring {
   } figures_;
 
  private:
-  // Where an operation in flight is; kept in Operation::state_.
-  enum Place : std::uint32_t {
-    kNowhere,       // the kernel is just through with it
-    kInKernel,      // it was submitted; the final completion is outstanding
-    kParked,        // waits in parked_ for a place in the submission queue
-    kParkedCancel,  // like kInKernel; waits in parked_ to have its cancellation submitted
-    kStarved,       // waits in starved_ for a receive buffer
-    kEnding,        // waits in ending_ or leaving_ for its final call; result_ is the errno value
-    kAwaitsWatch,   // only its watch, cancelled, is in the kernel; result_ as above
-  };
-
+  static OperationList LoopBackend::* ListOf(OperationPlace place);
+  OperationPlace Move(Operation& operation, OperationEvent event);
   void Begin(Operation& operation, SocketId socket);
   void Submit(Operation& operation);
   void SubmitCancel(Operation& operation);
-  void Park(Operation& operation, Place place);
+  bool TrySubmitCancels(Operation& operation);
+  bool TryCancelWatch(Operation& operation);
+  void Park(Operation& operation);
   void Restart(Operation& operation);
-  static void EndLater(Operation& operation, int error_number, OperationList& list);
+  void EndLater(Operation& operation, int error_number);
   void End(Operation& operation, int error_number);
   void EndFromKernel(Operation& operation, std::int32_t result);
   void CompleteAccept(AcceptOperation& operation, const Outcome& outcome);
-  void CompleteReceive(ReceiveOperation& operation, const Outcome& outcome);
+  void CompleteReceive(ReceiveOperation& operation, const Outcome& outcome, bool looked);
   void CompleteSend(SendOperation& operation, std::int32_t result);
   void CompleteSuspect(Operation& operation, const Outcome& outcome);
-  void EnterKernel(Operation& operation, Place place);
-  void LeaveKernel(Operation& operation);
+  void EndSuspect(Operation& operation);
   void ReturnBuffer(std::uint16_t id) override;
   std::uint8_t& InFlightOn(SocketId socket);
 
-  OperationList in_kernel_;  // kInKernel, kAwaitsWatch
+  // Each holds the operations in certain places (ListOf).
+  OperationList in_kernel_;
   OperationList parked_;
   OperationList starved_;
   OperationList ending_;   // until the next turn
-  OperationList leaving_;  // until the watch is over or was cancelled
+  OperationList leaving_;  // until their watch has ended or was cancelled
   // By socket: how many operations are in flight on it, to catch an early Close.
   std::vector<std::uint8_t> in_flight_on_;
 };

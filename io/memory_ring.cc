@@ -134,7 +134,8 @@ bool MemoryRing::TrySubmit(Operation& operation) {
   return true;
 }
 
-bool MemoryRing::TrySubmitCancel(Operation& operation) {
+bool MemoryRing::TrySubmitCancel(Operation& operation, Request request) {
+  KTLSIM_ASSERT(request == Request::kOperation);
   if (!TakePlace()) return false;
   submissions_.push_back({.operation = &operation, .cancels = true});
   return true;
@@ -157,11 +158,11 @@ void MemoryRing::Issue(Operation& operation) {
   request->ring = this;
   request->operation = &operation;
   request->number = ++kernel_.requests_made;
-  request->socket = SocketOf(operation);
+  request->socket = OperationState::Of(operation).socket;
   if (operation.kind() == Operation::Kind::kConnect) {
-    request->peer = PeerOf(static_cast<ConnectOperation&>(operation));
+    request->peer = OperationState::PeerOf(static_cast<ConnectOperation&>(operation));
   } else if (operation.kind() == Operation::Kind::kSend) {
-    request->bytes = BytesOf(static_cast<SendOperation&>(operation));
+    request->bytes = OperationState::BytesOf(static_cast<SendOperation&>(operation));
   } else if (operation.kind() == Operation::Kind::kReceive) {
     request->multishot = static_cast<ReceiveOperation&>(operation).multishot();
   }

@@ -86,7 +86,7 @@ class MemoryRing final : public LoopBackend {
 
   // LoopBackend
   bool TrySubmit(Operation& operation) override;
-  bool TrySubmitCancel(Operation& operation) override;
+  bool TrySubmitCancel(Operation& operation, Request request) override;
   ReceiveBuffers& buffers() override;
   bool Adopt(SocketId socket) override;
 

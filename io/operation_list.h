@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "io/loop.h"
+#include "io/operation_state.h"
 
 namespace ktlsim::io {
 
@@ -18,29 +18,35 @@ class OperationList {
   std::size_t size() const { return size_; }
 
   void PushBack(Operation& operation) {
-    KTLSIM_ASSERT(operation.next_ == nullptr && operation.previous_ == nullptr);
-    operation.previous_ = tail_;
-    (tail_ != nullptr ? tail_->next_ : head_) = &operation;
+    OperationState& state = OperationState::Of(operation);
+    KTLSIM_ASSERT(state.next == nullptr && state.previous == nullptr);
+    state.previous = tail_;
+    (tail_ != nullptr ? OperationState::Of(*tail_).next : head_) = &operation;
     tail_ = &operation;
     ++size_;
   }
 
   void Remove(Operation& operation) {
     KTLSIM_ASSERT(size_ > 0);
-    (operation.next_ != nullptr ? operation.next_->previous_ : tail_) = operation.previous_;
-    (operation.previous_ != nullptr ? operation.previous_->next_ : head_) = operation.next_;
-    operation.next_ = nullptr;
-    operation.previous_ = nullptr;
+    OperationState& state = OperationState::Of(operation);
+    (state.next != nullptr ? OperationState::Of(*state.next).previous : tail_) = state.previous;
+    (state.previous != nullptr ? OperationState::Of(*state.previous).next : head_) = state.next;
+    state.next = nullptr;
+    state.previous = nullptr;
     --size_;
+  }
+
+  // The first one goes to the end. Not empty.
+  void Rotate() {
+    Operation& first = *head_;
+    Remove(first);
+    PushBack(first);
   }
 
   // nullptr when empty.
   Operation* front() const { return head_; }
-  Operation* PopFront() {
-    Operation* operation = head_;
-    if (operation != nullptr) Remove(*operation);
-    return operation;
-  }
+  // nullptr after the last.
+  static Operation* Next(const Operation& operation) { return OperationState::Of(operation).next; }
 
  private:
   Operation* head_ = nullptr;

@@ -43,19 +43,17 @@ io_uring_sqe* UringRing::NextSqe() {
 bool UringRing::TryWatch(ReceiveOperation& operation) {
   io_uring_sqe* sqe = NextSqe();
   if (sqe == nullptr) return false;
-  io_uring_prep_poll_add(sqe, SocketOf(operation), POLLRDHUP);  // POLLERR and POLLHUP go with it
+  OperationState& state = OperationState::Of(operation);
+  io_uring_prep_poll_add(sqe, state.socket, POLLRDHUP);  // POLLERR and POLLHUP go with it
   io_uring_sqe_set_data64(sqe, UserData(operation, kWatchTag));
-  WatchOf(operation) = kWatching;
+  state.watch.Arm();
   return true;
 }
 
-bool UringRing::TrySubmitWatchCancel(ReceiveOperation& operation) {
-  return TryCancelRequest(UserData(operation, kWatchTag));
-}
-
 void UringRing::PrepareReceive(io_uring_sqe& sqe, const ReceiveOperation& operation) const {
-  const SocketId socket = SocketOf(operation);
-  const bool end_known = WatchOf(operation) == kWatchFired;
+  const OperationState& state = OperationState::Of(operation);
+  const SocketId socket = state.socket;
+  const bool end_known = state.watch.state() == WatchState::kFired;
   if (operation.multishot() && !end_known) {
     io_uring_prep_recv_multishot(&sqe, socket, nullptr, 0, 0);
   } else {
@@ -68,20 +66,22 @@ void UringRing::PrepareReceive(io_uring_sqe& sqe, const ReceiveOperation& operat
 }
 
 bool UringRing::TrySubmit(Operation& operation) {
+  const OperationState& state = OperationState::Of(operation);
   if (operation.kind() == Operation::Kind::kReceive) {
     auto& receive = static_cast<ReceiveOperation&>(operation);
+    const bool watched = state.watch.state() != WatchState::kNone;
     // Before the receive: what waits first is woken last, so that the receive tells of most ends.
-    if (receive.multishot() && WatchOf(receive) == kNotWatched && !TryWatch(receive)) return false;
+    if (receive.multishot() && !watched && !TryWatch(receive)) return false;
   }
   io_uring_sqe* sqe = NextSqe();
   if (sqe == nullptr) return false;
-  const SocketId socket = SocketOf(operation);
+  const SocketId socket = state.socket;
   switch (operation.kind()) {
     case Operation::Kind::kAccept:
       io_uring_prep_multishot_accept(sqe, socket, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       break;
     case Operation::Kind::kConnect: {
-      const Address& peer = PeerOf(static_cast<ConnectOperation&>(operation));
+      const Address& peer = OperationState::PeerOf(static_cast<ConnectOperation&>(operation));
       io_uring_prep_connect(sqe, socket, peer.data(), peer.size());
       break;
     }
@@ -89,7 +89,7 @@ bool UringRing::TrySubmit(Operation& operation) {
       PrepareReceive(*sqe, static_cast<ReceiveOperation&>(operation));
       break;
     case Operation::Kind::kSend: {
-      const auto bytes = BytesOf(static_cast<SendOperation&>(operation));
+      const auto bytes = OperationState::BytesOf(static_cast<SendOperation&>(operation));
       // MSG_WAITALL lets the kernel continue a short send by itself.
       io_uring_prep_send(sqe, socket, bytes.data(), std::min(bytes.size(), kSendBytesMax),
                          MSG_NOSIGNAL | MSG_WAITALL);
@@ -100,22 +100,14 @@ bool UringRing::TrySubmit(Operation& operation) {
   return true;
 }
 
-bool UringRing::TryCancelRequest(std::uint64_t user_data) {
+bool UringRing::TrySubmitCancel(Operation& operation, Request request) {
   io_uring_sqe* sqe = NextSqe();
   if (sqe == nullptr) return false;
-  io_uring_prep_cancel64(sqe, user_data, 0);
+  const std::uint64_t tag = request == Request::kOperation ? kOperationTag : kWatchTag;
+  io_uring_prep_cancel64(sqe, UserData(operation, tag), 0);
   sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
   // No pointer: the operation may be gone when this completes.
   io_uring_sqe_set_data64(sqe, kCancelTag);
-  return true;
-}
-
-bool UringRing::TrySubmitCancel(Operation& operation) {
-  if (!TryCancelRequest(UserData(operation, kOperationTag))) return false;
-  // Both at once, if there is a place; else RunLeaving does it.
-  if (IsWatched(operation)) {
-    static_cast<void>(TryCancelWatch(static_cast<ReceiveOperation&>(operation)));
-  }
   return true;
 }
 

@@ -74,13 +74,11 @@ class UringRing final : public LoopBackend {
 
   // Operations (uring_operations.cc).
   bool TrySubmit(Operation& operation) override;
-  bool TrySubmitCancel(Operation& operation) override;
+  bool TrySubmitCancel(Operation& operation, Request request) override;
   ReceiveBuffers& buffers() override { return *buffers_; }
   bool Adopt(SocketId socket) override { return Opened(socket).ok(); }
-  bool TrySubmitWatchCancel(ReceiveOperation& operation) override;
   bool TryWatch(ReceiveOperation& operation);
   void PrepareReceive(io_uring_sqe& sqe, const ReceiveOperation& operation) const;
-  bool TryCancelRequest(std::uint64_t user_data);
   io_uring_sqe* NextSqe();
   void Dispatch(const Completion& completion);
 

@@ -15,7 +15,7 @@
 
 namespace ktlsim::io {
 
-// Bytes of a path in front of its NUL, or of an abstract name behind it (sun_path, unix(7)).
+// Bytes of a path before its NUL, or of an abstract name after it (sun_path, unix(7)).
 inline constexpr std::size_t kUnixNameMax = 107;
 
 class KTLSIM_EXPORT Address {
@@ -40,7 +40,7 @@ class KTLSIM_EXPORT Address {
   std::uint16_t port() const;
   int family() const { return storage_.any.sa_family; }
   bool is_unix() const { return family() == AF_UNIX; }
-  // The file of a Unix-domain socket, with a NUL behind it. Empty: it has none. Lives as long as a
+  // The file of a Unix-domain socket, followed by a NUL. Empty: it has none. Lives as long as a
   // copy of this does.
   std::string_view unix_path() const;
   const sockaddr* data() const;

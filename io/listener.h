@@ -40,7 +40,7 @@ class Listener {
   Status Open(const Address& address, const ListenOptions& options);
   // For ListenOptions::same_as. Only when open.
   SocketId socket() const { return socket_; }
-  // With the port the kernel chose.
+  // With the port that the kernel chose.
   Result<Address> LocalAddress() { return loop_.LocalAddress(socket_); }
 
   // Holds connections back in the kernel's backlog. Cheap to call in any state.

@@ -1,12 +1,12 @@
 // MemoryNetwork: a simulated kernel for seeded schedules: sockets, virtual time, faults, a trace.
 //
 // One per simulated machine, with one MemoryRing (memory_ring.h) per simulated processor.
-// Everything runs on one thread and nothing blocks. Time stands still until somebody lets it pass:
+// Everything runs on one thread and nothing blocks. Time passes only in two calls:
 // AdvanceTo, or a Turn that may wait. The same seed and the same calls give the same run, byte for
 // byte.
 //
 // The one thing a newcomer gets wrong: AdvanceTo calls no handler. It lets segments arrive, and so
-// makes rings Ready; what became due is told by their next Turn.
+// makes rings Ready; their next Turn reports what became due.
 #pragma once
 
 #include <cstddef>
@@ -25,15 +25,15 @@ class MemoryKernel;
 class MemoryRing;
 struct MemoryRingOptions;
 
-// How often what may go wrong does: times in a thousand occasions.
+// How often each kind of fault happens: times in a thousand occasions.
 struct MemoryFaults {
-  unsigned reorder = 0;  // completions of one turn: those of different operations change places
-  unsigned delay = 0;    // a completion shows up later, up to delay_max_ns
+  unsigned reorder = 0;        // the completions of different operations of one turn change places
+  unsigned delay = 0;          // a completion shows up later, up to delay_max_ns
   unsigned short_receive = 0;  // fewer bytes than are there
   bool one_byte_receives = false;
   unsigned short_send = 0;      // the kernel takes fewer bytes than it could
   unsigned reset = 0;           // a segment is lost and the connection with it: RST to both ends
-  unsigned truncate = 0;        // the connection ends with FIN behind a segment, RST to its sender
+  unsigned truncate = 0;        // the connection ends with FIN after a segment, RST to its sender
   unsigned no_buffers = 0;      // ENOBUFS though there are buffers, also when a receive is armed
   unsigned late_cancel = 0;     // a cancellation takes effect up to delay_max_ns later
   unsigned accept_failure = 0;  // EMFILE, ENFILE, ENOBUFS, ENOMEM, ECONNABORTED, EINTR
@@ -49,7 +49,7 @@ struct MemoryFaults {
 };
 
 // Ends connection number `connection` (in the order of their acceptance into a backlog, from 0)
-// behind the first `offset` bytes of one direction.
+// after the first `offset` bytes of one direction.
 struct MemoryCut {
   std::uint64_t connection = 0;
   bool from_client = true;
@@ -91,10 +91,11 @@ class MemoryNetwork final : public Clock {
   MemoryNetwork& operator=(const MemoryNetwork&) = delete;
 
   std::uint64_t NowNs() const override;
-  // When the next thing happens by itself, on the network or on a ring (a timer, a late
+  // When something next happens by itself, on the network or on a ring (a timer, a late
   // completion): now if a ring is Ready, TimerWheel::kNever if nothing ever will.
   std::uint64_t NextEventNs();
-  // Never back. Runs the network's own events on the way, earliest first; calls no handler.
+  // A time in the past changes nothing. Runs the network's own events on the way, earliest first;
+  // calls no handler.
   void AdvanceTo(std::uint64_t time_ns);
   // To NextEventNs. False: nothing will ever happen by itself.
   bool AdvanceToNextEvent();
@@ -105,14 +106,14 @@ class MemoryNetwork final : public Clock {
   // From now on.
   void SetFaults(const MemoryFaults& faults);
   const MemoryFaults& faults() const;
-  // In place of the last one, counted from now on.
+  // Replaces the last one, and counts from now on.
   void SetFailure(const MemoryFailure& failure);
   // How many requests the last one has failed.
   std::uint64_t failed() const;
-  // The kernel loses the completion behind the next `skip` ones of this kind, and its ring is told
-  // that it has lost one.
+  // The kernel loses the completion after the next `skip` ones of this kind, and reports to its
+  // ring that it has lost one.
   void LoseCompletion(Operation::Kind kind, std::uint64_t skip);
-  // As MemoryNetworkOptions::sockets_max, from now on. Those that are open stay so.
+  // As MemoryNetworkOptions::sockets_max, from now on. Open sockets stay open.
   void SetSocketsMax(std::size_t sockets_max);
 
   // Adds an event to the trace, in order with the network's own.

@@ -1,5 +1,5 @@
-// Under AddressSanitizer, memory that a ring owns is poisoned: whoever touches it meanwhile is
-// reported. The kernel's own reads and writes do not trap; in other builds all this is nothing.
+// Under AddressSanitizer, memory that a ring owns is poisoned: a program that touches it meanwhile
+// is reported. The kernel's own reads and writes do not trap. In other builds this does nothing.
 //
 // Eight bytes share one mark. A region's last bytes stay readable when others follow in their
 // eight, and its neighbours are never poisoned with it.

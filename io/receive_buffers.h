@@ -1,4 +1,4 @@
-// ReceiveBuffers: the receive buffers a ring provides to its kernel, and who has each of them.
+// ReceiveBuffers: the receive buffers a ring provides to its kernel, and which of them are lent.
 //
 // A buffer belongs to the kernel from Provide until the completion that names it, and to the loop's
 // user from Lend until Return. The kernel's buffers are poisoned (poison.h). What a lent buffer
@@ -24,8 +24,8 @@ class ReceiveBuffers {
   std::span<std::byte> Lend(std::uint16_t id, std::size_t length);
   void Return(std::uint16_t id);
 
-  // The kernel uses none of them just now: provides all that are not lent once more, so that those
-  // come back whose completion was lost. kIo: the kernel does not take them.
+  // Call while the kernel uses none of them. Provides all that are not lent once more, and so
+  // recovers those whose completion was lost. kIo: the kernel does not take them.
   Status Renew();
 
   unsigned lent() const { return lent_; }

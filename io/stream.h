@@ -34,7 +34,7 @@ class StreamHandler {
 class Stream {
  public:
   enum class CloseMode : std::uint8_t {
-    kGraceful,  // FIN behind what was sent; the kernel sends RST if received bytes lie unread
+    kGraceful,  // FIN after what was sent; the kernel sends RST if received bytes lie unread
     kReset,     // RST; what was not yet sent is dropped
   };
 
@@ -57,7 +57,7 @@ class Stream {
   void Send(std::span<const std::byte> bytes);
   bool sending() const { return send_.in_flight(); }
 
-  // FIN behind what was sent. Not while sending. No-op the second time and when closing.
+  // Sends FIN. Not while sending. No-op the second time and when closing.
   void ShutdownSend();
 
   // From here on no handler is called but OnClosed, from a later turn. A send in flight is broken

@@ -31,7 +31,7 @@ class TimerWheel {
   // O(1). No-op when not armed.
   void Stop(Timer& timer);
 
-  // Calls OnTimer of each timer due at `now_ns`, earliest first, and answers how many. A timer
+  // Calls OnTimer of each timer due at `now_ns`, earliest first, and returns how many. A timer
   // started meanwhile waits for the next Expire, even when due; one stopped meanwhile is not
   // called. `now_ns` never goes back.
   std::size_t Expire(std::uint64_t now_ns);

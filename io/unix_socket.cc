@@ -40,8 +40,8 @@ struct FolderName {
   char text[kUnixNameMax + 1] = {};
 };
 
-// Whether somebody accepts on the socket at `address`. 0: nobody; else the errno value that says
-// why it cannot be had.
+// Whether any process accepts on the socket at `address`. 0: none; else the errno value that says
+// why the address cannot be used.
 int WhoAccepts(const Address& address) {
   const Descriptor client(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!client.valid()) return errno;

@@ -1,8 +1,9 @@
 // Unix-domain sockets to listen on, and their files (unix(7)).
 //
-// What a newcomer gets wrong: the file outlives its socket. A server that was killed leaves one
-// behind that nobody accepts on, and bind refuses a path that is there. So a file on which nobody
-// accepts is replaced, one on which somebody does is in use, and what is no socket is left alone.
+// What a newcomer gets wrong: the file outlives its socket. A server that was killed leaves its
+// file, and bind refuses a path that exists. So the file of a socket that no process accepts on is
+// replaced, the file of one that some process accepts on is in use, and any other file is left
+// alone.
 #pragma once
 
 #include <sys/types.h>
@@ -13,22 +14,22 @@
 namespace ktlsim::io {
 
 // Opens a socket of SOCK_STREAM | `flags` that listens on `address`, a Unix-domain one with a name.
-// The file gets the permissions that the umask leaves of 0777: who may write to it can connect.
-// Its folder is locked meanwhile (flock), so that of two programs that start at the same time one
-// wins. Any thread; does not wait for anybody.
+// The file gets the permissions that the umask leaves of 0777: users that may write to it can
+// connect. Its folder is locked meanwhile (flock), so that one of two programs that start at the
+// same time wins. Any thread; waits for nothing.
 //
-// kIo: EADDRINUSE: somebody accepts there, or is just about to; ENOTSOCK: the path is of something
-// else; others as of bind.
+// kIo: EADDRINUSE: another socket accepts there, or is just about to; ENOTSOCK: the path is no
+// socket's; others as of bind.
 Result<int> ListenOnUnix(const Address& address, int backlog, int flags);
 
-// Whether ListenOnUnix would succeed, as far as can be told without it; changes nothing.
+// Whether ListenOnUnix would succeed, as far as can be seen without it; changes nothing.
 Status TryUnix(const Address& address);
 
 // The file of a listening socket, to be removed when that is closed.
 class SocketFile {
  public:
   SocketFile() = default;
-  // Of a socket that was just bound to `address`.
+  // Call for a socket that was just bound to `address`.
   explicit SocketFile(const Address& address);
   // Removes it if it is still the same: another server's at this path stays. Once only.
   void Remove();

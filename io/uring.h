@@ -2,8 +2,8 @@
 //
 // Needs Linux 6.1 and uses nothing newer. What a newcomer gets wrong: the ring belongs to the
 // thread that created it (SINGLE_ISSUER), so CreateUring, Turn and the destructor all run there,
-// and the kernel completes nothing behind that thread's back (DEFER_TASKRUN): a thread that does
-// not call Turn receives nothing.
+// and the kernel completes nothing while that thread is elsewhere (DEFER_TASKRUN): a thread that
+// does not call Turn receives nothing.
 #pragma once
 
 #include <cstddef>
@@ -41,12 +41,12 @@ struct UringFeatures {
 };
 
 // Tries everything CreateUring needs. Any thread, passive level. KTLSIM_RING_LEVEL=6.1 in the
-// environment hides what kernels after 6.1 brought; a lower level makes the probe fail by naming
-// what is younger.
+// environment hides the features of later kernels; a lower level makes the probe fail and name the
+// features that it lacks.
 Result<UringFeatures> ProbeUring();
 
-// What the last failed ProbeUring or CreateUring of the process ran into, on whatever thread: cause
-// and remedy, for people. Any thread, passive level.
+// Why the last ProbeUring or CreateUring of the process failed, on whatever thread: cause and
+// remedy, for people. Any thread, passive level.
 std::string LastProbeText();
 
 // Raises the soft limit on open files to the hard one. Empty when the soft limit then is at least

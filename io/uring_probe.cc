@@ -27,8 +27,8 @@ const unsigned kRingSetupFlags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER
 
 namespace {
 
-// Of the process, and not of the thread: rings are made on threads of their own, and others tell.
-// In static memory: what is told may be that there is none.
+// One for the process, not for each thread: rings are created on threads of their own, and other
+// threads print this. In static memory, since it may say that there is no memory.
 constexpr std::size_t kProbeTextBytes = 1024;
 struct ProbeText {
   Mutex mutex;
@@ -232,7 +232,7 @@ Result<UringFeatures> ProbeUring() {
   int refused = AskForOpcodes(ring, &inventory.opcodes);
   if (refused == 0) refused = AskForProvidedBuffers(ring, &inventory.provided_buffers);
   io_uring_queue_exit(&ring);
-  // Not a kernel that lacks something.
+  // No sign of a missing feature.
   if (refused != 0) {
     const Status status = ExplainSetupFailure(refused);
     return refused == ENOMEM ? ResourceError("memory for what the kernel can do") : status;

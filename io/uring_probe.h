@@ -19,10 +19,10 @@ struct UringInventory {
 };
 
 // Empty when nothing is missing; otherwise the names, with the kernel version that brought each.
-// What is younger than `level` ("6.1", or empty for no limit) counts as missing.
+// Features younger than `level` ("6.1", or empty for no limit) count as missing.
 std::string NameMissing(const UringInventory& inventory, const std::string& level);
 
-// io_uring_setup failed with `error_number`: sets the probe text and answers the status.
+// io_uring_setup failed with `error_number`: sets the probe text and returns the status.
 Status ExplainSetupFailure(int error_number);
 // The cause and its remedy. `io_uring_disabled` is the content of that sysctl, empty when there is
 // none; `locked_bytes_max` is RLIMIT_MEMLOCK.

@@ -21,14 +21,14 @@ bool SetFlag(int socket, int level, int option) {
   return setsockopt(socket, level, option, &on, sizeof(on)) == 0;
 }
 
-// Closes `socket` and answers with the errno value of the call that failed before.
+// Closes `socket` and returns the errno value of the call that failed before.
 Status FailAndClose(int socket, const char* what) {
   const int error_number = errno;
   close(socket);
   return IoError(error_number, what);
 }
 
-// What `ask`, getsockname or getpeername, tells of `socket`.
+// What `ask`, getsockname or getpeername, returns for `socket`.
 Result<Address> AskFor(int (*ask)(int, sockaddr*, socklen_t*), int socket, const char* what) {
   sockaddr_storage storage{};
   socklen_t length = sizeof(storage);
@@ -43,7 +43,7 @@ Result<Address> AskFor(int (*ask)(int, sockaddr*, socklen_t*), int socket, const
 
 }  // namespace
 
-// Takes a new descriptor into the books, or closes it.
+// Keeps track of a new descriptor, or closes it.
 Result<SocketId> UringRing::Opened(SocketId socket) {
   if (NoteOpened(socket)) return socket;
   close(socket);
@@ -79,8 +79,8 @@ Result<SocketId> UringRing::Listen(const Address& address, const ListenOptions& 
   if (bind(listener, address.data(), address.size()) != 0) {
     return FailAndClose(listener, "bind the listening socket");
   }
-  // Linux judges a binding by what the flag of either socket is then: without it this one has met
-  // nobody, with it others can join.
+  // When a socket is bound, Linux compares its flag with the flags that earlier ones have then.
+  // This one is bound without, so the port was free. Set now, the flag lets others join.
   if (options.share_port && !joins && !SetFlag(listener, SOL_SOCKET, SO_REUSEPORT)) {
     return FailAndClose(listener, "set up the listening socket");
   }
@@ -115,12 +115,12 @@ Result<Address> UringRing::PeerAddress(SocketId socket) {
 
 void UringRing::ShutdownSend(SocketId socket) {
   KTLSIM_ASSERT(IsCurrentThread());
-  // ENOTCONN: the peer was faster and has reset the connection; receive tells.
+  // ENOTCONN: the peer was faster and has reset the connection; the receive reports it.
   if (shutdown(socket, SHUT_WR) != 0) KTLSIM_ASSERT(errno == ENOTCONN);
 }
 
-// close(2) and not IORING_OP_CLOSE: the number is free at once, so that the accept behind it can
-// have it, and no failure to submit can leak it.
+// close(2) and not IORING_OP_CLOSE: the number is free at once for the next accept, and no failure
+// to submit can leak it.
 void UringRing::Close(SocketId socket, bool reset) {
   NoteClosed(socket);
   if (reset) {

@@ -60,8 +60,8 @@ void CallFinalHandler(Operation& operation, int error_number) {
 }  // namespace
 
 LoopBackend::~LoopBackend() {
-  KTLSIM_ASSERT(figures_.operations.Get() == 0);
-  KTLSIM_ASSERT(figures_.sockets.Get() == 0);
+  KTLSIM_ASSERT(figures_.Get<&RingStatistics::operations>() == 0);
+  KTLSIM_ASSERT(figures_.Get<&RingStatistics::sockets>() == 0);
   KTLSIM_ASSERT(posted_.empty());
 }
 
@@ -85,14 +85,14 @@ std::uint8_t& LoopBackend::InFlightOn(SocketId socket) {
 bool LoopBackend::NoteOpened(SocketId socket) {
   if (!MakeRoomFor(socket)) return false;
   KTLSIM_ASSERT(InFlightOn(socket) == 0);
-  figures_.sockets.Add(1);
+  figures_.Add<&RingStatistics::sockets>();
   return true;
 }
 
 void LoopBackend::NoteClosed(SocketId socket) {
   KTLSIM_ASSERT(IsCurrentThread());
   KTLSIM_ASSERT(InFlightOn(socket) == 0);
-  figures_.sockets.Subtract(1);
+  figures_.Subtract<&RingStatistics::sockets>();
 }
 
 // nullptr: those that are on their way from one place to another.
@@ -141,7 +141,7 @@ void LoopBackend::Begin(Operation& operation, SocketId socket) {
   KTLSIM_CHECK(MakeRoomFor(socket));
   OperationState::Begin(operation, socket);
   Move(operation, OperationEvent::kStart);
-  figures_.operations.Add(1);
+  figures_.Add<&RingStatistics::operations>();
   ++InFlightOn(socket);
 }
 
@@ -197,7 +197,7 @@ bool LoopBackend::TrySubmitCancels(Operation& operation) {
 }
 
 void LoopBackend::Park(Operation& operation) {
-  figures_.parked.Add(1);
+  figures_.Add<&RingStatistics::parked>();
   Move(operation, OperationEvent::kPark);
 }
 
@@ -262,7 +262,7 @@ void LoopBackend::End(Operation& operation, int error_number) {
     return;
   }
   Move(operation, OperationEvent::kEnd);
-  figures_.operations.Subtract(1);
+  figures_.Subtract<&RingStatistics::operations>();
   --InFlightOn(state.socket);
   if (operation.kind() == Operation::Kind::kSend) {
     Unpoison(OperationState::AllBytesOf(static_cast<SendOperation&>(operation)));
@@ -329,7 +329,7 @@ void LoopBackend::CompleteReceive(ReceiveOperation& operation, const Outcome& ou
     const auto id = static_cast<std::uint16_t>(outcome.buffer);
     const std::size_t length = result > 0 ? static_cast<std::size_t>(result) : 0;
     lease = BufferLease(this, id, buffers().Lend(id, length));
-    figures_.buffers_lent.Set(buffers().lent());
+    figures_.Set<&RingStatistics::buffers_lent>(buffers().lent());
   }
   if (result > 0) {
     KTLSIM_ASSERT(static_cast<bool>(lease));
@@ -341,7 +341,7 @@ void LoopBackend::CompleteReceive(ReceiveOperation& operation, const Outcome& ou
   lease.Reset();
   const bool cancelled = OperationState::Of(operation).place == OperationPlace::kInHandCancelled;
   if (result == -ENOBUFS) {
-    figures_.buffers_exhausted.Add(1);
+    figures_.Add<&RingStatistics::buffers_exhausted>();
     if (cancelled) return End(operation, ECANCELED);
     Move(operation, OperationEvent::kStarve);
     return;
@@ -365,14 +365,14 @@ void LoopBackend::CompleteSend(SendOperation& operation, std::int32_t result) {
     return;
   }
   if (IsInterruption(-result) && !cancelled) return Submit(operation);
-  // Nothing sent of something: no socket does that; going on would spin.
+  // No socket accepts none of several bytes; to go on would spin.
   EndFromKernel(operation, result == 0 ? -EPIPE : result);
 }
 
 void LoopBackend::ReturnBuffer(std::uint16_t id) {
   KTLSIM_ASSERT(IsCurrentThread());
   buffers().Return(id);
-  figures_.buffers_lent.Set(buffers().lent());
+  figures_.Set<&RingStatistics::buffers_lent>(buffers().lent());
 }
 
 std::size_t LoopBackend::RunEnding() {
@@ -513,7 +513,7 @@ void LoopBackend::EndSuspect(Operation& operation) {
 
 std::size_t LoopBackend::RunTimers(std::uint64_t now_ns) {
   const std::size_t count = timers_.Expire(now_ns);
-  figures_.timers.Set(timers_.armed());
+  figures_.Set<&RingStatistics::timers>(timers_.armed());
   return count;
 }
 
@@ -524,39 +524,20 @@ std::size_t LoopBackend::RunItems(WorkItem* first) {
     item->Run();
     item = next;
   }
-  figures_.posted.Add(count);
+  figures_.Add<&RingStatistics::posted>(count);
   return count;
 }
 
 void LoopBackend::StartTimer(Timer& timer, std::uint64_t deadline_ns) {
   KTLSIM_ASSERT(IsCurrentThread());
   timers_.Start(timer, deadline_ns);
-  figures_.timers.Set(timers_.armed());
+  figures_.Set<&RingStatistics::timers>(timers_.armed());
 }
 
 void LoopBackend::StopTimer(Timer& timer) {
   KTLSIM_ASSERT(IsCurrentThread());
   timers_.Stop(timer);
-  figures_.timers.Set(timers_.armed());
-}
-
-RingStatistics LoopBackend::Statistics() const {
-  RingStatistics now;
-  now.turns = figures_.turns.Get();
-  now.enters = figures_.enters.Get();
-  now.submitted = figures_.submitted.Get();
-  now.completed = figures_.completed.Get();
-  now.posted = figures_.posted.Get();
-  now.submission_full = figures_.submission_full.Get();
-  now.parked = figures_.parked.Get();
-  now.buffers_exhausted = figures_.buffers_exhausted.Get();
-  now.completion_overflow = figures_.completion_overflow.Get();
-  now.completions_lost = figures_.completions_lost.Get();
-  now.buffers_lent = figures_.buffers_lent.Get();
-  now.operations = figures_.operations.Get();
-  now.sockets = figures_.sockets.Get();
-  now.timers = figures_.timers.Get();
-  return now;
+  figures_.Set<&RingStatistics::timers>(timers_.armed());
 }
 
 }  // namespace ktlsim::io

@@ -1,13 +1,12 @@
 // LoopBackend: what every ring has in common: the life of an operation from its start to its final
-// handler, whatever kernel stands behind the ring. README.md tells the theory.
+// handler, whatever the ring's kernel is. README.md explains the theory.
 //
 // A ring brings the kernel: it submits operations and cancellations, and hands each completion to
 // Complete. So the seeded ring exercises the very code that runs on the real one.
 //
-// For implementors of Ring only. Everything on the ring's thread but Post and Statistics.
+// For implementors of Ring only. Everything but Post and Statistics is called on the ring's thread.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -16,13 +15,14 @@
 #include "io/operation_list.h"
 #include "io/receive_buffers.h"
 #include "io/ring.h"
+#include "io/ring_figures.h"
 #include "io/timer_wheel.h"
 
 namespace ktlsim::io {
 
 class LoopBackend : public Ring {
  public:
-  RingStatistics Statistics() const override;
+  RingStatistics Statistics() const override { return figures_.Read(); }
   void StartAccept(AcceptOperation& operation, SocketId listener) override;
   void StartConnect(ConnectOperation& operation, SocketId socket, const Address& peer) override;
   void StartReceive(ReceiveOperation& operation, SocketId socket) override;
@@ -33,38 +33,26 @@ class LoopBackend : public Ring {
   void StopTimer(Timer& timer) override;
 
  protected:
-  // What the kernel tells of an operation.
+  // What a completion says.
   struct Outcome {
     static constexpr std::int32_t kNoBuffer = -1;
-    std::int32_t result = 0;  // as a system call would answer; failure is a negative errno value
+    std::int32_t result = 0;  // as a system call returns it; failure is a negative errno value
     bool more = false;        // not the last one of this submission
     std::int32_t buffer = kNoBuffer;
   };
 
-  // What of an operation the kernel has.
+  // The kernel may have two requests for one operation.
   enum class Request : std::uint8_t {
     kOperation,
     kEndWatch,  // only in rings that arm end watches (end_watch.h)
-  };
-
-  // A figure with one writer, readable from any thread.
-  class Figure {
-   public:
-    void Add(std::uint64_t n) { Set(value_.load(std::memory_order_relaxed) + n); }
-    void Subtract(std::uint64_t n) { Set(value_.load(std::memory_order_relaxed) - n); }
-    void Set(std::uint64_t n) { value_.store(n, std::memory_order_relaxed); }
-    std::uint64_t Get() const { return value_.load(std::memory_order_relaxed); }
-
-   private:
-    std::atomic<std::uint64_t> value_{0};
   };
 
   explicit LoopBackend(std::uint64_t now_ns) : timers_(now_ns) {}
   // Nothing may be in flight, open or posted.
   ~LoopBackend() override;
 
-  // The kernel's side. False: no place in the submission queue; the operation is parked and tried
-  // again in SubmitParked.
+  // The kernel's side. False: the submission queue has no room; the operation is parked, and
+  // SubmitParked tries again.
   virtual bool TrySubmit(Operation& operation) = 0;
   virtual bool TrySubmitCancel(Operation& operation, Request request) = 0;
   virtual ReceiveBuffers& buffers() = 0;
@@ -76,36 +64,32 @@ class LoopBackend : public Ring {
   void SubmitParked();
   void Complete(Operation& operation, const Outcome& outcome);
   std::size_t RunEnding();
-  // With the queue just submitted, before SubmitParked: cancels the watches of those that leave.
+  // With the queue just submitted, before SubmitParked: cancels the watches of leaving operations.
   void CancelWatches();
-  // Behind the completions of a turn: the same, and the final calls of those whose watch is over.
+  // After the completions of a turn: the same, and the final calls of those whose watch has ended.
   std::size_t RunLeaving();
-  // The kernel is through with the watch of `operation`. Unless it was asked to be, the connection
-  // has ended, and a receive that has not been told looks again.
+  // The kernel no longer has the watch of `operation`. Unless it was cancelled, the connection has
+  // ended, and a receive that has not noticed looks again.
   void CompleteWatch(ReceiveOperation& operation, std::int32_t result);
-  // The kernel has lost a completion, and nobody knows whose. First SuspectAll; then the ring
-  // cancels all that its kernel has and completes what that still tells of; last EndSuspects: what
-  // was not told of by then never will be. Bytes may be missing from whatever was received since:
-  // receives, sends and connects end with EIO, accepts go on.
+  // The kernel has lost a completion, which may belong to any operation. The ring calls SuspectAll,
+  // cancels all that its kernel has, handles the completions that still come, and calls EndSuspects
+  // for the operations that got none. Bytes may be missing from whatever was received since, so
+  // receives, sends and connects end with EIO; accepts go on.
   void SuspectAll();
   void EndSuspects();
   std::size_t RunTimers(std::uint64_t now_ns);
   std::size_t RunItems(WorkItem* first);
-  // Is anything to be done that no kernel needs to tell of?
+  // True: there is work that no completion will announce.
   bool HasOwnWork();
 
-  // The books of open sockets. False: no memory to keep track of one more.
+  // Keep track of open sockets. False: no memory for one more.
   bool MakeRoomFor(SocketId socket);
   bool NoteOpened(SocketId socket);
   void NoteClosed(SocketId socket);
 
   TimerWheel timers_;
-  WorkQueue posted_;  // shared
-  // Written by the ring's thread, read by any.
-  struct {
-    Figure turns, enters, submitted, completed, posted, submission_full, parked, buffers_exhausted,
-        completion_overflow, completions_lost, buffers_lent, operations, sockets, timers;
-  } figures_;
+  WorkQueue posted_;     // shared
+  RingFigures figures_;  // written by the ring's thread, read by any
 
  private:
   static OperationList LoopBackend::* ListOf(OperationPlace place);

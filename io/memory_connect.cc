@@ -37,7 +37,7 @@ bool IsWildcard(const Address& address) {
   return std::memcmp(&host, &in6addr_any, sizeof(host)) == 0;
 }
 
-// Does a listener at `local` stand in the way of, or answer, `address`?
+// True: a listener at `local` receives connections to `address`, or keeps others from binding it.
 bool Covers(const Address& local, const Address& address) {
   if (local.family() != address.family() || local.port() != address.port()) return false;
   return IsWildcard(local) || IsWildcard(address) || local.ToString() == address.ToString();
@@ -48,7 +48,8 @@ bool Covers(const Address& local, const Address& address) {
 bool MemoryKernel::PortTaken(const Address& address, bool shares) {
   return std::any_of(sockets_.begin(), sockets_.end(), [&](const auto& entry) {
     const MemorySocket& other = *entry.second;
-    return other.listening && Covers(other.local, address) && !(shares && other.shares_port);
+    return other.state == MemorySocketState::kListening && Covers(other.local, address) &&
+           !(shares && other.shares_port);
   });
 }
 
@@ -60,9 +61,9 @@ Result<SocketId> MemoryKernel::Listen(const Address& address, const ListenOption
   }
   auto socket = std::make_shared<MemorySocket>();
   socket->local = local;
-  socket->listening = true;
+  socket->state = MemorySocketState::kListening;
   socket->shares_port = listen_options.share_port;
-  // As Linux counts: one more than it was told.
+  // As Linux counts: one more than the caller asked for.
   socket->backlog = static_cast<std::size_t>(std::max(listen_options.backlog, 0)) + 1;
   return Register(std::move(socket));
 }
@@ -74,25 +75,26 @@ Result<SocketId> MemoryKernel::OpenStream(int family) {
   return Register(std::move(socket));
 }
 
-// Among those that share the port, whichever the seed says.
+// If several share the port, the seed chooses one.
 MemoryKernel::SocketRef MemoryKernel::FindListener(const Address& address) {
   std::vector<SocketRef> candidates;
   for (const auto& [id, socket] : sockets_) {
-    if (socket->listening && Covers(socket->local, address)) candidates.push_back(socket);
+    const bool listens = socket->state == MemorySocketState::kListening;
+    if (listens && Covers(socket->local, address)) candidates.push_back(socket);
   }
-  return candidates.empty() ? nullptr : candidates[random.Below(candidates.size())];
+  return candidates.empty() ? nullptr : candidates[random_.Below(candidates.size())];
 }
 
 void MemoryKernel::Connect(const SocketRef& socket, MemoryRequest& request) {
   socket->connect = &request;
   socket->local = WithPort(request.peer, next_port_++);
-  if (random.Chance(faults.connect_refused)) {
+  if (Happens(&MemoryFaults::connect_refused)) {
     EndConnectAt(now_ns_ + Latency(), socket, -ECONNREFUSED);
-  } else if (random.Chance(faults.connect_timeout)) {
-    EndConnectAt(now_ns_ + options.connect_timeout_ns, socket, -ETIMEDOUT);
+  } else if (Happens(&MemoryFaults::connect_timeout)) {
+    EndConnectAt(now_ns_ + options_.connect_timeout_ns, socket, -ETIMEDOUT);
   } else {
     At(now_ns_ + Latency(), [this, socket, number = request.number] {
-      SynArrives(socket, number, now_ns_ + options.connect_timeout_ns);
+      SynArrives(socket, number, now_ns_ + options_.connect_timeout_ns);
     });
   }
 }
@@ -101,7 +103,10 @@ void MemoryKernel::EndConnectAt(std::uint64_t due_ns, const SocketRef& socket,
                                 std::int32_t result) {
   At(due_ns, [this, socket, number = socket->connect->number, result] {
     if (socket->connect == nullptr || socket->connect->number != number) return;
-    socket->connected = result == 0;
+    // One that was reset stays so.
+    if (result == 0 && socket->state == MemorySocketState::kUnconnected) {
+      socket->state = MemorySocketState::kConnected;
+    }
     Finish(socket->connect, result);
   });
 }
@@ -121,10 +126,10 @@ void MemoryKernel::SynArrives(const SocketRef& client, std::uint64_t number,
   auto server = std::make_shared<MemorySocket>();
   server->local = listener->local;
   server->peer = client;
-  server->connected = true;
+  server->state = MemorySocketState::kConnected;
   server->connection = client->connection = connections_made_++;
   client->peer = server;
-  // What the server sends arrives behind the answer to the SYN.
+  // What the server sends arrives after its SYN-ACK.
   server->last_arrival_ns = now_ns_ + Latency();
   EndConnectAt(server->last_arrival_ns, client, 0);
   listener->pending.push_back(std::move(server));
@@ -136,8 +141,10 @@ void MemoryKernel::Accept(const SocketRef& listener) {
   while (!listener->accepts.empty() && !listener->pending.empty()) {
     MemoryRequest* request = listener->accepts.front();
     int failure = 0;
-    if (random.Chance(faults.accept_failure)) failure = kFailures[random.Below(kFailures.size())];
-    if (failure == 0 && sockets_.size() >= sockets_max) failure = EMFILE;
+    if (Happens(&MemoryFaults::accept_failure)) {
+      failure = kFailures[random_.Below(kFailures.size())];
+    }
+    if (failure == 0 && sockets_.size() >= sockets_max_) failure = EMFILE;
     if (failure != 0) {
       listener->accepts.pop_front();
       if (failure == ECONNABORTED) {
@@ -149,7 +156,7 @@ void MemoryKernel::Accept(const SocketRef& listener) {
     }
     const SocketId id = Register(listener->pending.front()).value();
     listener->pending.pop_front();
-    const bool more = !random.Chance(faults.spurious_end);
+    const bool more = !Happens(&MemoryFaults::spurious_end);
     if (!more) listener->accepts.pop_front();
     request->ring->PostCompletion(*request, {.result = id, .more = more});
   }
@@ -157,8 +164,7 @@ void MemoryKernel::Accept(const SocketRef& listener) {
 
 // A connection that no program will ever see.
 void MemoryKernel::Abandon(const SocketRef& accepted) {
-  accepted->closed = true;
-  accepted->dead = true;
+  accepted->state = MemorySocketState::kClosed;
   ResetLater(accepted->peer.lock());
 }
 

@@ -15,12 +15,32 @@ constexpr SocketId kFirstSocket = 3;
 
 }  // namespace
 
-MemoryKernel::MemoryKernel(const MemoryNetworkOptions& network_options)
-    : options(network_options),
-      faults(network_options.faults),
-      sockets_max(network_options.sockets_max),
-      random(network_options.seed),
-      now_ns_(network_options.start_ns) {}
+MemoryKernel::MemoryKernel(const MemoryNetworkOptions& options)
+    : options_(options),
+      faults_(options.faults),
+      sockets_max_(options.sockets_max),
+      random_(options.seed),
+      now_ns_(options.start_ns) {}
+
+unsigned MemoryKernel::Add(MemoryRing& ring) {
+  rings_.push_back(&ring);
+  return rings_made_++;
+}
+
+void MemoryKernel::SetFailure(const MemoryFailure& failure) {
+  scripted_failure_ = failure;
+  failed_ = 0;
+}
+
+void MemoryKernel::LoseCompletion(Operation::Kind kind, std::uint64_t skip) {
+  loss_ = {.kind = kind, .skip = skip};
+}
+
+const std::vector<std::byte>& MemoryKernel::Wire(std::uint64_t connection, bool from_client) const {
+  static const std::vector<std::byte> kNothing;
+  const auto found = wire_.find({connection, from_client});
+  return found != wire_.end() ? found->second : kNothing;
+}
 
 void MemoryKernel::Note(const char* event, std::uint64_t a, std::uint64_t b, std::uint64_t c) {
   char line[160];
@@ -30,9 +50,9 @@ void MemoryKernel::Note(const char* event, std::uint64_t a, std::uint64_t b, std
       static_cast<unsigned long long>(c));
   const std::string_view text(line, std::min(static_cast<std::size_t>(length), sizeof(line) - 1));
   for (const char byte : text) {
-    trace_hash = (trace_hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;
+    trace_hash_ = (trace_hash_ ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;
   }
-  if (options.keep_trace) trace_text += text;
+  if (options_.keep_trace) trace_text_ += text;
 }
 
 void MemoryKernel::At(std::uint64_t due_ns, std::function<void()> action) {
@@ -56,12 +76,12 @@ void MemoryKernel::AdvanceTo(std::uint64_t time_ns) {
 
 std::uint64_t MemoryKernel::NextEventNs() {
   std::uint64_t next = events_.empty() ? TimerWheel::kNever : events_.begin()->first.first;
-  for (MemoryRing* ring : rings) next = std::min(next, ring->NextEventNs());
+  for (MemoryRing* ring : rings_) next = std::min(next, ring->NextEventNs());
   return next;
 }
 
 bool MemoryKernel::AnyReady() {
-  return std::any_of(rings.begin(), rings.end(), [](MemoryRing* ring) { return ring->Ready(); });
+  return std::any_of(rings_.begin(), rings_.end(), [](MemoryRing* ring) { return ring->Ready(); });
 }
 
 void MemoryKernel::WaitUntil(std::uint64_t until_ns) {
@@ -80,7 +100,7 @@ MemoryKernel::SocketRef MemoryKernel::Find(SocketId socket) const {
 
 // The lowest free number, as a kernel does: numbers of closed sockets come back at once.
 Result<SocketId> MemoryKernel::Register(SocketRef socket) {
-  if (sockets_.size() >= sockets_max) return IoError(EMFILE, "open a socket");
+  if (sockets_.size() >= sockets_max_) return IoError(EMFILE, "open a socket");
   SocketId id = kFirstSocket;
   for (const auto& entry : sockets_) {
     if (entry.first != id) break;
@@ -105,12 +125,11 @@ void MemoryKernel::Close(SocketId id, bool reset) {
   KTLSIM_ASSERT(socket->connect == nullptr && socket->accepts.empty());
   sockets_.erase(id);
   socket->id = kNoSocket;
-  socket->closed = true;
+  const auto was = std::exchange(socket->state, MemorySocketState::kClosed);
   Note("close", static_cast<std::uint64_t>(id), reset ? 1 : 0);
   for (const SocketRef& waiting : std::exchange(socket->pending, {})) Abandon(waiting);
-  if (socket->dead) return;
+  if (was == MemorySocketState::kReset) return;
   if (reset || !socket->received.empty()) {
-    socket->dead = true;
     ResetLater(socket->peer.lock());
   } else {
     SendFin(socket);
@@ -119,25 +138,25 @@ void MemoryKernel::Close(SocketId id, bool reset) {
 
 void MemoryKernel::Issue(MemoryRequest& request) {
   const SocketRef socket = Find(request.socket);
-  const bool interrupted = random.Chance(faults.interrupted);
-  const std::int32_t interruption = interrupted && random.Chance(500) ? -EINTR : -EAGAIN;
+  const bool interrupted = Happens(&MemoryFaults::interrupted);
+  const std::int32_t interruption = interrupted && random_.Chance(500) ? -EINTR : -EAGAIN;
   MemoryRequest* given_up = &request;
-  if (TakeFailure(request.operation->kind())) return Finish(given_up, scripted_failure.result);
+  if (TakeFailure(request.operation->kind())) return Finish(given_up, scripted_failure_.result);
   switch (request.operation->kind()) {
     case Operation::Kind::kAccept:
-      KTLSIM_CHECK(socket->listening);
+      KTLSIM_CHECK(socket->state == MemorySocketState::kListening);
       if (interrupted) return Finish(given_up, interruption);
       socket->accepts.push_back(&request);
       Accept(socket);
       return;
     case Operation::Kind::kConnect:
-      KTLSIM_CHECK(socket->connect == nullptr && !socket->connected);
+      KTLSIM_CHECK(socket->connect == nullptr && socket->state != MemorySocketState::kConnected);
       Connect(socket, request);
       return;
     case Operation::Kind::kReceive:
       KTLSIM_CHECK(socket->receive == nullptr);
       if (interrupted) return Finish(given_up, interruption);
-      if (random.Chance(faults.no_buffers)) return Finish(given_up, -ENOBUFS);
+      if (Happens(&MemoryFaults::no_buffers)) return Finish(given_up, -ENOBUFS);
       socket->receive = &request;
       Receive(socket);
       return;
@@ -151,23 +170,23 @@ void MemoryKernel::Issue(MemoryRequest& request) {
 }
 
 bool MemoryKernel::TakeFailure(Operation::Kind kind) {
-  if (kind != scripted_failure.kind || failed == scripted_failure.times) return false;
-  if (scripted_failure.skip != 0) {
-    --scripted_failure.skip;
+  if (kind != scripted_failure_.kind || failed_ == scripted_failure_.times) return false;
+  if (scripted_failure_.skip != 0) {
+    --scripted_failure_.skip;
     return false;
   }
-  ++failed;
-  Note("fail", static_cast<std::uint64_t>(kind), failed);
+  ++failed_;
+  Note("fail", static_cast<std::uint64_t>(kind), failed_);
   return true;
 }
 
 bool MemoryKernel::TakeLoss(Operation::Kind kind) {
-  if (kind != loss.kind || loss.times == 0) return false;
-  if (loss.skip != 0) {
-    --loss.skip;
+  if (kind != loss_.kind || loss_.times == 0) return false;
+  if (loss_.skip != 0) {
+    --loss_.skip;
     return false;
   }
-  loss.times = 0;
+  loss_.times = 0;
   Note("lose", static_cast<std::uint64_t>(kind));
   return true;
 }
@@ -188,16 +207,16 @@ void MemoryKernel::Detach(MemoryRequest& request) {
 void MemoryKernel::CancelRequest(MemoryRequest& request) {
   Detach(request);
   MemoryRequest* cancelled = &request;
-  // A send that has made progress tells how much.
+  // A send that has made progress returns how much.
   Finish(cancelled, request.sent > 0 ? static_cast<std::int32_t>(request.sent) : -ECANCELED);
 }
 
 // Until then the request goes on, and may end by itself.
 void MemoryKernel::CancelLater(const MemoryRequest& request) {
-  const std::uint64_t due = now_ns_ + random.Between(0, faults.delay_max_ns);
+  const std::uint64_t due = now_ns_ + random_.Between(0, faults_.delay_max_ns);
   At(due, [this, ring = request.ring, operation = request.operation, number = request.number] {
     // The ring may be gone too; another at its address has no request of this number.
-    if (std::find(rings.begin(), rings.end(), ring) == rings.end()) return;
+    if (std::find(rings_.begin(), rings_.end(), ring) == rings_.end()) return;
     if (MemoryRequest* late = ring->FindRequest(operation, number)) CancelRequest(*late);
   });
 }

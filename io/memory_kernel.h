@@ -1,8 +1,8 @@
-// MemoryKernel: the simulated kernel behind MemoryNetwork. Private to io.
+// MemoryKernel: the simulated kernel of a MemoryNetwork. Private to io.
 //
 // It keeps what Linux keeps: the order of bytes of a connection and of the completions of one
-// operation; a backlog that fills; windows that close; an error that is told once and then is EPIPE
-// or end of stream; a number of a closed socket that is given away again at once.
+// operation; a backlog that fills; windows that close; an error that is reported once, and EPIPE or
+// end of stream after it; the number of a closed socket, which the next socket gets at once.
 #pragma once
 
 #include <cstddef>
@@ -32,13 +32,27 @@ struct MemoryRequest {
   bool multishot = true;             // receive
 };
 
+enum class MemorySocketState : std::uint8_t {
+  kUnconnected,
+  kListening,
+  kConnected,
+  kReset,
+  kClosed,  // by its program, or before any program accepted it
+};
+
+// What becomes of bytes that a connected socket sends.
+enum class MemorySending : std::uint8_t {
+  kOpen,
+  kCut,  // they vanish
+  kFinSent,
+};
+
 struct MemorySocket {
   SocketId id = kNoSocket;  // none: closed, or not yet accepted
-  bool closed = false;
+  MemorySocketState state = MemorySocketState::kUnconnected;
   Address local;
 
   // Listening.
-  bool listening = false;
   bool shares_port = false;
   std::size_t backlog = 0;
   std::deque<std::shared_ptr<MemorySocket>> pending;
@@ -46,7 +60,6 @@ struct MemorySocket {
 
   // Connected, or about to be.
   std::weak_ptr<MemorySocket> peer;
-  bool connected = false;
   bool is_client = false;
   std::uint64_t connection = 0;
   MemoryRequest* connect = nullptr;
@@ -56,11 +69,9 @@ struct MemorySocket {
   std::size_t outstanding = 0;        // sent by us, not yet read by the peer's program
   std::uint64_t sent_bytes = 0;       // ever
   std::uint64_t last_arrival_ns = 0;  // of what we sent: nothing overtakes
-  int error = 0;                      // to be told once
-  bool dead = false;                  // reset
-  bool fin_sent = false;
+  int error = 0;                      // to be reported once
+  MemorySending sending = MemorySending::kOpen;
   bool fin_received = false;
-  bool cut = false;  // what is sent vanishes
 };
 
 class MemoryKernel {
@@ -68,6 +79,24 @@ class MemoryKernel {
   using SocketRef = std::shared_ptr<MemorySocket>;
 
   explicit MemoryKernel(const MemoryNetworkOptions& options);
+
+  // Rings. Add returns the ring's number.
+  unsigned Add(MemoryRing& ring);
+  void Remove(MemoryRing& ring) { std::erase(rings_, &ring); }
+  const std::vector<MemoryRing*>& rings() const { return rings_; }
+  // The one whose thread is running; null: none in particular. SetCurrent returns the last one.
+  MemoryRing* current() const { return current_; }
+  MemoryRing* SetCurrent(MemoryRing* ring) { return std::exchange(current_, ring); }
+
+  // What goes wrong, and chance (memory_network.h).
+  bool Happens(unsigned MemoryFaults::* fault) { return random_.Chance(faults_.*fault); }
+  SeededRandom& random() { return random_; }
+  const MemoryFaults& faults() const { return faults_; }
+  void SetFaults(const MemoryFaults& faults) { faults_ = faults; }
+  void SetFailure(const MemoryFailure& failure);
+  std::uint64_t failed() const { return failed_; }
+  void LoseCompletion(Operation::Kind kind, std::uint64_t skip);
+  void SetSocketsMax(std::size_t sockets_max) { sockets_max_ = sockets_max; }
 
   // Time and trace.
   std::uint64_t now_ns() const { return now_ns_; }
@@ -78,6 +107,10 @@ class MemoryKernel {
   // Lets time pass while no ring has anything to do, at most until `until_ns`.
   void WaitUntil(std::uint64_t until_ns);
 
+  std::uint64_t TraceHash() const { return trace_hash_; }
+  const std::string& TraceText() const { return trace_text_; }
+  // What one end of a connection has sent. Empty unless kept.
+  const std::vector<std::byte>& Wire(std::uint64_t connection, bool from_client) const;
   std::uint64_t connections_made() const { return connections_made_; }
 
   // System calls.
@@ -93,36 +126,25 @@ class MemoryKernel {
   // The request leaves the kernel early, at once or up to delay_max_ns later.
   void CancelRequest(MemoryRequest& request);
   void CancelLater(const MemoryRequest& request);
-  // Shall the completion of a request of this kind be lost, as `loss` says? Counts it.
+  // True: the completion of a request of this kind is lost. Counts it.
   bool TakeLoss(Operation::Kind kind);
-
-  const MemoryNetworkOptions options;
-  MemoryFaults faults;
-  MemoryFailure scripted_failure{.times = 0};
-  std::uint64_t failed = 0;
-  MemoryFailure loss{.times = 0};
-  std::size_t sockets_max;
-  SeededRandom random;
-  std::vector<MemoryRing*> rings;
-  MemoryRing* current = nullptr;  // whose thread is running
-  unsigned rings_made = 0;
-  std::uint64_t requests_made = 0;
-  std::uint64_t trace_hash = 0xcbf29ce484222325u;
-  std::string trace_text;
-  std::map<std::pair<std::uint64_t, bool>, std::vector<std::byte>> wire;  // as kept
+  // Never used twice.
+  std::uint64_t NewRequestNumber() { return ++requests_made_; }
 
  private:
   using Key = std::pair<std::uint64_t, std::uint64_t>;  // due, order of scheduling
 
   SocketRef Find(SocketId socket) const;
   Result<SocketId> Register(SocketRef socket);
-  std::uint64_t Latency() { return random.Between(options.latency_min_ns, options.latency_max_ns); }
+  std::uint64_t Latency() {
+    return random_.Between(options_.latency_min_ns, options_.latency_max_ns);
+  }
   void At(std::uint64_t due_ns, std::function<void()> action);
   void RunDueEvents();
   // Final: the request is gone afterwards.
   void Finish(MemoryRequest*& request, std::int32_t result);
   void Detach(MemoryRequest& request);
-  // Shall a request of this kind fail as `scripted_failure` says? Counts it.
+  // True: a request of this kind fails as `scripted_failure_` says. Counts it.
   bool TakeFailure(Operation::Kind kind);
 
   // Connecting (memory_connect.cc).
@@ -150,6 +172,20 @@ class MemoryKernel {
   void ResetArrives(const SocketRef& socket);
   void ResetLater(const SocketRef& socket);
 
+  const MemoryNetworkOptions options_;
+  MemoryFaults faults_;
+  MemoryFailure scripted_failure_{.times = 0};
+  std::uint64_t failed_ = 0;
+  MemoryFailure loss_{.times = 0};
+  std::size_t sockets_max_;
+  SeededRandom random_;
+  std::vector<MemoryRing*> rings_;
+  MemoryRing* current_ = nullptr;
+  unsigned rings_made_ = 0;
+  std::uint64_t requests_made_ = 0;
+  std::uint64_t trace_hash_ = 0xcbf29ce484222325u;
+  std::string trace_text_;
+  std::map<std::pair<std::uint64_t, bool>, std::vector<std::byte>> wire_;  // as kept
   std::uint64_t now_ns_;
   std::map<Key, std::function<void()>> events_;
   std::uint64_t events_made_ = 0;

@@ -25,7 +25,7 @@ MemoryFaults MemoryFaults::All() {
 MemoryNetwork::MemoryNetwork(const MemoryNetworkOptions& options)
     : kernel_(std::make_unique<MemoryKernel>(options)) {}
 
-MemoryNetwork::~MemoryNetwork() { KTLSIM_ASSERT(kernel_->rings.empty()); }
+MemoryNetwork::~MemoryNetwork() { KTLSIM_ASSERT(kernel_->rings().empty()); }
 
 std::uint64_t MemoryNetwork::NowNs() const { return kernel_->now_ns(); }
 
@@ -42,38 +42,33 @@ bool MemoryNetwork::AdvanceToNextEvent() {
 
 bool MemoryNetwork::AnyReady() { return kernel_->AnyReady(); }
 
-const std::vector<MemoryRing*>& MemoryNetwork::rings() const { return kernel_->rings; }
+const std::vector<MemoryRing*>& MemoryNetwork::rings() const { return kernel_->rings(); }
 
-void MemoryNetwork::SetFaults(const MemoryFaults& faults) { kernel_->faults = faults; }
+void MemoryNetwork::SetFaults(const MemoryFaults& faults) { kernel_->SetFaults(faults); }
 
-const MemoryFaults& MemoryNetwork::faults() const { return kernel_->faults; }
+const MemoryFaults& MemoryNetwork::faults() const { return kernel_->faults(); }
 
-void MemoryNetwork::SetFailure(const MemoryFailure& failure) {
-  kernel_->scripted_failure = failure;
-  kernel_->failed = 0;
-}
+void MemoryNetwork::SetFailure(const MemoryFailure& failure) { kernel_->SetFailure(failure); }
 
 void MemoryNetwork::LoseCompletion(Operation::Kind kind, std::uint64_t skip) {
-  kernel_->loss = {.kind = kind, .skip = skip};
+  kernel_->LoseCompletion(kind, skip);
 }
 
-std::uint64_t MemoryNetwork::failed() const { return kernel_->failed; }
+std::uint64_t MemoryNetwork::failed() const { return kernel_->failed(); }
 
-void MemoryNetwork::SetSocketsMax(std::size_t sockets_max) { kernel_->sockets_max = sockets_max; }
+void MemoryNetwork::SetSocketsMax(std::size_t sockets_max) { kernel_->SetSocketsMax(sockets_max); }
 
 void MemoryNetwork::Note(const char* event, std::uint64_t a, std::uint64_t b, std::uint64_t c) {
   kernel_->Note(event, a, b, c);
 }
 
-std::uint64_t MemoryNetwork::TraceHash() const { return kernel_->trace_hash; }
+std::uint64_t MemoryNetwork::TraceHash() const { return kernel_->TraceHash(); }
 
-const std::string& MemoryNetwork::TraceText() const { return kernel_->trace_text; }
+const std::string& MemoryNetwork::TraceText() const { return kernel_->TraceText(); }
 
 const std::vector<std::byte>& MemoryNetwork::Wire(std::uint64_t connection,
                                                   bool from_client) const {
-  static const std::vector<std::byte> kNothing;
-  const auto found = kernel_->wire.find({connection, from_client});
-  return found != kernel_->wire.end() ? found->second : kNothing;
+  return kernel_->Wire(connection, from_client);
 }
 
 std::uint64_t MemoryNetwork::connections() const { return kernel_->connections_made(); }

@@ -13,7 +13,7 @@
 namespace ktlsim::io {
 namespace {
 
-// For the trace: other bytes, another sum, as good as always.
+// For the trace: different bytes almost always have different sums.
 std::uint64_t SumOf(std::span<const std::byte> bytes) {
   std::uint64_t sum = 0;
   for (const std::byte byte : bytes) sum = sum * 31 + static_cast<std::uint64_t>(byte) + 1;
@@ -49,31 +49,30 @@ class MemoryBuffers final : public ReceiveBuffers {
 };
 
 MemoryRing::Scope::Scope(MemoryRing& ring)
-    : kernel_(ring.kernel_), previous_(std::exchange(kernel_.current, &ring)) {}
+    : kernel_(ring.kernel_), previous_(kernel_.SetCurrent(&ring)) {}
 
-MemoryRing::Scope::~Scope() { kernel_.current = previous_; }
+MemoryRing::Scope::~Scope() { kernel_.SetCurrent(previous_); }
 
 MemoryRing::MemoryRing(MemoryKernel& kernel, const MemoryRingOptions& options)
     : LoopBackend(kernel.now_ns()),
       kernel_(kernel),
       options_(options),
-      number_(kernel.rings_made++),
       buffers_(
           std::make_unique<MemoryBuffers>(options.receive_buffers, options.receive_buffer_bytes)) {
-  kernel_.rings.push_back(this);
+  number_ = kernel.Add(*this);
 }
 
 MemoryRing::~MemoryRing() {
   KTLSIM_ASSERT(IsCurrentThread());
   KTLSIM_ASSERT(!in_turn_);
   KTLSIM_ASSERT(in_kernel_.empty() && completions_.empty());
-  std::erase(kernel_.rings, this);
+  kernel_.Remove(*this);
 }
 
 std::uint64_t MemoryRing::NowNs() const { return kernel_.now_ns(); }
 
 bool MemoryRing::IsCurrentThread() const {
-  return kernel_.current == nullptr || kernel_.current == this;
+  return kernel_.current() == nullptr || kernel_.current() == this;
 }
 
 ReceiveBuffers& MemoryRing::buffers() { return *buffers_; }
@@ -92,9 +91,9 @@ std::size_t MemoryRing::Turn(std::uint64_t wait_ns) {
   KTLSIM_ASSERT(!in_turn_);
   const Scope scope(*this);
   in_turn_ = true;
-  figures_.turns.Add(1);
+  figures_.Add<&RingStatistics::turns>();
   FeedStarved();
-  // Behind what was queued already, and before anybody else finds a place.
+  // Parked operations follow what is queued already, and precede what handlers start.
   IssueSubmissions();
   SubmitParked();
   IssueSubmissions();
@@ -117,14 +116,14 @@ std::size_t MemoryRing::Turn(std::uint64_t wait_ns) {
   return ran + timers + items;
 }
 
-// Room in the submission queue?
+// False: the submission queue is full.
 bool MemoryRing::TakePlace() {
   if (submissions_.size() < options_.submission_entries &&
-      !kernel_.random.Chance(kernel_.faults.submission_full)) {
-    figures_.submitted.Add(1);
+      !kernel_.Happens(&MemoryFaults::submission_full)) {
+    figures_.Add<&RingStatistics::submitted>();
     return true;
   }
-  figures_.submission_full.Add(1);
+  figures_.Add<&RingStatistics::submission_full>();
   return false;
 }
 
@@ -143,7 +142,7 @@ bool MemoryRing::TrySubmitCancel(Operation& operation, Request request) {
 
 void MemoryRing::IssueSubmissions() {
   if (submissions_.empty()) return;
-  figures_.enters.Add(1);
+  figures_.Add<&RingStatistics::enters>();
   for (const Submission& submission : std::exchange(submissions_, {})) {
     if (submission.cancels) {
       IssueCancel(submission.operation);
@@ -157,7 +156,7 @@ void MemoryRing::Issue(Operation& operation) {
   auto request = std::make_unique<MemoryRequest>();
   request->ring = this;
   request->operation = &operation;
-  request->number = ++kernel_.requests_made;
+  request->number = kernel_.NewRequestNumber();
   request->socket = OperationState::Of(operation).socket;
   if (operation.kind() == Operation::Kind::kConnect) {
     request->peer = OperationState::PeerOf(static_cast<ConnectOperation&>(operation));
@@ -169,17 +168,18 @@ void MemoryRing::Issue(Operation& operation) {
   kernel_.Note("issue", request->number, static_cast<std::uint64_t>(operation.kind()),
                static_cast<std::uint64_t>(request->socket));
   MemoryRequest& issued = *request;
-  // One at a time: the kernel gives an operation up before its final completion is told.
+  // One at a time: the kernel gives an operation up before it posts the final completion.
   KTLSIM_CHECK(in_kernel_.emplace(&operation, std::move(request)).second);
   kernel_.Issue(issued);
 }
 
-// Not found: its final completion was posted meanwhile. That is normal, and tells the rest.
+// An operation that is not found was completed meanwhile, which is normal: its final completion
+// says how it ended.
 void MemoryRing::IssueCancel(Operation* operation) {
   const auto found = in_kernel_.find(operation);
   if (found == in_kernel_.end()) return;
   MemoryRequest& request = *found->second;
-  if (!kernel_.random.Chance(kernel_.faults.late_cancel)) {
+  if (!kernel_.Happens(&MemoryFaults::late_cancel)) {
     kernel_.CancelRequest(request);
     return;
   }
@@ -199,8 +199,8 @@ void MemoryRing::PostCompletion(MemoryRequest& request, const Outcome& outcome) 
     return;
   }
   std::uint64_t due = kernel_.now_ns();
-  if (kernel_.random.Chance(kernel_.faults.delay)) {
-    due += kernel_.random.Between(1, kernel_.faults.delay_max_ns);
+  if (kernel_.Happens(&MemoryFaults::delay)) {
+    due += kernel_.random().Between(1, kernel_.faults().delay_max_ns);
   }
   // Completions of one operation never overtake each other.
   for (const Completion& earlier : completions_) {
@@ -230,18 +230,18 @@ std::vector<MemoryRing::Completion> MemoryRing::TakeDue() {
     (now && due.size() < options_.completion_entries ? due : later).push_back(completion);
   }
   if (due.size() == options_.completion_entries && !later.empty()) {
-    figures_.completion_overflow.Add(1);
+    figures_.Add<&RingStatistics::completion_overflow>();
   }
   completions_ = std::move(later);
-  if (kernel_.random.Chance(kernel_.faults.reorder)) Shuffle(due);
-  figures_.completed.Add(due.size());
+  if (kernel_.Happens(&MemoryFaults::reorder)) Shuffle(due);
+  figures_.Add<&RingStatistics::completed>(due.size());
   return due;
 }
 
-// Draws whose turn it is, and then takes that operation's oldest completion.
+// Draws an operation again and again, and takes its oldest completion.
 void MemoryRing::Shuffle(std::vector<Completion>& completions) {
   for (std::size_t i = 0; i < completions.size(); ++i) {
-    const std::size_t drawn = i + kernel_.random.Below(completions.size() - i);
+    const std::size_t drawn = i + kernel_.random().Below(completions.size() - i);
     const auto oldest = std::find_if(
         completions.begin() + static_cast<std::ptrdiff_t>(i), completions.end(),
         [&](const Completion& c) { return c.operation == completions[drawn].operation; });
@@ -262,7 +262,7 @@ std::size_t MemoryRing::RunCompletions() {
 
 // As on the real ring (uring_ring.cc).
 std::size_t MemoryRing::Recover() {
-  figures_.completions_lost.Add(1);
+  figures_.Add<&RingStatistics::completions_lost>();
   IssueSubmissions();
   SuspectAll();
   std::vector<MemoryRequest*> requests;
@@ -281,7 +281,7 @@ std::size_t MemoryRing::Recover() {
 }
 
 void MemoryRing::Post(WorkItem& item) {
-  // It never announces a sleep: whoever schedules sees that the ring is Ready.
+  // It never announces a sleep, so no post has to wake it: the scheduler sees that it is Ready.
   KTLSIM_CHECK(!posted_.Push(item));
 }
 

@@ -1,7 +1,7 @@
 // MemoryRing: the seeded in-memory ring: a Loop whose kernel is a MemoryNetwork.
 //
-// Behind operations stands the same code as on the real ring (loop_backend.h); only the kernel is
-// another. The scheduler turns whichever ring is Ready, in an order of its own.
+// The same code runs operations on the real ring (loop_backend.h); only the kernel is another. The
+// scheduler turns whichever ring is Ready, in an order of its own.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,7 @@ struct MemoryRequest;
 
 struct MemoryRingOptions {
   std::size_t submission_entries = 1024;
-  std::size_t completion_entries = 8192;  // told per turn; more is counted as overflow and waits
+  std::size_t completion_entries = 8192;  // for each turn; more is counted as overflow and waits
   unsigned receive_buffers = 256;         // at most 32768
   std::size_t receive_buffer_bytes = 32768;
 };
@@ -28,8 +28,8 @@ class MemoryBuffers;
 
 class MemoryRing final : public LoopBackend {
  public:
-  // While one lives, "this ring's thread is running": IsCurrentThread is true for this ring only.
-  // Turn opens one by itself. Outside any, it is true for every ring.
+  // While one lives, this ring's thread is the one that runs: IsCurrentThread is true for this ring
+  // only. Turn opens one by itself. Without any, IsCurrentThread is true for every ring.
   class Scope {
    public:
     explicit Scope(MemoryRing& ring);
@@ -44,15 +44,16 @@ class MemoryRing final : public LoopBackend {
 
   ~MemoryRing() override;
 
-  // Has a Turn something to do now?
+  // True: a Turn has something to do now.
   bool Ready();
-  // When it will have: now if Ready; the earliest timer or late completion; TimerWheel::kNever.
+  // When a Turn has something to do: now if Ready, else at the earliest timer or late completion.
+  // TimerWheel::kNever: there is neither.
   std::uint64_t NextEventNs();
   // In the order of creation on its network, from 0.
   unsigned number() const { return number_; }
 
   // Ring. With `wait_ns` not 0 and no ring of the network Ready, virtual time passes until one is,
-  // at most `wait_ns`. kWaitForever where nothing will ever happen answers 0 at once.
+  // at most `wait_ns`. Returns 0 at once for kWaitForever when nothing will ever happen.
   std::size_t Turn(std::uint64_t wait_ns) override;
 
   // Loop

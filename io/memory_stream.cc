@@ -30,9 +30,9 @@ bool MemoryKernel::ReceiveSome(const SocketRef& socket) {
   if (socket->received.empty()) {
     if (socket->error != 0) {
       Finish(socket->receive, -std::exchange(socket->error, 0));
-    } else if (socket->fin_received || socket->dead) {
+    } else if (socket->fin_received || socket->state == MemorySocketState::kReset) {
       Finish(socket->receive, 0);
-    } else if (!socket->connected) {
+    } else if (socket->state != MemorySocketState::kConnected) {
       Finish(socket->receive, -ENOTCONN);
     } else {
       return false;
@@ -40,17 +40,17 @@ bool MemoryKernel::ReceiveSome(const SocketRef& socket) {
     return true;
   }
   const std::size_t room = request->ring->BufferRoom();
-  if (room == 0 || random.Chance(faults.no_buffers)) {
+  if (room == 0 || Happens(&MemoryFaults::no_buffers)) {
     Finish(socket->receive, -ENOBUFS);
     return true;
   }
   std::size_t length = std::min(socket->received.size(), room);
-  if (faults.one_byte_receives) length = 1;
-  if (random.Chance(faults.short_receive)) length = random.Between(1, length);
+  if (faults_.one_byte_receives) length = 1;
+  if (Happens(&MemoryFaults::short_receive)) length = random_.Between(1, length);
   const auto end = socket->received.begin() + static_cast<std::ptrdiff_t>(length);
   const std::vector<std::byte> bytes(socket->received.begin(), end);
   socket->received.erase(socket->received.begin(), end);
-  const bool more = !random.Chance(faults.spurious_end) && request->multishot;
+  const bool more = !Happens(&MemoryFaults::spurious_end) && request->multishot;
   if (!more) socket->receive = nullptr;
   request->ring->PostReceived(*request, bytes, more);
   At(now_ns_ + Latency(), [this, sender = socket->peer, length] {
@@ -66,14 +66,15 @@ void MemoryKernel::Send(const SocketRef& socket) {
   MemoryRequest* request = socket->send;
   if (request == nullptr) return;
   bool stop = false;
-  while (!stop && request->sent < request->bytes.size() && !socket->dead && !socket->fin_sent &&
-         socket->connected) {
+  while (!stop && request->sent < request->bytes.size() &&
+         socket->state == MemorySocketState::kConnected &&
+         socket->sending != MemorySending::kFinSent) {
     const std::size_t room =
-        options.socket_buffer_bytes - std::min(options.socket_buffer_bytes, socket->outstanding);
+        options_.socket_buffer_bytes - std::min(options_.socket_buffer_bytes, socket->outstanding);
     if (room == 0) return;
     std::size_t length = std::min({room, request->bytes.size() - request->sent, kSegmentBytesMax});
-    if (random.Chance(faults.short_send)) {
-      length = random.Between(1, length);
+    if (Happens(&MemoryFaults::short_send)) {
+      length = random_.Between(1, length);
       stop = true;
     }
     const auto bytes = request->bytes.subspan(request->sent, length);
@@ -89,16 +90,16 @@ void MemoryKernel::Send(const SocketRef& socket) {
   }
 }
 
-// What a scripted cut leaves of the socket's direction; null when there is none.
+// The scripted cut of what this socket sends, or null.
 const MemoryCut* MemoryKernel::CutFor(const MemorySocket& socket) const {
-  for (const MemoryCut& cut : options.cuts) {
+  for (const MemoryCut& cut : options_.cuts) {
     if (cut.connection == socket.connection && cut.from_client == socket.is_client) return &cut;
   }
   return nullptr;
 }
 
 void MemoryKernel::KeepWire(const MemorySocket& socket, std::span<const std::byte> bytes) {
-  std::vector<std::byte>& kept = wire[{socket.connection, socket.is_client}];
+  std::vector<std::byte>& kept = wire_[{socket.connection, socket.is_client}];
   const std::size_t before = kept.size();
   kept.resize(before + bytes.size());
   CopyPoisoned(kept.data() + before, bytes.data(), bytes.size());
@@ -107,11 +108,11 @@ void MemoryKernel::KeepWire(const MemorySocket& socket, std::span<const std::byt
 void MemoryKernel::Transmit(const SocketRef& socket, std::span<const std::byte> bytes) {
   const MemoryCut* script = CutFor(*socket);
   const bool cuts = script != nullptr && socket->sent_bytes + bytes.size() >= script->offset;
-  const auto fate = static_cast<unsigned>(random.Below(1000));
-  if (options.keep_wire) KeepWire(*socket, bytes);
-  // Also what vanishes fills the window: nobody will ever read it.
+  const auto fate = static_cast<unsigned>(random_.Below(1000));
+  if (options_.keep_wire) KeepWire(*socket, bytes);
+  // What vanishes fills the window, too, since the peer will never read it.
   socket->outstanding += bytes.size();
-  if (!socket->cut) {
+  if (socket->sending != MemorySending::kCut) {
     std::size_t arrives = bytes.size();
     if (cuts) arrives = script->offset - std::min(script->offset, socket->sent_bytes);
     std::vector<std::byte> copy(arrives);
@@ -120,9 +121,9 @@ void MemoryKernel::Transmit(const SocketRef& socket, std::span<const std::byte> 
                             copy = std::move(copy)] { BytesArrive(receiver, sender, copy); });
     if (cuts) {
       Cut(socket, script->reset);
-    } else if (fate < faults.reset) {
+    } else if (fate < faults_.reset) {
       Cut(socket, /*reset=*/true);
-    } else if (fate < faults.reset + faults.truncate) {
+    } else if (fate < faults_.reset + faults_.truncate) {
       Cut(socket, /*reset=*/false);
     }
   }
@@ -131,7 +132,7 @@ void MemoryKernel::Transmit(const SocketRef& socket, std::span<const std::byte> 
 
 void MemoryKernel::Cut(const SocketRef& socket, bool reset) {
   Note(reset ? "cut.reset" : "cut.truncate", socket->connection, socket->is_client ? 1 : 0);
-  socket->cut = true;
+  socket->sending = MemorySending::kCut;
   const SocketRef receiver = socket->peer.lock();
   if (receiver != nullptr) {
     At(ArrivalOf(*socket), [this, receiver, reset] {
@@ -147,19 +148,21 @@ void MemoryKernel::Cut(const SocketRef& socket, bool reset) {
 
 void MemoryKernel::BytesArrive(const SocketRef& receiver, const SocketRef& sender,
                                const std::vector<std::byte>& bytes) {
-  if (receiver == nullptr || receiver->closed) return ResetLater(sender);
-  if (receiver->dead) return;
+  if (receiver == nullptr || receiver->state == MemorySocketState::kClosed) {
+    return ResetLater(sender);
+  }
+  if (receiver->state == MemorySocketState::kReset) return;
   receiver->received.insert(receiver->received.end(), bytes.begin(), bytes.end());
   Receive(receiver);
 }
 
 void MemoryKernel::ShutdownSend(SocketId id) {
   const SocketRef socket = Find(id);
-  if (!socket->dead) SendFin(socket);
+  if (socket->state != MemorySocketState::kReset) SendFin(socket);
 }
 
 void MemoryKernel::SendFin(const SocketRef& socket) {
-  if (std::exchange(socket->fin_sent, true) || socket->cut) return;
+  if (std::exchange(socket->sending, MemorySending::kFinSent) != MemorySending::kOpen) return;
   const SocketRef receiver = socket->peer.lock();
   if (receiver != nullptr) At(ArrivalOf(*socket), [this, receiver] { FinArrives(receiver); });
 }
@@ -175,7 +178,10 @@ void MemoryKernel::ResetLater(const SocketRef& socket) {
 
 // What was received before can still be read; what is under way is lost.
 void MemoryKernel::ResetArrives(const SocketRef& socket) {
-  if (std::exchange(socket->dead, true)) return;
+  if (socket->state == MemorySocketState::kReset || socket->state == MemorySocketState::kClosed) {
+    return;
+  }
+  socket->state = MemorySocketState::kReset;
   socket->error = ECONNRESET;
   if (socket->connect != nullptr) {
     socket->error = 0;

@@ -32,9 +32,9 @@ struct RingStatistics {
 class Ring : public Loop {
  public:
   // One turn, on the owning thread: submits what was started; waits up to `wait_ns` (0: not at all,
-  // kWaitForever) if nothing is there to do; collects completions and then runs their handlers;
+  // kWaitForever) if there is nothing to do; collects completions and then runs their handlers;
   // runs expired timers and posted work items. Handlers run at dispatch level.
-  // Answers how many handlers, timers and items ran.
+  // Returns how many handlers, timers and items ran.
   virtual std::size_t Turn(std::uint64_t wait_ns) = 0;
   virtual RingStatistics Statistics() const = 0;
 };

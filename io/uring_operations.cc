@@ -1,4 +1,4 @@
-// What the kernel is asked, and what its completions belong to.
+// The requests that a ring submits, and what the kernel's completions belong to.
 #include <poll.h>
 
 #include <algorithm>
@@ -18,17 +18,17 @@ std::uint64_t UserData(const Operation& operation, std::uint64_t tag) {
 
 }  // namespace
 
-// nullptr: no place, and the kernel would or should not take what is queued.
+// nullptr: no room. The kernel did not take what is queued, or may not be asked to (UringOptions).
 io_uring_sqe* UringRing::NextSqe() {
   io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
   if (sqe == nullptr) {
-    figures_.submission_full.Add(1);
+    figures_.Add<&RingStatistics::submission_full>();
     if (!options_.submit_when_full) return nullptr;
     NoteEnter(io_uring_submit(&ring_));
     sqe = io_uring_get_sqe(&ring_);
     if (sqe == nullptr) return nullptr;
   }
-  figures_.submitted.Add(1);
+  figures_.Add<&RingStatistics::submitted>();
   return sqe;
 }
 
@@ -70,7 +70,7 @@ bool UringRing::TrySubmit(Operation& operation) {
   if (operation.kind() == Operation::Kind::kReceive) {
     auto& receive = static_cast<ReceiveOperation&>(operation);
     const bool watched = state.watch.state() != WatchState::kNone;
-    // Before the receive: what waits first is woken last, so that the receive tells of most ends.
+    // Before the receive: what waits first is woken last, so the receive itself reports most ends.
     if (receive.multishot() && !watched && !TryWatch(receive)) return false;
   }
   io_uring_sqe* sqe = NextSqe();
@@ -132,7 +132,7 @@ void UringRing::Dispatch(const Completion& completion) {
       return;
     default:
       // A cancellation came too late (ENOENT) or the operation is just running (EALREADY). Both are
-      // normal; the operation's own completion tells the rest.
+      // normal; the operation's own completion says how it ended.
       KTLSIM_ASSERT((completion.user_data & kTagMask) == kCancelTag);
       KTLSIM_ASSERT(completion.result >= 0 || completion.result == -ENOENT ||
                     completion.result == -EALREADY);

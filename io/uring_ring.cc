@@ -29,8 +29,8 @@ constexpr unsigned kRefusalsPerLine = 200;  // about a second
 constexpr unsigned kRefusalsMax = 2000;
 constexpr int kInterruptionsMax = 100;
 
-// What no bug of ours causes and nothing can be done without: says which call failed, why, and what
-// to do about it.
+// For a call that no bug of ours makes fail and that the ring cannot do without: says which call
+// failed, why, and what to do about it.
 [[noreturn]] void CannotGoOn(const char* call, int error_number, const char* remedy) {
   char text[128] = {};
   std::fprintf(stderr, "ktlsim: %s: %s: %s\n", call, strerror_r(error_number, text, sizeof(text)),
@@ -46,7 +46,7 @@ int WriteOne(int eventfd) {
     if (write(eventfd, &one, sizeof(one)) == sizeof(one)) return 0;
     if (errno != EINTR) break;
   }
-  // Its twin may be allowed.
+  // A sandbox that forbids write may allow writev.
   iovec piece{.iov_base = const_cast<std::uint64_t*>(&one), .iov_len = sizeof(one)};
   const int error_number = errno;
   return writev(eventfd, &piece, 1) == sizeof(one) ? 0 : error_number;
@@ -94,7 +94,7 @@ Status UringRing::Open() {
 UringRing::~UringRing() {
   KTLSIM_ASSERT(IsCurrentThread());
   KTLSIM_ASSERT(!in_turn_);
-  // A poster whose item we ran before its wake-up call was through is still using wake_fd_.
+  // A poster may still be writing wake_fd_ although its item has run.
   while (wakes_sent_.load(std::memory_order_acquire) != wakes_owed_) std::this_thread::yield();
   buffers_.reset();
   if (ring_open_) io_uring_queue_exit(&ring_);
@@ -105,7 +105,7 @@ std::size_t UringRing::Turn(std::uint64_t wait_ns) {
   KTLSIM_ASSERT(IsCurrentThread());
   KTLSIM_ASSERT(!in_turn_);
   in_turn_ = true;
-  figures_.turns.Add(1);
+  figures_.Add<&RingStatistics::turns>();
   FeedStarved();
 
   const bool slept = Enter(wait_ns);
@@ -116,7 +116,7 @@ std::size_t UringRing::Turn(std::uint64_t wait_ns) {
   Collect();
   const bool lost = HasLostCompletion();
   if (lost) SuspectAll();
-  // The queue is empty now; who had no place has one before any handler takes it.
+  // The queue is empty now: parked operations get their place before handlers can start more.
   if (wake_parked_) ArmWake();
   CancelWatches();
   SubmitParked();
@@ -135,7 +135,7 @@ std::size_t UringRing::Turn(std::uint64_t wait_ns) {
 
 bool UringRing::HasWork() { return HasOwnWork() || wake_parked_ || io_uring_cq_ready(&ring_) != 0; }
 
-// True: the posters were told that we sleep.
+// True: the sleep was announced to posters.
 bool UringRing::Enter(std::uint64_t wait_ns) {
   bool wait = wait_ns != 0 && !HasWork();
   if (wait && timers_.armed() != 0) {
@@ -156,8 +156,8 @@ unsigned UringRing::KernelFlags() const {
   return std::atomic_ref<unsigned>(*ring_.sq.kflags).load(std::memory_order_relaxed);
 }
 
-// With DEFER_TASKRUN completions appear only inside an enter that asks for events; the flag says
-// whether there is any to make, so that an idle turn costs no system call.
+// With DEFER_TASKRUN completions appear only inside an enter that asks for events. The flag says
+// whether there are any, so that an idle turn costs no system call.
 void UringRing::EnterWithoutWaiting() {
   const bool pending = (KernelFlags() & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
   if (!pending && io_uring_sq_ready(&ring_) == 0) return;
@@ -174,8 +174,9 @@ void UringRing::EnterAndWait(std::uint64_t wait_ns) {
 }
 
 void UringRing::NoteEnter(int result) {
-  figures_.enters.Add(1);
-  if ((KernelFlags() & IORING_SQ_CQ_OVERFLOW) != 0) figures_.completion_overflow.Add(1);
+  figures_.Add<&RingStatistics::enters>();
+  if ((KernelFlags() & IORING_SQ_CQ_OVERFLOW) != 0)
+    figures_.Add<&RingStatistics::completion_overflow>();
   if (result >= 0 || result == -ETIME) {  // ETIME: the wait ended
     refusals_ = 0;
     return;
@@ -196,8 +197,9 @@ void UringRing::NoteEnter(int result) {
   }
 }
 
-// What passes is tried again at once; what goes on takes no processor's time, is told now and then,
-// and does not go on for ever: without the call nothing moves here, not even an orderly end.
+// A short refusal is tried again at once. A longer one pauses, to spare the processor, and warns
+// once a second. After ten seconds the process ends: without this call nothing moves here, not even
+// an orderly end.
 void UringRing::NoteRefusal(int error_number) {
   ++refusals_;
   if (refusals_ < kRefusalsAtOnce) return;
@@ -224,7 +226,7 @@ void UringRing::Collect() {
     batch_[batch_size_++] = {cqe->user_data, cqe->res, cqe->flags};
   }
   io_uring_cq_advance(&ring_, static_cast<unsigned>(batch_size_));
-  figures_.completed.Add(batch_size_);
+  figures_.Add<&RingStatistics::completed>(batch_size_);
 }
 
 std::size_t UringRing::RunCompletions() {
@@ -232,7 +234,7 @@ std::size_t UringRing::RunCompletions() {
   return batch_size_;
 }
 
-// The kernel counts before it posts anything later, and tells with EBADR when it has the occasion.
+// The kernel counts before it posts anything later, and returns EBADR from the next enter that can.
 bool UringRing::HasLostCompletion() {
   const unsigned lost =
       std::atomic_ref<unsigned>(*ring_.cq.koverflow).load(std::memory_order_relaxed);
@@ -240,13 +242,13 @@ bool UringRing::HasLostCompletion() {
   return std::exchange(completion_lost_, false) || more;
 }
 
-// The kernel had no memory to keep a completion that did not fit, and nobody knows whose it was:
-// an operation may wait for ever, bytes may be missing. So everything is cancelled and ends now;
-// what is not told of after that was lost. Connections end with EIO, listeners and the wake-up go
-// on.
+// The kernel had no memory to keep a completion that did not fit. It may have been any operation's:
+// one may wait without end, and bytes may be missing. So everything is cancelled now, and an
+// operation without a completion after that is the one whose completion was lost. Connections end
+// with EIO, listeners and the wake-up go on.
 std::size_t UringRing::Recover() {
   Trace("ring.completion_lost", 0);
-  figures_.completions_lost.Add(1);
+  figures_.Add<&RingStatistics::completions_lost>();
   for (int i = 0; io_uring_sq_ready(&ring_) != 0; ++i) {
     const int result = io_uring_submit(&ring_);
     if (result < 0 && i >= kInterruptionsMax) {

@@ -1,4 +1,4 @@
-// UringRing: the implementation behind CreateUring. README.md tells the theory; private to io.
+// UringRing: what CreateUring creates. README.md explains the theory; private to io.
 #pragma once
 
 #include <atomic>
@@ -99,7 +99,7 @@ class UringRing final : public LoopBackend {
   bool wake_armed_ = false;
   bool completion_lost_ = false;
   unsigned completions_lost_seen_ = 0;
-  unsigned refusals_ = 0;  // enters without success, one after the other
+  unsigned refusals_ = 0;  // consecutive enters that failed
   // Sleeps that a poster ended: each of them writes wake_fd_ once, perhaps later.
   std::uint64_t wakes_owed_ = 0;
 

@@ -266,6 +266,7 @@ std::size_t MemoryRing::Recover() {
   IssueSubmissions();
   SuspectAll();
   std::vector<MemoryRequest*> requests;
+  requests.reserve(in_kernel_.size());
   for (const auto& entry : in_kernel_) requests.push_back(entry.second.get());
   std::sort(requests.begin(), requests.end(),
             [](const MemoryRequest* a, const MemoryRequest* b) { return a->number < b->number; });

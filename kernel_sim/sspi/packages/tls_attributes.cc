@@ -12,6 +12,7 @@
 #include "kernel_sim/sspi/certificates.h"
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/packages/tls_context.h"
+#include "kernel_sim/sspi/packages/tls_status.h"
 #include "kernel_sim/sspi/text.h"
 
 namespace ktlsim::sspi {
@@ -128,10 +129,7 @@ void Fill(const ConnectionFacts& facts, SecPkgContext_SessionInfo* info) {
 SECURITY_STATUS RemoteCertificate(const ConnectionFacts& facts, PCCERT_CONTEXT* out) {
   if (facts.peer_chain == nullptr) return SEC_E_NO_CREDENTIALS;
   Result<tls::Certificate::Ptr> certificate = tls::Certificate::FromDerChain(facts.peer_chain->der);
-  if (!certificate.ok()) {
-    return certificate.status().category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
-                                                                  : SEC_E_CERT_UNKNOWN;
-  }
+  if (!certificate.ok()) return MemoryOr(certificate.status(), SEC_E_CERT_UNKNOWN);
   *out = PublishCertificate(std::move(*certificate));
   return SEC_E_OK;
 }

@@ -261,34 +261,19 @@ TlsContext::Step TlsContext::RunHandshake(const LegArguments& arguments,
   Step step;
   const tls::StepResult result = handshake_->Step(input);
   step.consumed = result.consumed;
-  switch (result.outcome) {
-    case tls::StepOutcome::kContinue:
-      step.status = SEC_I_CONTINUE_NEEDED;
-      break;
-    case tls::StepOutcome::kEstablished:
-      step.status = SEC_E_OK;
-      step.establishes = true;
-      break;
-    case tls::StepOutcome::kNeedsCertificate:
-      step.status = SEC_I_INCOMPLETE_CREDENTIALS;
-      break;
-    case tls::StepOutcome::kNeedMore:
-      step.status = SEC_E_INCOMPLETE_MESSAGE;
-      break;
-    case tls::StepOutcome::kFailed:
-      step.status = StatusOfHandshakeFailure(result);
-      step.alert = result.sent_alert;
-      step.reason = result.failure.what();
-      // Garbage changes nothing: the context treats the next call as if this one had not been made.
-      if (result.not_tls) break;
-      failed_with_ = step.status;
-      KeepFailure(step.reason, result.received_alert, step.alert);
-      Runtime::Instance().counters().handshakes_failed.Add();
-      // Without EXTENDED_ERROR the caller has not asked for an alert to send.
-      if (!Requests(arguments, ISC_REQ_EXTENDED_ERROR, ASC_REQ_EXTENDED_ERROR)) {
-        handshake_->DiscardOutput(handshake_->pending_output().size());
-      }
-      break;
+  step.status = StatusOfStep(result);
+  step.establishes = result.outcome == tls::StepOutcome::kEstablished;
+  if (result.outcome != tls::StepOutcome::kFailed) return step;
+  step.alert = result.sent_alert;
+  step.reason = result.failure.what();
+  // Garbage changes nothing: the context treats the next call as if this one had not been made.
+  if (result.not_tls) return step;
+  failed_with_ = step.status;
+  KeepFailure(step.reason, result.received_alert, step.alert);
+  Runtime::Instance().counters().handshakes_failed.Add();
+  // Without EXTENDED_ERROR the caller has not asked for an alert to send.
+  if (!Requests(arguments, ISC_REQ_EXTENDED_ERROR, ASC_REQ_EXTENDED_ERROR)) {
+    handshake_->DiscardOutput(handshake_->pending_output().size());
   }
   return step;
 }
@@ -300,7 +285,7 @@ SECURITY_STATUS TlsContext::QueueAlert(tls::Alert alert) {
   std::size_t used = 0;
   if (established_ == nullptr) {
     // Before there are keys: type, version, length, level, description.
-    const std::array<unsigned, 7> plain = {21,
+    const std::array<unsigned, 7> plain = {static_cast<unsigned>(tls::ContentType::kAlert),
                                            3,
                                            3,
                                            0,
@@ -309,9 +294,9 @@ SECURITY_STATUS TlsContext::QueueAlert(tls::Alert alert) {
                                            static_cast<unsigned>(alert.description)};
     for (const unsigned byte : plain) record[used++] = static_cast<std::byte>(byte);
   } else {
-    const tls::SealOutcome sealed = established_->tls.writer.SealAlert(alert, record, used);
-    if (sealed == tls::SealOutcome::kNoMemory) return SEC_E_INSUFFICIENT_MEMORY;
-    if (sealed != tls::SealOutcome::kSealed) return SEC_E_ENCRYPT_FAILURE;
+    const SECURITY_STATUS status =
+        StatusOfAlertSeal(established_->tls.writer.SealAlert(alert, record, used));
+    if (status != SEC_E_OK) return status;
   }
   output_.insert(output_.end(), record.begin(), record.begin() + static_cast<std::ptrdiff_t>(used));
   if (alert.level == tls::AlertLevel::kFatal ||
@@ -325,22 +310,13 @@ SECURITY_STATUS TlsContext::QueueKeyUpdate(bool request_peer) {
   output_.reserve(output_.size() + tls::RecordWriter::kControlRecordBytesMax);
   std::array<std::byte, tls::RecordWriter::kControlRecordBytesMax> record;
   std::size_t used = 0;
-  switch (established_->tls.writer.SealKeyUpdate(request_peer, record, used)) {
-    case tls::SealOutcome::kSealed:
-      output_.insert(output_.end(), record.begin(),
-                     record.begin() + static_cast<std::ptrdiff_t>(used));
-      return SEC_E_OK;
-    case tls::SealOutcome::kClosed:
-    case tls::SealOutcome::kLimitReached:
-      return SEC_E_CONTEXT_EXPIRED;
-    case tls::SealOutcome::kNoMemory:
-      return SEC_E_INSUFFICIENT_MEMORY;
-    case tls::SealOutcome::kBadLength:
-    case tls::SealOutcome::kNoSpace:
-    case tls::SealOutcome::kFailed:
-      break;
+  const SECURITY_STATUS status =
+      StatusOfSeal(established_->tls.writer.SealKeyUpdate(request_peer, record, used));
+  if (status == SEC_E_OK) {
+    output_.insert(output_.end(), record.begin(),
+                   record.begin() + static_cast<std::ptrdiff_t>(used));
   }
-  return SEC_E_ENCRYPT_FAILURE;
+  return status;
 }
 
 void TlsContext::OweLeg(bool reply) {

@@ -17,7 +17,7 @@
 #include "kernel_sim/sspi/last_error.h"
 #include "kernel_sim/sspi/packages/tls_credentials.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
-#include "kernel_sim/sspi/runtime.h"
+#include "kernel_sim/sspi/packages/tls_status.h"
 #include "tls/server_names.h"
 
 namespace ktlsim::sspi {
@@ -30,8 +30,7 @@ SECURITY_STATUS ReadTrust(const char* path, std::string* pem) {
   const Result<FileText> file = ReadFile(path, kTrustBytesMax);
   if (!file) {
     NoteReason({"the trust file ", path, ": ", file.status().ToString()});
-    return file.status().category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
-                                                           : SEC_E_UNKNOWN_CREDENTIALS;
+    return MemoryOr(file.status(), SEC_E_UNKNOWN_CREDENTIALS);
   }
   pem->assign(file->text());
   // Nothing would mean: what the system trusts.

@@ -16,6 +16,7 @@
 #include "kernel_sim/sspi/last_error.h"
 #include "kernel_sim/sspi/packages/tls_context.h"
 #include "kernel_sim/sspi/packages/tls_credentials.h"
+#include "kernel_sim/sspi/packages/tls_status.h"
 #include "kernel_sim/sspi/runtime.h"
 #include "kernel_sim/sspi/text.h"
 
@@ -154,8 +155,7 @@ SECURITY_STATUS TlsCredential::Rebuild(tls::EndpointOptions options) {
     Result<std::shared_ptr<tls::Endpoint>> endpoint = tls::Endpoint::Create(options, &message);
     if (!endpoint.ok()) {
       NoteReason(message.empty() ? endpoint.status().ToString() : message);
-      return endpoint.status().category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
-                                                                 : SEC_E_UNKNOWN_CREDENTIALS;
+      return MemoryOr(endpoint.status(), SEC_E_UNKNOWN_CREDENTIALS);
     }
     // Sessions and ticket keys that the first one made are every other one's, too.
     options.sessions = (*endpoint)->options().sessions;

@@ -21,24 +21,6 @@ bool IsTrailer(const SecBuffer& buffer) {
   return TypeOf(buffer) == SECBUFFER_STREAM_TRAILER || TypeOf(buffer) == SECBUFFER_TOKEN;
 }
 
-SECURITY_STATUS StatusOf(tls::SealOutcome outcome) {
-  switch (outcome) {
-    case tls::SealOutcome::kSealed:
-      return SEC_E_OK;
-    case tls::SealOutcome::kNoSpace:
-      return SEC_E_BUFFER_TOO_SMALL;
-    case tls::SealOutcome::kLimitReached:
-    case tls::SealOutcome::kClosed:
-      return SEC_E_CONTEXT_EXPIRED;
-    case tls::SealOutcome::kNoMemory:
-      return SEC_E_INSUFFICIENT_MEMORY;
-    case tls::SealOutcome::kBadLength:
-    case tls::SealOutcome::kFailed:
-      return SEC_E_ENCRYPT_FAILURE;
-  }
-  return SEC_E_INTERNAL_ERROR;
-}
-
 // The next {STREAM_HEADER, DATA, STREAM_TRAILER} from `from` on; the number of buffers: none.
 std::size_t FindPlaintext(std::span<const SecBuffer> buffers, std::size_t from) {
   for (std::size_t i = from; i + 2 < buffers.size(); ++i) {
@@ -123,7 +105,7 @@ inline SECURITY_STATUS TlsContext::EncryptOne(tls::ContentType type, SecBuffer* 
   if (IsNullWithSize(record[1])) return SEC_E_INVALID_TOKEN;
   const tls::SealResult sealed =
       established_->tls.writer.Seal(type, BytesOf(&header), BytesOf(&record[1]), BytesOf(&trailer));
-  if (sealed.outcome != tls::SealOutcome::kSealed) return StatusOf(sealed.outcome);
+  if (sealed.outcome != tls::SealOutcome::kSealed) return StatusOfSeal(sealed.outcome);
   header.cbBuffer = static_cast<ULONG>(sealed.header_used);
   trailer.cbBuffer = static_cast<ULONG>(sealed.trailer_used);
   Runtime::Instance().counters().records_sealed.Add();
@@ -152,9 +134,10 @@ SECURITY_STATUS TlsContext::CheckSeveral(std::span<SecBuffer> buffers) const {
     const tls::SealOutcome outcome =
         writer.CheckData(BytesOf(&buffers[i]).size(), BytesOf(&buffers[i + 1]).size(),
                          BytesOf(&buffers[i + 2]).size());
-    if (outcome != tls::SealOutcome::kSealed) return StatusOf(outcome);
+    if (outcome != tls::SealOutcome::kSealed) return StatusOfSeal(outcome);
   }
-  return records <= writer.records_left() ? SEC_E_OK : StatusOf(tls::SealOutcome::kLimitReached);
+  return records <= writer.records_left() ? SEC_E_OK
+                                          : StatusOfSeal(tls::SealOutcome::kLimitReached);
 }
 
 SECURITY_STATUS TlsContext::Encrypt(ULONG qop, SecBufferDesc& message, ULONG) {
@@ -306,7 +289,7 @@ SECURITY_STATUS TlsContext::PresentHandshake(std::span<SecBuffer> buffers,
   if (result.outcome == tls::PostHandshakeResult::Outcome::kFailed) {
     LegDone();
     const SECURITY_STATUS status = FailRecord(result.alert, result.failure.what());
-    return result.failure.category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY : status;
+    return MemoryOr(result.failure, status);
   }
   if (result.outcome == tls::PostHandshakeResult::Outcome::kSendAlert) kept_alert_ = result.alert;
   SetRest(buffers[3], wire.subspan(record.consumed));

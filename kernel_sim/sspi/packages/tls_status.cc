@@ -1,47 +1,73 @@
 #include "kernel_sim/sspi/packages/tls_status.h"
 
+#include <algorithm>
+#include <span>
+
 namespace ktlsim::sspi {
 namespace {
 
 using tls::AlertDescription;
 
 constexpr auto kCryptRevoked = static_cast<SECURITY_STATUS>(0x80092010);
+// TLS 1.3 has no name for these: RFC 2246 7.2 and RFC 5246 7.2.
+constexpr auto kDecryptionFailed = static_cast<AlertDescription>(21);
+constexpr auto kDecompressionFailure = static_cast<AlertDescription>(30);
+
+struct AlertStatus {
+  AlertDescription description;
+  SECURITY_STATUS status;
+};
+
+constexpr AlertStatus kReceivedAlerts[] = {
+    {AlertDescription::kBadRecordMac, SEC_E_MESSAGE_ALTERED},
+    {kDecryptionFailed, SEC_E_DECRYPT_FAILURE},
+    {kDecompressionFailure, SEC_E_MESSAGE_ALTERED},
+    {AlertDescription::kDecryptError, SEC_E_DECRYPT_FAILURE},
+    {AlertDescription::kBadCertificate, SEC_E_CERT_UNKNOWN},
+    {AlertDescription::kUnsupportedCertificate, SEC_E_CERT_UNKNOWN},
+    {AlertDescription::kCertificateUnknown, SEC_E_CERT_UNKNOWN},
+    {AlertDescription::kCertificateRevoked, kCryptRevoked},
+    {AlertDescription::kCertificateExpired, SEC_E_CERT_EXPIRED},
+    {AlertDescription::kUnknownCa, SEC_E_UNTRUSTED_ROOT},
+    {AlertDescription::kAccessDenied, SEC_E_LOGON_DENIED},
+    {AlertDescription::kProtocolVersion, SEC_E_UNSUPPORTED_FUNCTION},
+    {AlertDescription::kInsufficientSecurity, SEC_E_ALGORITHM_MISMATCH},
+    {AlertDescription::kInternalError, SEC_E_INTERNAL_ERROR},
+    {AlertDescription::kUserCanceled, SEC_E_UNFINISHED_CONTEXT_DELETED},
+    {AlertDescription::kNoApplicationProtocol, SEC_E_APPLICATION_PROTOCOL_MISMATCH},
+};
+
+// Our own judgement of the peer, by the alert that it was sent.
+constexpr AlertStatus kSentAlerts[] = {
+    {AlertDescription::kBadRecordMac, SEC_E_MESSAGE_ALTERED},
+    {AlertDescription::kHandshakeFailure, SEC_E_ALGORITHM_MISMATCH},
+    {AlertDescription::kProtocolVersion, SEC_E_ALGORITHM_MISMATCH},
+    {AlertDescription::kInsufficientSecurity, SEC_E_ALGORITHM_MISMATCH},
+    {AlertDescription::kInappropriateFallback, SEC_E_ALGORITHM_MISMATCH},
+    {AlertDescription::kBadCertificate, SEC_E_WRONG_PRINCIPAL},
+    {AlertDescription::kUnsupportedCertificate, SEC_E_CERT_WRONG_USAGE},
+    {AlertDescription::kCertificateRevoked, kCryptRevoked},
+    {AlertDescription::kCertificateExpired, SEC_E_CERT_EXPIRED},
+    {AlertDescription::kCertificateUnknown, SEC_E_CERT_UNKNOWN},
+    {AlertDescription::kUnknownCa, SEC_E_UNTRUSTED_ROOT},
+    {AlertDescription::kDecodeError, SEC_E_INVALID_TOKEN},
+    {AlertDescription::kDecryptError, SEC_E_DECRYPT_FAILURE},
+    {AlertDescription::kInternalError, SEC_E_INTERNAL_ERROR},
+    {AlertDescription::kUnrecognizedName, SEC_E_TARGET_UNKNOWN},
+    {AlertDescription::kCertificateRequired, SEC_E_NO_CREDENTIALS},
+    {AlertDescription::kNoApplicationProtocol, SEC_E_APPLICATION_PROTOCOL_MISMATCH},
+};
+
+// SEC_E_ILLEGAL_MESSAGE: no row has it.
+SECURITY_STATUS Find(std::span<const AlertStatus> rows, AlertDescription description) {
+  const auto found = std::ranges::find(rows, description, &AlertStatus::description);
+  return found != rows.end() ? found->status : SEC_E_ILLEGAL_MESSAGE;
+}
 
 }  // namespace
 
 SECURITY_STATUS StatusOfReceivedAlert(AlertDescription description) {
-  switch (static_cast<unsigned>(description)) {
-    case 20:
-    case 30:
-      return SEC_E_MESSAGE_ALTERED;
-    case 21:
-    case 51:
-      return SEC_E_DECRYPT_FAILURE;
-    case 42:
-    case 43:
-    case 46:
-      return SEC_E_CERT_UNKNOWN;
-    case 44:
-      return kCryptRevoked;
-    case 45:
-      return SEC_E_CERT_EXPIRED;
-    case 48:
-      return SEC_E_UNTRUSTED_ROOT;
-    case 49:
-      return SEC_E_LOGON_DENIED;
-    case 70:
-      return SEC_E_UNSUPPORTED_FUNCTION;
-    case 71:
-      return SEC_E_ALGORITHM_MISMATCH;
-    case 80:
-      return SEC_E_INTERNAL_ERROR;
-    case 90:
-      return SEC_E_UNFINISHED_CONTEXT_DELETED;
-    case 120:
-      return SEC_E_APPLICATION_PROTOCOL_MISMATCH;
-    default:
-      return SEC_E_ILLEGAL_MESSAGE;
-  }
+  return Find(kReceivedAlerts, description);
 }
 
 SECURITY_STATUS StatusOfRecordFailure(AlertDescription description) {
@@ -51,45 +77,6 @@ SECURITY_STATUS StatusOfRecordFailure(AlertDescription description) {
 }
 
 namespace {
-
-// Our own judgement, as the alert it was told with.
-SECURITY_STATUS StatusOfSentAlert(AlertDescription description) {
-  switch (static_cast<unsigned>(description)) {
-    case 20:
-      return SEC_E_MESSAGE_ALTERED;
-    case 40:
-    case 70:
-    case 71:
-    case 86:
-      return SEC_E_ALGORITHM_MISMATCH;
-    case 42:
-      return SEC_E_WRONG_PRINCIPAL;
-    case 43:
-      return SEC_E_CERT_WRONG_USAGE;
-    case 44:
-      return kCryptRevoked;
-    case 45:
-      return SEC_E_CERT_EXPIRED;
-    case 46:
-      return SEC_E_CERT_UNKNOWN;
-    case 48:
-      return SEC_E_UNTRUSTED_ROOT;
-    case 51:
-      return SEC_E_DECRYPT_FAILURE;
-    case 80:
-      return SEC_E_INTERNAL_ERROR;
-    case 112:
-      return SEC_E_TARGET_UNKNOWN;
-    case 116:
-      return SEC_E_NO_CREDENTIALS;
-    case 120:
-      return SEC_E_APPLICATION_PROTOCOL_MISMATCH;
-    case 50:
-      return SEC_E_INVALID_TOKEN;
-    default:
-      return SEC_E_ILLEGAL_MESSAGE;
-  }
-}
 
 SECURITY_STATUS StatusOfFault(tls::CertificateFault fault) {
   switch (fault) {
@@ -113,8 +100,7 @@ SECURITY_STATUS StatusOfFault(tls::CertificateFault fault) {
   return SEC_E_CERT_UNKNOWN;
 }
 
-}  // namespace
-
+// By the alert received, else by what is wrong with the peer's certificate, else by `failure`.
 SECURITY_STATUS StatusOfHandshakeFailure(const tls::StepResult& result) {
   if (result.not_tls) return SEC_E_INVALID_TOKEN;
   // Before all verdicts: none of them is worth anything without memory.
@@ -125,7 +111,7 @@ SECURITY_STATUS StatusOfHandshakeFailure(const tls::StepResult& result) {
   }
   switch (result.failure.category()) {
     case Category::kTls:
-      return StatusOfSentAlert(static_cast<AlertDescription>(result.failure.code()));
+      return Find(kSentAlerts, static_cast<AlertDescription>(result.failure.code()));
     case Category::kContract:
       return SEC_E_INVALID_TOKEN;
     case Category::kResource:
@@ -135,6 +121,51 @@ SECURITY_STATUS StatusOfHandshakeFailure(const tls::StepResult& result) {
       break;
   }
   return SEC_E_INTERNAL_ERROR;
+}
+
+}  // namespace
+
+SECURITY_STATUS StatusOfStep(const tls::StepResult& result) {
+  switch (result.outcome) {
+    case tls::StepOutcome::kContinue:
+      return SEC_I_CONTINUE_NEEDED;
+    case tls::StepOutcome::kEstablished:
+      return SEC_E_OK;
+    case tls::StepOutcome::kNeedsCertificate:
+      return SEC_I_INCOMPLETE_CREDENTIALS;
+    case tls::StepOutcome::kNeedMore:
+      return SEC_E_INCOMPLETE_MESSAGE;
+    case tls::StepOutcome::kFailed:
+      break;
+  }
+  return StatusOfHandshakeFailure(result);
+}
+
+SECURITY_STATUS StatusOfSeal(tls::SealOutcome outcome) {
+  switch (outcome) {
+    case tls::SealOutcome::kSealed:
+      return SEC_E_OK;
+    case tls::SealOutcome::kNoSpace:
+      return SEC_E_BUFFER_TOO_SMALL;
+    case tls::SealOutcome::kLimitReached:
+    case tls::SealOutcome::kClosed:
+      return SEC_E_CONTEXT_EXPIRED;
+    case tls::SealOutcome::kNoMemory:
+      return SEC_E_INSUFFICIENT_MEMORY;
+    case tls::SealOutcome::kBadLength:
+    case tls::SealOutcome::kFailed:
+      return SEC_E_ENCRYPT_FAILURE;
+  }
+  return SEC_E_INTERNAL_ERROR;
+}
+
+SECURITY_STATUS StatusOfAlertSeal(tls::SealOutcome outcome) {
+  if (outcome == tls::SealOutcome::kSealed) return SEC_E_OK;
+  return outcome == tls::SealOutcome::kNoMemory ? SEC_E_INSUFFICIENT_MEMORY : SEC_E_ENCRYPT_FAILURE;
+}
+
+SECURITY_STATUS MemoryOr(const Status& failure, SECURITY_STATUS otherwise) {
+  return failure.category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY : otherwise;
 }
 
 }  // namespace ktlsim::sspi

@@ -5,6 +5,7 @@
 
 #include "kernel_sim/base/status.h"
 #include "tls/handshake.h"
+#include "tls/record_writer.h"
 #include "tls/types.h"
 
 namespace ktlsim::sspi {
@@ -13,8 +14,14 @@ namespace ktlsim::sspi {
 SECURITY_STATUS StatusOfReceivedAlert(tls::AlertDescription description);
 // A record that could not be opened, by the alert the peer must be sent.
 SECURITY_STATUS StatusOfRecordFailure(tls::AlertDescription description);
-// A handshake that failed: by the alert received, else by what is wrong with the
-// peer's certificate, else by `failure`.
-SECURITY_STATUS StatusOfHandshakeFailure(const tls::StepResult& result);
+// What a step of the handshake has come to. One that failed: by the alert received, else by what is
+// wrong with the peer's certificate, else by `failure`.
+SECURITY_STATUS StatusOfStep(const tls::StepResult& result);
+// A record of data, or a KeyUpdate, that was to be sealed.
+SECURITY_STATUS StatusOfSeal(tls::SealOutcome outcome);
+// An alert that was to be sealed. SEC_E_ENCRYPT_FAILURE also where the writer is closed.
+SECURITY_STATUS StatusOfAlertSeal(tls::SealOutcome outcome);
+// SEC_E_INSUFFICIENT_MEMORY where memory was short, or `otherwise`.
+SECURITY_STATUS MemoryOr(const Status& failure, SECURITY_STATUS otherwise);
 
 }  // namespace ktlsim::sspi

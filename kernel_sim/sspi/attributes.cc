@@ -13,42 +13,12 @@
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/handles.h"
 #include "kernel_sim/sspi/last_error.h"
-#include "kernel_sim/sspi/packages/tls_package.h"
 #include "kernel_sim/sspi/passive_level.h"
+#include "kernel_sim/sspi/runtime.h"
 #include "kernel_sim/sspi/text.h"
 
 namespace ktlsim::sspi {
 namespace {
-
-// Bytes that the caller's structure must have for the Ex forms; 0: no attribute of ours.
-ULONG BytesOf(ULONG attribute) {
-  switch (attribute) {
-    case SECPKG_ATTR_STREAM_SIZES:
-      return sizeof(SecPkgContext_StreamSizes);
-    case SECPKG_ATTR_CONNECTION_INFO:
-      return sizeof(SecPkgContext_ConnectionInfo);
-    case SECPKG_ATTR_CIPHER_INFO:
-      return sizeof(SecPkgContext_CipherInfo);
-    case SECPKG_ATTR_APPLICATION_PROTOCOL:
-      return sizeof(SecPkgContext_ApplicationProtocol);
-    case SECPKG_ATTR_SESSION_INFO:
-      return sizeof(SecPkgContext_SessionInfo);
-    case SECPKG_ATTR_REMOTE_CERT_CONTEXT:
-    case SECPKG_ATTR_LOCAL_CERT_CONTEXT:
-      return sizeof(PCCERT_CONTEXT);
-    case SECPKG_ATTR_REMOTE_CERTIFICATES:
-      return sizeof(SecPkgContext_Certificates);
-    case SECPKG_ATTR_CERT_CHECK_RESULT:
-    case SECPKG_ATTR_CERT_CHECK_RESULT_INPROC:
-      return sizeof(SecPkgContext_CertificateValidationResult);
-    case KTLSIM_ATTR_CONTEXT_SERVER_NAME:
-      return sizeof(KtlsimContext_ServerName);
-    case KTLSIM_ATTR_CONTEXT_FAILURE:
-      return sizeof(KtlsimContext_Failure);
-    default:
-      return 0;
-  }
-}
 
 SECURITY_STATUS QueryContext(PCtxtHandle handle, ULONG attribute, void* buffer) {
   const auto context = LookupContext(handle);
@@ -58,8 +28,10 @@ SECURITY_STATUS QueryContext(PCtxtHandle handle, ULONG attribute, void* buffer) 
 }
 
 SECURITY_STATUS QueryContextEx(PCtxtHandle handle, ULONG attribute, void* buffer, ULONG bytes) {
-  const ULONG needed = BytesOf(attribute);
-  if (needed != 0 && bytes < needed && LookupContext(handle)) return SEC_E_BUFFER_TOO_SMALL;
+  const auto context = LookupContext(handle);
+  if (context && bytes < context->credential().package().ContextAttributeBytes(attribute)) {
+    return SEC_E_BUFFER_TOO_SMALL;
+  }
   return QueryContext(handle, attribute, buffer);
 }
 
@@ -70,21 +42,6 @@ SECURITY_STATUS SetCredential(PCredHandle handle, ULONG attribute, void* buffer,
   if (!AtPassiveLevel()) return SEC_E_UNSUPPORTED_FUNCTION;
   return NothingThrown(
       [&] { return credential->credential().SetAttribute(attribute, buffer, bytes); });
-}
-
-ULONG CredentialBytesOf(ULONG attribute) {
-  switch (attribute) {
-    case SECPKG_CRED_ATTR_NAMES:
-      return sizeof(SecPkgCredentials_NamesA);
-    case SECPKG_ATTR_SUPPORTED_ALGS:
-      return sizeof(SecPkgCred_SupportedAlgs);
-    case SECPKG_ATTR_CIPHER_STRENGTHS:
-      return sizeof(SecPkgCred_CipherStrengths);
-    case SECPKG_ATTR_SUPPORTED_PROTOCOLS:
-      return sizeof(SecPkgCred_SupportedProtocols);
-    default:
-      return 0;
-  }
 }
 
 // A copy for FreeContextBuffer, of `Char`s; a certificate's names are ASCII.
@@ -117,17 +74,20 @@ SECURITY_STATUS QueryCredential(PCredHandle handle, ULONG attribute, void* buffe
 
 template <typename Char>
 SECURITY_STATUS QueryCredentialEx(PCredHandle handle, ULONG attribute, void* buffer, ULONG bytes) {
-  if (bytes < CredentialBytesOf(attribute) && LookupCredential(handle)) {
-    return SEC_E_BUFFER_TOO_SMALL;
-  }
+  const auto credential = LookupCredential(handle);
+  const ULONG needed = attribute == SECPKG_CRED_ATTR_NAMES ? sizeof(SecPkgCredentials_NamesA)
+                       : credential ? credential->package().CredentialAttributeBytes(attribute)
+                                    : 0;
+  if (credential && bytes < needed) return SEC_E_BUFFER_TOO_SMALL;
   return QueryCredential<Char>(handle, attribute, buffer);
 }
 
 SECURITY_STATUS EmptyCache(const auto* target_name) {
   return NothingThrown([target_name] {
     const std::optional<std::string> name = ReadName(target_name);
-    if (name) TlsCredential::ForgetSessions(*name);
-    return name ? SEC_E_OK : SEC_E_INVALID_PARAMETER;
+    if (!name) return SEC_E_INVALID_PARAMETER;
+    for (Package* package : Runtime::Instance().Packages()) package->ForgetSessions(*name);
+    return SEC_E_OK;
   });
 }
 

@@ -10,6 +10,7 @@
 #include "kernel_sim/base/never_destroyed.h"
 #include "kernel_sim/sspi/border.h"
 #include "kernel_sim/sspi/last_error.h"
+#include "kernel_sim/sspi/openssl_setup.h"
 #include "kernel_sim/sspi/runtime.h"
 
 namespace ktlsim::sspi {

@@ -138,7 +138,7 @@ SECURITY_STATUS KtlsimQueryStatistics(KtlsimStatistics* stats) {
   stats->cCredentials = runtime.credentials().live();
   stats->cContextBuffers = ContextBuffersLive();
   stats->cMisuse = executive::MisuseCount();
-  const Runtime::Counters& counters = runtime.counters();
+  const PackageCounters& counters = runtime.counters();
   stats->cHandshakesCompleted = counters.handshakes_completed.Sum();
   stats->cHandshakesFailed = counters.handshakes_failed.Sum();
   stats->cResumed = counters.resumed.Sum();

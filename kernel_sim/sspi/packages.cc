@@ -1,45 +1,27 @@
-// Which packages there are, and the two function tables.
+// Which packages there are: enumeration, and the query by name.
 
-#include <schannel.h>
 #include <sspi.h>
+#include <strings.h>
 
-#include <cstring>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "kernel_sim/sspi/border.h"
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/kernel_mode.h"
 #include "kernel_sim/sspi/last_error.h"
+#include "kernel_sim/sspi/packages/package.h"
+#include "kernel_sim/sspi/runtime.h"
 #include "kernel_sim/sspi/text.h"
 
 namespace ktlsim::sspi {
 namespace {
-
-struct PackageEntry {
-  std::string_view name;
-  std::string_view comment;
-  ULONG capabilities;
-  USHORT rpc_id;
-  ULONG max_token;
-};
-
-// The values that Windows returns: conformance tests of other implementations recorded them.
-constexpr ULONG kSchannelCapabilities =
-    SECPKG_FLAG_INTEGRITY | SECPKG_FLAG_PRIVACY | SECPKG_FLAG_CONNECTION |
-    SECPKG_FLAG_MULTI_REQUIRED | SECPKG_FLAG_EXTENDED_ERROR | SECPKG_FLAG_IMPERSONATION |
-    SECPKG_FLAG_ACCEPT_WIN32_NAME | SECPKG_FLAG_STREAM | SECPKG_FLAG_MUTUAL_AUTH |
-    SECPKG_FLAG_APPCONTAINER_PASSTHROUGH;
-static_assert(kSchannelCapabilities == 0x004107B3);
-
-constexpr PackageEntry kEntries[] = {
-    {"Microsoft Unified Security Protocol Provider", "Schannel Security Package",
-     kSchannelCapabilities, UNISP_RPC_ID, 24576},
-    {"Schannel", "Schannel Security Package", kSchannelCapabilities, UNISP_RPC_ID, 24576},
-};
-constexpr std::size_t kEntryCount = std::size(kEntries);
 
 template <typename Info>
 using CharOf = std::remove_pointer_t<decltype(Info::Name)>;
@@ -54,16 +36,14 @@ Char* StoreText(Char*& cursor, std::string_view text) {
 
 // One allocation: the array, then every string.
 template <typename Info>
-Info* Describe(const PackageEntry* entries, std::size_t count) {
+Info* Describe(std::span<const PackageInfo> entries) {
   std::size_t units = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    units += entries[i].name.size() + entries[i].comment.size() + 2;
-  }
+  for (const PackageInfo& entry : entries) units += entry.name.size() + entry.comment.size() + 2;
   auto* infos = static_cast<Info*>(
-      AllocateContextBuffer(count * sizeof(Info) + units * sizeof(CharOf<Info>)));
+      AllocateContextBuffer(entries.size() * sizeof(Info) + units * sizeof(CharOf<Info>)));
   if (infos == nullptr) return nullptr;
-  auto* cursor = reinterpret_cast<CharOf<Info>*>(infos + count);
-  for (std::size_t i = 0; i < count; ++i) {
+  auto* cursor = reinterpret_cast<CharOf<Info>*>(infos + entries.size());
+  for (std::size_t i = 0; i < entries.size(); ++i) {
     infos[i].fCapabilities = entries[i].capabilities;
     infos[i].wVersion = 1;
     infos[i].wRPCID = entries[i].rpc_id;
@@ -74,34 +54,44 @@ Info* Describe(const PackageEntry* entries, std::size_t count) {
   return infos;
 }
 
+std::vector<PackageInfo> AllInfos() {
+  std::vector<PackageInfo> all;
+  for (const Package* package : Runtime::Instance().Packages()) {
+    const std::span<const PackageInfo> infos = package->Infos();
+    all.insert(all.end(), infos.begin(), infos.end());
+  }
+  return all;
+}
+
 template <typename Info>
 SECURITY_STATUS Enumerate(KtlsimUlongOut count, Info** out) {
   if (!count || out == nullptr) return SEC_E_INVALID_PARAMETER;
-  Info* infos = Describe<Info>(kEntries, kEntryCount);
-  if (infos == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
-  *out = infos;
-  count.Store(kEntryCount);
-  return SEC_E_OK;
+  return NothingThrown([&] {
+    const std::vector<PackageInfo> all = AllInfos();
+    Info* infos = Describe<Info>(all);
+    if (infos == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
+    *out = infos;
+    count.Store(static_cast<std::uint32_t>(all.size()));
+    return SEC_E_OK;
+  });
 }
 
 template <typename Info, typename String>
 SECURITY_STATUS Find(String wanted, Info** out) {
   if (out == nullptr) return SEC_E_INVALID_PARAMETER;
-  std::optional<std::string> name;
-  const SECURITY_STATUS read = NothingThrown([&] {
-    name = ReadName(wanted);
-    return name ? SEC_E_OK : SEC_E_SECPKG_NOT_FOUND;
-  });
-  if (read != SEC_E_OK) return read;
-  for (const PackageEntry& entry : kEntries) {
-    if (entry.name.size() != name->size() ||
-        strncasecmp(entry.name.data(), name->data(), name->size()) != 0) {
-      continue;
+  return NothingThrown([&] {
+    const std::optional<std::string> name = ReadName(wanted);
+    if (!name) return SEC_E_SECPKG_NOT_FOUND;
+    for (const PackageInfo& entry : AllInfos()) {
+      if (entry.name.size() != name->size() ||
+          strncasecmp(entry.name.data(), name->data(), name->size()) != 0) {
+        continue;
+      }
+      *out = Describe<Info>({&entry, 1});
+      return *out != nullptr ? SEC_E_OK : SEC_E_INSUFFICIENT_MEMORY;
     }
-    *out = Describe<Info>(&entry, 1);
-    return *out != nullptr ? SEC_E_OK : SEC_E_INSUFFICIENT_MEMORY;
-  }
-  return SEC_E_SECPKG_NOT_FOUND;
+    return SEC_E_SECPKG_NOT_FOUND;
+  });
 }
 
 }  // namespace

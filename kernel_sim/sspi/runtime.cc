@@ -1,5 +1,7 @@
 #include "kernel_sim/sspi/runtime.h"
 
+#include <ktlsim/sspi_ext.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
@@ -8,15 +10,15 @@
 #include <utility>
 
 #include <openssl/crypto.h>
-#include <openssl/ssl.h>
 
 #include "io/uring.h"
 #include "kernel_sim/base/level.h"
 #include "kernel_sim/base/trace.h"
 #include "kernel_sim/executive/callback_gate.h"
 #include "kernel_sim/executive/misuse.h"
+#include "kernel_sim/sspi/handles.h"
 #include "kernel_sim/sspi/last_error.h"
-#include "kernel_sim/sspi/packages/tls_package.h"
+#include "kernel_sim/sspi/packages/all_packages.h"
 
 namespace ktlsim::sspi {
 namespace {
@@ -45,12 +47,6 @@ SECURITY_STATUS FailedStart(const Status& status) {
 
 }  // namespace
 
-bool OpenSslWorks() {
-  if (OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, nullptr) == 1) return true;
-  NoteReason("OpenSSL ran out of memory when it was first used in this process");
-  return false;
-}
-
 Runtime& Runtime::MakeInstance() {
   static NeverDestroyed<Runtime> runtime;
   instance_.store(&runtime.get(), std::memory_order_release);
@@ -62,6 +58,7 @@ Runtime::Runtime() : fork_handlers_(RegisterForkHandlers()) {
   // away from under them. (It is, where the program itself was the first to use OpenSSL.)
   OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
   SetTraceStatusName(&KtlsimStatusName);
+  for (Package* package : AllPackages()) package->SetHost(*this);
 }
 
 void Runtime::Move(RuntimeEvent event) {
@@ -135,11 +132,11 @@ SECURITY_STATUS Runtime::Start(const executive::ExecutiveOptions& options) {
   MutexLock lock(start_mutex_);
   switch (state_.load(std::memory_order_acquire)) {
     case RuntimeState::kRunning:
-      NoteReason("ktlsim runs already: call KtlsimStop first");
+      sspi::NoteReason("ktlsim runs already: call KtlsimStop first");
       return SEC_E_INVALID_PARAMETER;
     case RuntimeState::kStopping:
       // The stop may be waiting for the very callback that this is called in, or that waits for it.
-      NoteReason("another thread is in KtlsimStop: start when that has returned");
+      sspi::NoteReason("another thread is in KtlsimStop: start when that has returned");
       return SEC_E_SHUTDOWN_IN_PROGRESS;
     case RuntimeState::kNeverStarted:
     case RuntimeState::kStopped:
@@ -183,7 +180,9 @@ Package* Runtime::FindPackage(std::string_view name) {
     return std::ranges::any_of(package.Names(),
                                [name](std::string_view known) { return SameName(known, name); });
   };
-  if (has_it(TlsPackage::Instance())) return &TlsPackage::Instance();
+  for (Package* package : AllPackages()) {
+    if (has_it(*package)) return package;
+  }
   MutexLock lock(packages_mutex_);
   const auto found = std::ranges::find_if(packages_, [&](Package* each) { return has_it(*each); });
   return found != packages_.end() ? *found : nullptr;
@@ -191,9 +190,33 @@ Package* Runtime::FindPackage(std::string_view name) {
 
 void Runtime::RegisterPackage(Package& package) {
   MutexLock lock(packages_mutex_);
-  if (std::find(packages_.begin(), packages_.end(), &package) == packages_.end()) {
-    packages_.push_back(&package);
-  }
+  if (std::ranges::find(packages_, &package) != packages_.end()) return;
+  package.SetHost(*this);
+  packages_.push_back(&package);
+}
+
+std::vector<Package*> Runtime::Packages() {
+  const std::span<Package* const> always = AllPackages();
+  std::vector<Package*> all(always.begin(), always.end());
+  MutexLock lock(packages_mutex_);
+  all.insert(all.end(), packages_.begin(), packages_.end());
+  return all;
+}
+
+void Runtime::NoteReason(std::initializer_list<std::string_view> parts) { sspi::NoteReason(parts); }
+
+unsigned Runtime::processor_count() const {
+  const executive::Executive* executive = ExecutiveForFigures();
+  return executive != nullptr ? std::max(executive->processor_count(), 1U) : 1U;
+}
+
+unsigned Runtime::processor_index() const {
+  const executive::Processor* here = executive::Processor::Current();
+  return here != nullptr ? here->index() : 0;
+}
+
+executive::Reference<CredentialObject> Runtime::FindCredential(const SecHandle* handle) {
+  return LookupCredential(handle);
 }
 
 }  // namespace ktlsim::sspi

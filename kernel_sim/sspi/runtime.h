@@ -5,9 +5,9 @@
 
 #include <sspi.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,14 +15,13 @@
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/base/never_destroyed.h"
-#include "kernel_sim/base/striped_counter.h"
 #include "kernel_sim/executive/executive.h"
 #include "kernel_sim/sspi/packages/package.h"
 #include "kernel_sim/sspi/runtime_state.h"
 
 namespace ktlsim::sspi {
 
-class Runtime {
+class Runtime final : private PackageHost {
  public:
   static Runtime& Instance() {
     Runtime* runtime = instance_.load(std::memory_order_acquire);
@@ -67,31 +66,26 @@ class Runtime {
   executive::ObjectTable& security_contexts() { return security_contexts_; }
   executive::ObjectTable& credentials() { return credentials_; }
 
-  // Those of the last start; at least one.
-  unsigned processor_count() const {
-    const executive::Executive* executive = ExecutiveForFigures();
-    return executive != nullptr ? std::max(executive->processor_count(), 1U) : 1U;
-  }
-
   // Null: no package of that name. Names are compared without regard to case (ASCII).
   Package* FindPackage(std::string_view name);
   // Makes `package` known under its names; it must live for the rest of the process. For tests and
   // for packages of the embedding program. May throw bad_alloc.
   void RegisterPackage(Package& package);
+  // All of them, in the order in which names are looked up. May throw bad_alloc.
+  std::vector<Package*> Packages();
 
-  // Counters that packages report to.
-  struct Counters {
-    StripedCounter handshakes_completed;
-    StripedCounter handshakes_failed;
-    StripedCounter resumed;
-    StripedCounter records_sealed;
-    StripedCounter records_opened;
-  };
-  Counters& counters() { return counters_; }
+  PackageCounters& counters() override { return counters_; }
 
  private:
   friend class NeverDestroyed<Runtime>;
   Runtime();
+
+  // What packages see, besides the counters.
+  void NoteReason(std::initializer_list<std::string_view> parts) override;
+  unsigned processor_count() const override;
+  unsigned processor_index() const override;
+  executive::Reference<CredentialObject> FindCredential(const SecHandle* handle) override;
+
   static Runtime& MakeInstance();
   static bool RegisterForkHandlers();
   static void BeforeFork();
@@ -111,7 +105,7 @@ class Runtime {
   executive::AsyncContextTable async_contexts_{clock_};
   executive::ObjectTable security_contexts_;
   executive::ObjectTable credentials_;
-  Counters counters_;
+  PackageCounters counters_;
 
   // Held for a start, and while the state changes; not while a stop drains.
   Mutex start_mutex_;
@@ -125,12 +119,8 @@ class Runtime {
   std::atomic<std::uint32_t> stops_{0};  // stops that have ended; a second KtlsimStop waits for it
 
   Mutex packages_mutex_;
-  // Beside the one for TLS, which is always there.
+  // Beside those of AllPackages().
   std::vector<Package*> packages_ KTLSIM_GUARDED_BY(packages_mutex_);
 };
-
-// False: OpenSSL could not be set up, for want of memory. It tries once in a process; to use it all
-// the same would be a crash. Passive level.
-bool OpenSslWorks();
 
 }  // namespace ktlsim::sspi

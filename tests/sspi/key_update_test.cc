@@ -12,6 +12,7 @@
 #include "kernel_sim/sspi/certificates.h"
 #include "kernel_sim/sspi/packages/tls_context.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
+#include "tests/support/package_host.h"
 #include "tests/support/sspi_pair.h"
 
 namespace ktlsim::test {
@@ -138,10 +139,11 @@ struct Side {
     if (direction == Direction::kInbound) {
       options.certificates = {sspi::CertificateOf(LocalhostCertificate())};
     }
-    EXPECT_EQ(sspi::TlsCredential::Create(direction, SCH_CRED_MANUAL_CRED_VALIDATION,
-                                          SP_PROT_TLS1_3, std::move(options), &credential),
+    EXPECT_EQ(sspi::TlsCredential::Create(TestPackageHost::Instance(), direction,
+                                          SCH_CRED_MANUAL_CRED_VALIDATION, SP_PROT_TLS1_3,
+                                          std::move(options), &credential),
               SEC_E_OK);
-    context = sspi::TlsContext::Create(direction);
+    context = sspi::TlsContext::Create(TestPackageHost::Instance(), direction);
   }
 
   Bytes Leg() {

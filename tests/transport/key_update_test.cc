@@ -10,6 +10,7 @@
 #include "kernel_sim/sspi/handles.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
 #include "kernel_sim/sspi/runtime.h"
+#include "tests/support/package_host.h"
 #include "tests/transport/transport_test_support.h"
 
 namespace ktlsim::test {
@@ -54,8 +55,8 @@ class TransportKeyUpdateTest : public TransportTest {
     options.record_limits.records_before_update = before_update;
     options.record_limits.records_per_key = per_key;
     std::unique_ptr<sspi::PackageCredential> credential;
-    EXPECT_EQ(sspi::TlsCredential::Create(sspi::Direction::kInbound, 0, 0, std::move(options),
-                                          &credential),
+    EXPECT_EQ(sspi::TlsCredential::Create(TestPackageHost::Instance(), sspi::Direction::kInbound, 0,
+                                          0, std::move(options), &credential),
               SEC_E_OK);
     sspi::Runtime& runtime = sspi::Runtime::Instance();
     std::unique_ptr<executive::Object> object = std::make_unique<sspi::CredentialObject>(

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "kernel_sim/executive/request.h"
+#include "kernel_sim/sspi/packages/package_host.h"
 
 namespace ktlsim::sspi {
 
@@ -82,16 +83,43 @@ class PackageContext {
   virtual SECURITY_STATUS CompleteAuthToken(SecBufferDesc& token);
 };
 
+// A row of EnumerateSecurityPackages; the members of SecPkgInfo. The texts are ASCII literals.
+struct PackageInfo {
+  std::string_view name;
+  std::string_view comment;
+  ULONG capabilities = 0;  // SECPKG_FLAG_*
+  USHORT rpc_id = 0;
+  ULONG max_token = 0;  // bytes
+};
+
 class Package {
  public:
   virtual ~Package() = default;
   // Every name under which it can be acquired.
   virtual std::span<const std::string_view> Names() const = 0;
+  // What enumeration shows, a row per name. A name without a row can be acquired all the same.
+  virtual std::span<const PackageInfo> Infos() const { return {}; }
+  // Bytes that the caller's structure must have for an attribute of a context or a credential, as
+  // the Ex forms check it; 0: any size, or no attribute of this package.
+  virtual ULONG ContextAttributeBytes(ULONG) const { return 0; }
+  virtual ULONG CredentialAttributeBytes(ULONG) const { return 0; }
   // Passive level or a processor. SEC_E_OK and a credential, or why there is none.
   virtual SECURITY_STATUS Acquire(const AcquireArguments& arguments,
                                   std::unique_ptr<PackageCredential>* credential) = 0;
   virtual SECURITY_STATUS CreateContext(PackageCredential& credential,
                                         std::unique_ptr<PackageContext>* context) = 0;
+  // SslEmptyCache: no session for `target_name` (UTF-8) is resumed from now on; empty: none at all.
+  // Any thread. May throw bad_alloc.
+  virtual void ForgetSessions(std::string_view) {}
+
+  // By the runtime, once, before all other calls.
+  void SetHost(PackageHost& host) { host_ = &host; }
+
+ protected:
+  PackageHost& host() const { return *host_; }
+
+ private:
+  PackageHost* host_ = nullptr;
 };
 
 }  // namespace ktlsim::sspi

@@ -12,6 +12,7 @@
 #include "kernel_sim/sspi/certificates.h"
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/packages/tls_context.h"
+#include "kernel_sim/sspi/packages/tls_package.h"
 #include "kernel_sim/sspi/packages/tls_status.h"
 #include "kernel_sim/sspi/text.h"
 
@@ -228,6 +229,35 @@ SECURITY_STATUS QueryCertificates(const ConnectionFacts& facts, ULONG attribute,
 }
 
 }  // namespace
+
+ULONG TlsPackage::ContextAttributeBytes(ULONG attribute) const {
+  switch (attribute) {
+    case SECPKG_ATTR_STREAM_SIZES:
+      return sizeof(SecPkgContext_StreamSizes);
+    case SECPKG_ATTR_CONNECTION_INFO:
+      return sizeof(SecPkgContext_ConnectionInfo);
+    case SECPKG_ATTR_CIPHER_INFO:
+      return sizeof(SecPkgContext_CipherInfo);
+    case SECPKG_ATTR_APPLICATION_PROTOCOL:
+      return sizeof(SecPkgContext_ApplicationProtocol);
+    case SECPKG_ATTR_SESSION_INFO:
+      return sizeof(SecPkgContext_SessionInfo);
+    case SECPKG_ATTR_REMOTE_CERT_CONTEXT:
+    case SECPKG_ATTR_LOCAL_CERT_CONTEXT:
+      return sizeof(PCCERT_CONTEXT);
+    case SECPKG_ATTR_REMOTE_CERTIFICATES:
+      return sizeof(SecPkgContext_Certificates);
+    case SECPKG_ATTR_CERT_CHECK_RESULT:
+    case SECPKG_ATTR_CERT_CHECK_RESULT_INPROC:
+      return sizeof(SecPkgContext_CertificateValidationResult);
+    case KTLSIM_ATTR_CONTEXT_SERVER_NAME:
+      return sizeof(KtlsimContext_ServerName);
+    case KTLSIM_ATTR_CONTEXT_FAILURE:
+      return sizeof(KtlsimContext_Failure);
+    default:
+      return 0;
+  }
+}
 
 SECURITY_STATUS TlsContext::Query(ULONG attribute, void* buffer) {
   const ForkGate::Scope inside;

@@ -6,7 +6,6 @@
 #include <string>
 #include <string_view>
 
-#include "kernel_sim/sspi/last_error.h"
 #include "kernel_sim/sspi/text.h"
 
 namespace ktlsim::sspi {
@@ -33,16 +32,6 @@ std::string NameOf(const UNICODE_STRING& text) {
 
 bool Same(const std::string& a, const char* b) { return strcasecmp(a.c_str(), b) == 0; }
 
-SECURITY_STATUS Unsupported(const char* reason) {
-  NoteReason(reason);
-  return SEC_E_UNSUPPORTED_FUNCTION;
-}
-
-SECURITY_STATUS Malformed(const char* reason) {
-  NoteReason(reason);
-  return SEC_E_INVALID_PARAMETER;
-}
-
 bool HasRange(const CRYPTO_SETTINGS& setting) {
   return setting.dwMinBitLength != 0 || setting.dwMaxBitLength != 0;
 }
@@ -54,6 +43,11 @@ bool StaysPermitted(const CRYPTO_SETTINGS& setting, DWORD bits) {
 }
 
 }  // namespace
+
+SECURITY_STATUS CipherChoice::Refuse(SECURITY_STATUS status, const char* reason) const {
+  host_.NoteReason(reason);
+  return status;
+}
 
 void CipherChoice::KeepStrengths(DWORD bits_min, DWORD bits_max) {
   none_ = none_ || bits_max == kNullCiphers;
@@ -74,7 +68,8 @@ SECURITY_STATUS CipherChoice::KeepAlgorithms(std::span<const ALG_ID> algorithms)
                                [&](ALG_ID each) { return ClassOf(each) == algorithm_class; });
   };
   if (names_any_of(kSignatures)) {
-    return Unsupported("palgSupportedAlgs: signature algorithms cannot be chosen");
+    return Refuse(SEC_E_UNSUPPORTED_FUNCTION,
+                  "palgSupportedAlgs: signature algorithms cannot be chosen");
   }
   if (names_any_of(kCiphers)) {
     aes128_ = aes128_ && (names(CALG_AES_128) || names(kAesOfAnyLength));
@@ -93,10 +88,12 @@ SECURITY_STATUS CipherChoice::KeepAlgorithms(std::span<const ALG_ID> algorithms)
 SECURITY_STATUS CipherChoice::Disable(const CRYPTO_SETTINGS& setting) {
   if (setting.cChainingModes > SCH_CRED_MAX_SUPPORTED_CHAINING_MODES ||
       (setting.cChainingModes != 0 && setting.rgstrChainingModes == nullptr)) {
-    return Malformed("CRYPTO_SETTINGS: too many chaining modes, or none where some are counted");
+    return Refuse(SEC_E_INVALID_PARAMETER,
+                  "CRYPTO_SETTINGS: too many chaining modes, or none where some are counted");
   }
   const std::string name = NameOf(setting.strCngAlgId);
-  if (name.empty()) return Malformed("CRYPTO_SETTINGS: no algorithm is named");
+  if (name.empty())
+    return Refuse(SEC_E_INVALID_PARAMETER, "CRYPTO_SETTINGS: no algorithm is named");
   switch (setting.eAlgorithmUsage) {
     case TlsParametersCngAlgUsageCipher:
       return DisableCipher(setting);
@@ -104,13 +101,16 @@ SECURITY_STATUS CipherChoice::Disable(const CRYPTO_SETTINGS& setting) {
       return DisableDigest(setting);
     case TlsParametersCngAlgUsageKeyExchange:
       if (Same(name, "RSA") || Same(name, "DH")) return SEC_E_OK;  // never offered
-      return Unsupported("CRYPTO_SETTINGS: no key exchange but RSA and DH can be disabled");
+      return Refuse(SEC_E_UNSUPPORTED_FUNCTION,
+                    "CRYPTO_SETTINGS: no key exchange but RSA and DH can be disabled");
     case TlsParametersCngAlgUsageSignature:
     case TlsParametersCngAlgUsageCertSig:
       if (Same(name, "DSA")) return SEC_E_OK;  // never offered
-      return Unsupported("CRYPTO_SETTINGS: no signature algorithm but DSA can be disabled");
+      return Refuse(SEC_E_UNSUPPORTED_FUNCTION,
+                    "CRYPTO_SETTINGS: no signature algorithm but DSA can be disabled");
   }
-  return Malformed("CRYPTO_SETTINGS: the usage is not one of eTlsAlgorithmUsage");
+  return Refuse(SEC_E_INVALID_PARAMETER,
+                "CRYPTO_SETTINGS: the usage is not one of eTlsAlgorithmUsage");
 }
 
 SECURITY_STATUS CipherChoice::DisableCipher(const CRYPTO_SETTINGS& setting) {
@@ -133,7 +133,7 @@ SECURITY_STATUS CipherChoice::DisableCipher(const CRYPTO_SETTINGS& setting) {
 
 SECURITY_STATUS CipherChoice::DisableDigest(const CRYPTO_SETTINGS& setting) {
   if (HasRange(setting) || setting.cChainingModes != 0) {
-    return Unsupported("CRYPTO_SETTINGS: a digest is disabled as a whole");
+    return Refuse(SEC_E_UNSUPPORTED_FUNCTION, "CRYPTO_SETTINGS: a digest is disabled as a whole");
   }
   const std::string name = NameOf(setting.strCngAlgId);
   if (Same(name, "SHA384")) aes256_ = false;
@@ -157,8 +157,8 @@ SECURITY_STATUS CipherChoice::WriteTo(tls::EndpointOptions* options) const {
     add("TLS_CHACHA20_POLY1305_SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305");
   }
   if (none_ || suites.empty()) {
-    NoteReason("no cipher suite is left of those that are supported here");
-    return SEC_E_ALGORITHM_MISMATCH;
+    return Refuse(SEC_E_ALGORITHM_MISMATCH,
+                  "no cipher suite is left of those that are supported here");
   }
   options->cipher_suites = suites;
   return SEC_E_OK;

@@ -7,12 +7,16 @@
 
 #include <span>
 
+#include "kernel_sim/sspi/packages/package_host.h"
 #include "tls/endpoint.h"
 
 namespace ktlsim::sspi {
 
 class CipherChoice {
  public:
+  // Refusals are noted with `host`.
+  explicit CipherChoice(PackageHost& host) : host_(host) {}
+
   // SCHANNEL_CRED's dwMinimumCipherStrength and dwMaximumCipherStrength; 0: no bound. -1 stands for
   // suites without encryption: as the minimum it permits them too, as the maximum nothing else.
   void KeepStrengths(DWORD bits_min, DWORD bits_max);
@@ -27,9 +31,11 @@ class CipherChoice {
   SECURITY_STATUS WriteTo(tls::EndpointOptions* options) const;
 
  private:
+  SECURITY_STATUS Refuse(SECURITY_STATUS status, const char* reason) const;
   SECURITY_STATUS DisableCipher(const CRYPTO_SETTINGS& setting);
   SECURITY_STATUS DisableDigest(const CRYPTO_SETTINGS& setting);
 
+  PackageHost& host_;
   // By what tells the suites apart: the hash of AES-128 and ChaCha20 is SHA-256, that of AES-256 is
   // SHA-384. All of them are authenticated encryption after ECDHE.
   bool aes128_ = true;

@@ -14,7 +14,6 @@
 #include "kernel_sim/sspi/packages/buffers.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
 #include "kernel_sim/sspi/packages/tls_status.h"
-#include "kernel_sim/sspi/runtime.h"
 
 namespace ktlsim::sspi {
 namespace {
@@ -88,8 +87,8 @@ LegResult Incomplete(const LegArguments& arguments, std::size_t missing) {
 
 }  // namespace
 
-std::unique_ptr<TlsContext> TlsContext::Create(Direction direction) {
-  return std::unique_ptr<TlsContext>(new (std::nothrow) TlsContext(direction));
+std::unique_ptr<TlsContext> TlsContext::Create(PackageHost& host, Direction direction) {
+  return std::unique_ptr<TlsContext>(new (std::nothrow) TlsContext(host, direction));
 }
 
 TlsContext::~TlsContext() {
@@ -270,7 +269,7 @@ TlsContext::Step TlsContext::RunHandshake(const LegArguments& arguments,
   if (result.not_tls) return step;
   failed_with_ = step.status;
   KeepFailure(step.reason, result.received_alert, step.alert);
-  Runtime::Instance().counters().handshakes_failed.Add();
+  counters_.handshakes_failed.Add();
   // Without EXTENDED_ERROR the caller has not asked for an alert to send.
   if (!Requests(arguments, ISC_REQ_EXTENDED_ERROR, ASC_REQ_EXTENDED_ERROR)) {
     handshake_->DiscardOutput(handshake_->pending_output().size());
@@ -548,17 +547,16 @@ LegResult TlsContext::FailAgain(const LegArguments& arguments) {
 SECURITY_STATUS TlsContext::TakeOver() {
   Result<tls::Established> connection = handshake_->TakeOver();
   handshake_.reset();
-  Runtime::Counters& counters = Runtime::Instance().counters();
   if (connection.ok()) {
     established_.reset(new (std::nothrow) Established(std::move(*connection)));
   }
   if (established_ == nullptr) {
     failed_with_ = SEC_E_INSUFFICIENT_MEMORY;
-    counters.handshakes_failed.Add();
+    counters_.handshakes_failed.Add();
     return SEC_E_INSUFFICIENT_MEMORY;
   }
-  counters.handshakes_completed.Add();
-  if (established_->tls.facts.resumed) counters.resumed.Add();
+  counters_.handshakes_completed.Add();
+  if (established_->tls.facts.resumed) counters_.resumed.Add();
   return SEC_E_OK;
 }
 

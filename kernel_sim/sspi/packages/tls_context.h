@@ -25,7 +25,7 @@ class TlsCredential;
 
 class TlsContext final : public PackageContext {
  public:
-  static std::unique_ptr<TlsContext> Create(Direction direction);
+  static std::unique_ptr<TlsContext> Create(PackageHost& host, Direction direction);
   ~TlsContext() override;
 
   LegResult Leg(const LegArguments& arguments) override;
@@ -77,7 +77,8 @@ class TlsContext final : public PackageContext {
     std::uint64_t bytes_opened = 0;
   };
 
-  explicit TlsContext(Direction direction) : direction_(direction) {}
+  TlsContext(PackageHost& host, Direction direction)
+      : counters_(host.counters()), direction_(direction) {}
 
   // Legs. (tls_context.cc)
   bool Requests(const LegArguments& arguments, ULONG isc_flag, ULONG asc_flag) const;
@@ -129,6 +130,7 @@ class TlsContext final : public PackageContext {
   SECURITY_STATUS PresentHandshake(std::span<SecBuffer> buffers, std::span<std::byte> wire,
                                    const tls::OpenResult& record);
 
+  PackageCounters& counters_;
   const Direction direction_;
 
   // Under the strand.

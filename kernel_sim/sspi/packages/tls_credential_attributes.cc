@@ -13,8 +13,7 @@
 #include "kernel_sim/base/file.h"
 #include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/sspi/context_buffer.h"
-#include "kernel_sim/sspi/handles.h"
-#include "kernel_sim/sspi/last_error.h"
+#include "kernel_sim/sspi/objects.h"
 #include "kernel_sim/sspi/packages/tls_credentials.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
 #include "kernel_sim/sspi/packages/tls_status.h"
@@ -26,16 +25,16 @@ namespace {
 // What a system trusts is a fifth of a megabyte.
 constexpr std::size_t kTrustBytesMax = 8 << 20;
 
-SECURITY_STATUS ReadTrust(const char* path, std::string* pem) {
+SECURITY_STATUS ReadTrust(PackageHost& host, const char* path, std::string* pem) {
   const Result<FileText> file = ReadFile(path, kTrustBytesMax);
   if (!file) {
-    NoteReason({"the trust file ", path, ": ", file.status().ToString()});
+    host.NoteReason({"the trust file ", path, ": ", file.status().ToString()});
     return MemoryOr(file.status(), SEC_E_UNKNOWN_CREDENTIALS);
   }
   pem->assign(file->text());
   // Nothing would mean: what the system trusts.
   if (!pem->empty()) return SEC_E_OK;
-  NoteReason({"the trust file ", path, " is empty"});
+  host.NoteReason({"the trust file ", path, " is empty"});
   return SEC_E_UNKNOWN_CREDENTIALS;
 }
 
@@ -57,46 +56,6 @@ SECURITY_STATUS SetSuites(const KtlsimCred_CipherSuites& suites, tls::EndpointOp
 SECURITY_STATUS SetGroups(const KtlsimCred_Groups& groups, tls::EndpointOptions* options) {
   if (groups.pszGroups == nullptr || *groups.pszGroups == '\0') return SEC_E_INVALID_PARAMETER;
   options->groups = groups.pszGroups;
-  return SEC_E_OK;
-}
-
-SECURITY_STATUS SetTrust(const KtlsimCred_Trust& trust, tls::EndpointOptions* options) {
-  if (trust.pszPemFile == nullptr) return SEC_E_INVALID_PARAMETER;
-  return ReadTrust(trust.pszPemFile, &options->trust_pem);
-}
-
-SECURITY_STATUS SetClientAuth(const KtlsimCred_ClientAuth& policy, tls::EndpointOptions* options) {
-  if (options->role != tls::Role::kServer) return SEC_E_INVALID_PARAMETER;
-  switch (policy.Policy) {
-    case KTLSIM_CLIENT_AUTH_NONE:
-      options->verification = tls::PeerVerification::kOnRequest;
-      break;
-    case KTLSIM_CLIENT_AUTH_REQUEST:
-      options->verification = tls::PeerVerification::kIfPresented;
-      break;
-    case KTLSIM_CLIENT_AUTH_REQUIRE:
-      options->verification = tls::PeerVerification::kRequired;
-      break;
-    default:
-      return SEC_E_INVALID_PARAMETER;
-  }
-  if (policy.pszTrustPemFile == nullptr) return SEC_E_OK;
-  return ReadTrust(policy.pszTrustPemFile, &options->trust_pem);
-}
-
-SECURITY_STATUS SetSessions(const KtlsimCred_Sessions& sessions, tls::EndpointOptions* options) {
-  const auto from = LookupCredential(sessions.phFrom);
-  if (!from) return SEC_E_INVALID_HANDLE;
-  if (&from->package() != &TlsPackage::Instance() || options->role != tls::Role::kServer ||
-      from->credential().direction() != Direction::kInbound) {
-    return SEC_E_INVALID_PARAMETER;
-  }
-  const std::shared_ptr<tls::Endpoint> endpoint =
-      static_cast<TlsCredential&>(from->credential()).EndpointHere();
-  const tls::EndpointOptions& shared = endpoint->options();
-  // One that resumes nothing has none.
-  if (shared.sessions != nullptr) options->sessions = shared.sessions;
-  if (shared.ticket_keys != nullptr) options->ticket_keys = shared.ticket_keys;
   return SEC_E_OK;
 }
 
@@ -156,6 +115,49 @@ SECURITY_STATUS Fill(const std::vector<ALG_ID>& algorithms, SecPkgCred_Supported
 
 }  // namespace
 
+SECURITY_STATUS TlsCredential::SetTrust(const KtlsimCred_Trust& trust,
+                                        tls::EndpointOptions* options) const {
+  if (trust.pszPemFile == nullptr) return SEC_E_INVALID_PARAMETER;
+  return ReadTrust(host_, trust.pszPemFile, &options->trust_pem);
+}
+
+SECURITY_STATUS TlsCredential::SetClientAuth(const KtlsimCred_ClientAuth& policy,
+                                             tls::EndpointOptions* options) const {
+  if (options->role != tls::Role::kServer) return SEC_E_INVALID_PARAMETER;
+  switch (policy.Policy) {
+    case KTLSIM_CLIENT_AUTH_NONE:
+      options->verification = tls::PeerVerification::kOnRequest;
+      break;
+    case KTLSIM_CLIENT_AUTH_REQUEST:
+      options->verification = tls::PeerVerification::kIfPresented;
+      break;
+    case KTLSIM_CLIENT_AUTH_REQUIRE:
+      options->verification = tls::PeerVerification::kRequired;
+      break;
+    default:
+      return SEC_E_INVALID_PARAMETER;
+  }
+  if (policy.pszTrustPemFile == nullptr) return SEC_E_OK;
+  return ReadTrust(host_, policy.pszTrustPemFile, &options->trust_pem);
+}
+
+SECURITY_STATUS TlsCredential::SetSessions(const KtlsimCred_Sessions& sessions,
+                                           tls::EndpointOptions* options) const {
+  const auto from = host_.FindCredential(sessions.phFrom);
+  if (!from) return SEC_E_INVALID_HANDLE;
+  if (&from->package() != &TlsPackage::Instance() || options->role != tls::Role::kServer ||
+      from->credential().direction() != Direction::kInbound) {
+    return SEC_E_INVALID_PARAMETER;
+  }
+  const std::shared_ptr<tls::Endpoint> endpoint =
+      static_cast<TlsCredential&>(from->credential()).EndpointHere();
+  const tls::EndpointOptions& shared = endpoint->options();
+  // One that resumes nothing has none.
+  if (shared.sessions != nullptr) options->sessions = shared.sessions;
+  if (shared.ticket_keys != nullptr) options->ticket_keys = shared.ticket_keys;
+  return SEC_E_OK;
+}
+
 SECURITY_STATUS TlsCredential::SetServerNames(const KtlsimCred_ServerNames& names,
                                               tls::EndpointOptions* options) const {
   if (direction_ != Direction::kInbound || names.cNames > KTLSIM_SERVER_NAMES_MAX ||
@@ -171,11 +173,12 @@ SECURITY_STATUS TlsCredential::SetServerNames(const KtlsimCred_ServerNames& name
     const KtlsimCred_ServerName& name = names.pNames[i];
     if (name.pszName == nullptr || name.pCertificate == nullptr ||
         tls::ServerNameTable::Normalize(name.pszName, true).empty()) {
-      NoteReason("a server name is malformed, or has no certificate");
+      host_.NoteReason("a server name is malformed, or has no certificate");
       return SEC_E_INVALID_PARAMETER;
     }
     tls::Certificate::Ptr certificate;
-    const SECURITY_STATUS status = ReadOwnCertificate(name.pCertificate, flags_, &certificate);
+    const SECURITY_STATUS status =
+        ReadOwnCertificate(host_, name.pCertificate, flags_, &certificate);
     if (status != SEC_E_OK) return status;
     const auto place = std::ranges::find(certificates, certificate) - certificates.begin();
     if (static_cast<std::size_t>(place) == certificates.size()) certificates.push_back(certificate);
@@ -196,7 +199,9 @@ SECURITY_STATUS TlsCredential::SetAttribute(ULONG attribute, const void* buffer,
       status = With<KtlsimCred_CipherSuites>(buffer, bytes, &options, SetSuites);
       break;
     case KTLSIM_ATTR_TRUST:
-      status = With<KtlsimCred_Trust>(buffer, bytes, &options, SetTrust);
+      status = With<KtlsimCred_Trust>(
+          buffer, bytes, &options,
+          [this](const auto& value, auto* out) { return SetTrust(value, out); });
       break;
     case KTLSIM_ATTR_GROUPS:
       status = With<KtlsimCred_Groups>(buffer, bytes, &options, SetGroups);
@@ -207,13 +212,17 @@ SECURITY_STATUS TlsCredential::SetAttribute(ULONG attribute, const void* buffer,
           [this](const auto& names, auto* out) { return SetServerNames(names, out); });
       break;
     case KTLSIM_ATTR_SESSIONS:
-      status = With<KtlsimCred_Sessions>(buffer, bytes, &options, SetSessions);
+      status = With<KtlsimCred_Sessions>(
+          buffer, bytes, &options,
+          [this](const auto& value, auto* out) { return SetSessions(value, out); });
       break;
     case KTLSIM_ATTR_KEY_LOG:
       status = With<KtlsimCred_KeyLog>(buffer, bytes, &options, SetKeyLog);
       break;
     case KTLSIM_ATTR_CLIENT_AUTH:
-      status = With<KtlsimCred_ClientAuth>(buffer, bytes, &options, SetClientAuth);
+      status = With<KtlsimCred_ClientAuth>(
+          buffer, bytes, &options,
+          [this](const auto& value, auto* out) { return SetClientAuth(value, out); });
       break;
     default:
       break;
@@ -230,6 +239,19 @@ SECURITY_STATUS TlsCredential::Name(std::string* name) {
   if (endpoint->options().certificates.empty()) return SEC_E_NO_CREDENTIALS;
   *name = endpoint->options().certificates.front()->subject();
   return SEC_E_OK;
+}
+
+ULONG TlsPackage::CredentialAttributeBytes(ULONG attribute) const {
+  switch (attribute) {
+    case SECPKG_ATTR_SUPPORTED_ALGS:
+      return sizeof(SecPkgCred_SupportedAlgs);
+    case SECPKG_ATTR_CIPHER_STRENGTHS:
+      return sizeof(SecPkgCred_CipherStrengths);
+    case SECPKG_ATTR_SUPPORTED_PROTOCOLS:
+      return sizeof(SecPkgCred_SupportedProtocols);
+    default:
+      return 0;
+  }
 }
 
 SECURITY_STATUS TlsCredential::QueryAttribute(ULONG attribute, void* buffer) {

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "kernel_sim/sspi/certificates.h"
-#include "kernel_sim/sspi/last_error.h"
 #include "kernel_sim/sspi/packages/tls_ciphers.h"
 #include "kernel_sim/sspi/packages/tls_settings.h"
 #include "tls/types.h"
@@ -27,17 +26,18 @@ ULONG OwnBits(Direction direction) {
   return direction == Direction::kInbound ? kServerBits : kClientBits;
 }
 
-SECURITY_STATUS Refuse(SECURITY_STATUS status, const char* reason) {
-  NoteReason(reason);
+SECURITY_STATUS Refuse(PackageHost& host, SECURITY_STATUS status, const char* reason) {
+  host.NoteReason(reason);
   return status;
 }
 
-SECURITY_STATUS SetVersions(Direction direction, ULONG enabled, TlsCredentialRequest* request) {
+SECURITY_STATUS SetVersions(PackageHost& host, Direction direction, ULONG enabled,
+                            TlsCredentialRequest* request) {
   const ULONG own = enabled & OwnBits(direction);
   const bool tls12 = (own & SP_PROT_TLS1_2) != 0;
   const bool tls13 = (own & SP_PROT_TLS1_3) != 0;
   if (!tls12 && !tls13) {
-    NoteReason("no protocol is left of those that are supported here, TLS 1.2 and TLS 1.3");
+    host.NoteReason("no protocol is left of those that are supported here, TLS 1.2 and TLS 1.3");
     return SEC_E_ALGORITHM_MISMATCH;
   }
   request->protocols = own;
@@ -46,19 +46,20 @@ SECURITY_STATUS SetVersions(Direction direction, ULONG enabled, TlsCredentialReq
   return SEC_E_OK;
 }
 
-SECURITY_STATUS ReadCertificates(DWORD format, DWORD count, PCCERT_CONTEXT* contexts, ULONG flags,
+SECURITY_STATUS ReadCertificates(PackageHost& host, DWORD format, DWORD count,
+                                 PCCERT_CONTEXT* contexts, ULONG flags,
                                  tls::EndpointOptions* options) {
   if (count == 0) return SEC_E_OK;
   if (format != SCH_CRED_FORMAT_CERT_CONTEXT) {
-    return Refuse(SEC_E_UNKNOWN_CREDENTIALS,
+    return Refuse(host, SEC_E_UNKNOWN_CREDENTIALS,
                   "dwCredFormat: there are no certificate stores; pass the certificate itself");
   }
   if (contexts == nullptr || count > SCH_CRED_MAX_SUPPORTED_CERTS) {
-    return Refuse(SEC_E_UNKNOWN_CREDENTIALS, "paCred: NULL, or more than 100 certificates");
+    return Refuse(host, SEC_E_UNKNOWN_CREDENTIALS, "paCred: NULL, or more than 100 certificates");
   }
   for (DWORD i = 0; i < count; ++i) {
     tls::Certificate::Ptr certificate;
-    const SECURITY_STATUS status = ReadOwnCertificate(contexts[i], flags, &certificate);
+    const SECURITY_STATUS status = ReadOwnCertificate(host, contexts[i], flags, &certificate);
     if (status != SEC_E_OK) return status;
     options->certificates.push_back(std::move(certificate));
   }
@@ -67,22 +68,22 @@ SECURITY_STATUS ReadCertificates(DWORD format, DWORD count, PCCERT_CONTEXT* cont
 
 // `Cred`: either structure. What neither can have here.
 template <typename Cred>
-SECURITY_STATUS CheckSettings(const Cred& cred) {
+SECURITY_STATUS CheckSettings(PackageHost& host, const Cred& cred) {
   if (const FlagRule* refused = FindRefusal(CredentialFlagRules(), cred.dwFlags)) {
-    return Refuse(refused->status, refused->refusal);
+    return Refuse(host, refused->status, refused->refusal);
   }
   constexpr DWORD kBoth = SCH_CRED_AUTO_CRED_VALIDATION | SCH_CRED_MANUAL_CRED_VALIDATION;
   if ((cred.dwFlags & kBoth) == kBoth) {
-    return Refuse(SEC_E_INVALID_PARAMETER,
+    return Refuse(host, SEC_E_INVALID_PARAMETER,
                   "SCH_CRED_AUTO_CRED_VALIDATION and SCH_CRED_MANUAL_CRED_VALIDATION exclude each "
                   "other");
   }
   if (cred.hRootStore != nullptr) {
-    return Refuse(SEC_E_UNSUPPORTED_FUNCTION,
+    return Refuse(host, SEC_E_UNSUPPORTED_FUNCTION,
                   "hRootStore: there are no certificate stores; set KTLSIM_ATTR_TRUST instead");
   }
   if (cred.cMappers != 0) {
-    return Refuse(SEC_E_UNSUPPORTED_FUNCTION, "cMappers: there are no certificate mappers");
+    return Refuse(host, SEC_E_UNSUPPORTED_FUNCTION, "cMappers: there are no certificate mappers");
   }
   return SEC_E_OK;
 }
@@ -109,23 +110,25 @@ void ReadLifespan(DWORD lifespan_ms, tls::EndpointOptions* options) {
                                                         tls::EndpointOptions::kLifespanMsMax);
 }
 
-SECURITY_STATUS ReadCiphers(const SCHANNEL_CRED& cred, tls::EndpointOptions* options) {
+SECURITY_STATUS ReadCiphers(PackageHost& host, const SCHANNEL_CRED& cred,
+                            tls::EndpointOptions* options) {
   const bool strengths = cred.dwMinimumCipherStrength != 0 || cred.dwMaximumCipherStrength != 0;
   if (!strengths && cred.cSupportedAlgs == 0) return SEC_E_OK;
   if (cred.cSupportedAlgs > SCH_CRED_MAX_SUPPORTED_ALGS ||
       (cred.cSupportedAlgs != 0 && cred.palgSupportedAlgs == nullptr)) {
-    return Refuse(SEC_E_INVALID_PARAMETER, "palgSupportedAlgs: NULL, or more than 256 algorithms");
+    return Refuse(host, SEC_E_INVALID_PARAMETER,
+                  "palgSupportedAlgs: NULL, or more than 256 algorithms");
   }
-  CipherChoice choice;
+  CipherChoice choice(host);
   choice.KeepStrengths(cred.dwMinimumCipherStrength, cred.dwMaximumCipherStrength);
   const SECURITY_STATUS status =
       choice.KeepAlgorithms({cred.palgSupportedAlgs, cred.cSupportedAlgs});
   return status == SEC_E_OK ? choice.WriteTo(options) : status;
 }
 
-SECURITY_STATUS ReadSchannelCred(Direction direction, const SCHANNEL_CRED& cred,
+SECURITY_STATUS ReadSchannelCred(PackageHost& host, Direction direction, const SCHANNEL_CRED& cred,
                                  TlsCredentialRequest* request) {
-  SECURITY_STATUS status = CheckSettings(cred);
+  SECURITY_STATUS status = CheckSettings(host, cred);
   if (status != SEC_E_OK) return status;
   const ULONG wrong = direction == Direction::kInbound ? kAnyClient : kAnyServer;
   ULONG enabled = cred.grbitEnabledProtocols;
@@ -133,28 +136,28 @@ SECURITY_STATUS ReadSchannelCred(Direction direction, const SCHANNEL_CRED& cred,
   if ((enabled & kAllDtls) != 0 && (enabled & ~kAllDtls) != 0) return SEC_E_ALGORITHM_MISMATCH;
   // The old structure's default ends at TLS 1.2; TLS 1.3 is had by naming it.
   if (enabled == 0) enabled = SP_PROT_TLS1_2;
-  status = SetVersions(direction, enabled, request);
-  if (status == SEC_E_OK) status = ReadCiphers(cred, &request->options);
+  status = SetVersions(host, direction, enabled, request);
+  if (status == SEC_E_OK) status = ReadCiphers(host, cred, &request->options);
   if (status != SEC_E_OK) return status;
   ReadFlags(direction, cred.dwFlags, request);
   ReadLifespan(cred.dwSessionLifespan, &request->options);
-  return ReadCertificates(cred.dwCredFormat, cred.cCreds, cred.paCred, cred.dwFlags,
+  return ReadCertificates(host, cred.dwCredFormat, cred.cCreds, cred.paCred, cred.dwFlags,
                           &request->options);
 }
 
-SECURITY_STATUS ReadTlsParameters(Direction direction, const TLS_PARAMETERS& parameters,
-                                  TlsCredentialRequest* request) {
+SECURITY_STATUS ReadTlsParameters(PackageHost& host, Direction direction,
+                                  const TLS_PARAMETERS& parameters, TlsCredentialRequest* request) {
   if (parameters.cDisabledCrypto > SCH_CRED_MAX_SUPPORTED_CRYPTO_SETTINGS ||
       parameters.cAlpnIds > SCH_CRED_MAX_SUPPORTED_ALPN_IDS ||
       (parameters.cDisabledCrypto != 0 && parameters.pDisabledCrypto == nullptr)) {
     return SEC_E_INVALID_PARAMETER;
   }
   if (parameters.cAlpnIds != 0 || parameters.dwFlags != 0) {
-    return Refuse(SEC_E_UNSUPPORTED_FUNCTION,
+    return Refuse(host, SEC_E_UNSUPPORTED_FUNCTION,
                   "TLS_PARAMETERS: there are no sets for some ALPN protocols only");
   }
   if (parameters.cDisabledCrypto != 0) {
-    CipherChoice choice;
+    CipherChoice choice(host);
     for (DWORD i = 0; i < parameters.cDisabledCrypto; ++i) {
       const SECURITY_STATUS status = choice.Disable(parameters.pDisabledCrypto[i]);
       if (status != SEC_E_OK) return status;
@@ -162,29 +165,31 @@ SECURITY_STATUS ReadTlsParameters(Direction direction, const TLS_PARAMETERS& par
     const SECURITY_STATUS status = choice.WriteTo(&request->options);
     if (status != SEC_E_OK) return status;
   }
-  return SetVersions(direction, OwnBits(direction) & ~parameters.grbitDisabledProtocols, request);
+  return SetVersions(host, direction, OwnBits(direction) & ~parameters.grbitDisabledProtocols,
+                     request);
 }
 
-SECURITY_STATUS ReadSchCredentials(Direction direction, const SCH_CREDENTIALS& cred,
-                                   TlsCredentialRequest* request) {
-  SECURITY_STATUS status = CheckSettings(cred);
+SECURITY_STATUS ReadSchCredentials(PackageHost& host, Direction direction,
+                                   const SCH_CREDENTIALS& cred, TlsCredentialRequest* request) {
+  SECURITY_STATUS status = CheckSettings(host, cred);
   if (status != SEC_E_OK) return status;
   if (cred.cTlsParameters > SCH_CRED_MAX_SUPPORTED_PARAMETERS) return SEC_E_INVALID_PARAMETER;
   if (cred.cTlsParameters != 0 && cred.pTlsParameters == nullptr) return SEC_E_INVALID_PARAMETER;
   // Sets per ALPN protocol are not told apart: exactly one, for every protocol.
   if (cred.cTlsParameters > 1) return SEC_E_UNSUPPORTED_FUNCTION;
-  status = cred.cTlsParameters == 0 ? SetVersions(direction, OwnBits(direction), request)
-                                    : ReadTlsParameters(direction, cred.pTlsParameters[0], request);
+  status = cred.cTlsParameters == 0
+               ? SetVersions(host, direction, OwnBits(direction), request)
+               : ReadTlsParameters(host, direction, cred.pTlsParameters[0], request);
   if (status != SEC_E_OK) return status;
   ReadFlags(direction, cred.dwFlags, request);
   ReadLifespan(cred.dwSessionLifespan, &request->options);
-  return ReadCertificates(cred.dwCredFormat, cred.cCreds, cred.paCred, cred.dwFlags,
+  return ReadCertificates(host, cred.dwCredFormat, cred.cCreds, cred.paCred, cred.dwFlags,
                           &request->options);
 }
 
 }  // namespace
 
-SECURITY_STATUS ReadOwnCertificate(PCCERT_CONTEXT context, ULONG flags,
+SECURITY_STATUS ReadOwnCertificate(PackageHost& host, PCCERT_CONTEXT context, ULONG flags,
                                    tls::Certificate::Ptr* certificate) {
   if (context == nullptr) return SEC_E_UNKNOWN_CREDENTIALS;
   *certificate = CertificateOf(context);
@@ -197,34 +202,35 @@ SECURITY_STATUS ReadOwnCertificate(PCCERT_CONTEXT context, ULONG flags,
     *certificate = std::move(*parsed);
   }
   if (!(*certificate)->has_private_key()) {
-    return Refuse(SEC_E_NO_CREDENTIALS, "there is no private key to the certificate");
+    return Refuse(host, SEC_E_NO_CREDENTIALS, "there is no private key to the certificate");
   }
   if ((flags & KTLSIM_CRED_ACCEPT_EXPIRED) != 0) return SEC_E_OK;
   const std::int64_t now = std::time(nullptr);
   const bool expired = (*certificate)->not_after() < now;
   if (expired || (*certificate)->not_before() > now) {
-    NoteReason({"the certificate for ", (*certificate)->subject(),
-                expired ? " has expired" : " is not valid yet"});
+    host.NoteReason({"the certificate for ", (*certificate)->subject(),
+                     expired ? " has expired" : " is not valid yet"});
     return SEC_E_CERT_EXPIRED;
   }
   return SEC_E_OK;
 }
 
-SECURITY_STATUS ReadTlsCredentials(Direction direction, const void* auth_data,
+SECURITY_STATUS ReadTlsCredentials(PackageHost& host, Direction direction, const void* auth_data,
                                    TlsCredentialRequest* request) {
   if (auth_data == nullptr) {
     ReadFlags(direction, 0, request);
     ReadLifespan(0, &request->options);
-    return SetVersions(direction, OwnBits(direction), request);
+    return SetVersions(host, direction, OwnBits(direction), request);
   }
   switch (*static_cast<const DWORD*>(auth_data)) {
     case SCHANNEL_CRED_VERSION:
-      return ReadSchannelCred(direction, *static_cast<const SCHANNEL_CRED*>(auth_data), request);
+      return ReadSchannelCred(host, direction, *static_cast<const SCHANNEL_CRED*>(auth_data),
+                              request);
     case SCH_CREDENTIALS_VERSION:
-      return ReadSchCredentials(direction, *static_cast<const SCH_CREDENTIALS*>(auth_data),
+      return ReadSchCredentials(host, direction, *static_cast<const SCH_CREDENTIALS*>(auth_data),
                                 request);
     default:
-      return Refuse(SEC_E_UNKNOWN_CREDENTIALS,
+      return Refuse(host, SEC_E_UNKNOWN_CREDENTIALS,
                     "dwVersion is neither SCHANNEL_CRED_VERSION nor SCH_CREDENTIALS_VERSION");
   }
 }

@@ -11,13 +11,12 @@
 #include <utility>
 
 #include "kernel_sim/base/fork_gate.h"
-#include "kernel_sim/executive/executive.h"
+#include "kernel_sim/base/never_destroyed.h"
 #include "kernel_sim/sspi/certificates.h"
-#include "kernel_sim/sspi/last_error.h"
+#include "kernel_sim/sspi/openssl_setup.h"
 #include "kernel_sim/sspi/packages/tls_context.h"
 #include "kernel_sim/sspi/packages/tls_credentials.h"
 #include "kernel_sim/sspi/packages/tls_status.h"
-#include "kernel_sim/sspi/runtime.h"
 #include "kernel_sim/sspi/text.h"
 
 namespace ktlsim::sspi {
@@ -25,6 +24,19 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kNames = {"Microsoft Unified Security Protocol Provider",
                                                     "Schannel", "Default TLS SSP"};
+
+// The values that Windows returns: conformance tests of other implementations recorded them.
+constexpr ULONG kCapabilities = SECPKG_FLAG_INTEGRITY | SECPKG_FLAG_PRIVACY |
+                                SECPKG_FLAG_CONNECTION | SECPKG_FLAG_MULTI_REQUIRED |
+                                SECPKG_FLAG_EXTENDED_ERROR | SECPKG_FLAG_IMPERSONATION |
+                                SECPKG_FLAG_ACCEPT_WIN32_NAME | SECPKG_FLAG_STREAM |
+                                SECPKG_FLAG_MUTUAL_AUTH | SECPKG_FLAG_APPCONTAINER_PASSTHROUGH;
+static_assert(kCapabilities == 0x004107B3);
+
+constexpr PackageInfo InfoOf(std::string_view name) {
+  return {name, "Schannel Security Package", kCapabilities, UNISP_RPC_ID, 24576};
+}
+constexpr std::array kInfos = {InfoOf(kNames[0]), InfoOf(kNames[1])};
 
 std::uint64_t NextCredentialNumber() {
   static std::atomic<std::uint64_t> next{1};
@@ -82,11 +94,13 @@ SessionEpochs& Epochs() {
 }  // namespace
 
 TlsPackage& TlsPackage::Instance() {
-  static auto* const package = new TlsPackage();
-  return *package;
+  static NeverDestroyed<TlsPackage> package;
+  return package.get();
 }
 
 std::span<const std::string_view> TlsPackage::Names() const { return kNames; }
+
+std::span<const PackageInfo> TlsPackage::Infos() const { return kInfos; }
 
 SECURITY_STATUS TlsPackage::Acquire(const AcquireArguments& arguments,
                                     std::unique_ptr<PackageCredential>* credential) {
@@ -97,20 +111,30 @@ SECURITY_STATUS TlsPackage::Acquire(const AcquireArguments& arguments,
   if (!OpenSslWorks()) return SEC_E_INSUFFICIENT_MEMORY;
   TlsCredentialRequest request;
   const SECURITY_STATUS status =
-      ReadTlsCredentials(arguments.direction, arguments.auth_data, &request);
+      ReadTlsCredentials(host(), arguments.direction, arguments.auth_data, &request);
   if (status != SEC_E_OK) return status;
-  return TlsCredential::Create(arguments.direction, request.flags, request.protocols,
+  return TlsCredential::Create(host(), arguments.direction, request.flags, request.protocols,
                                std::move(request.options), credential);
 }
 
 SECURITY_STATUS TlsPackage::CreateContext(PackageCredential& credential,
                                           std::unique_ptr<PackageContext>* context) {
-  *context = TlsContext::Create(credential.direction());
+  *context = TlsContext::Create(host(), credential.direction());
   return *context != nullptr ? SEC_E_OK : SEC_E_INSUFFICIENT_MEMORY;
 }
 
-TlsCredential::TlsCredential(Direction direction, ULONG flags, ULONG protocols)
-    : direction_(direction),
+void TlsPackage::ForgetSessions(std::string_view target_name) {
+  const ForkGate::Scope inside;
+  if (target_name.empty()) {
+    Epochs().ForgetAll();
+  } else {
+    Epochs().Forget(target_name);
+  }
+}
+
+TlsCredential::TlsCredential(PackageHost& host, Direction direction, ULONG flags, ULONG protocols)
+    : host_(host),
+      direction_(direction),
       flags_(flags),
       protocols_(protocols),
       number_(NextCredentialNumber()) {}
@@ -124,19 +148,10 @@ std::string TlsCredential::resumption_key(std::string_view target_name) const {
   return std::to_string(number_) + "/" + Epochs().Name(target_name) + "/";
 }
 
-void TlsCredential::ForgetSessions(std::string_view target_name) {
-  const ForkGate::Scope inside;
-  if (target_name.empty()) {
-    Epochs().ForgetAll();
-  } else {
-    Epochs().Forget(target_name);
-  }
-}
-
-SECURITY_STATUS TlsCredential::Create(Direction direction, ULONG flags, ULONG protocols,
-                                      tls::EndpointOptions options,
+SECURITY_STATUS TlsCredential::Create(PackageHost& host, Direction direction, ULONG flags,
+                                      ULONG protocols, tls::EndpointOptions options,
                                       std::unique_ptr<PackageCredential>* credential) {
-  std::unique_ptr<TlsCredential> result(new TlsCredential(direction, flags, protocols));
+  std::unique_ptr<TlsCredential> result(new TlsCredential(host, direction, flags, protocols));
   result->acquired_certificates_ = options.certificates.size();
   for (const tls::Certificate::Ptr& certificate : options.certificates) {
     result->expiry_ = std::min(result->expiry_, ToTimeStamp(certificate->not_after()));
@@ -148,13 +163,13 @@ SECURITY_STATUS TlsCredential::Create(Direction direction, ULONG flags, ULONG pr
 
 // Endpoints are built here, off the connection path. Contexts hold the endpoint they began with.
 SECURITY_STATUS TlsCredential::Rebuild(tls::EndpointOptions options) {
-  const std::size_t count = Runtime::Instance().processor_count();
+  const std::size_t count = host_.processor_count();
   auto endpoints = std::make_shared<Endpoints>();
   for (std::size_t i = 0; i < count; ++i) {
     std::string message;
     Result<std::shared_ptr<tls::Endpoint>> endpoint = tls::Endpoint::Create(options, &message);
     if (!endpoint.ok()) {
-      NoteReason(message.empty() ? endpoint.status().ToString() : message);
+      host_.NoteReason(message.empty() ? endpoint.status().ToString() : message);
       return MemoryOr(endpoint.status(), SEC_E_UNKNOWN_CREDENTIALS);
     }
     // Sessions and ticket keys that the first one made are every other one's, too.
@@ -171,8 +186,7 @@ SECURITY_STATUS TlsCredential::Rebuild(tls::EndpointOptions options) {
 }
 
 std::shared_ptr<tls::Endpoint> TlsCredential::EndpointHere() {
-  const executive::Processor* here = executive::Processor::Current();
-  const std::size_t index = here != nullptr ? here->index() : 0;
+  const std::size_t index = host_.processor_index();
   SpinLockHolder lock(mutex_);
   return (*endpoints_)[index % endpoints_->size()];
 }

@@ -22,18 +22,22 @@ class TlsPackage final : public Package {
   static TlsPackage& Instance();
 
   std::span<const std::string_view> Names() const override;
+  std::span<const PackageInfo> Infos() const override;
+  ULONG ContextAttributeBytes(ULONG attribute) const override;
+  ULONG CredentialAttributeBytes(ULONG attribute) const override;
   SECURITY_STATUS Acquire(const AcquireArguments& arguments,
                           std::unique_ptr<PackageCredential>* credential) override;
   SECURITY_STATUS CreateContext(PackageCredential& credential,
                                 std::unique_ptr<PackageContext>* context) override;
+  void ForgetSessions(std::string_view target_name) override;
 };
 
 // What SCHANNEL_CRED or SCH_CREDENTIALS asked for, and one endpoint per processor.
 class TlsCredential final : public PackageCredential {
  public:
   // `flags`: SCH_* bits of the structure. `options` is checked by building the first endpoint.
-  static SECURITY_STATUS Create(Direction direction, ULONG flags, ULONG protocols,
-                                tls::EndpointOptions options,
+  static SECURITY_STATUS Create(PackageHost& host, Direction direction, ULONG flags,
+                                ULONG protocols, tls::EndpointOptions options,
                                 std::unique_ptr<PackageCredential>* credential);
   ~TlsCredential() override;
 
@@ -47,20 +51,24 @@ class TlsCredential final : public PackageCredential {
   // Names this credential's sessions: different credentials never share any, and none from before
   // the last ForgetSessions can be found.
   std::string resumption_key(std::string_view target_name) const;
-  // SslEmptyCache: no client session of any credential for `target_name` is used again; empty: none
-  // for any target. Any thread. May throw bad_alloc.
-  static void ForgetSessions(std::string_view target_name);
   // The endpoint of the calling processor. Null: out of memory.
   std::shared_ptr<tls::Endpoint> EndpointHere();
 
  private:
   using Endpoints = std::vector<std::shared_ptr<tls::Endpoint>>;
 
-  TlsCredential(Direction direction, ULONG flags, ULONG protocols);
+  TlsCredential(PackageHost& host, Direction direction, ULONG flags, ULONG protocols);
   SECURITY_STATUS Rebuild(tls::EndpointOptions options) KTLSIM_EXCLUDES(mutex_);
   SECURITY_STATUS SetServerNames(const KtlsimCred_ServerNames& names,
                                  tls::EndpointOptions* options) const;
 
+  SECURITY_STATUS SetTrust(const KtlsimCred_Trust& trust, tls::EndpointOptions* options) const;
+  SECURITY_STATUS SetClientAuth(const KtlsimCred_ClientAuth& policy,
+                                tls::EndpointOptions* options) const;
+  SECURITY_STATUS SetSessions(const KtlsimCred_Sessions& sessions,
+                              tls::EndpointOptions* options) const;
+
+  PackageHost& host_;
   const Direction direction_;
   const ULONG flags_;
   const ULONG protocols_;

@@ -8,7 +8,6 @@
 #include "kernel_sim/sspi/packages/buffers.h"
 #include "kernel_sim/sspi/packages/tls_context.h"
 #include "kernel_sim/sspi/packages/tls_status.h"
-#include "kernel_sim/sspi/runtime.h"
 #include "tls/alert_text.h"
 
 namespace ktlsim::sspi {
@@ -108,7 +107,7 @@ inline SECURITY_STATUS TlsContext::EncryptOne(tls::ContentType type, SecBuffer* 
   if (sealed.outcome != tls::SealOutcome::kSealed) return StatusOfSeal(sealed.outcome);
   header.cbBuffer = static_cast<ULONG>(sealed.header_used);
   trailer.cbBuffer = static_cast<ULONG>(sealed.trailer_used);
-  Runtime::Instance().counters().records_sealed.Add();
+  counters_.records_sealed.Add();
   return SEC_E_OK;
 }
 
@@ -246,7 +245,7 @@ SECURITY_STATUS TlsContext::FailRecord(tls::Alert alert, const char* why) {
 SECURITY_STATUS TlsContext::Present(std::span<SecBuffer> buffers, std::span<std::byte> wire,
                                     const tls::OpenResult& record, ULONG* qop) {
   *qop = 0;
-  Runtime::Instance().counters().records_opened.Add();
+  counters_.records_opened.Add();
   established_->bytes_opened += record.fragment.size();
   tls::PostHandshake& post = *established_->tls.post_handshake;
   if (post.waiting_for_ticket()) {

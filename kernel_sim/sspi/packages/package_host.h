@@ -1,0 +1,51 @@
+// PackageHost: all that a security package sees of the runtime that it is registered with.
+//
+// It lives for the rest of the process. Any thread, any level.
+#pragma once
+
+#include <sspi.h>
+
+#include <initializer_list>
+#include <string_view>
+
+#include "kernel_sim/base/striped_counter.h"
+#include "kernel_sim/executive/object_table.h"
+
+namespace ktlsim::sspi {
+
+class CredentialObject;
+
+// What packages count for KtlsimQueryStatistics.
+struct PackageCounters {
+  StripedCounter handshakes_completed;
+  StripedCounter handshakes_failed;
+  StripedCounter resumed;
+  StripedCounter records_sealed;
+  StripedCounter records_opened;
+};
+
+class PackageHost {
+ public:
+  // They stay where they are: a context keeps the reference, so that counting a record costs no
+  // virtual call.
+  virtual PackageCounters& counters() = 0;
+
+  // Why the call in progress on this thread is going to fail, for KtlsimLastErrorText: the parts,
+  // one after the other. Allocates nothing; what does not fit is cut.
+  virtual void NoteReason(std::initializer_list<std::string_view> parts) = 0;
+  void NoteReason(std::string_view reason) { NoteReason({reason}); }
+
+  // Processors of the last start; at least one.
+  virtual unsigned processor_count() const = 0;
+  // The calling processor's; 0 on any other thread. After a start with more processors it can be
+  // larger than an earlier count.
+  virtual unsigned processor_index() const = 0;
+
+  // What a caller's handle stands for. Null: a null, stale or foreign handle.
+  virtual executive::Reference<CredentialObject> FindCredential(const SecHandle* handle) = 0;
+
+ protected:
+  ~PackageHost() = default;
+};
+
+}  // namespace ktlsim::sspi

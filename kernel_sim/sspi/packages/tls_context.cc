@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "kernel_sim/base/fork_gate.h"
-#include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/packages/buffers.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
 #include "kernel_sim/sspi/packages/tls_status.h"
@@ -18,52 +17,12 @@
 namespace ktlsim::sspi {
 namespace {
 
-static_assert(ISC_REQ_ALLOCATE_MEMORY == ASC_REQ_ALLOCATE_MEMORY);
-
 // The verdict is left to the caller, who reads it in SECPKG_ATTR_CERT_CHECK_RESULT.
 constexpr ULONG kTakesNotesOnly =
     SCH_CRED_MANUAL_CRED_VALIDATION | SCH_CRED_DEFERRED_CRED_VALIDATION;
 constexpr ULONG kRevocationChecks = SCH_CRED_REVOCATION_CHECK_END_CERT |
                                     SCH_CRED_REVOCATION_CHECK_CHAIN |
                                     SCH_CRED_REVOCATION_CHECK_CHAIN_EXCLUDE_ROOT;
-
-// FNV-1a: it recognises a caller's honest retry, it does not defend against one that lies.
-std::uint64_t HashOf(std::span<const std::byte> bytes) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const std::byte byte : bytes) {
-    hash = (hash ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3;
-  }
-  return hash;
-}
-
-// The ProtocolNameList in SEC_APPLICATION_PROTOCOLS. False: malformed.
-bool ReadAlpn(const SecBuffer& buffer, std::vector<std::uint8_t>* wire) {
-  const std::span<std::byte> bytes = BytesOf(&buffer);
-  constexpr std::size_t kListsAt = 4;
-  constexpr std::size_t kNamesAt = 6;  // after the list's extension (4) and length (2), unpadded
-  if (bytes.size() < kListsAt) return false;
-  std::uint32_t lists_bytes = 0;
-  std::memcpy(&lists_bytes, bytes.data(), sizeof(lists_bytes));
-  if (lists_bytes > bytes.size() - kListsAt) return false;
-  std::span<std::byte> rest = bytes.subspan(kListsAt, lists_bytes);
-  while (!rest.empty()) {
-    if (rest.size() < kNamesAt) return false;
-    std::int32_t extension = 0;
-    std::uint16_t names_bytes = 0;
-    std::memcpy(&extension, rest.data(), sizeof(extension));
-    std::memcpy(&names_bytes, rest.data() + 4, sizeof(names_bytes));
-    if (names_bytes > rest.size() - kNamesAt) return false;
-    if (extension == SecApplicationProtocolNegotiationExt_ALPN) {
-      const auto* names = reinterpret_cast<const std::uint8_t*>(rest.data() + kNamesAt);
-      wire->insert(wire->end(), names, names + names_bytes);
-    }
-    rest = rest.subspan(kNamesAt + names_bytes);
-  }
-  for (std::size_t i = 0; i < wire->size(); i += (*wire)[i] + std::size_t{1}) {
-    if ((*wire)[i] == 0 || i + (*wire)[i] >= wire->size()) return false;
-  }
-  return true;
-}
 
 LegResult Refused(SECURITY_STATUS status, const char* reason = nullptr) {
   LegResult result;
@@ -76,12 +35,9 @@ std::int16_t NumberOf(const std::optional<tls::Alert>& alert) {
   return alert ? static_cast<std::int16_t>(alert->description) : std::int16_t{-1};
 }
 
-// SEC_E_INCOMPLETE_MESSAGE: nothing was consumed, outputs stay as they are.
-LegResult Incomplete(const LegArguments& arguments, std::size_t missing) {
-  if (SecBuffer* empty = FindBuffer(arguments.input, SECBUFFER_EMPTY)) {
-    empty->BufferType = SECBUFFER_MISSING;
-    empty->cbBuffer = static_cast<ULONG>(missing);
-  }
+// Nothing was consumed, outputs stay as they are.
+LegResult Incomplete(const LegBuffers& buffers, std::size_t missing) {
+  TellMissing(buffers, missing);
   return Refused(SEC_E_INCOMPLETE_MESSAGE);
 }
 
@@ -97,129 +53,83 @@ TlsContext::~TlsContext() {
   handshake_.reset();
 }
 
-bool TlsContext::Requests(const LegArguments& arguments, ULONG isc_flag, ULONG asc_flag) const {
-  return (arguments.flags & (direction_ == Direction::kInbound ? asc_flag : isc_flag)) != 0;
-}
-
-SECURITY_STATUS TlsContext::CheckBuffers(const LegArguments& arguments) const {
-  if (arguments.output == nullptr) return SEC_E_INVALID_TOKEN;
-  const bool allocates = (arguments.flags & ISC_REQ_ALLOCATE_MEMORY) != 0;
-  for (SecBuffer& buffer : BuffersOf(arguments.output)) {
-    const bool takes_output =
-        TypeOf(buffer) == SECBUFFER_TOKEN || TypeOf(buffer) == SECBUFFER_ALERT;
-    if (takes_output && buffer.cbBuffer == 0 && !allocates) return SEC_E_INSUFFICIENT_MEMORY;
-  }
-  for (const SecBuffer& buffer : BuffersOf(arguments.input)) {
-    if (TypeOf(buffer) == SECBUFFER_EMPTY && buffer.cbBuffer != 0) return SEC_E_INVALID_TOKEN;
-    if (TypeOf(buffer) == SECBUFFER_TOKEN && IsNullWithSize(buffer)) return SEC_E_INVALID_TOKEN;
-  }
-  return SEC_E_OK;
-}
-
-// What asks for something that would not be done.
-const FlagRule* TlsContext::FindUnsupported(const LegArguments& arguments) const {
-  for (const SecBuffer& buffer : BuffersOf(arguments.input)) {
-    if (buffer.cbBuffer == 0) continue;
-    for (const FlagRule& rule : InputBufferRules()) {
-      if (rule.treatment == Treatment::kRefused && rule.flag == TypeOf(buffer)) return &rule;
-    }
-  }
-  return FindRefusal(direction_ == Direction::kInbound ? AcceptFlagRules() : InitializeFlagRules(),
-                     arguments.flags);
+bool TlsContext::Requests(const LegBuffers& buffers, ULONG isc_flag, ULONG asc_flag) const {
+  return (buffers.flags & (direction_ == Direction::kInbound ? asc_flag : isc_flag)) != 0;
 }
 
 LegResult TlsContext::Leg(const LegArguments& arguments) {
   const ForkGate::Scope inside;
-  LegArguments complete = arguments;
-  for (const SecBuffer& buffer : BuffersOf(arguments.input)) {
-    if (TypeOf(buffer) != SECBUFFER_FLAGS || buffer.cbBuffer == 0) continue;
-    SEC_FLAGS flags{};
-    if (buffer.cbBuffer < sizeof(flags) || buffer.pvBuffer == nullptr) {
-      return Refused(SEC_E_INVALID_TOKEN, "SECBUFFER_FLAGS holds no SEC_FLAGS");
-    }
-    std::memcpy(&flags, buffer.pvBuffer, sizeof(flags));
-    complete.flags |= flags.Flags;
-  }
-  return RunLeg(complete);
-}
-
-LegResult TlsContext::RunLeg(const LegArguments& arguments) {
-  if (const FlagRule* rule = FindUnsupported(arguments)) {
-    return Refused(rule->status, rule->refusal);
-  }
-  if (const SECURITY_STATUS status = CheckBuffers(arguments); status != SEC_E_OK) {
-    return Refused(status);
-  }
-  const std::span<std::byte> input = BytesOf(FindBuffer(arguments.input, SECBUFFER_TOKEN));
+  LegBuffers buffers;
+  const LegRefusal refusal = ReadLegBuffers(direction_, arguments, &buffers);
+  if (refusal.status != SEC_E_OK) return Refused(refusal.status, refusal.reason);
   if (waiting_) {
-    if (!waiting_->step.ignores_input &&
-        (waiting_->input_bytes != input.size() || waiting_->input_hash != HashOf(input))) {
+    if (!waiting_->step.ignores_input && !waiting_->input.Is(buffers.token)) {
       return Refused(SEC_E_INVALID_TOKEN);
     }
     const Step step = waiting_->step;
     waiting_.reset();
-    return Deliver(arguments, input, step);
+    return Deliver(buffers, step);
   }
-  if (!control_.empty() || (kept_alert_ && (established_ != nullptr || input.empty()))) {
+  if (!control_.empty() || (kept_alert_ && (established_ != nullptr || buffers.token.empty()))) {
     // The input is not looked at: all of it is EXTRA.
-    return Deliver(arguments, input, HandOutControl());
+    return Deliver(buffers, HandOutControl());
   }
-  if (input.empty() && KeyUpdateDue()) {
+  if (buffers.token.empty() && KeyUpdateDue()) {
     Step step;
     step.ignores_input = true;
     step.status = QueueKeyUpdate(false);
-    return Deliver(arguments, {}, step);
+    return Deliver(buffers, step);
   }
-  if (failed_with_ != SEC_E_OK) return FailAgain(arguments);
+  if (failed_with_ != SEC_E_OK) return FailAgain(buffers);
   if (established_ != nullptr) {
-    if (!leg_owed_.load(std::memory_order_relaxed)) return Incomplete(arguments, 0);
-    return Deliver(arguments, input, RunPostHandshake(input));
+    if (!leg_owed_.load(std::memory_order_relaxed)) return Incomplete(buffers, 0);
+    return Deliver(buffers, RunPostHandshake(buffers.token));
   }
-  const bool first_of_client = direction_ == Direction::kOutbound && handshake_ == nullptr;
-  if (!first_of_client) {
-    const std::size_t missing = tls::Handshake::MissingOfFirstRecord(input);
-    if (missing != 0) return Incomplete(arguments, missing);
-  }
-  if (handshake_ == nullptr) {
-    if (const SECURITY_STATUS status = Begin(arguments); status != SEC_E_OK) return Refused(status);
-  }
-  if (stopped_ != nullptr) return GoOnWithCredential(arguments, input);
-  const Step step = RunHandshake(arguments, input);
-  return step.status == SEC_I_INCOMPLETE_CREDENTIALS
-             ? StopForCredential(arguments, input, step.consumed)
-             : Deliver(arguments, input, step);
+  return HandshakeLeg(arguments, buffers);
 }
 
-LegResult TlsContext::StopForCredential(const LegArguments& arguments, std::span<std::byte> input,
-                                        std::size_t consumed) {
+LegResult TlsContext::HandshakeLeg(const LegArguments& arguments, const LegBuffers& buffers) {
+  const bool first_of_client = direction_ == Direction::kOutbound && handshake_ == nullptr;
+  if (!first_of_client) {
+    const std::size_t missing = tls::Handshake::MissingOfFirstRecord(buffers.token);
+    if (missing != 0) return Incomplete(buffers, missing);
+  }
+  if (handshake_ == nullptr) {
+    const SECURITY_STATUS status = Begin(arguments, buffers);
+    if (status != SEC_E_OK) return Refused(status);
+  }
+  if (stopped_ != nullptr) return GoOnWithCredential(arguments, buffers);
+  const Step step = RunHandshake(buffers, buffers.token);
+  return step.status == SEC_I_INCOMPLETE_CREDENTIALS ? StopForCredential(buffers, step.consumed)
+                                                     : Deliver(buffers, step);
+}
+
+LegResult TlsContext::StopForCredential(const LegBuffers& buffers, std::size_t consumed) {
   stopped_.reset(new (std::nothrow)
-                     StoppedLeg{consumed, input.size(), HashOf(input), own_credential_});
+                     StoppedLeg{consumed, RepeatedInput(buffers.token), own_credential_});
   if (stopped_ == nullptr) {
     failed_with_ = SEC_E_INSUFFICIENT_MEMORY;
     return Refused(SEC_E_INSUFFICIENT_MEMORY);
   }
-  if (SecBuffer* token = FindBuffer(arguments.output, SECBUFFER_TOKEN)) token->cbBuffer = 0;
+  if (buffers.out_token != nullptr) buffers.out_token->cbBuffer = 0;
   return Refused(SEC_I_INCOMPLETE_CREDENTIALS);
 }
 
-LegResult TlsContext::GoOnWithCredential(const LegArguments& arguments,
-                                         std::span<std::byte> input) {
-  if (stopped_->input_bytes != input.size() || stopped_->input_hash != HashOf(input)) {
-    return Refused(SEC_E_INVALID_TOKEN);
-  }
+LegResult TlsContext::GoOnWithCredential(const LegArguments& arguments, const LegBuffers& buffers) {
+  if (!stopped_->input.Is(buffers.token)) return Refused(SEC_E_INVALID_TOKEN);
   const std::unique_ptr<StoppedLeg> stopped = std::move(stopped_);
   if (arguments.credential != nullptr && arguments.credential != stopped->credential) {
     auto* credential = static_cast<TlsCredential*>(arguments.credential);
     handshake_->SupplyCertificates(*credential->EndpointHere());
-  } else if ((arguments.flags & ISC_REQ_USE_SUPPLIED_CREDS) != 0) {
+  } else if ((buffers.flags & ISC_REQ_USE_SUPPLIED_CREDS) != 0) {
     handshake_->AcceptAnyIssuer();
   }
-  Step step = RunHandshake(arguments, input.subspan(stopped->consumed));
+  Step step = RunHandshake(buffers, buffers.token.subspan(stopped->consumed));
   step.consumed += stopped->consumed;
-  return Deliver(arguments, input, step);
+  return Deliver(buffers, step);
 }
 
-SECURITY_STATUS TlsContext::Begin(const LegArguments& arguments) {
+SECURITY_STATUS TlsContext::Begin(const LegArguments& arguments, const LegBuffers& buffers) {
   auto* credential = static_cast<TlsCredential*>(arguments.credential);
   if (credential == nullptr) return SEC_E_INVALID_HANDLE;
   const std::shared_ptr<tls::Endpoint> endpoint = credential->EndpointHere();
@@ -227,8 +137,8 @@ SECURITY_STATUS TlsContext::Begin(const LegArguments& arguments) {
   // Such a server can be acquired; its contexts fail.
   if (direction_ == Direction::kInbound && shared.certificates.empty()) return SEC_E_NO_CREDENTIALS;
   tls::HandshakeOptions options;
-  if (const SecBuffer* alpn = FindBuffer(arguments.input, SECBUFFER_APPLICATION_PROTOCOLS)) {
-    if (!ReadAlpn(*alpn, &options.alpn_wire)) return SEC_E_INVALID_TOKEN;
+  if (buffers.alpn != nullptr && !ReadAlpn(*buffers.alpn, &options.alpn_wire)) {
+    return SEC_E_INVALID_TOKEN;
   }
   options.verify_peer = (credential->flags() & kTakesNotesOnly) == 0;
   options.check_revocation = (credential->flags() & kRevocationChecks) != 0 &&
@@ -236,15 +146,15 @@ SECURITY_STATUS TlsContext::Begin(const LegArguments& arguments) {
   if (direction_ == Direction::kOutbound) {
     options.target_name = arguments.target_name;
     own_credential_ = credential;
-    options.stop_for_certificate = (arguments.flags & ISC_REQ_USE_SUPPLIED_CREDS) == 0;
+    options.stop_for_certificate = (buffers.flags & ISC_REQ_USE_SUPPLIED_CREDS) == 0;
     options.resumption_key = credential->resumption_key(arguments.target_name);
     options.check_name = (credential->flags() & SCH_CRED_NO_SERVERNAME_CHECK) == 0;
-    if ((arguments.flags & (ISC_REQ_MANUAL_CRED_VALIDATION | ISC_REQ_DEFERRED_CRED_VALIDATION)) !=
+    if ((buffers.flags & (ISC_REQ_MANUAL_CRED_VALIDATION | ISC_REQ_DEFERRED_CRED_VALIDATION)) !=
         0) {
       options.verify_peer = false;
     }
   } else {
-    options.require_client_certificate = (arguments.flags & ASC_REQ_MUTUAL_AUTH) != 0;
+    options.require_client_certificate = (buffers.flags & ASC_REQ_MUTUAL_AUTH) != 0;
     // Without a mapper and without a policy of its own the server judges for itself.
     if ((credential->flags() & SCH_CRED_NO_SYSTEM_MAPPER) != 0 &&
         shared.verification == tls::PeerVerification::kOnRequest) {
@@ -255,8 +165,7 @@ SECURITY_STATUS TlsContext::Begin(const LegArguments& arguments) {
   return handshake_ != nullptr ? SEC_E_OK : SEC_E_INSUFFICIENT_MEMORY;
 }
 
-TlsContext::Step TlsContext::RunHandshake(const LegArguments& arguments,
-                                          std::span<std::byte> input) {
+TlsContext::Step TlsContext::RunHandshake(const LegBuffers& buffers, std::span<std::byte> input) {
   Step step;
   const tls::StepResult result = handshake_->Step(input);
   step.consumed = result.consumed;
@@ -271,7 +180,7 @@ TlsContext::Step TlsContext::RunHandshake(const LegArguments& arguments,
   KeepFailure(step.reason, result.received_alert, step.alert);
   counters_.handshakes_failed.Add();
   // Without EXTENDED_ERROR the caller has not asked for an alert to send.
-  if (!Requests(arguments, ISC_REQ_EXTENDED_ERROR, ASC_REQ_EXTENDED_ERROR)) {
+  if (!Requests(buffers, ISC_REQ_EXTENDED_ERROR, ASC_REQ_EXTENDED_ERROR)) {
     handshake_->DiscardOutput(handshake_->pending_output().size());
   }
   return step;
@@ -418,33 +327,13 @@ TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
   return step;
 }
 
-// Copies what is to be sent into the caller's TOKEN. A failure: nothing was changed.
-SECURITY_STATUS TlsContext::PlaceToken(const LegArguments& arguments, LegResult* result) {
-  std::span<const std::byte> bytes = output_;
+// Hands out what is to be sent. A failure: nothing was changed.
+SECURITY_STATUS TlsContext::HandOutToken(const LegBuffers& buffers, ULONG* attributes) {
   const bool of_handshake = output_.empty() && handshake_ != nullptr;
-  if (of_handshake) bytes = handshake_->pending_output();
-  SecBuffer* token = FindBuffer(arguments.output, SECBUFFER_TOKEN);
-  const bool on_request = (arguments.flags & ISC_REQ_ALLOCATE_MEMORY) != 0;
-  // Whoever wants everything allocated may leave the type open, too.
-  if (token == nullptr && on_request) token = FindBuffer(arguments.output, SECBUFFER_EMPTY);
-  if (token == nullptr) return bytes.empty() ? SEC_E_OK : SEC_E_BUFFER_TOO_SMALL;
-  if (bytes.empty()) {
-    token->cbBuffer = 0;
-    // Nothing that a caller might take for memory to give back.
-    if (on_request) token->pvBuffer = nullptr;
-    return SEC_E_OK;
-  }
-  if (on_request || token->pvBuffer == nullptr) {
-    void* memory = AllocateContextBuffer(bytes.size());
-    if (memory == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
-    token->pvBuffer = memory;
-    token->BufferType = SECBUFFER_TOKEN | (token->BufferType & SECBUFFER_ATTRMASK);
-    result->attributes |= ISC_RET_ALLOCATED_MEMORY;
-  } else if (token->cbBuffer < bytes.size()) {
-    return SEC_E_BUFFER_TOO_SMALL;
-  }
-  std::memcpy(token->pvBuffer, bytes.data(), bytes.size());
-  token->cbBuffer = static_cast<ULONG>(bytes.size());
+  const std::span<const std::byte> bytes =
+      of_handshake ? handshake_->pending_output() : std::span<const std::byte>(output_);
+  const SECURITY_STATUS status = PlaceToken(buffers, bytes, attributes);
+  if (status != SEC_E_OK || bytes.empty()) return status;
   if (of_handshake) {
     handshake_->DiscardOutput(bytes.size());
   } else {
@@ -454,31 +343,8 @@ SECURITY_STATUS TlsContext::PlaceToken(const LegArguments& arguments, LegResult*
   return SEC_E_OK;
 }
 
-// The two bytes of SECBUFFER_ALERT; a length of 0 says that there is none.
-void TlsContext::PlaceAlert(const LegArguments& arguments, const std::optional<tls::Alert>& alert,
-                            LegResult* result) {
-  SecBuffer* buffer = FindBuffer(arguments.output, SECBUFFER_ALERT);
-  if (buffer == nullptr) return;
-  const ULONG room = buffer->cbBuffer;
-  buffer->cbBuffer = 0;
-  const bool on_request = (arguments.flags & ISC_REQ_ALLOCATE_MEMORY) != 0;
-  if (!alert && on_request) buffer->pvBuffer = nullptr;
-  if (!alert) return;
-  if (on_request || buffer->pvBuffer == nullptr) {
-    buffer->pvBuffer = AllocateContextBuffer(2);
-    if (buffer->pvBuffer == nullptr) return;
-    result->attributes |= ISC_RET_ALLOCATED_MEMORY;
-  } else if (room < 2) {
-    return;
-  }
-  auto* bytes = static_cast<unsigned char*>(buffer->pvBuffer);
-  bytes[0] = static_cast<unsigned char>(alert->level);
-  bytes[1] = static_cast<unsigned char>(alert->description);
-  buffer->cbBuffer = 2;
-}
-
-void TlsContext::PlaceFailure(const LegArguments& arguments, const Step& step) {
-  const SecBuffer* buffer = FindBuffer(arguments.output, KTLSIM_SECBUFFER_FAILURE);
+void TlsContext::PlaceFailure(const LegBuffers& buffers, const Step& step) {
+  const SecBuffer* buffer = buffers.out_failure;
   KtlsimContext_Failure failure{};
   if (BytesOf(buffer).size() < sizeof(failure)) return;
   failure.pszWhy = step.reason != nullptr ? step.reason : "";
@@ -496,52 +362,48 @@ void TlsContext::KeepFailure(const char* why, std::optional<tls::Alert> received
 
 const char* TlsContext::WhyFailed() const { return why_.load(std::memory_order_acquire); }
 
-LegResult TlsContext::Deliver(const LegArguments& arguments, std::span<std::byte> input,
-                              const Step& step) {
+LegResult TlsContext::Deliver(const LegBuffers& buffers, const Step& step) {
   LegResult result;
   result.status = step.status;
   result.reason = step.reason;
-  if (step.status == SEC_E_INCOMPLETE_MESSAGE) return Incomplete(arguments, 0);
+  if (step.status == SEC_E_INCOMPLETE_MESSAGE) return Incomplete(buffers, 0);
   // Told on every return, whether anything was made or not.
-  if ((arguments.flags & ISC_REQ_ALLOCATE_MEMORY) != 0) {
-    result.attributes |= ISC_RET_ALLOCATED_MEMORY;
-  }
+  if (buffers.allocates()) result.attributes |= ISC_RET_ALLOCATED_MEMORY;
   const bool failed = step.status < 0;
-  if (const SECURITY_STATUS placed = PlaceToken(arguments, &result); placed != SEC_E_OK) {
-    if (!failed) return WaitForRoom(input, step, placed);
+  const SECURITY_STATUS placed = HandOutToken(buffers, &result.attributes);
+  if (placed != SEC_E_OK) {
+    if (!failed) return WaitForRoom(buffers, step, placed);
     // The failure is what counts. Nothing may look like a token; the alert comes with the next one.
-    if (SecBuffer* token = FindBuffer(arguments.output, SECBUFFER_TOKEN)) token->cbBuffer = 0;
+    if (buffers.out_token != nullptr) buffers.out_token->cbBuffer = 0;
     failed_alert_ = step.alert;
   }
   token_waits_.store(false, std::memory_order_release);
-  PlaceAlert(arguments, step.alert, &result);
-  if (failed) PlaceFailure(arguments, step);
-  if (!failed && step.consumed < input.size()) {
-    if (SecBuffer* empty = FindBuffer(arguments.input, SECBUFFER_EMPTY)) {
-      SetBuffer(*empty, SECBUFFER_EXTRA, input.subspan(step.consumed));
-    }
+  PlaceAlert(buffers, step.alert, &result.attributes);
+  if (failed) PlaceFailure(buffers, step);
+  if (!failed && step.consumed < buffers.token.size() && buffers.empty != nullptr) {
+    SetBuffer(*buffers.empty, SECBUFFER_EXTRA, buffers.token.subspan(step.consumed));
   }
   if (step.establishes) {
     result.status = TakeOver();
     result.established = result.status == SEC_E_OK;
   }
-  if (!failed) result.attributes |= ResultAttributes(arguments);
+  if (!failed) result.attributes |= ResultAttributes(buffers);
   return result;
 }
 
-LegResult TlsContext::WaitForRoom(std::span<std::byte> input, const Step& step,
+LegResult TlsContext::WaitForRoom(const LegBuffers& buffers, const Step& step,
                                   SECURITY_STATUS status) {
-  waiting_ = WaitingStep{step, input.size(), HashOf(input)};
+  waiting_ = WaitingStep{step, RepeatedInput(buffers.token)};
   token_waits_.store(true, std::memory_order_release);
   return Refused(status);
 }
 
-LegResult TlsContext::FailAgain(const LegArguments& arguments) {
+LegResult TlsContext::FailAgain(const LegBuffers& buffers) {
   Step step;
   step.status = failed_with_;
   step.alert = std::exchange(failed_alert_, std::nullopt);
   step.reason = WhyFailed();
-  return Deliver(arguments, {}, step);
+  return Deliver(buffers, step);
 }
 
 SECURITY_STATUS TlsContext::TakeOver() {
@@ -560,22 +422,22 @@ SECURITY_STATUS TlsContext::TakeOver() {
   return SEC_E_OK;
 }
 
-ULONG TlsContext::ResultAttributes(const LegArguments& arguments) const {
+ULONG TlsContext::ResultAttributes(const LegBuffers& buffers) const {
   // What TLS gives is there whether it was asked for or not.
   if (direction_ == Direction::kInbound) {
     return ASC_RET_REPLAY_DETECT | ASC_RET_SEQUENCE_DETECT | ASC_RET_CONFIDENTIALITY |
-           ASC_RET_STREAM | ((arguments.flags & ASC_REQ_INTEGRITY) != 0 ? ASC_RET_INTEGRITY : 0) |
-           ((arguments.flags & ASC_REQ_CONNECTION) != 0 ? ASC_RET_CONNECTION : 0) |
-           ((arguments.flags & ASC_REQ_EXTENDED_ERROR) != 0 ? ASC_RET_EXTENDED_ERROR : 0);
+           ASC_RET_STREAM | ((buffers.flags & ASC_REQ_INTEGRITY) != 0 ? ASC_RET_INTEGRITY : 0) |
+           ((buffers.flags & ASC_REQ_CONNECTION) != 0 ? ASC_RET_CONNECTION : 0) |
+           ((buffers.flags & ASC_REQ_EXTENDED_ERROR) != 0 ? ASC_RET_EXTENDED_ERROR : 0);
   }
   return ISC_RET_REPLAY_DETECT | ISC_RET_SEQUENCE_DETECT | ISC_RET_CONFIDENTIALITY |
-         ISC_RET_STREAM | ((arguments.flags & ISC_REQ_INTEGRITY) != 0 ? ISC_RET_INTEGRITY : 0) |
-         ((arguments.flags & ISC_REQ_CONNECTION) != 0 ? ISC_RET_CONNECTION : 0) |
-         ((arguments.flags & ISC_REQ_MANUAL_CRED_VALIDATION) != 0 ? ISC_RET_MANUAL_CRED_VALIDATION
-                                                                  : 0) |
-         ((arguments.flags & ISC_REQ_EXTENDED_ERROR) != 0 ? ISC_RET_EXTENDED_ERROR : 0) |
-         ((arguments.flags & ISC_REQ_USE_SUPPLIED_CREDS) != 0 ? ISC_RET_USED_SUPPLIED_CREDS : 0) |
-         ((arguments.flags & ISC_REQ_MUTUAL_AUTH) != 0 ? ISC_RET_MUTUAL_AUTH : 0);
+         ISC_RET_STREAM | ((buffers.flags & ISC_REQ_INTEGRITY) != 0 ? ISC_RET_INTEGRITY : 0) |
+         ((buffers.flags & ISC_REQ_CONNECTION) != 0 ? ISC_RET_CONNECTION : 0) |
+         ((buffers.flags & ISC_REQ_MANUAL_CRED_VALIDATION) != 0 ? ISC_RET_MANUAL_CRED_VALIDATION
+                                                                : 0) |
+         ((buffers.flags & ISC_REQ_EXTENDED_ERROR) != 0 ? ISC_RET_EXTENDED_ERROR : 0) |
+         ((buffers.flags & ISC_REQ_USE_SUPPLIED_CREDS) != 0 ? ISC_RET_USED_SUPPLIED_CREDS : 0) |
+         ((buffers.flags & ISC_REQ_MUTUAL_AUTH) != 0 ? ISC_RET_MUTUAL_AUTH : 0);
 }
 
 SECURITY_STATUS TlsContext::ApplyControlToken(SecBufferDesc& input) {

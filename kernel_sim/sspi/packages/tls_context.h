@@ -14,8 +14,8 @@
 #include <span>
 #include <vector>
 
+#include "kernel_sim/sspi/packages/leg_buffers.h"
 #include "kernel_sim/sspi/packages/package.h"
-#include "kernel_sim/sspi/packages/tls_settings.h"
 #include "tls/established.h"
 #include "tls/handshake.h"
 
@@ -48,15 +48,13 @@ class TlsContext final : public PackageContext {
   };
   struct WaitingStep {
     Step step;
-    std::size_t input_bytes = 0;
-    std::uint64_t input_hash = 0;
+    RepeatedInput input;
   };
   // SEC_I_INCOMPLETE_CREDENTIALS was answered: what OpenSSL has taken of the input, which comes
   // once more, and the credential that had nothing to send.
   struct StoppedLeg {
     std::size_t consumed = 0;
-    std::size_t input_bytes = 0;
-    std::uint64_t input_hash = 0;
+    RepeatedInput input;
     const PackageCredential* credential = nullptr;
   };
   // What ApplyControlToken has asked for: an alert, or a KeyUpdate.
@@ -81,31 +79,26 @@ class TlsContext final : public PackageContext {
       : counters_(host.counters()), direction_(direction) {}
 
   // Legs. (tls_context.cc)
-  bool Requests(const LegArguments& arguments, ULONG isc_flag, ULONG asc_flag) const;
-  SECURITY_STATUS CheckBuffers(const LegArguments& arguments) const;
-  const FlagRule* FindUnsupported(const LegArguments& arguments) const;
-  LegResult RunLeg(const LegArguments& arguments);
-  SECURITY_STATUS Begin(const LegArguments& arguments);
-  Step RunHandshake(const LegArguments& arguments, std::span<std::byte> input);
-  LegResult StopForCredential(const LegArguments& arguments, std::span<std::byte> input,
-                              std::size_t consumed);
-  LegResult GoOnWithCredential(const LegArguments& arguments, std::span<std::byte> input);
+  bool Requests(const LegBuffers& buffers, ULONG isc_flag, ULONG asc_flag) const;
+  LegResult HandshakeLeg(const LegArguments& arguments, const LegBuffers& buffers);
+  SECURITY_STATUS Begin(const LegArguments& arguments, const LegBuffers& buffers);
+  Step RunHandshake(const LegBuffers& buffers, std::span<std::byte> input);
+  LegResult StopForCredential(const LegBuffers& buffers, std::size_t consumed);
+  LegResult GoOnWithCredential(const LegArguments& arguments, const LegBuffers& buffers);
   SECURITY_STATUS ApplySession(std::span<const std::byte> token);
   Step RunPostHandshake(std::span<std::byte> input);
   Step TakeOwedMessage(std::span<std::byte> input);
   Step HandOutControl();
-  LegResult Deliver(const LegArguments& arguments, std::span<std::byte> input, const Step& step);
-  LegResult FailAgain(const LegArguments& arguments);
-  SECURITY_STATUS PlaceToken(const LegArguments& arguments, LegResult* result);
-  LegResult WaitForRoom(std::span<std::byte> input, const Step& step, SECURITY_STATUS status);
-  void PlaceAlert(const LegArguments& arguments, const std::optional<tls::Alert>& alert,
-                  LegResult* result);
-  void PlaceFailure(const LegArguments& arguments, const Step& step);
+  LegResult Deliver(const LegBuffers& buffers, const Step& step);
+  LegResult FailAgain(const LegBuffers& buffers);
+  SECURITY_STATUS HandOutToken(const LegBuffers& buffers, ULONG* attributes);
+  LegResult WaitForRoom(const LegBuffers& buffers, const Step& step, SECURITY_STATUS status);
+  void PlaceFailure(const LegBuffers& buffers, const Step& step);
   // For the attribute, and for legs after this one.
   void KeepFailure(const char* why, std::optional<tls::Alert> received,
                    std::optional<tls::Alert> sent);
   SECURITY_STATUS TakeOver();
-  ULONG ResultAttributes(const LegArguments& arguments) const;
+  ULONG ResultAttributes(const LegBuffers& buffers) const;
   SECURITY_STATUS QueueAlert(tls::Alert alert);
   SECURITY_STATUS QueueKeyUpdate(bool request_peer);
   // The peer has sent something for a leg; `reply`: whose own record goes before later data.

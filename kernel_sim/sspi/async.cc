@@ -191,9 +191,11 @@ SECURITY_STATUS SspiAcquireCredentialsHandleAsyncA(SspiAsyncContext* AsyncContex
                                                    ULONG fCredentialUse, void*, void* pAuthData,
                                                    SEC_GET_KEY_FN, void*, PCredHandle phCredential,
                                                    PTimeStamp ptsExpiry) {
-  return Told(
-      AcquireAsync<const char*>(AsyncContext, pszPrincipal, pszPackage,
-                                {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry}));
+  return Told(AcquireAsync<const char*>(AsyncContext, pszPrincipal, pszPackage,
+                                        {.use = fCredentialUse,
+                                         .auth_data = pAuthData,
+                                         .credential = phCredential,
+                                         .expiry = ptsExpiry}));
 }
 
 SECURITY_STATUS SspiAcquireCredentialsHandleAsyncW(SspiAsyncContext* AsyncContext,
@@ -201,16 +203,19 @@ SECURITY_STATUS SspiAcquireCredentialsHandleAsyncW(SspiAsyncContext* AsyncContex
                                                    ULONG fCredentialUse, void*, void* pAuthData,
                                                    SEC_GET_KEY_FN, void*, PCredHandle phCredential,
                                                    PTimeStamp ptsExpiry) {
-  return Told(
-      AcquireAsync<const SEC_WCHAR*>(AsyncContext, pszPrincipal, pszPackage,
-                                     {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry}));
+  return Told(AcquireAsync<const SEC_WCHAR*>(AsyncContext, pszPrincipal, pszPackage,
+                                             {.use = fCredentialUse,
+                                              .auth_data = pAuthData,
+                                              .credential = phCredential,
+                                              .expiry = ptsExpiry}));
 }
 
 SECURITY_STATUS Ktlsim_k_SspiAcquireCredentialsHandleAsyncW(
     SspiAsyncContext* async, PSECURITY_STRING principal, PSECURITY_STRING package, ULONG use, void*,
     void* auth_data, SEC_GET_KEY_FN, void*, PCredHandle credential, PTimeStamp expiry) {
-  return Told(AcquireAsync<const SECURITY_STRING*>(async, principal, package,
-                                                   {{}, {}, use, auth_data, credential, expiry}));
+  return Told(AcquireAsync<const SECURITY_STRING*>(
+      async, principal, package,
+      {.use = use, .auth_data = auth_data, .credential = credential, .expiry = expiry}));
 }
 
 SECURITY_STATUS SspiInitializeSecurityContextAsyncA(
@@ -219,16 +224,15 @@ SECURITY_STATUS SspiInitializeSecurityContextAsyncA(
     PCtxtHandle phNewContext, PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
     PTimeStamp ptsExpiry) {
   return Told(LegAsync<const char*>(AsyncContext,
-                                    {Direction::kOutbound,
-                                     phCredential,
-                                     phContext,
-                                     {},
-                                     fContextReq,
-                                     pInput,
-                                     phNewContext,
-                                     pOutput,
-                                     pfContextAttr,
-                                     ptsExpiry},
+                                    {.direction = Direction::kOutbound,
+                                     .credential = phCredential,
+                                     .context = phContext,
+                                     .flags = fContextReq,
+                                     .input = pInput,
+                                     .new_context = phNewContext,
+                                     .output = pOutput,
+                                     .attributes = pfContextAttr,
+                                     .expiry = ptsExpiry},
                                     pszTargetName));
 }
 
@@ -238,16 +242,15 @@ SECURITY_STATUS SspiInitializeSecurityContextAsyncW(
     PCtxtHandle phNewContext, PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
     PTimeStamp ptsExpiry) {
   return Told(LegAsync<const SEC_WCHAR*>(AsyncContext,
-                                         {Direction::kOutbound,
-                                          phCredential,
-                                          phContext,
-                                          {},
-                                          fContextReq,
-                                          pInput,
-                                          phNewContext,
-                                          pOutput,
-                                          pfContextAttr,
-                                          ptsExpiry},
+                                         {.direction = Direction::kOutbound,
+                                          .credential = phCredential,
+                                          .context = phContext,
+                                          .flags = fContextReq,
+                                          .input = pInput,
+                                          .new_context = phNewContext,
+                                          .output = pOutput,
+                                          .attributes = pfContextAttr,
+                                          .expiry = ptsExpiry},
                                          pszTargetName));
 }
 
@@ -256,16 +259,15 @@ SECURITY_STATUS Ktlsim_k_SspiInitializeSecurityContextAsyncW(
     ULONG flags, ULONG, ULONG, PSecBufferDesc input, ULONG, PCtxtHandle new_context,
     PSecBufferDesc output, KtlsimUlongOut attributes, PTimeStamp expiry) {
   return Told(LegAsync<const SECURITY_STRING*>(async,
-                                               {Direction::kOutbound,
-                                                credential,
-                                                context,
-                                                {},
-                                                flags,
-                                                input,
-                                                new_context,
-                                                output,
-                                                attributes,
-                                                expiry},
+                                               {.direction = Direction::kOutbound,
+                                                .credential = credential,
+                                                .context = context,
+                                                .flags = flags,
+                                                .input = input,
+                                                .new_context = new_context,
+                                                .output = output,
+                                                .attributes = attributes,
+                                                .expiry = expiry},
                                                target));
 }
 
@@ -275,16 +277,15 @@ SECURITY_STATUS SspiAcceptSecurityContextAsync(SspiAsyncContext* AsyncContext,
                                                PCtxtHandle phNewContext, PSecBufferDesc pOutput,
                                                KtlsimUlongOut pfContextAttr, PTimeStamp ptsExpiry) {
   return Told(LegAsync<const char*>(AsyncContext,
-                                    {Direction::kInbound,
-                                     phCredential,
-                                     phContext,
-                                     {},
-                                     fContextReq,
-                                     pInput,
-                                     phNewContext,
-                                     pOutput,
-                                     pfContextAttr,
-                                     ptsExpiry},
+                                    {.direction = Direction::kInbound,
+                                     .credential = phCredential,
+                                     .context = phContext,
+                                     .flags = fContextReq,
+                                     .input = pInput,
+                                     .new_context = phNewContext,
+                                     .output = pOutput,
+                                     .attributes = pfContextAttr,
+                                     .expiry = ptsExpiry},
                                     nullptr));
 }
 

@@ -19,8 +19,8 @@
 namespace ktlsim::sspi {
 
 struct AcquireParameters {
-  std::string principal;
-  std::string package;
+  std::string principal{};
+  std::string package{};
   ULONG use = 0;
   void* auth_data = nullptr;
   PCredHandle credential = nullptr;
@@ -47,7 +47,7 @@ struct LegParameters {
   Direction direction = Direction::kOutbound;
   PCredHandle credential = nullptr;
   PCtxtHandle context = nullptr;
-  std::string target_name;
+  std::string target_name{};
   ULONG flags = 0;
   PSecBufferDesc input = nullptr;
   PCtxtHandle new_context = nullptr;

@@ -90,23 +90,30 @@ SECURITY_STATUS AcquireCredentialsHandleA(LPSTR pszPrincipal, LPSTR pszPackage,
                                           SEC_GET_KEY_FN, void*, PCredHandle phCredential,
                                           PTimeStamp ptsExpiry) {
   return Told(Acquire<const char*>(pszPrincipal, pszPackage,
-                                   {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry}));
+                                   {.use = fCredentialUse,
+                                    .auth_data = pAuthData,
+                                    .credential = phCredential,
+                                    .expiry = ptsExpiry}));
 }
 
 SECURITY_STATUS AcquireCredentialsHandleW(LPWSTR pszPrincipal, LPWSTR pszPackage,
                                           ULONG fCredentialUse, void*, void* pAuthData,
                                           SEC_GET_KEY_FN, void*, PCredHandle phCredential,
                                           PTimeStamp ptsExpiry) {
-  return Told(Acquire<const SEC_WCHAR*>(
-      pszPrincipal, pszPackage, {{}, {}, fCredentialUse, pAuthData, phCredential, ptsExpiry}));
+  return Told(Acquire<const SEC_WCHAR*>(pszPrincipal, pszPackage,
+                                        {.use = fCredentialUse,
+                                         .auth_data = pAuthData,
+                                         .credential = phCredential,
+                                         .expiry = ptsExpiry}));
 }
 
 SECURITY_STATUS Ktlsim_k_AcquireCredentialsHandleW(PSECURITY_STRING principal,
                                                    PSECURITY_STRING package, ULONG use, void*,
                                                    void* auth_data, SEC_GET_KEY_FN, void*,
                                                    PCredHandle credential, PTimeStamp expiry) {
-  return Told(Acquire<const SECURITY_STRING*>(principal, package,
-                                              {{}, {}, use, auth_data, credential, expiry}));
+  return Told(Acquire<const SECURITY_STRING*>(
+      principal, package,
+      {.use = use, .auth_data = auth_data, .credential = credential, .expiry = expiry}));
 }
 
 SECURITY_STATUS FreeCredentialsHandle(PCredHandle phCredential) {
@@ -119,16 +126,15 @@ SECURITY_STATUS InitializeSecurityContextA(PCredHandle phCredential, PCtxtHandle
                                            PSecBufferDesc pInput, ULONG, PCtxtHandle phNewContext,
                                            PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
                                            PTimeStamp ptsExpiry) {
-  return Told(LegNow<const char*>({Direction::kOutbound,
-                                   phCredential,
-                                   phContext,
-                                   {},
-                                   fContextReq,
-                                   pInput,
-                                   phNewContext,
-                                   pOutput,
-                                   pfContextAttr,
-                                   ptsExpiry},
+  return Told(LegNow<const char*>({.direction = Direction::kOutbound,
+                                   .credential = phCredential,
+                                   .context = phContext,
+                                   .flags = fContextReq,
+                                   .input = pInput,
+                                   .new_context = phNewContext,
+                                   .output = pOutput,
+                                   .attributes = pfContextAttr,
+                                   .expiry = ptsExpiry},
                                   pszTargetName));
 }
 
@@ -137,16 +143,15 @@ SECURITY_STATUS InitializeSecurityContextW(PCredHandle phCredential, PCtxtHandle
                                            PSecBufferDesc pInput, ULONG, PCtxtHandle phNewContext,
                                            PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr,
                                            PTimeStamp ptsExpiry) {
-  return Told(LegNow<const SEC_WCHAR*>({Direction::kOutbound,
-                                        phCredential,
-                                        phContext,
-                                        {},
-                                        fContextReq,
-                                        pInput,
-                                        phNewContext,
-                                        pOutput,
-                                        pfContextAttr,
-                                        ptsExpiry},
+  return Told(LegNow<const SEC_WCHAR*>({.direction = Direction::kOutbound,
+                                        .credential = phCredential,
+                                        .context = phContext,
+                                        .flags = fContextReq,
+                                        .input = pInput,
+                                        .new_context = phNewContext,
+                                        .output = pOutput,
+                                        .attributes = pfContextAttr,
+                                        .expiry = ptsExpiry},
                                        pszTargetName));
 }
 
@@ -155,16 +160,15 @@ SECURITY_STATUS Ktlsim_k_InitializeSecurityContextW(PCredHandle credential, PCtx
                                                     ULONG, PSecBufferDesc input, ULONG,
                                                     PCtxtHandle new_context, PSecBufferDesc output,
                                                     KtlsimUlongOut attributes, PTimeStamp expiry) {
-  return Told(LegNow<const SECURITY_STRING*>({Direction::kOutbound,
-                                              credential,
-                                              context,
-                                              {},
-                                              flags,
-                                              input,
-                                              new_context,
-                                              output,
-                                              attributes,
-                                              expiry},
+  return Told(LegNow<const SECURITY_STRING*>({.direction = Direction::kOutbound,
+                                              .credential = credential,
+                                              .context = context,
+                                              .flags = flags,
+                                              .input = input,
+                                              .new_context = new_context,
+                                              .output = output,
+                                              .attributes = attributes,
+                                              .expiry = expiry},
                                              target));
 }
 
@@ -172,16 +176,15 @@ SECURITY_STATUS AcceptSecurityContext(PCredHandle phCredential, PCtxtHandle phCo
                                       PSecBufferDesc pInput, ULONG fContextReq, ULONG,
                                       PCtxtHandle phNewContext, PSecBufferDesc pOutput,
                                       KtlsimUlongOut pfContextAttr, PTimeStamp ptsExpiry) {
-  return Told(LegNow<const char*>({Direction::kInbound,
-                                   phCredential,
-                                   phContext,
-                                   {},
-                                   fContextReq,
-                                   pInput,
-                                   phNewContext,
-                                   pOutput,
-                                   pfContextAttr,
-                                   ptsExpiry},
+  return Told(LegNow<const char*>({.direction = Direction::kInbound,
+                                   .credential = phCredential,
+                                   .context = phContext,
+                                   .flags = fContextReq,
+                                   .input = pInput,
+                                   .new_context = phNewContext,
+                                   .output = pOutput,
+                                   .attributes = pfContextAttr,
+                                   .expiry = ptsExpiry},
                                   nullptr));
 }
 

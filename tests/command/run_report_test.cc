@@ -62,7 +62,7 @@ TEST(RunReportTest, SaysWhatFailed) {
   EXPECT_NE(text.find("NOT VALID: operations failed, and are in no percentile unless they timed "
                       "out: op, 3 errors"),
             std::string::npos);
-  EXPECT_NE(text.find("left behind after the end: 2 security_contexts\n"), std::string::npos);
+  EXPECT_NE(text.find("left over after the end: 2 security_contexts\n"), std::string::npos);
 }
 
 TEST(RunReportTest, DebugBuildsSaySoLoudly) {

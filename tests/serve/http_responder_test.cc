@@ -117,11 +117,17 @@ TEST_F(HttpResponderTest, BytesPathChoosesTheLength) {
 }
 
 TEST_F(HttpResponderTest, RefusesAndCloses) {
-  Receive("NONSENSE\r\n\r\n");
+  Receive("NON(SENSE\r\n\r\n");
   EXPECT_EQ(TakeResponse(), "400 ");
   EXPECT_TRUE(connection_.closed);
   Receive(kGet);  // dropped
   EXPECT_EQ(connection_.sent, "");
+}
+
+TEST_F(HttpResponderTest, RefusesAMethodThatIsNotKnown) {
+  Receive("NONSENSE / HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(TakeResponse(), "501 ");
+  EXPECT_TRUE(connection_.closed);
 }
 
 TEST_F(HttpResponderTest, RefusesConnect) {

@@ -117,7 +117,7 @@ TEST_F(HttpResponderTest, BytesPathChoosesTheLength) {
 }
 
 TEST_F(HttpResponderTest, RefusesAndCloses) {
-  Receive("NON(SENSE\r\n\r\n");
+  Receive("N(NSENSE\r\n\r\n");
   EXPECT_EQ(TakeResponse(), "400 ");
   EXPECT_TRUE(connection_.closed);
   Receive(kGet);  // dropped

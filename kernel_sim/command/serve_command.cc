@@ -41,16 +41,18 @@ std::string Load(const ServeOptions& options, ServeConfig* config) {
       config);
 }
 
-// `lanes` of the report are read here.
+// `lanes` of the report are read here. The JSON is written first: once the table is out, the file
+// can be read.
 bool Tell(ServeReport report, const Envelope& envelope, const std::string& json) {
   report.lanes = ReadLanes();
+  const bool written = json.empty() || WriteJsonFile(ServeJson(report, envelope), json);
   try {
     PrintServeReport(report, envelope.library().time_every_call, stdout);
   } catch (const std::exception&) {
     // No reason to stop serving.
     std::fputs("ktlsim serve: standard output is full or gone: no statistics\n", stderr);
   }
-  if (json.empty() || WriteJsonFile(ServeJson(report, envelope), json)) return true;
+  if (written) return true;
   fmt::print(stderr,
              "ktlsim serve: --json {}: cannot be written; name a file in a folder that exists\n",
              json);

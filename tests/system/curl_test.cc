@@ -108,7 +108,7 @@ TEST_P(CurlTest, RefusesACertificateItDoesNotKnow) {
   // curl sends its alert and closes with our flight half read, which resets the connection; either
   // may be seen first.
   const nlohmann::json statistics = server_.StopCleanly();
-  EXPECT_EQ(statistics["failures"]["certificate"].get<int>() +
+  EXPECT_EQ(statistics["failures"]["peer_alert"].get<int>() +
                 statistics["ends"]["reset_by_peer"].get<int>(),
             1)
       << statistics.dump(2);

@@ -59,8 +59,9 @@ struct LegParameters {
   template <typename String>
   bool SetTargetName(String name) {
     std::optional<std::string> read = ReadName(name);
-    if (read) target_name = *std::move(read);
-    return read.has_value();
+    if (!read) return false;
+    target_name = *std::move(read);
+    return true;
   }
 };
 SECURITY_STATUS PrepareLeg(executive::Request& request, LegParameters parameters);

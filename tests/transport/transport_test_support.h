@@ -230,8 +230,8 @@ class TransportTest : public ::testing::Test {
   }
 
   void StartClient(ULONG notify_mode = KTLSIM_NOTIFY_ON_PROCESSOR) {
-    Status started = client_.Start(
-        {.role = "client", .drain_ns = 200 * kNsPerMs, .notify_mode = notify_mode});
+    Status started =
+        client_.Start({.role = "client", .drain_ns = 200 * kNsPerMs, .notify_mode = notify_mode});
     ASSERT_TRUE(started.ok()) << started.ToString();
   }
 

@@ -90,12 +90,12 @@ class Outer final : public Base {
 )"));
   ASSERT_EQ(classes.size(), 2U);
   std::string names;
-  for (const Member& member : classes[0].members) names += member.name + " ";
+  for (const Member& member : classes[0].members) names.append(member.name).append(" ");
   EXPECT_EQ(names, "routine_ call_ flag_ other_ map_ bytes_ count_ ");
   EXPECT_EQ(classes[0].flags(), 2U);
   EXPECT_EQ(classes[0].friends, std::vector<std::string>{"Other"});
   names.clear();
-  for (const Member& member : classes[1].members) names += member.name + " ";
+  for (const Member& member : classes[1].members) names.append(member.name).append(" ");
   EXPECT_EQ(names, "a b c ");
   EXPECT_EQ(classes[1].flags(), 1U);
 }

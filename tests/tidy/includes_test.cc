@@ -4,6 +4,7 @@
 #include <regex>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -46,6 +47,11 @@ const std::map<std::string, std::string>& OnlyFor() {
   return *only;
 }
 
+std::string ArrowOf(std::string_view from, std::string_view to) {
+  std::string arrow(from);
+  return arrow.append(" -> ").append(to);
+}
+
 std::string FolderOf(const std::string& path) {
   for (const Arrows& arrows : AllArrows()) {
     if (path.starts_with(arrows.folder + "/")) return arrows.folder;
@@ -85,7 +91,7 @@ TEST(IncludesTest, FoldersIncludeWhatLiesBelowThem) {
     for (const std::string& name : IncludesOf(file)) {
       const std::string to = FolderIncluded(name);
       if (to.empty() || to == from) continue;
-      const std::string arrow = from + " -> " + to;
+      const std::string arrow = ArrowOf(from, to);
       used.insert(arrow);
       EXPECT_TRUE(allowed.contains(to))
           << file.path << " includes " << name << ": " << from << " may not include " << to;
@@ -96,7 +102,7 @@ TEST(IncludesTest, FoldersIncludeWhatLiesBelowThem) {
   }
   for (const Arrows& arrows : AllArrows()) {
     for (const std::string& to : arrows.may_include) {
-      EXPECT_TRUE(used.contains(arrows.folder + " -> " + to))
+      EXPECT_TRUE(used.contains(ArrowOf(arrows.folder, to)))
           << arrows.folder << " includes nothing of " << to << ": delete the arrow";
     }
   }
@@ -120,9 +126,9 @@ TEST(IncludesTest, DocumentsShowTheArrows) {
     std::string line = arrows.folder;
     line.resize(21, ' ');
     line += "->";
-    for (const std::string& to : arrows.may_include) line += " " + to;
+    for (const std::string& to : arrows.may_include) line.append(" ").append(to);
     if (arrows.may_include.empty()) line += " nothing";
-    text += line + "\n";
+    text.append(line).append("\n");
   }
   for (const char* document : {"README.md", "ARCHITECTURE.md"}) {
     EXPECT_NE(ReadFromRoot(document).find(text), std::string::npos) << document << " lacks:\n"

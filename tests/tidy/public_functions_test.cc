@@ -32,7 +32,7 @@ std::string CommentAbove(const std::string& text, std::size_t at) {
     end = start;
   }
   std::string comment;
-  for (auto line = lines.rbegin(); line != lines.rend(); ++line) comment += *line + " ";
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line) comment.append(*line).append(" ");
   return comment;
 }
 

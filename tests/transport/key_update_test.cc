@@ -64,7 +64,7 @@ class TransportKeyUpdateTest : public TransportTest {
     return sspi::MakeCredentialHandle(runtime.credentials().Insert(object));
   }
 
-  void Start(ServerOptions options, std::size_t bytes) {
+  void Start(const ServerOptions& options, std::size_t bytes) {
     StartServer(options, [bytes](Connection&) { return new OneWayHandler(bytes); });
     peer_.emplace(Dial());
     context_.reset(SSL_CTX_new(TLS_client_method()));

@@ -11,25 +11,10 @@
 #include <string_view>
 #include <utility>
 
+#include "kernel_sim/base/descriptor.h"
+
 namespace ktlsim::io {
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  ~Descriptor() {
-    if (number_ >= 0) close(number_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-
-  int get() const { return number_; }
-  bool valid() const { return number_ >= 0; }
-  int Release() { return std::exchange(number_, -1); }
-
- private:
-  int number_;
-};
 
 // Nothing here takes memory: it happens on a ring's thread.
 struct FolderName {
@@ -45,7 +30,7 @@ struct FolderName {
 int WhoAccepts(const Address& address) {
   const Descriptor client(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!client.valid()) return errno;
-  if (connect(client.get(), address.data(), address.size()) == 0) return EADDRINUSE;
+  if (connect(client.number(), address.data(), address.size()) == 0) return EADDRINUSE;
   switch (errno) {
     case ECONNREFUSED:
     case ENOENT:
@@ -93,16 +78,16 @@ Result<int> ListenOnUnix(const Address& address, int backlog, int flags) {
   // A folder that may be written to but not read goes without the lock.
   const Descriptor folder(
       has_file ? open(FolderName(address).text, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1);
-  if (folder.valid() && flock(folder.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+  if (folder.valid() && flock(folder.number(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     return IoError(EADDRINUSE, "lock the folder of the listening socket");
   }
   if (has_file) {
     if (const Status way = MakeWay(address); !way.ok()) return way;
   }
-  if (bind(listener.get(), address.data(), address.size()) != 0) {
+  if (bind(listener.number(), address.data(), address.size()) != 0) {
     return IoError(errno, "bind the listening socket");
   }
-  if (listen(listener.get(), backlog) != 0) {
+  if (listen(listener.number(), backlog) != 0) {
     const Status refused = IoError(errno, "listen");
     SocketFile(address).Remove();
     return refused;
@@ -114,7 +99,7 @@ Status TryUnix(const Address& address) {
   if (address.unix_path().empty()) {
     const Descriptor trial(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (!trial.valid()) return IoError(errno, "open the listening socket");
-    if (bind(trial.get(), address.data(), address.size()) == 0) return {};
+    if (bind(trial.number(), address.data(), address.size()) == 0) return {};
     return IoError(errno, "bind the listening socket");
   }
   int error_number = 0;

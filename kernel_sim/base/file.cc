@@ -12,6 +12,8 @@
 #include <new>
 #include <utility>
 
+#include "kernel_sim/base/descriptor.h"
+
 namespace ktlsim {
 namespace {
 
@@ -20,22 +22,6 @@ namespace {
 constexpr std::size_t kSizelessBytes = 65536;
 
 Status Refused(const char* why) { return {Category::kContract, 0, why}; }
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  ~Descriptor() {
-    if (number_ >= 0) close(number_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-
-  int number() const { return number_; }
-  int Release() { return std::exchange(number_, -1); }
-
- private:
-  int number_;
-};
 
 // For everything but a regular file.
 Status RefuseKind(mode_t mode) {

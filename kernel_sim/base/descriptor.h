@@ -1,0 +1,30 @@
+// Descriptor: owns a file descriptor and closes it. Not for sockets of a ring, which closes its
+// own.
+#pragma once
+
+#include <unistd.h>
+
+#include <utility>
+
+namespace ktlsim {
+
+// Any thread, one at a time. A negative number is none.
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  ~Descriptor() {
+    if (valid()) close(number_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  int number() const { return number_; }
+  bool valid() const { return number_ >= 0; }
+  // The caller's from now on.
+  int Release() { return std::exchange(number_, -1); }
+
+ private:
+  int number_;
+};
+
+}  // namespace ktlsim

@@ -21,13 +21,13 @@ inline constexpr std::size_t kUnixNameMax = 107;
 class KTLSIM_EXPORT Address {
  public:
   Address() = default;
-  // Copies `length` bytes, at most those of an IPv6 address, or those of a Unix-domain address. The
-  // name of the latter takes memory, which copies share; without a name, as most clients are, none.
+  // Copies `length` bytes of an IPv4, IPv6 or Unix-domain address. The name of a Unix-domain
+  // address takes memory, which copies share; one without a name, as most clients have, takes none.
   Address(const sockaddr* address, socklen_t length);
 
   // "127.0.0.1:443", "[::1]:443", "*:443" (any IPv4); port 0 lets the kernel choose.
   // "unix:/run/a.sock", or "unix:@a" in the abstract namespace, of 1 to kUnixNameMax bytes. No name
-  // look-up. kContract with words on a bad text.
+  // look-up. A bad text is kContract, with words.
   static Result<Address> Parse(std::string_view text);
   static Address Loopback(std::uint16_t port);
 
@@ -36,7 +36,7 @@ class KTLSIM_EXPORT Address {
 
   // As Parse reads it; a Unix-domain socket without a name is "unix:", no address is "none".
   std::string ToString() const;
-  // 0 where there are none.
+  // 0 for a family without ports.
   std::uint16_t port() const;
   int family() const { return storage_.any.sa_family; }
   bool is_unix() const { return family() == AF_UNIX; }

@@ -81,7 +81,7 @@ class EndWatch {
     Move(fired ? WatchEvent::kFire : WatchEvent::kLetGo);
     return fired;
   }
-  // The kernel was emptied. Nothing happens to one that it did not have.
+  // The kernel was emptied. A watch that it did not have stays as it is.
   void LetGo() {
     if (in_kernel()) Move(WatchEvent::kLetGo);
   }

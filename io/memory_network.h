@@ -57,8 +57,8 @@ struct MemoryCut {
   bool reset = true;  // RST to both ends; otherwise FIN to the receiver and RST to the sender
 };
 
-// Completes requests of one kind with `result` instead of doing anything: a negative errno value,
-// or 0 for nothing of what was asked.
+// Completes requests of one kind with `result` instead of carrying them out: a negative errno
+// value, or 0 for a request that did nothing.
 struct MemoryFailure {
   Operation::Kind kind = Operation::Kind::kReceive;
   std::uint64_t skip = 0;  // so many are carried out first

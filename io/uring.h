@@ -25,8 +25,8 @@ struct UringOptions {
   // When the submission queue is full: true hands it to the kernel at once, from within Start...;
   // false lets operations wait for the next turn, so that Start... never makes a system call.
   bool submit_when_full = true;
-  // For tests: a receive waits before it looks (IORING_RECVSEND_POLL_FIRST), so that they need not
-  // hit the moment between look and wait.
+  // For tests: a receive waits before it looks (IORING_RECVSEND_POLL_FIRST), so that a test need
+  // not hit the moment between the look and the wait.
   bool receive_waits_first = false;
 };
 

@@ -20,7 +20,7 @@ class Descriptor {
 
   int number() const { return number_; }
   bool valid() const { return number_ >= 0; }
-  // The caller's from now on.
+  // Hands the descriptor to the caller, who closes it.
   int Release() { return std::exchange(number_, -1); }
 
  private:

@@ -20,7 +20,7 @@ class Rundown {
 
   // Every later Enter is refused. Any thread, any number of times.
   void Close();
-  // Admits again. Only when nobody is inside.
+  // Admits again. Only when no thread is inside.
   void Reopen();
   // Blocks until nobody is inside. Passive level, after Close.
   void WaitUntilDrained();

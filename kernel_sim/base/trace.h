@@ -13,21 +13,22 @@ namespace ktlsim {
 
 // `event` must be a literal. `id` names the thing (handle, request number); `detail` is free.
 void Trace(const char* event, std::uint64_t id, std::uint64_t detail = 0);
-// The same of an asynchronous call. `lane` must be a literal.
+// The same for an asynchronous call. `lane` must be a literal.
 void TraceCall(const char* event, std::uint64_t id, const char* lane);
 void TraceCallStatus(const char* event, std::uint64_t id, const char* lane, std::int32_t status);
 
-// The calling thread is this processor: its later events say so.
+// The calling thread is this processor, and its later events carry the number.
 void SetTraceProcessor(std::uint32_t index);
-// Names statuses in what is printed; null from it: the number has no name. Any thread, any time.
+// Sets the function that names statuses in what is printed. It returns null for a number without a
+// name. Any thread, any time.
 using TraceStatusName = const char* (*)(std::int32_t status);
 void SetTraceStatusName(TraceStatusName name);
 
 // Prints the newest events of the calling thread, oldest first.
 void DumpTrace(std::FILE* out);
 
-// Who is told of every later event of the calling thread, in the midst of whatever traces it. Null:
-// nobody. For tests: between two events is where another thread may come in between.
+// `observer` is called with every later event of the calling thread, from inside the code that
+// traces it; null ends that. For tests: another thread may come in between any two events.
 using TraceObserver = void (*)(void* context, const char* event, std::uint64_t id);
 void SetTraceObserver(TraceObserver observer, void* context);
 

@@ -1,8 +1,8 @@
 /// @file
 /// Schannel: the TLS package of SSPI. Names, credentials, attributes, control tokens.
 ///
-/// The SCH_CREDENTIALS family is always visible, with or without SCHANNEL_USE_BLACKLISTS. What
-/// becomes of each flag and member stands at the end.
+/// The SCH_CREDENTIALS family is always visible, with or without SCHANNEL_USE_BLACKLISTS. The table
+/// at the end says how each flag and member is treated.
 #pragma once
 
 #include <ktlsim/detail/certificate.h>
@@ -93,13 +93,13 @@ typedef SECURITY_STATUS(WINAPI* SSL_GET_SERVER_IDENTITY_FN)(PBYTE ClientHello,
 #define SSL_EMPTY_CACHE_FN SSL_EMPTY_CACHE_FN_A
 #endif
 
-// ---- What becomes of every setting -------------------------------------------------------------
+// ---- How every setting is treated --------------------------------------------------------------
 //
-// Nothing is taken and disregarded. A setting is honoured; or harmless: accepted, because it asks
-// for what is so anyway or permits what is never made use of; or refused: with
-// SEC_E_UNSUPPORTED_FUNCTION where no other status stands here. AcquireCredentialsHandle judges the
-// structures, each call of Initialize- or AcceptSecurityContext its flags and buffers; a refused
-// call has changed nothing, and KtlsimLastErrorText names the setting. Unknown bits are refused.
+// No setting is silently ignored. It is honoured; or harmless: accepted, because it asks for what
+// holds anyway or permits what is never used; or refused: with SEC_E_UNSUPPORTED_FUNCTION where the
+// table names no other status. AcquireCredentialsHandle judges the structures, each call of
+// Initialize- or AcceptSecurityContext its flags and buffers; a refused call has changed nothing,
+// and KtlsimLastErrorText names the setting. Unknown bits are refused.
 //
 // dwFlags of SCHANNEL_CRED and SCH_CREDENTIALS:
 //
@@ -115,7 +115,7 @@ typedef SECURITY_STATUS(WINAPI* SSL_GET_SERVER_IDENTITY_FN)(PBYTE ClientHello,
 //   SCH_CRED_REVOCATION_CHECK_CHAIN               honoured  see below
 //   SCH_CRED_REVOCATION_CHECK_CHAIN_EXCLUDE_ROOT  honoured  see below
 //   SCH_CRED_IGNORE_NO_REVOCATION_CHECK           honoured  see below
-//   SCH_CRED_IGNORE_REVOCATION_OFFLINE            harmless  nobody is asked who could be offline
+//   SCH_CRED_IGNORE_REVOCATION_OFFLINE            harmless  no revocation server is asked
 //   SCH_CRED_RESTRICTED_ROOTS                     refused   KTLSIM_ATTR_TRUST restricts
 //   SCH_CRED_REVOCATION_CHECK_CACHE_ONLY          harmless  nothing is fetched
 //   SCH_CRED_CACHE_ONLY_URL_RETRIEVAL             harmless  nothing is fetched
@@ -144,9 +144,9 @@ typedef SECURITY_STATUS(WINAPI* SSL_GET_SERVER_IDENTITY_FN)(PBYTE ClientHello,
 //                                            SEC_E_UNKNOWN_CREDENTIALS
 //   hRootStore                     refused   unless NULL; KTLSIM_ATTR_TRUST
 //   cMappers, aphMappers           refused   unless none
-//   cSupportedAlgs,                honoured  ciphers, hashes and key exchanges; of each kind that
-//   palgSupportedAlgs                        the list names any of, only those. Signature
-//                                            algorithms in it are refused
+//   cSupportedAlgs,                honoured  ciphers, hashes and key exchanges: where the list
+//   palgSupportedAlgs                        names any of a kind, only those are permitted.
+//                                            Signature algorithms in it are refused
 //   grbitEnabledProtocols,         honoured
 //   grbitDisabledProtocols
 //   dwMinimumCipherStrength,       honoured  in bits; 0: no bound; -1: no encryption
@@ -192,7 +192,7 @@ typedef SECURITY_STATUS(WINAPI* SSL_GET_SERVER_IDENTITY_FN)(PBYTE ClientHello,
 //   ISC_REQ_FORWARD_CREDENTIALS       refused
 //   ISC_REQ_NO_INTEGRITY              refused
 //   ISC_REQ_USE_HTTP_STYLE            refused
-//   ISC_REQ_HTTP                      refused   of another package
+//   ISC_REQ_HTTP                      refused   belongs to another package
 //   ISC_REQ_UNVERIFIED_TARGET_NAME    harmless  the name chooses no credential
 //   ISC_REQ_CONFIDENTIALITY_ONLY      refused
 //   ISC_REQ_MESSAGES                  refused   no handshake without records
@@ -228,10 +228,10 @@ typedef SECURITY_STATUS(WINAPI* SSL_GET_SERVER_IDENTITY_FN)(PBYTE ClientHello,
 //   ASC_REQ_NO_TOKEN                refused
 //   ASC_REQ_PROXY_BINDINGS          refused
 //   ASC_REQ_ALLOW_MISSING_BINDINGS  harmless  none are looked for
-//   ASC_REQ_HTTP                    harmless  the same bit
+//   ASC_REQ_HTTP                    harmless  the bit of ALLOW_MISSING_BINDINGS
 //   ASC_REQ_MESSAGES                refused   no handshake without records
 //
-// Input buffers of both that hold bytes; types that are not here are not looked at:
+// Input buffers of both functions that are not empty; types that are not in this list are not read:
 //
 //   SECBUFFER_TOKEN                            honoured
 //   SECBUFFER_APPLICATION_PROTOCOLS            honoured

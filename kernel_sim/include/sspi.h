@@ -1,8 +1,9 @@
 // SSPI, the security support provider interface, synchronous and asynchronous.
 //
 // Define SECURITY_KERNEL before the first include for the kernel-mode signatures (counted strings),
-// or SECURITY_WIN32 for the user-mode ones; neither means user mode. UNICODE selects the W names
-// behind the unsuffixed ones. Everything needed comes from here and from schannel.h, in any order.
+// or SECURITY_WIN32 for the user-mode ones; neither means user mode. With UNICODE the unsuffixed
+// names mean the W functions, otherwise the A functions. This header and schannel.h can be included
+// in any order and need no other.
 //
 // A newcomer's mistakes: testing a status by its sign (SEC_I_ASYNC_CALL_PENDING counts as success),
 // and reading the return value of an Async function as the outcome (it only says "queued or not").

@@ -15,8 +15,9 @@
 
 #include "io/loop.h"
 
-// One processor that does I/O. (Under KTLSIM_PLACEMENT_POOL there are crypto processors besides;
-// they have no sockets and are not visited.) All of it lives until KtlsimStop.
+// One processor that does I/O. (With KTLSIM_PLACEMENT_POOL there are crypto processors as well;
+// they have no sockets and are not visited.) The structure and what it points to live until
+// KtlsimStop.
 struct KtlsimProcessor {
   ULONG index;
   const char* role;        // from KtlsimOptions::pszProcessorRoles, else "io"
@@ -27,7 +28,7 @@ extern "C" {
 
 /// Calls `visit` for each I/O processor, in order, on the calling thread. Starts the runtime with
 /// defaults if it has not been started. A KtlsimStop on another thread waits until all visits have
-/// returned; inside of one it is refused, as in a callback.
+/// returned; a KtlsimStop inside a visit is refused, as in a callback.
 /// Level: passive. Returns: SEC_E_OK; SEC_E_INVALID_PARAMETER: `visit` is null; what KtlsimStart
 /// returns when it cannot start; SEC_E_SHUTDOWN_IN_PROGRESS after KtlsimStop.
 KTLSIM_API SECURITY_STATUS KtlsimForEachProcessor(void (*visit)(void* context,

@@ -1,8 +1,8 @@
 /// @file
 /// Extensions of ktlsim. Nothing in this file exists on Windows, apart from the two Cert functions.
 ///
-/// C linkage; errors are statuses. A program that starts nothing gets the defaults: every other
-/// call starts the library on first use.
+/// C linkage; errors are statuses. A program need not call KtlsimStart: the first call that needs
+/// the running library starts it with the defaults.
 #pragma once
 
 #include <schannel.h>
@@ -30,12 +30,12 @@ typedef struct _KtlsimOptions {
   ULONG fFlags;                   // KTLSIM_PIN_PROCESSORS | KTLSIM_TIME_EVERY_CALL
   ULONG cReceiveBuffers;          // provided buffers per processor; 0: default
   const char* pszProcessorRoles;  // comma list of names, processor i has role i mod n; NULL: none
-  ULONG QueueWaitLimitMs;         // how long a call may wait in a queue; 0: for ever
+  ULONG QueueWaitLimitMs;         // how long a call may wait in a queue; 0: no limit
 } KtlsimOptions, *PKtlsimOptions;
 
 /// Starts with `options`, or with the defaults for NULL; keeps nothing of the caller's. Never waits
 /// for a KtlsimStop.
-/// Level: passive; any thread, also while others call whatever they like. Returns: SEC_E_OK;
+/// Level: passive; any thread, also while other threads call any function. Returns: SEC_E_OK;
 /// SEC_E_INVALID_PARAMETER: a bad cbSize or value, or already started; SEC_E_SHUTDOWN_IN_PROGRESS:
 /// another thread is in KtlsimStop, which may wait for the callback that this is called in;
 /// SEC_E_INTERNAL_ERROR: io_uring cannot be used; SEC_E_INSUFFICIENT_MEMORY: also when there are no
@@ -44,28 +44,28 @@ typedef struct _KtlsimOptions {
 KTLSIM_API SECURITY_STATUS KtlsimStart(const KtlsimOptions* options);
 
 /// Admits no further calls, waits until every accepted one has completed and its callback has
-/// returned, then ends all threads. Calls that others make meanwhile are accepted and waited for,
-/// or refused with SEC_E_SHUTDOWN_IN_PROGRESS; a submission that is late is accepted by the next
-/// start. Handles outlive it. A second KtlsimStop on another thread waits for the end of the first
-/// one.
+/// returned, then ends all threads. Calls that other threads make meanwhile are accepted and waited
+/// for, or refused with SEC_E_SHUTDOWN_IN_PROGRESS; one that is still on its way in at the next
+/// KtlsimStart may be accepted then. Handles outlive the stop. A second KtlsimStop on another
+/// thread waits for the end of the first one.
 /// Level: passive. Returns: SEC_E_OK, also when not started; SEC_E_INVALID_PARAMETER: inside a
 /// callback or a visit of KtlsimForEachProcessor.
 KTLSIM_API SECURITY_STATUS KtlsimStop(void);
 
 /// Why this thread's last call failed, in plain words, without a full stop; empty when it did not.
-/// Every function of these headers sets it: one that fails to its reason, or to what
-/// KtlsimStatusText says where there is no better; one that succeeds, SEC_I_ statuses and
-/// SEC_E_INCOMPLETE_MESSAGE included, to nothing. Only functions that cannot fail (no result, or
-/// always the same) and those for statuses in words leave it alone.
-/// An asynchronous function sets it for its submission, and SspiGetAsyncCallStatus for the outcome.
-/// The address is the same for the life of a thread; the next call writes there, so it is safe as
-/// an argument beside the call itself. At most 510 bytes, nothing is allocated.
+/// Every function of these headers sets it. One that fails sets it to the reason, or to
+/// KtlsimStatusText of its status where no better reason is known. One that succeeds empties it;
+/// SEC_I_ statuses and SEC_E_INCOMPLETE_MESSAGE count as success here. Only functions that cannot
+/// fail (no result, or always the same one) and those of the section "Statuses in words" leave it
+/// alone. An asynchronous function sets it for its submission, and SspiGetAsyncCallStatus for the
+/// outcome. The address is the same for the life of a thread; the next call writes there, so it is
+/// safe as an argument beside the call itself. At most 510 bytes, nothing is allocated.
 /// Level: any. Returns: never NULL.
 KTLSIM_API const char* KtlsimLastErrorText(void);
 
 // ---- Bounds ------------------------------------------------------------------------------------
 //
-// Of what one call reads of its caller's memory before it is queued (async_functions.h).
+// How much one call reads of its caller's memory before it is queued (async_functions.h).
 
 #define KTLSIM_NAME_UNITS_MAX 1024  // char or WCHAR of a package, target or principal name
 #define KTLSIM_BUFFERS_MAX 4096     // SecBufferDesc.cBuffers
@@ -74,8 +74,8 @@ KTLSIM_API const char* KtlsimLastErrorText(void);
 //
 // Any level; they start nothing. The texts are literals: they live as long as the library.
 
-/// The name of a status that the headers define, "SEC_E_UNTRUSTED_ROOT"; of several names for one
-/// number the first.
+/// The name of a status that the headers define, "SEC_E_UNTRUSTED_ROOT"; the first one where
+/// several names have one number.
 /// Level: any. Returns: NULL for any other number.
 KTLSIM_API const char* KtlsimStatusName(SECURITY_STATUS status);
 /// What the status means, in a phrase without a full stop.
@@ -90,12 +90,12 @@ KTLSIM_API SECURITY_STATUS KtlsimStatusFromName(const char* name, SECURITY_STATU
 //
 // The contract of the Async functions in sspi.h, with the outcome and the buffer rules of
 // EncryptMessage and DecryptMessage. The descriptor, its buffers and `pfQOP` belong to the library
-// until the callback. They need a callback. Any level up to dispatch.
+// until the callback. Both need a callback. Any level up to dispatch.
 //
 // Several records per call, here and in the functions without Async: several {STREAM_HEADER, DATA,
 // STREAM_TRAILER} are several records, all of them sealed or, when one is refused for its size or
 // the key's limit, none; 3n EMPTY buffers beside the DATA let DecryptMessage open up to n records,
-// and what it did not open is EXTRA behind the last.
+// and what it did not open is EXTRA after the last.
 
 /// EncryptMessage, queued in the record lane.
 /// Level: up to dispatch. Returns: SEC_E_OK: queued; a status of a submission (async_functions.h).
@@ -115,7 +115,7 @@ KTLSIM_OUT_API SECURITY_STATUS SspiDecryptMessageAsync(SspiAsyncContext* AsyncCo
 // Outcomes of our own; the customer bit keeps them apart from every code of Microsoft's.
 #define KTLSIM_E_CANCELLED ((SECURITY_STATUS)0xA0090001)
 #define KTLSIM_E_QUEUE_TIMEOUT ((SECURITY_STATUS)0xA0090002)
-// KtlsimCancelAsyncCall's own answer; never an outcome.
+// Returned by KtlsimCancelAsyncCall only; never an outcome.
 #define KTLSIM_E_TOO_LATE ((SECURITY_STATUS)0xA0090003)
 
 // ---- Notification ------------------------------------------------------------------------------
@@ -131,23 +131,22 @@ KTLSIM_API SECURITY_STATUS KtlsimSetNotifyMode(SspiAsyncContext* AsyncContext, U
 
 // ---- Calls that wait too long, and calls that are no longer wanted ------------------------------
 //
-// A call is queued from its acceptance to its first run: behind others in the lane of its
-// processor, or behind the call in front on the same security context. While it is queued it can
+// A call is queued from its acceptance to its first run: it waits for earlier calls in the lane of
+// its processor, or for the call before it on the same security context. While it is queued it can
 // end without having run, by a limit on waiting or by cancellation. Then its outcome is
-// KTLSIM_E_QUEUE_TIMEOUT or KTLSIM_E_CANCELLED; its callback comes once, like every other, and does
-// not wait for the calls in front on the security context; nothing of the caller's was written:
-// buffers, descriptors, handles and attributes are as they were at submission, and the security
-// context has not taken part, so the same call can be made again. A first leg leaves no security
-// context behind.
+// KTLSIM_E_QUEUE_TIMEOUT or KTLSIM_E_CANCELLED. Its callback comes once, like every other, and does
+// not wait for earlier calls on the security context. Nothing of the caller's was written: buffers,
+// descriptors, handles and attributes are as they were at submission. The security context has not
+// changed, so the same call can be made again. A first leg leaves no security context.
 //
 // A call that has begun to run completes with its own outcome, also when it is suspended and waits
-// for something. SspiDeleteSecurityContextAsync and SspiFreeCredentialsHandleAsync are beyond
-// recall from their submission: their handle is dead already.
+// for something. SspiDeleteSecurityContextAsync and SspiFreeCredentialsHandleAsync can be neither
+// cancelled nor limited: their handle is dead from the submission on.
 
 #define KTLSIM_NO_WAIT_LIMIT 0xFFFFFFFF
 
 /// How long the next submissions with this async context may wait in a queue. 0: as long as
-/// KtlsimOptions says; KTLSIM_NO_WAIT_LIMIT: for any time.
+/// KtlsimOptions says; KTLSIM_NO_WAIT_LIMIT: without a limit.
 /// Level: up to dispatch. Returns: SEC_E_OK; SEC_E_INVALID_HANDLE; SEC_E_INVALID_PARAMETER: a call
 /// is in flight.
 KTLSIM_API SECURITY_STATUS KtlsimSetQueueWaitLimit(SspiAsyncContext* AsyncContext,
@@ -175,16 +174,16 @@ KTLSIM_API SECURITY_STATUS KtlsimLoadCertificate(const char* cert_pem_file,
 KTLSIM_API SECURITY_STATUS KtlsimLoadCertificatePem(const char* cert_pem, const char* key_pem,
                                                     PCCERT_CONTEXT* out);
 
-// A bit of SCH_CREDENTIALS::dwFlags and SCHANNEL_CRED::dwFlags: own certificates that have expired
-// or are not valid yet are taken, those of KTLSIM_ATTR_SERVER_NAMES too. Without it they are
-// SEC_E_CERT_EXPIRED.
+// A bit of SCH_CREDENTIALS::dwFlags and SCHANNEL_CRED::dwFlags: the credential's own certificates
+// are accepted although they have expired or are not valid yet, those of KTLSIM_ATTR_SERVER_NAMES
+// too. Without it they are SEC_E_CERT_EXPIRED.
 #define KTLSIM_CRED_ACCEPT_EXPIRED 0x40000000
 
 #define KTLSIM_KEY_ECDSA_P256 0
 #define KTLSIM_KEY_RSA_2048 1
 
-/// For tests and trials: `subject_name` becomes the common name and the one alternative name;
-/// `key_type` is KTLSIM_KEY_*.
+/// For tests and trials: `subject_name` becomes the common name and the only subject alternative
+/// name; `key_type` is KTLSIM_KEY_*.
 /// Level: passive. Returns: SEC_E_OK; SEC_E_INVALID_PARAMETER: a pointer is NULL, or a value is
 /// unknown; SEC_E_INSUFFICIENT_MEMORY.
 KTLSIM_API SECURITY_STATUS KtlsimCreateSelfSignedCertificate(const char* subject_name,
@@ -239,13 +238,14 @@ typedef struct _KtlsimCred_Groups {
   const char* pszGroups;
 } KtlsimCred_Groups, *PKtlsimCred_Groups;
 
-// Which certificate a server presents. Without the attribute: of SCH_CREDENTIALS.paCred those whose
-// subject alternative names hold the name that the client asks for (RFC 6066 3), and a name itself
-// before a wildcard that covers it ("*.example.org": one label more, no less). A client that asks
-// for no name, or for one that no certificate has, gets the default: paCred[0] and those that share
-// its first name. Of several certificates for one name the client's signature algorithms decide:
-// one per kind of key, the first of its kind in paCred, ECDSA before RSA where the client puts it
-// first.
+// Which certificate a server presents. Without the attribute, the server chooses among the
+// certificates of SCH_CREDENTIALS.paCred whose subject alternative names hold the name that the
+// client asks for (RFC 6066 3). The name itself goes before a wildcard that covers it
+// ("*.example.org": exactly one label more). A client that asks for no name, or for one that no
+// certificate has, gets the default: paCred[0] and the certificates that share its first name.
+// Where several certificates are for one name, the client's signature algorithms decide: there is
+// one candidate per kind of key, the first of its kind in paCred, and ECDSA goes before RSA where
+// the client puts it first.
 //
 // The attribute adds names of the caller's choice, which go before those that certificates hold. A
 // name may come twice, with different kinds of key. Names are compared without regard to case; a
@@ -257,7 +257,7 @@ typedef struct _KtlsimCred_ServerName {
 
 #define KTLSIM_SERVER_NAMES_MAX 4096
 
-// A name that nothing answers to ends the handshake: the fatal alert unrecognized_name,
+// A name that no certificate is for ends the handshake with the fatal alert unrecognized_name and
 // SEC_E_TARGET_UNKNOWN. A client that asks for no name gets the default all the same.
 #define KTLSIM_SERVER_NAMES_STRICT 1
 
@@ -288,17 +288,17 @@ typedef struct _KtlsimCred_ServerNames {
 // SEC_E_UNKNOWN_CREDENTIALS: the file cannot be read, holds no PEM certificate or a damaged one.
 typedef struct _KtlsimCred_ClientAuth {
   ULONG Policy;  // KTLSIM_CLIENT_AUTH_*
-  // Who may issue clients' certificates, as in KtlsimCred_Trust; a client is told their names,
-  // unless they take more than 16,384 bytes (RFC 8446 4.2.4). NULL: those of KTLSIM_ATTR_TRUST,
-  // else those the system trusts.
+  // Trust anchors for clients' certificates, as in KtlsimCred_Trust. The client is sent their
+  // names, unless these take more than 16,384 bytes (RFC 8446 4.2.4). NULL: those of
+  // KTLSIM_ATTR_TRUST, else those the system trusts.
   const char* pszTrustPemFile;
 } KtlsimCred_ClientAuth, *PKtlsimCred_ClientAuth;
 
-// A server's credential that replaces another one goes on with its sessions: from now on both have
-// the same ticket keys and the same sessions by ID. A client resumes where nothing has changed that
-// its session rests on: the certificates that answer to its name, whether it is asked for a
-// certificate and whom the server then trusts, the cipher suite. Two credentials that serve
-// different owners must not share, unless those differ.
+// A server's credential that replaces another one takes over its sessions: from now on both have
+// the same ticket keys and the same sessions by ID. A client can resume as long as nothing has
+// changed that its session rests on: the certificates for its name, whether the server asks for a
+// client certificate and with which trust anchors it judges that, the cipher suite. Two credentials
+// that serve different owners must not share, unless those differ.
 //
 // SCHANNEL_CRED and SCH_CREDENTIALS say how long sessions live (dwSessionLifespan, in milliseconds,
 // counted from the full handshake): 0 is ten hours, 0xFFFFFFFF none at all, and seven days is the
@@ -320,9 +320,9 @@ typedef struct _KtlsimCred_Sessions {
 // EXPORTER_SECRET. A key update (RFC 8446 4.6.3) adds no line: the later secrets follow from these.
 // The line is wiped when the callback returns.
 //
-// Dispatch level, on a processor, in the middle of a leg, several at once: it must neither block
-// nor call into the library. `pvContext` must stay valid until the credential and every context
-// made from it are gone.
+// Called at dispatch level, in the middle of a leg, possibly on several threads at once: it must
+// neither block nor call into the library. `pvContext` must stay valid until the credential and
+// every context made from it are gone.
 typedef void (*KTLSIM_KEY_LOG_CALLBACK)(void* pvContext, const char* pszLine);
 typedef struct _KtlsimCred_KeyLog {
   KTLSIM_KEY_LOG_CALLBACK pfnLine;  // NULL: nothing is recorded any more
@@ -338,8 +338,8 @@ typedef struct _KtlsimCred_KeyLog {
 
 // The host name in the ClientHello (server_name, RFC 6066 3): as the server's handshake has read
 // it, in however many records and calls the message came, or as the client has sent it. Unlike
-// SslGetServerIdentity this needs no bytes of the message. Of an established TLS context; before
-// that SEC_E_INVALID_HANDLE or what the other attributes return.
+// SslGetServerIdentity this needs no bytes of the message. Only an established TLS context has it;
+// before that the query returns SEC_E_INVALID_HANDLE, or what it returns for the other attributes.
 typedef struct _KtlsimContext_ServerName {
   ULONG cbName;      // without the NUL; 0: there was none
   CHAR szName[256];  // ended by a NUL
@@ -359,16 +359,18 @@ typedef struct _KtlsimContext_Failure {
 // smaller buffer is left alone, too.
 #define KTLSIM_SECBUFFER_FAILURE 0x0B540001
 
-// ---- Key updates (TLS 1.3, RFC 8446 4.6.3)
+// ---- Key updates (TLS 1.3, RFC 8446 4.6.3) -----------------------------------------------------
+//
 // A token for ApplyControlToken: the next call of InitializeSecurityContext or
 // AcceptSecurityContext without input returns SEC_E_OK and a KeyUpdate record as its token. Send it
-// behind all that was encrypted before and in front of all that is encrypted after.
-// ApplyControlToken answers SEC_E_UNSUPPORTED_FUNCTION in TLS 1.2 and before the handshake is over,
+// after everything that was encrypted earlier and before anything that is encrypted later.
+// ApplyControlToken returns SEC_E_UNSUPPORTED_FUNCTION in TLS 1.2 and before the handshake is over,
 // SEC_E_INVALID_TOKEN for another value of fRequestPeer.
 //
-// Without being asked, such a call returns a KeyUpdate once 2^24 records were encrypted under one
-// AES-GCM key, and SEC_E_INCOMPLETE_MESSAGE before. A caller that sends that much makes one now and
-// then: from 2^24.5 records on EncryptMessage answers SEC_E_CONTEXT_EXPIRED until it has.
+// Without the control token, a call without input returns a KeyUpdate once 2^24 records were
+// encrypted under one AES-GCM key, and SEC_E_INCOMPLETE_MESSAGE before that. A caller that sends so
+// much makes such a call now and then: after 2^24.5 records EncryptMessage returns
+// SEC_E_CONTEXT_EXPIRED until the KeyUpdate was made.
 
 #define KTLSIM_CONTROL_KEY_UPDATE 0x4B540101
 
@@ -406,7 +408,7 @@ typedef struct _KtlsimStatistics {
   ULONGLONG cRecordsOpened;
   ULONGLONG cCancelled;      // of cCompleted: KTLSIM_E_CANCELLED
   ULONGLONG cQueueTimeouts;  // of cCompleted: KTLSIM_E_QUEUE_TIMEOUT
-  // Times that the system made no thread for a callback that waited; each is tried again.
+  // How often the system refused a thread for a callback that waited; it is tried again.
   ULONGLONG cNotifyThreadsRefused;
 } KtlsimStatistics, *PKtlsimStatistics;
 
@@ -419,9 +421,9 @@ KTLSIM_API SECURITY_STATUS KtlsimQueryStatistics(KtlsimStatistics* stats);
 #define KTLSIM_LANES 2
 #define KTLSIM_HISTOGRAM_BUCKETS 40
 
-// cCalls[i] counts times from 2^i to 2^(i+1)-1 ns; [0] also zero, the last all above. A sample of
-// one call in 64, because a look at the clock costs a tenth of the shortest call; all with
-// KTLSIM_TIME_EVERY_CALL.
+// cCalls[i] counts times from 2^i to 2^(i+1)-1 ns; [0] also zero, the last bucket also everything
+// above. One call in 64 is timed, because reading the clock costs a tenth of the shortest call; all
+// are with KTLSIM_TIME_EVERY_CALL.
 typedef struct _KtlsimHistogram {
   ULONGLONG cCalls[KTLSIM_HISTOGRAM_BUCKETS];
 } KtlsimHistogram, *PKtlsimHistogram;

@@ -10,9 +10,8 @@
 ///    (memory is short, or the queue is full); SEC_E_SECPKG_NOT_FOUND; SEC_E_UNSUPPORTED_FUNCTION;
 ///    SEC_E_SHUTDOWN_IN_PROGRESS.
 ///
-/// 2. SspiGetAsyncCallStatus is the outcome: SEC_I_ASYNC_CALL_PENDING while the call runs, then
-/// what
-///    the synchronous function of the same name would have returned.
+/// 2. SspiGetAsyncCallStatus is the outcome: SEC_I_ASYNC_CALL_PENDING while the call runs;
+///    then what the synchronous function of the same name would have returned.
 ///
 /// Life of an async context: idle after creation; in flight after a submission returned SEC_E_OK;
 /// done when the callback has been entered (without a callback: when the status is final); idle
@@ -28,9 +27,9 @@
 ///
 /// Level: any level up to dispatch for everything here. A submission never blocks, and takes a
 /// bounded time, because what it reads is bounded (ktlsim/sspi_ext.h): a principal or target name
-/// of more than KTLSIM_NAME_UNITS_MAX units or a descriptor of more than KTLSIM_BUFFERS_MAX buffers
-/// is SEC_E_INVALID_PARAMETER, a package name as long as that SEC_E_SECPKG_NOT_FOUND. No more of a
-/// name is read than that takes, so a name without an end is refused as well.
+/// of more than KTLSIM_NAME_UNITS_MAX units, or a descriptor of more than KTLSIM_BUFFERS_MAX
+/// buffers, is SEC_E_INVALID_PARAMETER; a package name of more units is SEC_E_SECPKG_NOT_FOUND. A
+/// name is read no further than that, so one without an end is refused as well.
 ///
 /// Source: Microsoft's pages of the functions (sspi.h, kernel mode) document the two statuses, the
 /// one callback, which calls need one, and freeing inside the callback. What each function returns
@@ -62,9 +61,9 @@ typedef void (*SspiAsyncNotifyCallback)(SspiAsyncContext* Handle, PVOID Callback
 /// Level: up to dispatch. Returns: NULL when memory is short.
 KTLSIM_API SspiAsyncContext* SspiCreateAsyncContext(void);
 
-/// Frees an async context; NULL and stale ones are ignored. In flight without a callback: detaches,
-/// the call finishes by itself. In flight with a callback: misuse; the callback still comes once,
-/// then the context goes.
+/// Frees an async context; NULL and stale ones are ignored. In flight without a callback: the call
+/// is detached and finishes by itself. In flight with a callback: misuse; the callback still comes
+/// once, and the context is freed after it.
 /// Level: up to dispatch.
 KTLSIM_API void SspiFreeAsyncContext(SspiAsyncContext* Handle);
 
@@ -73,7 +72,8 @@ KTLSIM_API void SspiFreeAsyncContext(SspiAsyncContext* Handle);
 /// STATUS_DEVICE_BUSY while in flight, which ends when the callback is entered.
 KTLSIM_API NTSTATUS SspiReinitAsyncContext(SspiAsyncContext* Handle);
 
-/// Registers for the next submissions; both may be NULL. `CallbackData` is passed through.
+/// Registers the callback of the next submissions; `Callback` and `CallbackData` may be NULL.
+/// `CallbackData` is passed through.
 /// Level: up to dispatch. Returns: SEC_E_OK; SEC_E_INVALID_HANDLE; SEC_E_INVALID_PARAMETER while in
 /// flight, the registration unchanged.
 KTLSIM_API SECURITY_STATUS SspiSetAsyncNotifyCallback(SspiAsyncContext* Context,
@@ -84,8 +84,9 @@ KTLSIM_API SECURITY_STATUS SspiSetAsyncNotifyCallback(SspiAsyncContext* Context,
 /// Level: up to dispatch. Returns: TRUE or FALSE; FALSE for a dead context.
 KTLSIM_API BOOLEAN SspiAsyncContextRequiresNotify(SspiAsyncContext* AsyncContext);
 
-/// The outcome of the last call (see above), and an acquire fence for its outputs. A final status
-/// is no permission to free while a callback is registered.
+/// The outcome of the last call (see above), and an acquire fence for its outputs. Where a callback
+/// is registered, a final status alone does not permit freeing: the callback must have been
+/// entered.
 /// Level: up to dispatch. Returns: SEC_I_ASYNC_CALL_PENDING; what the synchronous function returns;
 /// SEC_E_INVALID_PARAMETER before any submission; SEC_E_INVALID_HANDLE for a dead context. A freed
 /// context returns its final status until its slot is used again.
@@ -97,9 +98,9 @@ KTLSIM_API SECURITY_STATUS SspiGetAsyncCallStatus(SspiAsyncContext* Handle);
 // SEC_E_INVALID_PARAMETER.
 //
 // While the library stops, and when it is stopped, every submission is SEC_E_SHUTDOWN_IN_PROGRESS
-// (ktlsim/sspi_ext.h). The two that tear down have done it then: the handle is dead and what it
-// stood for is freed, as soon as no call in flight has it; there is no callback and no outcome, and
-// the async context is idle.
+// (ktlsim/sspi_ext.h). The two teardown functions do their work nevertheless: the handle is dead,
+// and the object behind it is freed as soon as no call in flight uses it. There is no callback and
+// no outcome, and the async context is idle.
 
 /// AcquireCredentialsHandleA, queued. `*phCredential` and `*ptsExpiry` are untouched on failure.
 /// Level: up to dispatch. Returns: SEC_E_OK: queued; a status of a submission (above). Outcome: as
@@ -140,8 +141,8 @@ KTLSIM_OUT_API SECURITY_STATUS SspiAcceptSecurityContextAsync(
     PSecBufferDesc pInput, ULONG fContextReq, ULONG TargetDataRep, PCtxtHandle phNewContext,
     PSecBufferDesc pOutput, KTLSIM_ULONG_OUT pfContextAttr, PTimeStamp ptsExpiry);
 
-/// The handle dies at submission; contexts made from the credential keep it alive. Never refused
-/// because a queue is full.
+/// The handle dies at submission; contexts made from the credential keep the credential alive.
+/// Never refused because a queue is full.
 /// Level: up to dispatch. Returns: SEC_E_OK: queued; a status of a submission (above). Outcome:
 /// SEC_E_OK.
 KTLSIM_API SECURITY_STATUS SspiFreeCredentialsHandleAsync(SspiAsyncContext* AsyncContext,

@@ -49,7 +49,7 @@
 #define SECBUFFER_READONLY_WITH_CHECKSUM 0x10000000
 #define SECBUFFER_RESERVED 0x60000000
 
-// Requests of InitializeSecurityContext.
+// Request flags of InitializeSecurityContext (fContextReq).
 #define ISC_REQ_DELEGATE 0x00000001
 #define ISC_REQ_MUTUAL_AUTH 0x00000002
 #define ISC_REQ_REPLAY_DETECT 0x00000004
@@ -85,7 +85,7 @@
 // WDigest only: the bit is shared with another meaning.
 #define ISC_REQ_HTTP 0x10000000
 
-// Answers of InitializeSecurityContext.
+// Return flags of InitializeSecurityContext (pfContextAttr).
 #define ISC_RET_DELEGATE 0x00000001
 #define ISC_RET_MUTUAL_AUTH 0x00000002
 #define ISC_RET_REPLAY_DETECT 0x00000004
@@ -119,7 +119,7 @@
 #define ISC_RET_REUSE_SESSION_TICKETS 0x0000000800000000ULL
 #define ISC_RET_EXPLICIT_SESSION 0x0000001000000000ULL
 
-// Requests of AcceptSecurityContext.
+// Request flags of AcceptSecurityContext (fContextReq).
 #define ASC_REQ_DELEGATE 0x00000001
 #define ASC_REQ_MUTUAL_AUTH 0x00000002
 #define ASC_REQ_REPLAY_DETECT 0x00000004
@@ -149,7 +149,7 @@
 // WDigest only: the bit is shared with another meaning.
 #define ASC_REQ_HTTP 0x10000000
 
-// Answers of AcceptSecurityContext.
+// Return flags of AcceptSecurityContext (pfContextAttr).
 #define ASC_RET_DELEGATE 0x00000001
 #define ASC_RET_MUTUAL_AUTH 0x00000002
 #define ASC_RET_REPLAY_DETECT 0x00000004

@@ -13,9 +13,9 @@
 ///
 /// Statuses that every function may return besides its own: SEC_E_INVALID_HANDLE for a stale,
 /// zeroed or foreign handle; SEC_E_INSUFFICIENT_MEMORY, after which the same call may be made
-/// again; and, where the library must run for it, SEC_E_SHUTDOWN_IN_PROGRESS while or after it
-/// stops and SEC_E_INTERNAL_ERROR when io_uring cannot be used, or in a forked child before
-/// KtlsimStart.
+/// again; and, where a function needs the running library, SEC_E_SHUTDOWN_IN_PROGRESS while or
+/// after it stops and SEC_E_INTERNAL_ERROR when io_uring cannot be used, or in a forked child
+/// before KtlsimStart.
 ///
 /// Out-parameters are untouched on failure unless a function says otherwise.
 ///
@@ -97,7 +97,8 @@ AddCredentialsW(PCredHandle hCredentials, KTLSIM_STRING_W pszPrincipal, KTLSIM_S
                 ULONG fCredentialUse, void* pAuthData, SEC_GET_KEY_FN pGetKeyFn,
                 void* pvGetKeyArgument, PTimeStamp ptsExpiry) KTLSIM_MODE_SYMBOL(AddCredentialsW);
 
-/// The handle is dead at once. Contexts made from the credential keep it alive and go on working.
+/// The handle is dead at once. Contexts made from the credential keep the credential alive and go
+/// on working.
 /// Level: any. Returns: SEC_E_OK; SEC_E_INVALID_HANDLE.
 KTLSIM_API SECURITY_STATUS SEC_ENTRY FreeCredentialsHandle(PCredHandle phCredential);
 
@@ -113,7 +114,7 @@ KTLSIM_API SECURITY_STATUS SEC_ENTRY QueryCredentialsAttributesA(PCredHandle phC
 KTLSIM_API SECURITY_STATUS SEC_ENTRY QueryCredentialsAttributesW(PCredHandle phCredential,
                                                                  ULONG ulAttribute, void* pBuffer);
 /// As QueryCredentialsAttributesA, with the size of the structure.
-/// Level: any. Returns: also SEC_E_BUFFER_TOO_SMALL: `cbBuffer` is less than the structure has.
+/// Level: any. Returns: also SEC_E_BUFFER_TOO_SMALL: `cbBuffer` is less than the structure needs.
 KTLSIM_API SECURITY_STATUS SEC_ENTRY QueryCredentialsAttributesExA(PCredHandle phCredential,
                                                                    ULONG ulAttribute, void* pBuffer,
                                                                    ULONG cbBuffer);
@@ -188,13 +189,13 @@ KTLSIM_API SECURITY_STATUS SEC_ENTRY CompleteAuthToken(PCtxtHandle phContext,
 /// effect in the next InitializeSecurityContext or AcceptSecurityContext, which returns the bytes
 /// to send. Kernel mode: SEC_E_UNSUPPORTED_FUNCTION, as in kernel Schannel; the same holds for
 /// SetContextAttributes, ExportSecurityContext and ImpersonateSecurityContext.
-/// Level: passive. Returns: SEC_E_OK; SEC_E_INVALID_TOKEN: no token that is known;
+/// Level: passive. Returns: SEC_E_OK; SEC_E_INVALID_TOKEN: not one of these tokens;
 /// SEC_E_UNSUPPORTED_FUNCTION: one that does not fit the state; SEC_E_INTERNAL_ERROR: `pInput` is
 /// NULL.
 KTLSIM_API SECURITY_STATUS SEC_ENTRY ApplyControlToken(PCtxtHandle phContext, PSecBufferDesc pInput)
     KTLSIM_MODE_SYMBOL(ApplyControlToken);
-/// Ends a context; sends nothing. The handle is dead when the call returns, and what it stood for
-/// is freed as soon as no call in flight has it.
+/// Ends a context; sends nothing. The handle is dead when the call returns, and the context is
+/// freed as soon as no call in flight uses it.
 /// Level: passive. Returns: SEC_E_OK, also when the library has stopped and for a handle that
 /// SspiDeleteSecurityContextAsync has marked as deleted; SEC_E_INVALID_HANDLE.
 KTLSIM_API SECURITY_STATUS SEC_ENTRY DeleteSecurityContext(PCtxtHandle phContext);
@@ -214,7 +215,7 @@ KTLSIM_API SECURITY_STATUS SEC_ENTRY QueryContextAttributesW(PCtxtHandle phConte
                                                              ULONG ulAttribute, void* pBuffer);
 /// As QueryContextAttributesA, with the size of the structure.
 /// Level: any; never blocks. Returns: also SEC_E_BUFFER_TOO_SMALL: `cbBuffer` is less than the
-/// structure has.
+/// structure needs.
 KTLSIM_API SECURITY_STATUS SEC_ENTRY QueryContextAttributesExA(PCtxtHandle phContext,
                                                                ULONG ulAttribute, void* pBuffer,
                                                                ULONG cbBuffer);
@@ -282,7 +283,8 @@ KTLSIM_OUT_API SECURITY_STATUS SEC_ENTRY VerifySignature(PCtxtHandle phContext,
 /// Seals records in place: {STREAM_HEADER, DATA, STREAM_TRAILER}, sized by
 /// SECPKG_ATTR_STREAM_SIZES, once for each record. The buffers' cbBuffer become the sizes written.
 /// `fQOP` is 0, or SECQOP_WRAP_OOB_DATA to send an alert (two bytes of data); `MessageSeqNo` means
-/// nothing. Two calls on one context run one after the other; sealing and opening run at once.
+/// nothing. Two calls of EncryptMessage on one context run one after the other; EncryptMessage and
+/// DecryptMessage may run at the same time.
 /// Level: any; never blocks. Returns: SEC_E_OK; SEC_E_INVALID_TOKEN: the buffers are not of this
 /// form; SEC_E_BUFFER_TOO_SMALL: header or trailer have no room; SEC_E_CONTEXT_EXPIRED: the
 /// connection was closed, or its key has sealed as much as it may; SEC_E_ENCRYPT_FAILURE: more data
@@ -298,9 +300,9 @@ KTLSIM_API SECURITY_STATUS SEC_ENTRY EncryptMessage(PCtxtHandle phContext, ULONG
 /// has sent close_notify; SEC_I_RENEGOTIATE: a message for InitializeSecurityContext or
 /// AcceptSecurityContext, as the EXTRA buffer; SEC_E_MESSAGE_ALTERED: the record is not the peer's;
 /// SEC_E_ILLEGAL_MESSAGE: it breaks the protocol, and a leg without input returns the alert; a
-/// status of the alert that the peer sent; SEC_E_CONTEXT_EXPIRED: the connection has ended before,
-/// or a leg is owed; SEC_E_INVALID_TOKEN: not this form of buffers; SEC_E_INVALID_HANDLE: also
-/// before the handshake is over; SEC_E_INVALID_PARAMETER: `pMessage` is NULL or has too many
+/// status of the alert that the peer sent; SEC_E_CONTEXT_EXPIRED: the connection has already ended,
+/// or a leg is owed first; SEC_E_INVALID_TOKEN: not this form of buffers; SEC_E_INVALID_HANDLE:
+/// also before the handshake is over; SEC_E_INVALID_PARAMETER: `pMessage` is NULL or has too many
 /// buffers.
 KTLSIM_OUT_API SECURITY_STATUS SEC_ENTRY DecryptMessage(PCtxtHandle phContext,
                                                         PSecBufferDesc pMessage, ULONG MessageSeqNo,

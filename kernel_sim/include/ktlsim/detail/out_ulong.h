@@ -1,10 +1,10 @@
-// Out-parameters of type "pointer to unsigned long", in both widths, behind one binary interface.
+// Out-parameters of type "pointer to unsigned long", in both widths, with one binary interface.
 //
 // Windows code declares the variable as ULONG (32 bits here) or as `unsigned long` (64 bits here)
 // and passes its address to the same parameter. The parameter is a plain `ULONG*`, to which 32 bits
-// are written. Of an `unsigned long` these are the lower half, and the upper half becomes zero when
-// the argument is made: in front of the call, so also when the call fails and leaves the lower half
-// as it was.
+// are written. They are the lower half of an `unsigned long`. Its upper half becomes zero when the
+// argument is made: before the call, so also when the call fails and leaves the lower half as it
+// was.
 //
 // Nothing else tells the widths apart. So whatever function is called, the library's or a
 // program's own that it put into a function table, finds an address that it may write to.
@@ -30,7 +30,7 @@
 
 extern "C++" {
 
-// Declared only: which variables may be pointed at.
+// Declared, never defined: the types that an argument may point at.
 void KtlsimUlongOutTakes(ULONG*);
 void KtlsimUlongOutTakes(unsigned long*);
 
@@ -41,7 +41,7 @@ class KtlsimUlongOut {
   // `0` and `NULL` can only become this one, because the other constructor is a template.
   KtlsimUlongOut(decltype(nullptr)) : first_byte_(nullptr) {}
 
-  // From a ULONG* or an `unsigned long*`, of which the upper half becomes zero.
+  // From a ULONG*, or from an `unsigned long*`, whose variable's upper half becomes zero.
   template <typename Integer,
             typename = decltype(KtlsimUlongOutTakes(static_cast<Integer*>(nullptr)))>
   KtlsimUlongOut(Integer* out) : first_byte_(reinterpret_cast<unsigned char*>(out)) {

@@ -119,8 +119,9 @@ typedef struct _SCHANNEL_ALERT_TOKEN {
   DWORD dwAlertNumber;
 } SCHANNEL_ALERT_TOKEN, *PSCHANNEL_ALERT_TOKEN;
 
-// SSL_SESSION_DISABLE_RECONNECTS: the connection's session is not resumed later. A server says so
-// before its handshake is over (SEC_E_UNSUPPORTED_FUNCTION afterwards: the client has its tickets).
+// SSL_SESSION_DISABLE_RECONNECTS: the connection's session is not resumed later. A server applies
+// it before its handshake is over (SEC_E_UNSUPPORTED_FUNCTION afterwards, since the client then has
+// its tickets).
 typedef struct _SCHANNEL_SESSION_TOKEN {
   DWORD dwTokenType;  // SCHANNEL_SESSION
   DWORD dwFlags;

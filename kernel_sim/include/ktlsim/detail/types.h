@@ -16,7 +16,7 @@
 #error "ktlsim needs a 64-bit target"
 #endif
 
-// Function words without a meaning on Linux.
+// Words of function declarations that mean nothing on Linux.
 #ifndef WINAPI
 #define WINAPI
 #endif

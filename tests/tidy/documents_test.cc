@@ -47,7 +47,7 @@ TEST(DocumentsTest, LinesFit) {
 // Each folder with sources says what is in it.
 TEST(DocumentsTest, FoldersHaveAReadme) {
   for (const char* folder :
-       {"bench", "io", "kernel_sim", "kernel_sim/base", "kernel_sim/command",
+       {"bench", "io", "kernel_sim", "kernel_sim/base", "kernel_sim/command", "kernel_sim/digest",
         "kernel_sim/executive", "kernel_sim/include", "kernel_sim/packaging", "kernel_sim/serve",
         "kernel_sim/sspi", "kernel_sim/transport", "tls"}) {
     const std::string readme = std::string(folder) + "/README.md";

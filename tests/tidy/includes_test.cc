@@ -27,6 +27,7 @@ const std::vector<Arrows>& AllArrows() {
       {"io", {"kernel_sim/base"}},
       {"tls", {"kernel_sim/base"}},
       {"kernel_sim/include", {"io"}},
+      {"kernel_sim/digest", {"kernel_sim/base"}},
       {"kernel_sim/executive", {"kernel_sim/base", "io"}},
       {"kernel_sim/sspi",
        {"kernel_sim/base", "io", "tls", "kernel_sim/include", "kernel_sim/executive"}},

@@ -71,7 +71,7 @@ KeyLogFile* KeyLogFile::InUse() { return in_use.load(std::memory_order_acquire);
 
 std::string KeyLogFile::Warning() const {
   std::string warning = fmt::format(
-      "TLS secrets are written to {}, as {} asks: who reads them can decrypt the "
+      "TLS secrets are written to {}, as {} asks: a reader of them can decrypt the "
       "traffic",
       path_, from_environment_ ? kVariable : "--key-log");
   struct stat facts{};

@@ -195,7 +195,7 @@ void PrintLanes(const LaneReport& report, bool every_call, std::FILE* out) {
              "first run; served: from there to the status; notified: from there to the\n"
              "callback. timed: {}.\n"
              "A percentile is below the power of two (of nanoseconds) that is shown; the\n"
-             "mean is about.\n",
+             "mean is approximate.\n",
              every_call ? "every call" : "one call in 64 (all with --time-every-call)");
 }
 

@@ -108,14 +108,14 @@ class ExchangeSlot final : public LoadSlot {
 
   void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override {
     RecordBytes(plaintext.size());
-    if (!operating()) return Fail(connection, "the server sent something that nobody asked for");
+    if (!operating()) return Fail(connection, "the server sent data without a request");
     switch (reader_.Read(plaintext)) {
       case HttpResponseReader::Outcome::kNeedMore:
         return;
       case HttpResponseReader::Outcome::kComplete:
         return Finish(connection);
       case HttpResponseReader::Outcome::kMalformed:
-        return Fail(connection, "the answer is not as expected");
+        return Fail(connection, "the response is not as expected");
     }
   }
 
@@ -124,7 +124,7 @@ class ExchangeSlot final : public LoadSlot {
   void OnPeerClosed(Connection& connection, bool truncated) override {
     if (operating() && connection.established()) {
       if (truncated || reader_.Finish() != HttpResponseReader::Outcome::kComplete) {
-        return Fail(connection, "the server closed before its answer was complete");
+        return Fail(connection, "the server closed before its response was complete");
       }
       Finish(connection);
     }
@@ -158,7 +158,7 @@ class ExchangeSlot final : public LoadSlot {
     RecordStatus(reader_.status());
     const bool well = phase().plan().success.Has(reader_.status());
     if (well) RecordOperation();
-    if (!well) phase().CountError("answered " + std::to_string(reader_.status()));
+    if (!well) phase().CountError("status " + std::to_string(reader_.status()));
     const bool kept = reader_.keep_alive();
     Succeeded(kept);
     if (!kept) connection.Close();

@@ -74,7 +74,7 @@ void LoadSlot::OnLimit() {
 
 void LoadSlot::TimeOut() {
   constexpr std::array kWaitedFor = {"the connection was not accepted",
-                                     "the handshake was not over", "no whole answer came"};
+                                     "the handshake was not over", "no whole response came"};
   RecordAge(MonotonicClock::Now());
   Fail(*connection_, fmt::format("timed out after {}: {}", FormatDuration(phase_.plan().timeout_ns),
                                  kWaitedFor[static_cast<std::size_t>(reached_)]));

@@ -378,7 +378,7 @@ std::function<int()> AddRunCommand(CLI::App& app) {
       "run", "Benchmark of server and client in this process over loopback; needs no arguments");
   command->group("Commands");
   command->footer(
-      "Server and client have processors of their own, shared out in turn. Each phase is a closed "
+      "Server and client have processors of their own, assigned by turns. Each phase is a closed "
       "loop: a connection begins its next operation when the last one has ended. The client "
       "verifies the server's certificate, which is made in memory and is its one trust "
       "anchor.\n\nExit code 1: an operation failed, or something was left over at the end, so "

@@ -111,7 +111,7 @@ void TellNow(const Terminator& terminator, const Envelope& envelope, const std::
   try {
     Tell(terminator.Report(), envelope, json);
   } catch (const std::exception& failure) {
-    log.Write(serve::LogLevel::kError, "the statistics cannot be told",
+    log.Write(serve::LogLevel::kError, "the statistics cannot be printed",
               {{"reason", failure.what()}});
   }
 }

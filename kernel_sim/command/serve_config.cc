@@ -49,7 +49,7 @@ std::string CheckListener(const ListenerConfig& listener) {
     return "self-signed excludes cert and key: give one of them (--self-signed, --cert)";
   }
   if (listener.mode == ServeMode::kNone) {
-    return "say what to answer: respond-bytes (--respond-bytes N), root (--root DIR), upstream "
+    return "say what to serve: respond-bytes (--respond-bytes N), root (--root DIR), upstream "
            "(--upstream HOST:PORT) or --echo";
   }
   if (listener.mode == ServeMode::kRespond || listener.mode == ServeMode::kFiles) {
@@ -57,7 +57,7 @@ std::string CheckListener(const ListenerConfig& listener) {
     if (!wrong.empty()) return wrong + "; --echo and --upstream take any name";
   }
   if (listener.client_auth != ClientAuth::kNone && listener.client_ca_file.empty()) {
-    return "client-auth needs client-ca (--client-ca FILE): whom to trust";
+    return "client-auth needs client-ca (--client-ca FILE): the trust anchors";
   }
   if (listener.client_auth == ClientAuth::kNone && !listener.client_ca_file.empty()) {
     return "client-ca needs client-auth (--client-auth request or require)";

@@ -141,10 +141,11 @@ using V = const std::string&;
 // In the order of --help.
 constexpr Setting kOwnSettings[] = {
     {"listen", Form::kList, false, "H:P",
-     "Where to listen, several times for more: HOST:PORT, with every address that a name has at "
-     "the start or reload; :PORT or *:PORT, every address of the machine, IPv4 and IPv6; "
-     "unix:/PATH or unix:@NAME, a Unix-domain socket, whose file has the permissions that the "
-     "umask leaves and goes at the end. Port 0 lets the system choose one, which is printed",
+     "Where to listen; give it several times for several addresses. HOST:PORT, with every address "
+     "that a name has at the start or reload; :PORT or *:PORT, every address of the machine, IPv4 "
+     "and IPv6; unix:/PATH or unix:@NAME, a Unix-domain socket, whose file has the permissions "
+     "that the umask leaves and is removed at the end. Port 0 lets the system choose one, which is "
+     "printed",
      &ApplyListen},
 
     {"reuse-port", Form::kFlag, false, "",
@@ -193,12 +194,13 @@ constexpr Setting kOwnSettings[] = {
      "Certificates of clients: none, request, require [none]",
      [](S s, V v) { return ParseWord(v, kClientAuthWords, &s.listener.client_auth); }},
     {"client-ca", Form::kOne, false, "FILE",
-     "What clients' certificates must lead to, PEM; clients are sent the names in it, unless these "
+     "Trust anchors for clients' certificates, PEM; clients are sent the names in it, unless these "
      "take more than 16 KiB",
      [](S s, V v) { return TakeText(v, &s.listener.client_ca_file); }},
     {"expired", Form::kOne, false, "WHAT",
-     "A certificate that is out of date: refuse leaves its listener or its name out, and on SIGHUP "
-     "the listener as it was; serve shows it all the same. Both warn, and others go on [refuse]",
+     "A certificate that is out of date: refuse leaves out its listener or its name, and on SIGHUP "
+     "keeps the listener as it was; serve presents it all the same. Both warn, and other listeners "
+     "are not affected [refuse]",
      [](S s, V v) { return ParseWord(v, kExpiredWords, &s.listener.serve_expired); }},
     {"tls", Form::kOne, false, "VERSIONS", "Versions to offer: 1.2, 1.3, 1.2-1.3 [1.2-1.3]",
      [](S s, V v) { return ParseWord(v, kTlsWords, &s.listener.versions); }},
@@ -221,7 +223,7 @@ constexpr Setting kOwnSettings[] = {
      "[X25519:P-256:P-384:P-521]",
      [](S s, V v) { return TakeText(v, &s.listener.groups); }},
     {"record-size", Form::kOne, false, "N|dynamic",
-     "Most bytes of plaintext in a record; dynamic: what fits a segment at the begin of a burst, "
+     "Most bytes of plaintext in a record; dynamic: what fits a segment at the start of a burst, "
      "then full size [16384]",
      [](S s, V v) { return TakeRecordSize(v, &s.listener.record_sizing); }},
 
@@ -231,8 +233,9 @@ constexpr Setting kOwnSettings[] = {
      &ApplyRespondBytes},
     {"root", Form::kOne, false, "DIR", "Serve the files below this folder over HTTP", &ApplyRoot},
     {"upstream", Form::kList, false, "H:P",
-     "Pass the plaintext on to this backend; several times for several, by turns. HOST:PORT, with "
-     "every address that a name has at the start or reload as one backend each, or unix:/PATH",
+     "Pass the plaintext on to this backend; give it several times for several backends. "
+     "HOST:PORT, with every address that a name has at the start or reload as one backend each, or "
+     "unix:/PATH",
      &ApplyUpstream},
     {"echo", Form::kFlag, false, "", "Send every byte back",
      [](S s, V v) { return v == "true" ? TakeMode(s, "echo", ServeMode::kEcho) : std::string(); }},
@@ -291,7 +294,7 @@ constexpr Setting kOwnSettings[] = {
      [](S s, V v) { return TakeNumber(v, 1, 1000000, &s.listener.backlog); }},
 
     {"drain-timeout", Form::kOne, true, "DURATION",
-     "At the end: how long connections may finish what they are at [5s]",
+     "At the end: how long connections may take to finish [5s]",
      [](S s, V v) { return TakeDuration(v, &s.config.drain_ns); }},
     {"log-level", Form::kOne, true, "LEVEL", "debug, info, warning, error, off [info]",
      [](S s, V v) { return ParseWord(v, kLevelWords, &s.config.log.level); }},

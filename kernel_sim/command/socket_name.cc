@@ -52,7 +52,7 @@ std::string ParseUnixName(std::string_view text, SocketUse use, SocketName* name
 // What is often written instead. Empty: nothing of that.
 std::string LooksLike(std::string_view text, SocketUse use) {
   if (text.starts_with('/') || text.starts_with('@')) {
-    return Meant(text, "a Unix-domain socket is written with unix: in front",
+    return Meant(text, "a Unix-domain socket is written with unix: before it",
                  fmt::format("unix:{}", text));
   }
   if (const std::size_t scheme = text.find("://"); scheme != std::string_view::npos) {
@@ -63,7 +63,7 @@ std::string LooksLike(std::string_view text, SocketUse use) {
   }
   const bool digits = !text.empty() && text.find_first_not_of("0123456789") == text.npos;
   if (digits && use == SocketUse::kListen) {
-    return Meant(text, "a port alone has a colon in front, and is of every address",
+    return Meant(text, "a port alone has a colon before it, and means every address",
                  fmt::format(":{}", text));
   }
   if (std::ranges::count(text, ':') > 1 && !text.starts_with('[')) {

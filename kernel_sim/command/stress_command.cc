@@ -157,9 +157,9 @@ std::function<int()> AddStressCommand(CLI::App& app) {
   command->footer(
       "Servers, clients and direct callers of the asynchronous functions run in this process for "
       "some seconds at a time; then everything is stopped, and nothing may be left. Checked: every "
-      "answer, every accepted call completes once and no refused one does, outputs are there when "
-      "the status is final, memory is not touched after a call's end, each connection has an end "
-      "and a reason. The seed fixes what is chosen, not how the threads meet.\n\nFaults: " +
+      "response is right, every accepted call completes once and no refused one does, outputs are "
+      "there when the status is final, memory is not touched after a call's end, each connection "
+      "ends with a reason. The seed fixes what is chosen, not how the threads meet.\n\nFaults: " +
       FaultNames() + ".\n\nExit code 1: one of these broke; the evidence is printed.");
   auto options = std::make_shared<StressCommandLine>();
   options->stress.AddTo(*command);

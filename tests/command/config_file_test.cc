@@ -180,7 +180,7 @@ TEST(ConfigFileTest, MistakesNameFileLineKeyAndRemedy) {
       {"upstream = 'example.org'\n", {"f.toml:1: key `upstream`", "127.0.0.1:8080"}},
       {"sni = 'a'\n", {"f.toml:1: key `sni`", "NAME=CERT,KEY"}},
       {"alpn = ['']\n", {"f.toml:1: key `alpn`"}},
-      {good, {"f.toml: say what to answer"}},
+      {good, {"f.toml: say what to serve"}},
       {"echo = true\n", {"f.toml: an address is missing"}},
       {"listen = '127.0.0.1:1'\necho = true\n", {"f.toml: a certificate is missing"}},
       {"listen = '127.0.0.1:1'\necho = true\ncert = 'c'\n", {"cert and key belong together"}},

@@ -18,7 +18,7 @@
 namespace ktlsim::system_tests {
 namespace {
 
-constexpr const char* kWarning = "who reads them can decrypt the traffic";
+constexpr const char* kWarning = "a reader of them can decrypt the traffic";
 
 std::set<std::string> Secrets(const std::string& path) {
   std::ifstream file(path);

@@ -123,7 +123,7 @@ TEST_F(LoadTest, AWrongAnswerIsAnError) {
   const LoadResult result = Load(
       server_.address(), Trusting({"--path", "/bytes/999999999999999999", "--connections", "1"}));
   EXPECT_EQ(result.code, 1);
-  EXPECT_NE(result.output.find("answered 4"), std::string::npos) << result.output;
+  EXPECT_NE(result.output.find("status 4"), std::string::npos) << result.output;
   EXPECT_NE(result.output.find("statuses: 4xx "), std::string::npos) << result.output;
   EXPECT_EQ(result.json["reasons"][0]["reason"], "operations_failed") << result.json["reasons"];
   // What is an error is for the user to say.

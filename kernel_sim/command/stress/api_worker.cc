@@ -118,7 +118,7 @@ void RunCancel(StressRound& round, SeededRandom& random) {
     const bool granted = leg.Cancel() == SEC_E_OK;
     if (leg.Cancel() != KTLSIM_E_TOO_LATE) round.evidence.Add("cancel: granted a second time");
     if ((leg.Wait() == KTLSIM_E_CANCELLED) != granted) {
-      round.evidence.Add("cancel: the call's end is not what the answer said");
+      round.evidence.Add("cancel: the call's outcome is not what cancelling returned");
     }
     round.tally.Add(StressActivity::kCancel, granted ? StressOutcome::kCut : StressOutcome::kRight);
   }

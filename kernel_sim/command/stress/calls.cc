@@ -241,8 +241,7 @@ bool BehindSubmission::Accepted(SECURITY_STATUS submitted) const {
     const SECURITY_STATUS status = round.ledger.Cancel(async);
     if (status != SEC_E_OK && status != KTLSIM_E_TOO_LATE && status != SEC_E_INVALID_HANDLE &&
         status != SEC_E_INVALID_PARAMETER) {
-      round.evidence.Add(
-          fmt::format("cancelling was answered with {}", transport::StatusName(status)));
+      round.evidence.Add(fmt::format("cancelling returned {}", transport::StatusName(status)));
     }
   }
   if (deletes) {

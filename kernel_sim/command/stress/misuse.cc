@@ -29,8 +29,7 @@ class Misuse {
     if (answer == documented || round_.ShutOut(answer)) {
       return round_.tally.Add(StressActivity::kMisuse, StressOutcome::kRefused);
     }
-    round_.evidence.Add(
-        fmt::format("misuse: {} was answered with {}", what, transport::StatusName(answer)));
+    round_.evidence.Add(fmt::format("misuse: {} returned {}", what, transport::StatusName(answer)));
   }
 
   static void NeverCalled(void* owner, SspiAsyncContext* async) {

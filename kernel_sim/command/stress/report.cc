@@ -27,7 +27,7 @@ Row RowOf(const StressReport& report, std::size_t index) {
 }
 
 constexpr const char* kHowToRead =
-    "right: all of it was as it should be. refused: answered with a documented refusal. cut: ended "
+    "right: all of it was as it should be. refused: ended with a documented refusal. cut: ended "
     "early\nfor a reason of our own: a restart, a deleted context, a cancelled call.\n";
 
 void PrintEnds(const StressReport& report, std::FILE* out) {

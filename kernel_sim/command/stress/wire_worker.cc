@@ -224,9 +224,9 @@ void WireWorker::Exchange(WireClient& client, const Manner& manner) {
       Count(StressOutcome::kRight);
       return Leave(client);
     case Verdict::kUnanswered:
-      return Unanswered("the server closed before its answer was complete");
+      return Unanswered("the server closed before its response was complete");
     case Verdict::kWrong:
-      return Broken(fmt::format("a wrong answer ({})", transport::StatusName(client.status())));
+      return Broken(fmt::format("a wrong response ({})", transport::StatusName(client.status())));
     case Verdict::kOurEnd:
       return Count(StressOutcome::kCut);
   }

@@ -1,4 +1,4 @@
-// Everything that a name can lead to, in place of the file that is wanted.
+// Everything that a name can lead to instead of the file that is wanted.
 #include "kernel_sim/base/file.h"
 
 #include <fcntl.h>
@@ -163,7 +163,7 @@ TEST_F(FileTest, WhatBecomesAFifoBehindTheFirstLookIsRefusedToo) {
 }
 
 TEST_F(FileTest, ALeaseThatAnotherHoldsIsAnErrorAndNoWait) {
-  // The holder is told by SIGIO that somebody wants the file.
+  // SIGIO tells the holder of the lease that another process wants the file.
   const auto before = std::signal(SIGIO, SIG_IGN);
   const int holder = open(File("f", "text").c_str(), O_RDWR | O_CLOEXEC);
   ASSERT_EQ(fcntl(holder, F_SETLEASE, F_WRLCK), 0) << std::strerror(errno);

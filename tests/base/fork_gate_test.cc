@@ -1,4 +1,4 @@
-// Who is inside keeps a fork waiting, and a fork keeps others outside.
+// A thread inside the gate keeps a fork waiting, and a fork keeps other threads outside.
 #include "kernel_sim/base/fork_gate.h"
 
 #include <atomic>
@@ -31,7 +31,7 @@ TEST(ForkGateTest, ClosingWaitsForWhoIsInside) {
 }
 
 TEST(ForkGateTest, NobodyEntersWhileItIsClosed) {
-  // Who closes it may be inside, and may go further in.
+  // The thread that closes the gate may be inside, and may enter again.
   const ForkGate::Scope outer;
   ForkGate::Close();
   std::atomic<bool> on_the_way{false};
@@ -52,7 +52,7 @@ TEST(ForkGateTest, NobodyEntersWhileItIsClosed) {
   EXPECT_TRUE(entered);
 }
 
-// Plain variables: the thread sanitizer sees whether the gate orders what is inside of it.
+// Plain variables: the thread sanitizer sees whether the gate orders what is done inside.
 TEST(ForkGateTest, WhatIsInsideIsOverWhenItIsClosed) {
   constexpr int kThreads = 3;
   std::atomic<bool> stop{false};

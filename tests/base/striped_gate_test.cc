@@ -1,4 +1,5 @@
-// A gate that counts by thread: what is inside, what is refused, and what a closer sees.
+// A gate that counts by thread: which threads are inside, which are refused, and what the closing
+// thread sees.
 #include "kernel_sim/base/striped_gate.h"
 
 #include <atomic>

@@ -52,8 +52,9 @@ TEST(WorkQueueTest, TakeAllEndsASleep) {
   EXPECT_FALSE(queue.Push(item)) << "the consumer is awake";
 }
 
-// Producers push without pause while the consumer sleeps whenever it may; every wake is delivered
-// through a semaphore-like counter, so a lost wake-up would hang and a lost item miscount.
+// Producers push without pause, and the consumer sleeps whenever it may. Every wake-up goes through
+// a semaphore-like counter, so a lost wake-up would hang, and a lost item would be missing from the
+// count.
 TEST(WorkQueueTest, LosesNothingBetweenThreads) {
   constexpr int kProducers = 3;
   constexpr int kEach = 20000;

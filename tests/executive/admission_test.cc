@@ -109,7 +109,7 @@ TEST_P(AdmissionTest, RefusedContextCanSubmitAgain) {
   Caller caller(kernel);
   auto held = std::make_shared<int>(0);
   EXPECT_EQ(caller.Submit(Completing(3, [held] {}), {.strand = &strand}), Admission::kQueueFull);
-  EXPECT_EQ(held.use_count(), 1) << "what the refused call had captured is given back";
+  EXPECT_EQ(held.use_count(), 1) << "the refused call has released what it had captured";
   std::int32_t status = 0;
   EXPECT_EQ(kernel.contexts().GetStatus(caller.handle(), &status), AsyncResult::kNeverSubmitted);
   token.Resume();
@@ -136,7 +136,7 @@ TEST_P(AdmissionTest, StopDrainsAndStartWorksAgain) {
     }
     kernel.Stop();
     for (auto& caller : callers) {
-      EXPECT_EQ(caller->callbacks(), 1U) << "owed when Stop returned";
+      EXPECT_EQ(caller->callbacks(), 1U) << "no callback is owed when Stop returns";
       EXPECT_EQ(caller->status(), 4);
     }
     Caller late(kernel);
@@ -147,7 +147,7 @@ TEST_P(AdmissionTest, StopDrainsAndStartWorksAgain) {
   }
 }
 
-// Stop waits for what is suspended, and for callbacks that have not returned.
+// Stop waits for suspended calls, and for callbacks that have not returned.
 TEST_P(AdmissionTest, StopWaitsForSuspendedCallsAndRunningCallbacks) {
   Kernel kernel(Options(4096));
   Suspender suspender;
@@ -173,7 +173,7 @@ TEST_P(AdmissionTest, StopWaitsForSuspendedCallsAndRunningCallbacks) {
     kernel.Stop();
     stopped.store(true);
   });
-  // It has begun when it refuses.
+  // Stop has begun when a submission is refused.
   Caller probe(kernel);
   std::uint32_t accepted = 0;
   for (; probe.Submit(Completing(0)) == Admission::kAccepted; ++accepted) {
@@ -188,7 +188,7 @@ TEST_P(AdmissionTest, StopWaitsForSuspendedCallsAndRunningCallbacks) {
   EXPECT_EQ(probe.callbacks(), accepted);
 }
 
-// Goal: no call is lost or told twice when Stop comes while several threads submit.
+// Goal: no call is lost or reported twice when Stop comes while several threads submit.
 TEST_P(AdmissionTest, StopWhileThreadsSubmit) {
   constexpr std::size_t kThreads = 3;
   for (int round = 0; round < 20; ++round) {
@@ -239,13 +239,14 @@ TEST_P(AdmissionTest, SynchronousCallIsRefusedWhenStoppedAndLeavesNothingBehind)
   ASSERT_TRUE(objects.Close(handle, &closed));
   closed->Release();
   EXPECT_TRUE(destroyed.load()) << "a request in the free list keeps it alive";
-  // So that the table can end either way: the next user of the request lets go of it.
+  // If it does, the next user of the request drops that reference, so that the table can be
+  // destroyed.
   request = kernel.contexts().TakeRequest();
   request->Prepare(Lane::kRecord, &RunBody, nullptr, {});
   kernel.contexts().GiveBackRequest(*request);
 }
 
-// What keeps the strand alive is held until the call is over, and not a moment longer.
+// A call holds the owner of its strand until the call is over, and not longer.
 TEST_P(AdmissionTest, KeepAliveEndsWithTheCall) {
   struct Connection : Object {
     explicit Connection(Counter& counter) : destroyed(counter) {}
@@ -272,11 +273,11 @@ TEST_P(AdmissionTest, KeepAliveEndsWithTheCall) {
     caller.WaitForCallbacks();
     destroyed.WaitFor(i);
   }
-  kernel.Stop();  // a processor may still be giving back the last object's place
+  kernel.Stop();  // a processor may still be returning the last object's slot
   EXPECT_EQ(objects.live(), 0U);
 }
 
-// Nothing is left running when a ring cannot be made, be it the first or the last.
+// Nothing is left running when a ring cannot be made, whether it is the first or the last.
 TEST(ExecutiveStartTest, FailedRingUndoesTheStart) {
   for (int good = 0; good < 4; ++good) {
     MonotonicClock clock;
@@ -292,7 +293,7 @@ TEST(ExecutiveStartTest, FailedRingUndoesTheStart) {
     EXPECT_FALSE(status.ok());
     EXPECT_STREQ(status.what(), "a ring of the test");
     EXPECT_TRUE(executive.processors().empty());
-    // And the same executive starts when rings can be made again.
+    // The same executive starts once rings can be made again.
     ASSERT_TRUE(executive.Start(MakeOptions(Placement::kPool, 2)).ok());
     EXPECT_EQ(executive.processors().size(), 4U);
     executive.Stop();

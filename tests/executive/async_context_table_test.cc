@@ -1,6 +1,5 @@
 // The life of an async context and every way to misuse one. The test stands in for the runtime: it
-// publishes and enters callbacks itself, so each moment of a call can be looked at for as long as
-// it takes.
+// publishes and enters callbacks itself, so it can stop at each moment of a call and look at it.
 #include <atomic>
 #include <thread>
 #include <utility>
@@ -15,7 +14,7 @@
 namespace ktlsim::executive {
 namespace {
 
-// Counts in the int behind `data`.
+// Counts up the int that `data` points to.
 void CountCall(_SspiAsyncContext*, void* data) { ++*static_cast<int*>(data); }
 
 class AsyncContextTableTest : public testing::Test {
@@ -41,7 +40,7 @@ class AsyncContextTableTest : public testing::Test {
     AsyncContextSlot& slot = BeginSubmit(handle);
     if (table_.Publish(slot, status)) Deliver(slot);
   }
-  // kOk and the status, or what stands in the way.
+  // kOk and the status, or the reason why there is none.
   std::pair<AsyncResult, std::int32_t> StatusOf(AsyncHandle handle) {
     std::int32_t status = -1;
     const AsyncResult result = table_.GetStatus(handle, &status);
@@ -206,7 +205,7 @@ TEST_F(AsyncContextTableTest, SetCallbackInDoneIsForTheNextCall) {
   Complete(handle, 2);
   EXPECT_EQ(calls_, 1);
   EXPECT_EQ(others, 1);
-  // And taken away again: then nobody is told.
+  // Removed again: then no callback comes.
   EXPECT_EQ(table_.SetCallback(handle, nullptr, nullptr), AsyncResult::kOk);
   ASSERT_EQ(table_.Reinit(handle), AsyncResult::kOk);
   Complete(handle, 3);
@@ -419,7 +418,7 @@ TEST_F(AsyncContextTableTest, ManyThreadsEachWithTheirOwn) {
   EXPECT_EQ(table_.live(), 0U);
 }
 
-// Goal: of many threads that misuse one context at once exactly one wins each race.
+// Goal: when many threads misuse one context at once, exactly one wins each race.
 TEST_F(AsyncContextTableTest, OneOfManySubmissionsAndFreesWins) {
   for (int round = 0; round < 500; ++round) {
     const AsyncHandle handle = table_.Create();

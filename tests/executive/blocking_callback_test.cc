@@ -1,4 +1,4 @@
-// Callbacks that block, also for ever, and callbacks that make synchronous calls.
+// Callbacks that block, even without end, and callbacks that make synchronous calls.
 #include <memory>
 #include <thread>
 #include <vector>
@@ -16,7 +16,7 @@ using Admission = Executive::Admission;
 using BlockingCallbackTest = ShapeTest;
 INSTANTIATE_TEST_SUITE_P(Shapes, BlockingCallbackTest, kEveryShape, kShapeName);
 
-// More callbacks block than the pool has threads at the start; others are told meanwhile.
+// More callbacks block than the pool has threads at the start; other callbacks come meanwhile.
 TEST_P(BlockingCallbackTest, BlockedOnesStallNobody) {
   constexpr std::size_t kBlocked = 12;
   constexpr std::size_t kOthers = 200;
@@ -128,8 +128,8 @@ TEST_P(BlockingCallbackTest, SynchronousCallSuspends) {
   kernel_.contexts().GiveBackRequest(*request);
 }
 
-// The pool stops growing at its cap. What waits there has its status already; it is told when a
-// thread comes free.
+// The pool stops growing at its cap. A call that waits there has its final status already; its
+// callback comes when a thread is free.
 TEST(BlockingCallbackCapTest, PoolStopsAtItsCap) {
   ExecutiveOptions options = MakeOptions(Placement::kInline, 1);
   options.notify_threads_max = 4;

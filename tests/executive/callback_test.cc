@@ -19,7 +19,7 @@ class CallbackTest : public testing::TestWithParam<std::tuple<Shape, NotifyMode>
  protected:
   static Shape shape() { return std::get<0>(GetParam()); }
   static NotifyMode mode() { return std::get<1>(GetParam()); }
-  // Enough to meet a race; the first shape goes the whole length.
+  // Enough to meet a race; the first combination runs all repetitions.
   static std::uint32_t Scaled(std::uint32_t count) {
     return shape().placement == Placement::kInline && shape().processors == 1 ? count : count / 20;
   }
@@ -83,7 +83,7 @@ TEST_P(CallbackTest, LevelAndThreadOfAForeignCall) {
   EXPECT_EQ(processor == nullptr, mode() == NotifyMode::kPool);
 }
 
-// The plain variable is written in Run and read by whoever has seen the final status.
+// The plain variable is written in Run and read by the thread that has seen the final status.
 TEST_P(CallbackTest, OutputsAreVisibleWithTheStatus) {
   for (std::int32_t i = 1; i <= 300; ++i) {
     int output = 0;
@@ -126,7 +126,7 @@ TEST_P(CallbackTest, ChainOfResubmissionsFromTheCallback) {
   EXPECT_EQ(caller.callbacks(), legs);
 }
 
-// A callback starts the next context's call, 1,000 deep: no stack grows with it.
+// A callback submits the next context's call, a chain of 1,000: the stack does not grow with it.
 TEST_P(CallbackTest, ChainThroughDifferentContexts) {
   constexpr std::size_t kDepth = 1000;
   std::vector<std::unique_ptr<Caller>> callers;
@@ -143,7 +143,7 @@ TEST_P(CallbackTest, ChainThroughDifferentContexts) {
 }
 
 // The documented sample: the callback frees the context that its submitter polls. Polling reads a
-// freed slot, which must go on answering the final status.
+// freed slot, which must still return the final status.
 TEST_P(CallbackTest, FreeInCallbackWhileTheSubmitterPolls) {
   constexpr int kSubmitters = 2;
   const int rounds = static_cast<int>(Scaled(6000));
@@ -189,8 +189,8 @@ TEST_P(CallbackTest, FreeInCallbackWhileTheSubmitterPolls) {
   EXPECT_EQ(contexts.live(), 0U);
 }
 
-// A blocking loop: the callback wakes the submitter as its last act, and this one reinitialises and
-// submits the next leg while the callback is still on its way out.
+// A blocking loop: the callback wakes the submitter as its last act, and the submitter
+// reinitialises and submits the next leg while the callback is still returning.
 TEST_P(CallbackTest, WokenWaiterResubmitsWhileTheCallbackUnwinds) {
   const std::uint32_t legs = Scaled(10000);
   Caller caller(kernel_, mode());
@@ -204,7 +204,7 @@ TEST_P(CallbackTest, WokenWaiterResubmitsWhileTheCallbackUnwinds) {
   EXPECT_EQ(caller.callbacks(), legs);
 }
 
-// The same, but the woken waiter frees: nothing of the context may be touched afterwards.
+// The same, but the woken submitter frees the context: nothing of it may be touched afterwards.
 TEST_P(CallbackTest, WokenWaiterFreesWhileTheCallbackUnwinds) {
   const std::uint32_t rounds = Scaled(10000);
   for (std::uint32_t i = 0; i < rounds; ++i) {
@@ -216,7 +216,7 @@ TEST_P(CallbackTest, WokenWaiterFreesWhileTheCallbackUnwinds) {
   EXPECT_EQ(kernel_.contexts().live(), 0U);
 }
 
-// Freed in flight, which is misuse: told exactly once all the same.
+// Freed in flight, which is misuse: exactly one callback comes all the same.
 TEST_P(CallbackTest, OrphansAreToldOnce) {
   constexpr std::uint32_t kRounds = 500;
   struct Told {

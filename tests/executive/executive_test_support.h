@@ -39,7 +39,7 @@ class Counter {
   std::atomic<std::uint32_t> value_{0};
 };
 
-// Closed until Open; then open for ever.
+// Closed until Open, and open from then on.
 class Gate {
  public:
   void Open() { opened_.Add(); }
@@ -146,7 +146,7 @@ struct How {
   Executive::Bound bound = Executive::Bound::kBounded;
 };
 
-// Submits one call on `handle`; what is refused is abandoned, as the SSPI layer does.
+// Submits one call on `handle`; a refused call is abandoned, as in the SSPI layer.
 inline Executive::Admission SubmitOn(Kernel& kernel, AsyncHandle handle, Body body,
                                      const How& how = {}) {
   Request* request = nullptr;
@@ -202,7 +202,7 @@ class Caller {
   static void Notify(_SspiAsyncContext* context, void* data) {
     auto* self = static_cast<Caller*>(data);
     if (self->told_) self->told_(reinterpret_cast<AsyncHandle>(context));
-    self->callbacks_.Add();  // last: whoever waits for it may end the caller
+    self->callbacks_.Add();  // last: a thread that waits for it may destroy the caller
   }
 
   Kernel& kernel_;
@@ -211,7 +211,7 @@ class Caller {
   Counter callbacks_;
 };
 
-// Keeps what passes through it until the test resumes it.
+// Suspends the requests that pass through it until the test resumes them.
 class Suspender {
  public:
   // Ends with `status` after the resumption.
@@ -254,7 +254,7 @@ inline void PrintTo(NotifyMode mode, std::ostream* out) { *out << NameOf(mode); 
 inline constexpr Shape kShapes[] = {
     {Placement::kInline, 1}, {Placement::kInline, 2}, {Placement::kPool, 1}, {Placement::kPool, 2}};
 
-// On both placements, with one and two processors.
+// Both placements, with one and two processors.
 class ShapeTest : public testing::TestWithParam<Shape> {
  protected:
   Kernel kernel_{MakeOptions(GetParam().placement, GetParam().processors)};

@@ -17,7 +17,7 @@ TEST(MisuseTest, IsCountedAndSurvived) {
   EXPECT_EQ(MisuseCount(), before + 1);
 }
 
-// The environment is read once, so each death happens in a process that starts afresh.
+// The environment is read once, so each death happens in a fresh process.
 class MisuseDeathTest : public testing::Test {
  protected:
   void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }

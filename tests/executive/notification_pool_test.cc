@@ -1,4 +1,4 @@
-// The pool alone: the test publishes, so that it can choose the pool's times.
+// The pool alone: the test itself publishes calls, so that it chooses the times that the pool sees.
 #include "kernel_sim/executive/notification_pool.h"
 
 #include <memory>
@@ -24,7 +24,7 @@ class NotificationPoolTest : public testing::Test {
 
   static void Notify(_SspiAsyncContext*, void* data) { static_cast<Told*>(data)->what(); }
 
-  // A published call of a new context that owes `what` as its callback.
+  // A published call of a new context, whose callback is `what`.
   Request& Publish(std::function<void()> what) {
     told_.push_back(std::make_unique<Told>(Told{std::move(what)}));
     const AsyncHandle handle = contexts_.Create();
@@ -132,7 +132,7 @@ TEST_F(NotificationPoolTest, GrowsForBlockedCallbacksAndShrinksWhenIdle) {
 // one look brings a thread to each that has waited too long, and to none that has not.
 class NotificationPoolGrowthTest : public NotificationPoolTest {
  protected:
-  // A thread of the pool, or the failure that the next ones are to meet.
+  // Starts a thread of the pool, or fails with the error that the test has chosen.
   void Spawn(const std::function<void()>& body) {
     if (out_of_threads_ != 0) {
       --out_of_threads_;
@@ -151,7 +151,7 @@ class NotificationPoolGrowthTest : public NotificationPoolTest {
             .clock = &time_,
             .spawn = [this](std::function<void()> body) { Spawn(body); }};
   }
-  // One that blocks until the test opens `release_`.
+  // A callback that blocks until the test opens `release_`.
   Request& PublishBlocking() {
     return Publish([this] {
       entered_.Add();
@@ -185,7 +185,8 @@ TEST_F(NotificationPoolGrowthTest, OneLookServesAllThatHaveWaitedTooLong) {
   pool.Enqueue(Publish([&] { told.Add(); }));
   EXPECT_EQ(pool.Grow(), began + kNsPerMs);
 
-  // At their time all 198 get a thread at once, and the one that came later does not yet.
+  // When they have waited for long enough, all 198 get a thread at once; the one that came later
+  // gets none yet.
   time_.Advance(kNsPerMs / 2);
   EXPECT_EQ(pool.Grow(), began + kNsPerMs + kNsPerMs / 2);
   EXPECT_EQ(pool.threads(), 200U);
@@ -215,7 +216,8 @@ TEST_F(NotificationPoolGrowthTest, GrowsToItsCapAndNoFurther) {
   EndWith(pool, 50);
 }
 
-// A thread that rests is called, and counts as on its way: nothing grows for what it will take.
+// An idle thread is woken, and counts as on its way: the pool does not grow for the callback that
+// it will take.
 TEST_F(NotificationPoolGrowthTest, ThreadsOnTheirWayCount) {
   NotificationPool pool(contexts_, Stepped(3, 8), CountingOwner());
   ASSERT_TRUE(pool.Start().ok());
@@ -228,7 +230,8 @@ TEST_F(NotificationPoolGrowthTest, ThreadsOnTheirWayCount) {
   EndWith(pool, 4);
 }
 
-// The system has no thread, or no memory: that is counted, nothing is lost, and it is tried again.
+// The system has no thread, or no memory: the failure is counted, nothing is lost, and the pool
+// tries again.
 TEST_F(NotificationPoolGrowthTest, ThreadThatCannotBeMadeIsTriedAgain) {
   NotificationPool pool(contexts_, Stepped(1, 8), CountingOwner());
   ASSERT_TRUE(pool.Start().ok());
@@ -277,7 +280,7 @@ TEST_F(NotificationPoolGrowthTest, StartNeedsOneThread) {
   EndWith(half, 2);
 }
 
-// One callback after the other keeps one thread busy: the seven that are left over can end.
+// One callback after the other keeps one thread busy: the other seven threads can end.
 TEST_F(NotificationPoolTest, TheThreadThatRestedLastWorksFirst) {
   NotificationPool pool(contexts_, {.threads_min = 8, .threads_max = 8}, CountingOwner());
   ASSERT_TRUE(pool.Start().ok());

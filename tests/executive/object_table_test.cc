@@ -162,7 +162,7 @@ TEST_F(ObjectTableTest, AClaimKeepsTheObject) {
     const Claimed<Counted, Claim::kFirst> first(
         static_cast<Counted*>(table.Lookup(handle, Claim::kFirst)));
     ASSERT_TRUE(first);
-    // The other claim is another matter.
+    // The other claim is independent.
     const Claimed<Counted, Claim::kSecond> second(
         static_cast<Counted*>(table.Lookup(handle, Claim::kSecond)));
     ASSERT_TRUE(second);
@@ -179,7 +179,7 @@ TEST_F(ObjectTableTest, AClaimKeepsTheObject) {
   EXPECT_EQ(table.Lookup(handle, Claim::kFirst), nullptr);
 }
 
-// Goal: who has a claim is alone with it, until the last one destroys the object. Method: plain
+// Goal: a claim has one holder at a time, until the last user destroys the object. Method: plain
 // numbers, one for each claim, counted up by handle and by reference while another thread closes.
 TEST_F(ObjectTableTest, ClaimsExcludeEachOther) {
   constexpr int kRounds = 200;
@@ -256,7 +256,7 @@ TEST_F(ObjectTableTest, PlacesAreUsedAgainFirstInFirstOut) {
   for (const ObjectTable::Handle handle : handles) EXPECT_TRUE(CloseAndRelease(table, handle));
 }
 
-// A place whose generations are used up is given up rather than begun again.
+// A slot whose generations are used up is abandoned; its numbers do not start again.
 TEST_F(ObjectTableTest, NoHandleIsGivenOutTwice) {
   constexpr std::uint32_t kCapacity = 3;
   constexpr std::uint64_t kGenerations = 5;
@@ -272,7 +272,7 @@ TEST_F(ObjectTableTest, NoHandleIsGivenOutTwice) {
   EXPECT_EQ(table.live(), 0U);
 }
 
-// Goal: slots are reused all the time while others look up handles that may be stale.
+// Goal: slots are reused all the time while other threads look up handles that may be stale.
 TEST_F(ObjectTableTest, StaleHandlesNeverAnswerAnotherObject) {
   constexpr int kThreads = 4;
   constexpr int kRounds = 20000;

@@ -51,8 +51,9 @@ TEST_P(RecallTest, CallBehindASuspendedOneEndsAtOnce) {
   EXPECT_EQ(second.callbacks(), 1U);
 }
 
-// Goal: who is cancelled between its acceptance and its place behind the suspended call waits for
-// nobody either. Method: the submitting thread itself cancels, at the event of the acceptance.
+// Goal: a call that is cancelled between its acceptance and its place in the strand, where a
+// suspended call is before it, waits for no other call either. Method: the submitting thread itself
+// cancels, at the trace event of the acceptance.
 TEST_P(RecallTest, CallOnItsWayToTheStrandEndsAtOnce) {
   Strand strand;
   Suspender suspender;
@@ -115,7 +116,7 @@ TEST_P(RecallTest, TeardownIsBeyondRecallAlsoWhileItWaits) {
   token.Resume();
   teardown.WaitForCallbacks();
   EXPECT_EQ(teardown.status(), 2);
-  kernel_.Stop();  // whoever completed last has left the strand then
+  kernel_.Stop();  // the last call to complete has left the strand then
 }
 
 TEST_P(RecallTest, WaitsNoLongerThanItsLimit) {
@@ -149,7 +150,7 @@ TEST(WaitLimitTest, DefaultHoldsForAllAndAContextCanOptOut) {
   Caller first(kernel);
   Caller limited(kernel);
   Caller patient(kernel);
-  // A busy machine may take longer than the limit to get to the first, too.
+  // On a busy machine even the first call may wait longer than the limit.
   ASSERT_EQ(kernel.contexts().SetWaitLimit(first.handle(), kNoWaitLimit), AsyncResult::kOk);
   ASSERT_EQ(kernel.contexts().SetWaitLimit(patient.handle(), kNoWaitLimit), AsyncResult::kOk);
   first.Submit(suspender.Suspending(1), {.strand = &strand});
@@ -173,7 +174,7 @@ TEST(WaitLimitTest, DefaultHoldsForAllAndAContextCanOptOut) {
   EXPECT_EQ(sum(lane.queued_ns), 3U);
   EXPECT_EQ(sum(lane.served_ns), 2U) << "what did not run was not served";
   EXPECT_EQ(sum(lane.notified_ns), 3U);
-  kernel.Stop();  // whoever completed last has left the strand then
+  kernel.Stop();  // the last call to complete has left the strand then
 }
 
 // A call whose limit has passed when its turn comes does not run, however late the timer is.
@@ -195,8 +196,8 @@ TEST(WaitLimitTest, LateTimerDoesNotExtendTheLimit) {
   EXPECT_EQ(limited.status(), kQueueTimeoutStatus);
 }
 
-// Goal: one callback for every call, and the request left alone, whoever is first of the turn, the
-// canceller and the timer. Method: all three at once, on strands and without.
+// Goal: one callback for every call, and the request untouched afterwards, whichever comes first:
+// the call's turn, the canceller or the timer. Method: all three at once, on strands and without.
 TEST_P(RecallTest, RaceOfTurnCancelAndTimer) {
   constexpr int kThreads = 3;
   constexpr int kRounds = 2000;

@@ -127,7 +127,7 @@ TEST(StrandConcurrencyTest, DifferentStrandsRunAtOnce) {
   }
 }
 
-// A strand stays where its first request ran, whoever submits.
+// A strand stays where its first request ran, whichever thread submits.
 TEST(StrandHomeTest, StaysWhereItStarted) {
   Kernel kernel(MakeOptions(Placement::kInline, 2));
   Strand strand;
@@ -177,8 +177,9 @@ TEST(StrandHomeTest, MovesOnceWhenTheHandshakeEnds) {
   EXPECT_EQ(where[2], 1U) << "the processor that submitted the last leg";
 }
 
-// A foreign thread's handshake that is driven from on-processor callbacks: these run on the crypto
-// processor, since there is no submitting one. Its records must not stay there.
+// A handshake that a thread outside the library drives from on-processor callbacks. They run on the
+// crypto processor, since no processor has submitted the first leg. The records must not stay
+// there.
 TEST(StrandHomeTest, LeavesTheCryptoProcessorAlsoWhenDrivenFromThere) {
   Kernel kernel(MakeOptions(Placement::kPool, 1));
   Strand strand;
@@ -231,7 +232,7 @@ TEST(LaneTest, RecordOvertakesQueuedHandshakes) {
   EXPECT_EQ(order[0], Lane::kRecord);
 }
 
-// And the other way round: records do not starve a handshake.
+// Conversely, records do not starve a handshake.
 TEST(LaneTest, HandshakeAdvancesBesideRecords) {
   constexpr std::uint32_t kRecords = 2000;
   Kernel kernel(MakeOptions(Placement::kInline, 1));

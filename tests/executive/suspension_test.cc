@@ -93,7 +93,7 @@ TEST_P(SuspensionTest, OldTokenDoesNotResumeTheNextCallOfItsRequest) {
   ASSERT_EQ(caller.Resubmit(second.Suspending(2)), Admission::kAccepted);
   ResumeToken current = second.WaitForToken();
   old.Resume();
-  // A call that is over before it could suspend leaves a void token, too.
+  // A call that is over before it could suspend leaves a token without effect, too.
   Caller other(kernel_);
   ASSERT_EQ(other.Submit(Completing(0)), Admission::kAccepted);
   other.WaitForCallbacks(1);
@@ -122,7 +122,7 @@ TEST_P(SuspensionTest, TokenOfACompletedRunIsVoid) {
   EXPECT_EQ(caller.status(), 6);
 }
 
-// Goal: a request that is not resumed holds up its own strand and nothing else.
+// Goal: a request that is not resumed delays its own strand and nothing else.
 TEST_P(SuspensionTest, StrandStaysTakenWhileOthersAdvance) {
   Strand strand;
   Strand other_strand;

@@ -78,7 +78,7 @@ TEST(AddressTest, AUnixSocketHasAPathOrAnAbstractName) {
     EXPECT_EQ(address->ToString(), text);
     EXPECT_TRUE(address->is_unix());
     EXPECT_EQ(address->port(), 0);
-    // As the kernel tells it.
+    // As the kernel reports it.
     EXPECT_EQ(Address(address->data(), address->size()).ToString(), text);
   }
   EXPECT_EQ(Address::Parse("unix:/run/a")->unix_path(), "/run/a");

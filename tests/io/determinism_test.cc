@@ -110,7 +110,7 @@ struct Story {
   std::string text;
 };
 
-// The scheduler in small: turns any ring that is ready, in an order of its own.
+// A small scheduler: turns any ring that is ready, in an order of its own.
 bool Schedule(MemoryNetwork& network, SeededRandom& random, const std::function<bool()>& done) {
   for (int steps = 0; !done(); ++steps) {
     if (steps > 1000000) return false;

@@ -65,7 +65,7 @@ constexpr bool kVirtualCallsNeedDescriptors = true;
 constexpr bool kVirtualCallsNeedDescriptors = false;
 #endif
 
-// No descriptor is to be had while it lives. Kept short: sanitizers need descriptors of their own.
+// While it lives, no descriptor is available. Kept short: sanitizers need descriptors of their own.
 class NoDescriptors {
  public:
   NoDescriptors() {
@@ -178,8 +178,8 @@ TEST_P(ListenerTest, ClosesWhilePaused) {
   ASSERT_TRUE(Until([&] { return door->closed; }));
 }
 
-// The process runs out of descriptors; accepting goes on by itself when there are some again. The
-// kernel notes the limit when an accept is submitted: here in the first turn.
+// The process runs out of descriptors; accepting continues by itself when descriptors are available
+// again. The kernel notes the limit when an accept is submitted: here in the first turn.
 TEST_P(ListenerTest, RetriesWhenDescriptorsRunOut) {
   if (!CanRunOut()) GTEST_SKIP() << "UBSan's vptr check needs free descriptors";
   Call();
@@ -238,7 +238,7 @@ TEST_P(ListenerTest, ConnectorTellsRefusalAndWrongFamily) {
 
   caller.done = false;
   caller.connector.Connect(Address());
-  EXPECT_FALSE(caller.done) << "told from a later turn";
+  EXPECT_FALSE(caller.done) << "reported in a later turn";
   ASSERT_TRUE(Until([&] { return caller.done; }));
   EXPECT_EQ(caller.outcome.code(), EAFNOSUPPORT);
   EXPECT_FALSE(caller.connector.connecting());

@@ -1,6 +1,6 @@
-// The kernel had no memory to keep a completion (EBADR): nobody knows whose. Everything in flight
-// ends once, in order or with EIO; accepting goes on; no buffer is missing, and what is started
-// afterwards works.
+// The kernel had no memory to keep a completion (EBADR), and nothing says which one. Everything in
+// flight ends once, normally or with EIO; accepting continues; no buffer is missing, and operations
+// started afterwards work.
 #include <cerrno>
 #include <memory>
 
@@ -15,7 +15,7 @@ using Kind = Operation::Kind;
 
 class LostCompletionsTest : public MemoryTest {
  protected:
-  // Buffers that the kernel has forgotten would starve these.
+  // Buffers that the kernel has lost would starve these.
   void ExpectGoodOrder() {
     EXPECT_EQ(ring->Statistics().completions_lost, 1u);
     ring->Close(pair.client);
@@ -37,7 +37,7 @@ TEST_F(LostCompletionsTest, OfAReceiveEndItAndLeakNoBuffer) {
     ring->StartSend(send, pair.client, AsBytes(text));
     ASSERT_TRUE(Until([&] { return receive.ended && send.ended; }));
     EXPECT_EQ(receive.end.code(), EIO);
-    EXPECT_TRUE(text.starts_with(receive.text)) << "bytes behind a gap were told";
+    EXPECT_TRUE(text.starts_with(receive.text)) << "bytes after a gap were reported";
     ExpectGoodOrder();
     TearDown();
     ring.reset();
@@ -97,7 +97,7 @@ TEST_F(LostCompletionsTest, LeaveAcceptingGoingOn) {
   ExpectGoodOrder();
 }
 
-// Whatever waits where: cancelled, parked, starved, late.
+// In whatever place an operation is: cancelled, parked, starved, late.
 TEST_F(LostCompletionsTest, EndEverythingOnceOnSeeds) {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
     SCOPED_TRACE(seed);

@@ -96,7 +96,8 @@ TEST_F(MemoryFaultsTest, ConnectIsRefusedOrTimesOut) {
   }
 }
 
-// Accepting goes on by itself when it fails, behind the listener's retry timer where need be.
+// Accepting continues by itself after a failure, with the listener's retry timer where it needs
+// that.
 TEST_F(MemoryFaultsTest, ListenerSurvivesFailingAccepts) {
   Begin(MemoryFaults{.accept_failure = 500, .spurious_end = 300});
   struct Door final : ListenerHandler {
@@ -130,7 +131,7 @@ TEST_F(MemoryFaultsTest, CompletionsBeyondTheQueueWait) {
   EXPECT_GT(ring->Statistics().completion_overflow, 0u);
 }
 
-// Virtual time: what lies hours ahead is reached at once, and only when somebody lets it.
+// Virtual time: what lies hours ahead is reached at once, and only when the test lets time pass.
 TEST_F(MemoryFaultsTest, TimeStandsStillUntilItIsMoved) {
   Begin(MemoryFaults{});
   struct Alarm final : Timer {

@@ -1,6 +1,6 @@
-// Every operation completed with each errno value that its system call names: one final call tells
-// it, or it goes on unseen where the manual says that the operation has done nothing yet. Nothing
-// is told twice, nothing waits for ever, and the ring goes on with everybody else.
+// Every operation completed with each errno value that its system call names: one final call
+// reports it, or the operation silently continues where the manual says that it has done nothing
+// yet. Nothing is reported twice, nothing waits without end, and all other operations go on.
 #include <cerrno>
 #include <set>
 #include <vector>
@@ -15,7 +15,7 @@ namespace {
 
 using Kind = Operation::Kind;
 
-// Those that tell of no bug of the ring's (EFAULT, EBADF: asserted).
+// The values that are not signs of a bug in the ring (EFAULT and EBADF are: they are asserted).
 const std::vector<int> kAcceptErrors = {
     ECONNABORTED, EPROTO,     ENOPROTOOPT, ENETDOWN, ENETUNREACH, EHOSTDOWN, EHOSTUNREACH,   ENONET,
     EINTR,        EAGAIN,     EMFILE,      ENFILE,   ENOBUFS,     ENOMEM,    EPERM,          EACCES,
@@ -39,13 +39,13 @@ class OperationErrorsTest : public MemoryTest {
   void Fail(Kind kind, int error_number, std::uint64_t times = 1) {
     network->SetFailure({.kind = kind, .result = -error_number, .times = times});
   }
-  // Neither a request nor a timer is about to do anything: a loop would find an end here only.
+  // Neither a request nor a timer is about to do anything: a ring that loops is caught only here.
   void ExpectRest() {
     for (int i = 0; i < 1000; ++i) {
       if (!network->AnyReady()) return;
       ring->Turn(0);
     }
-    ADD_FAILURE() << "the ring turns and turns";
+    ADD_FAILURE() << "the ring turns without end";
   }
 };
 
@@ -125,8 +125,9 @@ TEST_F(OperationErrorsTest, OfAConnectAreToldOnce) {
   }
 }
 
-// A listener outlives whatever an accept can say: it goes on at once where only one connection is
-// meant, and a little later where the whole process is, which its owner hears.
+// A listener outlives every error of an accept: it goes on at once where the error concerns one
+// connection, and a little later where it concerns the whole process, which is reported to its
+// owner.
 TEST_F(OperationErrorsTest, OfAnAcceptNeverStopTheListener) {
   struct Door final : ListenerHandler {
     explicit Door(Loop& loop) : listener(loop, *this) {}

@@ -91,7 +91,7 @@ TEST(EndWatchTest, LetGoForgetsOnlyWhatTheKernelHad) {
   EXPECT_EQ(watch.state(), WatchState::kFired);
 }
 
-// A connection holds several: they are to stay small.
+// A connection holds several of them, so they must stay small.
 TEST(OperationStateTest, OperationsStaySmall) {
   EXPECT_LE(sizeof(AcceptOperation), 40U);
   EXPECT_LE(sizeof(ReceiveOperation), 48U);

@@ -1,14 +1,15 @@
 // The known pitfalls of io_uring programs, by number, on the in-memory ring; in brackets where the
 // real ring is held to the same.
-//  1 ENOBUFS ends a receive, even when it is armed   [RingTest.FewBuffersFeedManyConnections]
-//  2 a buffer owned twice                            [ReceiveBuffers asserts it on both]
-//  3 the completion queue overflows                  [RingTest.CompletionOverflowLosesNothing]
-//  4 close does not cancel [RingTest.ClosingWithSomethingInFlightIsCaught] 5 a late completion
-//  meets a successor             [RingTest.CancelDoesNotReachTheNextStart] 6 completions appear
-//  only in an enter             [PostTest.MixesWithCompletions] 7 short sends
-//  [StreamTest.ContinuesShortSendsWhileTheReaderIsPaused] 8 cancellations race
-//  [RingTest.CancelsInEachState] 9 a multishot receive sleeps through the connection's end, on the
-//  real ring alone [EndTest]
+//
+//   1 ENOBUFS ends a receive, even when it is armed   [RingTest.FewBuffersFeedManyConnections]
+//   2 a buffer owned twice                            [ReceiveBuffers asserts it on both]
+//   3 the completion queue overflows                  [RingTest.CompletionOverflowLosesNothing]
+//   4 close does not cancel                 [RingTest.ClosingWithSomethingInFlightIsCaught]
+//   5 a late completion meets a successor   [RingTest.CancelDoesNotReachTheNextStart]
+//   6 completions appear only in an enter   [PostTest.MixesWithCompletions]
+//   7 short sends                           [StreamTest.ContinuesShortSendsWhileTheReaderIsPaused]
+//   8 cancellations race                    [RingTest.CancelsInEachState]
+//   9 a multishot receive sleeps through the connection's end, on the real ring alone [EndTest]
 #include <cerrno>
 #include <memory>
 #include <set>
@@ -117,7 +118,8 @@ TEST_F(PitfallsTest, P7ShortSendsAreContinued) {
   Carry(Pattern(1000000));
 }
 
-// Late, repeated, crossing the end: one final call each, and the bytes stay the ring's until then.
+// Cancellations that are late, repeated, or cross the end: one final call each, and until then the
+// bytes belong to the ring.
 TEST_F(PitfallsTest, P8CancellationsRaceAndEndOnce) {
   const std::string text = Pattern(1 << 20);
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {
@@ -152,8 +154,8 @@ TEST_F(PitfallsTest, P8CancellationsRaceAndEndOnce) {
 class EndTest : public RingUnderTest {};
 KTLSIM_ON_BOTH_RINGS(EndTest);
 
-// Bytes and the end are both there before the receive waits; what it takes first are the bytes. FIN
-// is the control: TCP counts it as a byte.
+// Bytes and the end are both there before the receive waits; it takes the bytes first. FIN is the
+// control case: TCP counts it as a byte.
 TEST_P(EndTest, BehindBytesIsHeard) {
   for (const bool reset : {false, true}) {
     for (const bool submit_when_full : {true, false}) {
@@ -177,7 +179,7 @@ TEST_P(EndTest, BehindBytesIsHeard) {
   }
 }
 
-// More than one look of the kernel takes (33 buffers).
+// More than the kernel takes in one look (33 buffers).
 TEST_P(EndTest, BehindManyBuffersIsHeard) {
   for (const bool waits_first : {false, true}) {
     SCOPED_TRACE(waits_first);
@@ -192,14 +194,14 @@ TEST_P(EndTest, BehindManyBuffersIsHeard) {
     Receiver receive;
     ring->StartReceive(receive, pair.server);
     ASSERT_TRUE(TurnUntil(*ring, [&] { return receive.ended; }));
-    // The in-memory ring drops what RST overtakes.
+    // The in-memory ring drops bytes that RST overtakes.
     EXPECT_TRUE(real() ? receive.text == text : text.starts_with(receive.text));
     EXPECT_EQ(receive.end.code(), ECONNRESET);
     ring->Close(pair.server);
   }
 }
 
-// Starts itself again from its final call, until it is told to stop.
+// Starts itself again in its final call, until the test stops it.
 class BusySender : public SendOperation {
  public:
   BusySender(Ring& ring, SocketId socket) : ring_(ring), socket_(socket) { Start(); }
@@ -217,7 +219,8 @@ class BusySender : public SendOperation {
   const std::string text_ = "x";
 };
 
-// A queue of one place that others fill in each turn: who leaves is not kept waiting by them.
+// A queue of one place that other operations fill in each turn: they do not keep a leaving
+// operation waiting.
 TEST_P(EndTest, OfAReceiveComesThoughOthersFillTheQueue) {
   auto ring = MakeRing({.submission_entries = 1, .submit_when_full = false});
   const Pair quiet = Connect(*ring);
@@ -240,7 +243,7 @@ TEST_P(EndTest, OfAReceiveComesThoughOthersFillTheQueue) {
   }
 }
 
-// The watch is over before a receive is: the next one has a watch of its own.
+// The watch ends before its receive: the next receive has a watch of its own.
 TEST_P(EndTest, IsHeardAfterAPause) {
   auto ring = MakeRing({.receive_waits_first = true});
   const Pair pair = Connect(*ring);
@@ -266,11 +269,11 @@ TEST_P(EndTest, IsHeardAfterAPause) {
   ring->Close(pair.server);
 }
 
-#ifndef KTLSIM_ADDRESS_SANITIZER  // It would report the look at a buffer that is nobody's.
+#ifndef KTLSIM_ADDRESS_SANITIZER  // It would report the read of a buffer that has no owner.
 class WipeTest : public RingUnderTest {};
 KTLSIM_ON_BOTH_RINGS(WipeTest);
 
-// Records are opened where they were received: what comes back may be plaintext by then.
+// Records are opened where they were received: a returned buffer may hold plaintext by then.
 TEST_P(WipeTest, AReturnedReceiveBufferHoldsNothing) {
   auto ring = MakeRing({.receive_buffers = 2, .receive_buffer_bytes = 64});
   const Pair pair = Connect(*ring);
@@ -319,7 +322,7 @@ TEST_P(PoisonTest, BuffersArePoisonedWhileTheRingOwnsThem) {
 
   const std::span<std::byte> lent = receive.held.at(0).bytes();
   EXPECT_FALSE(IsPoisoned(lent));
-  EXPECT_TRUE(IsPoisoned({lent.data(), 64})) << "what was not filled is nobody's";
+  EXPECT_TRUE(IsPoisoned({lent.data(), 64})) << "the part that was not filled has no owner";
   receive.held.clear();
   EXPECT_TRUE(IsPoisoned(lent));
   ring->Cancel(receive);

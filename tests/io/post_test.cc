@@ -65,7 +65,7 @@ TEST(PostTest, ItemsPostedByItemsRunInLaterTurns) {
 }
 
 // Several producers without pause; the loop sleeps whenever nothing is there. A lost wake-up hangs,
-// a lost item miscounts, a reordered one is told by its number.
+// a lost item is missing from the count, a reordered one is noticed by its number.
 TEST(PostTest, ManyProducersWakeTheLoopAndLoseNothing) {
   constexpr std::size_t kProducers = 4;
   constexpr std::size_t kEach = 60000;

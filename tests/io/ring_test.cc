@@ -185,7 +185,7 @@ TEST_P(RingTest, CancelsAConnectThatHangs) {
   ExpectNothingLeft(*ring);
 }
 
-// Every place an operation can be in when it is cancelled.
+// Every place that an operation can be in when it is cancelled.
 TEST_P(RingTest, CancelsInEachState) {
   for (const bool submit_when_full : {true, false}) {
     SCOPED_TRACE(submit_when_full);
@@ -196,7 +196,7 @@ TEST_P(RingTest, CancelsInEachState) {
     const Pair pair = Connect(*ring);
     const std::string text = Pattern(std::size_t{16} << 20);
 
-    // Before it was submitted, submitted, and with a send that is half done.
+    // Not yet submitted; submitted; and a send that is half done.
     for (int turns = 0; turns < 3; ++turns) {
       Receiver receive;
       Sender send;
@@ -288,7 +288,8 @@ TEST_P(RingTest, CancelDoesNotReachTheNextStart) {
   ring->Close(pair.server);
 }
 
-// A submission queue of four places, a thousand operations started at once, in both manners.
+// A submission queue of four places and a thousand operations started at once, with and without
+// submit_when_full.
 TEST_P(RingTest, FullSubmissionQueueServesAll) {
   for (const bool submit_when_full : {true, false}) {
     SCOPED_TRACE(submit_when_full);
@@ -360,7 +361,7 @@ TEST_P(RingTest, CompletionOverflowLosesNothing) {
   ExpectNothingLeft(*ring);
 }
 
-// Many connections, two buffers: whoever starves is fed in turn, and no byte is lost.
+// Many connections, two buffers: starved receives are fed in turn, and no byte is lost.
 TEST_P(RingTest, FewBuffersFeedManyConnections) {
   auto ring = MakeRing({.receive_buffers = 2, .receive_buffer_bytes = 256});
   constexpr std::size_t kPairs = 20;
@@ -386,7 +387,7 @@ TEST_P(RingTest, FewBuffersFeedManyConnections) {
     ring->Close(pairs[i].client);
     ring->Close(pairs[i].server);
   }
-  // Only now: until OnSent the bytes are the ring's.
+  // Only now: until OnSent the bytes belong to the ring.
   for (auto& receiver : receivers) EXPECT_TRUE(receiver->text == text);
   ExpectNothingLeft(*ring);
 }

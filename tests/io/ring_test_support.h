@@ -1,5 +1,5 @@
-// Helpers of the io tests: operations that write down what they were told, and rings that turn
-// until something has come true.
+// Helpers of the io tests: operations that record their handler calls, and rings that turn until a
+// condition holds.
 #pragma once
 
 #include <cstdint>

@@ -125,7 +125,7 @@ TEST_P(StreamTest, ContinuesShortSendsWhileTheReaderIsPaused) {
   if (real()) setsockopt(client_socket, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
   const std::string text = Pattern(std::size_t{3} << 19);
   client->stream->Send(AsBytes(text));
-  // The reader has not begun: the sender gets stuck, and nothing is there to do any more.
+  // The reader has not begun: the sender gets stuck, until there is nothing left to do.
   while (ring->Turn(20 * kNsPerMs) != 0) {
   }
   EXPECT_EQ(client->sent, 0);
@@ -272,7 +272,7 @@ TEST_P(StreamTest, HeldBuffersStopTheStreamAndLoseNothing) {
   while (ring->Turn(5 * kNsPerMs) != 0) {
   }
   EXPECT_EQ(server->text.size(), 4096u);
-  // One at a time: each makes exactly one step.
+  // One at a time: each turn makes exactly one step.
   for (int i = 0; i < 10; ++i) {
     server->held.erase(server->held.begin());
     ASSERT_TRUE(Until([&] { return server->held.size() == 4; }));

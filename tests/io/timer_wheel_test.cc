@@ -122,7 +122,7 @@ TEST(TimerWheelTest, HandlerMayDestroyItsTimer) {
   EXPECT_EQ(timer, nullptr);
 }
 
-// Against a plain list of deadlines as oracle: random starts, moves, stops and steps of time.
+// A plain list of deadlines is the oracle: random starts, moves, stops and steps of time.
 TEST(TimerWheelTest, AgreesWithAPlainListOverRandomSchedules) {
   for (unsigned seed = 1; seed <= 20; ++seed) {
     SCOPED_TRACE(seed);

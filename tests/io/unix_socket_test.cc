@@ -1,4 +1,5 @@
-// Sockets with names in the file system: what is replaced, what is in use, and what is left behind.
+// Sockets with names in the file system: which files are replaced, which are in use, and which
+// remain.
 #include "io/unix_socket.h"
 
 #include <fcntl.h>
@@ -96,7 +97,7 @@ TEST_F(UnixSocketTest, AFolderThatIsNotThereIsTold) {
   EXPECT_EQ(Refused(), ENOENT);
 }
 
-// Bound and not listening yet: that would look dead.
+// Bound and not listening yet: such a socket looks dead.
 TEST_F(UnixSocketTest, WhileAnotherStartsNobodyLooks) {
   const int folder = open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   ASSERT_EQ(flock(folder, LOCK_EX), 0);
@@ -108,7 +109,7 @@ TEST_F(UnixSocketTest, WhileAnotherStartsNobodyLooks) {
 TEST_F(UnixSocketTest, TheFileIsRemovedWhileItIsTheSame) {
   const int one = Listen();
   SocketFile first(At());
-  std::filesystem::rename(Path(), Path() + ".old");  // so that the number is not used again
+  std::filesystem::rename(Path(), Path() + ".old");  // so that the inode number is not used again
   const int other = Listen();
   SocketFile second(At());
   first.Remove();

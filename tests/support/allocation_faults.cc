@@ -182,7 +182,7 @@ AllocationFaults::Exempt::~Exempt() { --exempt; }
 
 }  // namespace ktlsim::test
 
-// ---- In the place of the C library's -------------------------------------------------------------
+// ---- Instead of the C library's -------------------------------------------------------------
 
 using ktlsim::test::Aligned;
 using ktlsim::test::Counted;

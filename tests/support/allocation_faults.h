@@ -2,9 +2,9 @@
 // of the C++ runtime and of the C library alike. A program that links allocation_faults.cc has its
 // malloc family and its operators new replaced.
 //
-// Numbers are counted while a fault is armed, over every thread that is not exempt. Which thread
-// gets which number is the scheduler's choice where several allocate; with one that works and one
-// that waits a number names the same allocation in every run.
+// Allocations are numbered while a fault is armed, over every thread that is not exempt. Where
+// several threads allocate, the scheduler decides which thread gets which number. With one thread
+// that works and one that waits, a number names the same allocation in every run.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,8 @@ class AllocationFaults {
  public:
   static constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 
-  // Begins to count from zero, and fails what `n` and `extent` say while a Scope exists.
+  // Starts counting from zero, and fails the allocations that `n` and `extent` name while a Scope
+  // exists.
   static void Prepare(std::uint64_t n, FaultExtent extent);
   // True: an allocation has failed since Prepare.
   static bool Fired();
@@ -34,10 +35,10 @@ class AllocationFaults {
   // The callers of the first allocation that failed, innermost first.
   static std::string Where();
 
-  // What the program has allocated and not given back.
+  // What the program has allocated and not freed.
   static std::int64_t LiveBlocks();
-  // From Remember on it is noted who allocates what. Remembered tells who allocated what is still
-  // there, and ends that.
+  // From Remember on, the callers of each allocation are noted. Remembered names the callers of
+  // those that are not freed, and ends the noting.
   static void Remember();
   static std::string Remembered();
 

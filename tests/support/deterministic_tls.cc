@@ -41,7 +41,7 @@ constexpr RAND_METHOD kMethod = {
     .status = [] { return 1; },
 };
 
-// Also in the repository: it protects nothing.
+// The private key is in the repository, too: it protects nothing.
 constexpr char kKey[] = R"(-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg+5p1xsfSmCj6ytr1
 iMn4BQGMXHqEdZn3CWwPOZ+tW3ChRANCAASFOVqlhZztcA3g8OjD+0+1G5zqQWOV
@@ -88,8 +88,9 @@ PCCERT_CONTEXT DeterministicCertificate() {
 
 }  // namespace ktlsim::test
 
-// In front of the C library's, also for the shared libraries of this program: OpenSSL asks for the
-// time with time(), and std::chrono::system_clock, which we age sessions by, with clock_gettime().
+// These take precedence over the C library's, also in the shared libraries of this program: OpenSSL
+// asks for the time with time(), and std::chrono::system_clock, which we age sessions by, with
+// clock_gettime().
 extern "C" __attribute__((visibility("default"))) int clock_gettime(clockid_t clock,
                                                                     timespec* out) noexcept {
   const ktlsim::Clock* const wall = clock == CLOCK_REALTIME ? ktlsim::test::wall_clock : nullptr;

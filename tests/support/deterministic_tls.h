@@ -1,14 +1,16 @@
-// DeterministicTls: while it lives, everything that TLS draws in this process comes from a seed,
-// and the time of day is the one it is told. Two runs then put the same bytes on the wire.
+// DeterministicTls: while it lives, all randomness of TLS in this process comes from a seed, and
+// the time of day comes from the clock that it is given. Two runs then put the same bytes on the
+// wire.
 //
 // The randomness of OpenSSL goes through its random method: keys, nonces of signatures, session
 // IDs, ticket keys and what they protect. For the time of day this program defines time(), which
 // OpenSSL calls for sessions, tickets and certificates, and clock_gettime(), which we call for the
-// age of sessions. All are the process's: one thread at a time, tests only. The executable must
-// link deterministic_tls.cc.
+// age of sessions. All of this concerns the whole process: one thread at a time, tests only. The
+// executable must link deterministic_tls.cc.
 //
-// An ECDSA signature needs no more than that: its nonce is derived from the key, the digest and
-// what was drawn. An RSA key does: its blinding outlives a run. Use DeterministicCertificate.
+// That is enough for an ECDSA signature: its nonce is derived from the key, the digest and the
+// random bytes. It is not enough for an RSA key, whose blinding outlives a run. Use
+// DeterministicCertificate.
 #pragma once
 
 #include <ktlsim/sspi_ext.h>

@@ -139,7 +139,7 @@ std::string CheckResult(const std::string& command, const nlohmann::json& result
   const Json schema = Json::parse(file, nullptr, false);
   if (!schema.is_object()) return "the schema cannot be read";
   if (!result.is_object()) return "there is no result";
-  // Its own form first: of it the message says what is wrong.
+  // The command's own schema first: its message says what is wrong.
   std::string wrong = Checker(schema).Check({{"$ref", "#/$defs/" + command}}, result, "");
   return wrong.empty() ? CheckJson(schema, result) : wrong;
 }

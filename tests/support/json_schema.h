@@ -1,5 +1,5 @@
-// Checks a JSON text against a JSON Schema, as far as ours use it: a schema with a keyword that is
-// not known here fails every check, so that nothing is taken for checked that was not.
+// Checks a JSON text against a JSON Schema, as far as our schemas use the language. A schema with a
+// keyword that is not known here fails every check, so that no keyword is silently ignored.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace ktlsim {
 
-// Empty: `value` is as `schema` says; else where it is not, and why.
+// Empty: `value` conforms to `schema`; otherwise where it does not, and why.
 std::string CheckJson(const nlohmann::json& schema, const nlohmann::json& value);
 
 // The same for what `ktlsim COMMAND --json` has written, and the schema of the commands' results.

@@ -1,4 +1,5 @@
-// A host for packages that a test makes by hand, below the public API: one processor, own counters.
+// A host for packages that a test makes by hand, below the public API: one processor, counters of
+// its own.
 #pragma once
 
 #include "kernel_sim/sspi/last_error.h"

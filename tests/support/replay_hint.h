@@ -1,5 +1,5 @@
-// What replays a run, said also when the run ends the program: then no message of the test's would
-// come any more.
+// How to replay a run, printed also when the run ends the program: then no message of the test
+// would be printed.
 #pragma once
 
 #include <unistd.h>
@@ -12,7 +12,7 @@
 
 namespace ktlsim::test {
 
-// One at a time. The end is this thread's own doing, in a call: there `text` may allocate.
+// One at a time. This thread itself ends the program, inside a call, where `text` may allocate.
 class ReplayHint {
  public:
   explicit ReplayHint(std::function<std::string()> text) {

@@ -17,10 +17,10 @@ inline std::optional<std::uint64_t> NumberFromEnvironment(const char* name) {
 struct Seeds {
   std::uint64_t first = 1;
   std::uint64_t last = 1;
-  bool one = false;  // chosen by KTLSIM_SEED: worth telling everything about
+  bool one = false;  // chosen by KTLSIM_SEED: everything about it is printed
 };
 
-// Part `part` of `parts` of them, about the same size each.
+// Part `part` of `parts` of the seeds; the parts are of about the same size.
 inline Seeds SeedsToRun(std::uint64_t otherwise, std::uint64_t part = 0, std::uint64_t parts = 1) {
   if (const auto one = NumberFromEnvironment("KTLSIM_SEED")) {
     // In one part only.

@@ -110,7 +110,8 @@ class AsyncCall {
 
   SspiAsyncContext* const handle_;
   Count callbacks_;
-  // Who polls may submit again while the last callback, entered, has not written yet.
+  // A test that polls may submit again while the last callback has been entered and has not written
+  // yet.
   std::atomic<SECURITY_STATUS> status_{SEC_I_ASYNC_CALL_PENDING};
   int finished_ = 0;
 };
@@ -122,7 +123,7 @@ inline KtlsimStatistics Statistics() {
   return statistics;
 }
 
-// For what follows a completion without being ordered by it: counters, threads.
+// For what follows a completion but is not ordered by it: counters, threads.
 template <typename Condition>
 void WaitUntil(Condition condition) {
   while (!condition()) std::this_thread::yield();
@@ -160,7 +161,7 @@ struct PlacementCase {
 
 inline void PrintTo(const PlacementCase& test, std::ostream* out) { *out << test.name; }
 
-// Every test of it runs for both placements and both notify modes.
+// Each test of this suite runs with both placements and both notify modes.
 class PlacementTest : public testing::TestWithParam<PlacementCase> {
  protected:
   ULONG notify_mode() const { return GetParam().notify_mode; }
@@ -181,7 +182,8 @@ inline std::string PlacementName(const testing::TestParamInfo<PlacementCase>& te
   return test.param.name;
 }
 
-// Scripts outlive the contexts made from them: those may be torn down behind the test's back.
+// Scripts outlive the contexts made from them, which the library may tear down after the test has
+// gone on.
 inline sspi::Script* KeepScript(sspi::Script script) {
   static std::mutex mutex;
   static auto* const scripts = new std::deque<sspi::Script>();
@@ -230,7 +232,7 @@ class ScriptedCredential {
   CredHandle handle_;
 };
 
-// Everything one scripted leg needs besides handles.
+// Everything that one scripted leg needs besides handles.
 struct LegMemory {
   LegMemory() = default;
   LegMemory(const LegMemory&) = delete;

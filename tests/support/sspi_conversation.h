@@ -26,7 +26,7 @@ class TlsConversation : public WorkItem {
     server_.Delete();
   }
 
-  // Any thread; or post the object on a loop.
+  // Any thread; or post the object to a loop.
   void Start() { client_.SubmitLeg(); }
   // SEC_E_OK: established on both ends, and a message arrived unharmed.
   SECURITY_STATUS Wait() {

@@ -127,7 +127,7 @@ struct TestEnd {
   std::string target = "localhost";
   ULONG attributes = 0;
   ULONG token_room = 32768;
-  ULONG more_flags = 0;  // to what is asked for anyway
+  ULONG more_flags = 0;  // in addition to the usual ones
   SECURITY_STATUS status = SEC_I_CONTINUE_NEEDED;
 
   ULONG Flags() const {
@@ -138,7 +138,8 @@ struct TestEnd {
                          ISC_REQ_STREAM | ISC_REQ_USE_SUPPLIED_CREDS);
   }
 
-  // One synchronous leg with all of the inbox; the token comes back, the EXTRA stays.
+  // One synchronous leg with the whole inbox; returns the token, and leaves the EXTRA bytes in the
+  // inbox.
   Bytes Leg(PCredHandle credential) {
     const bool first = !SecIsValidHandle(&context);
     Bytes input = inbox;
@@ -186,8 +187,8 @@ struct TestEnd {
     return record;
   }
 
-  // Opens what is in the inbox until nothing whole is left, passing post-handshake messages on as a
-  // client of the API must. `status` is the last one; tokens that are owed go to `reply`.
+  // Opens the records in the inbox until no whole one is left, and passes post-handshake messages
+  // on as a user of the API must. `status` is the last one; tokens that are owed go to `reply`.
   Bytes Open(PCredHandle credential, Bytes* reply = nullptr) {
     Bytes plaintext;
     status = SEC_E_INCOMPLETE_MESSAGE;
@@ -229,7 +230,7 @@ struct TestEnd {
 
 inline void Append(Bytes& to, const Bytes& from) { to.insert(to.end(), from.begin(), from.end()); }
 
-// Drives both ends until neither has anything to say. Returns true when both are established.
+// Drives both ends until neither has anything to send. Returns true when both are established.
 inline bool RunHandshake(TestEnd& client, PCredHandle client_credential, TestEnd& server,
                          PCredHandle server_credential) {
   bool client_done = false;

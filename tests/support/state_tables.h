@@ -1,4 +1,5 @@
-// Checks that hold for every StateTable: its README shows it, and it says what its moves say.
+// Checks that hold for every StateTable: its README shows it, and its look-ups agree with its
+// moves.
 #pragma once
 
 #include <algorithm>

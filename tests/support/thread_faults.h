@@ -17,7 +17,7 @@ class ThreadFaults {
   ThreadFaults(const ThreadFaults&) = delete;
   ThreadFaults& operator=(const ThreadFaults&) = delete;
 
-  // Threads that were asked for, the refused ones included.
+  // How many threads were requested, the refused ones included.
   static std::uint64_t asked();
 };
 

@@ -1,6 +1,6 @@
 // A client that lets the library allocate, in the call order and buffer shapes of a well-known HTTP
-// library: output buffers whose type it leaves open (SECBUFFER_EMPTY), one at the start and at the
-// end, two in between; and at the end it compares the attributes with what it asked for.
+// library. It leaves the type of its output buffers open (SECBUFFER_EMPTY): one buffer in the first
+// and the last leg, two in between. At the end it compares the attributes with what it requested.
 
 #include <ktlsim/sspi_ext.h>
 #include <schannel.h>
@@ -20,7 +20,7 @@ constexpr ULONG kAskedFor = ISC_REQ_SEQUENCE_DETECT | ISC_REQ_REPLAY_DETECT |
 
 class AllocatingCallerTest : public testing::TestWithParam<ULONG> {
  protected:
-  // One call; the token is copied and given back.
+  // One call; the token is copied and released.
   Bytes Call(PSecBufferDesc input, std::vector<SecBuffer> outputs) {
     SecBufferDesc out = {SECBUFFER_VERSION, static_cast<ULONG>(outputs.size()), outputs.data()};
     char target[] = "localhost";
@@ -39,7 +39,7 @@ class AllocatingCallerTest : public testing::TestWithParam<ULONG> {
     return token;
   }
   Bytes FirstCall() { return Call(nullptr, {{0, SECBUFFER_EMPTY, nullptr}}); }
-  // With the bytes that came; what was not used stays.
+  // A leg with the bytes that were received; unused bytes stay in the inbox.
   Bytes LaterCall() {
     Bytes bytes = client_.inbox;
     SecBuffer inputs[2] = {{static_cast<ULONG>(bytes.size()), SECBUFFER_TOKEN, bytes.data()},
@@ -124,8 +124,8 @@ TEST_P(AllocatingCallerTest, ConnectsExchangesAndCloses) {
   EXPECT_EQ(Statistics().cContextBuffers, live);
 }
 
-// Failures say so too, whether there is an alert or not; and there is nothing to give back that the
-// caller brought itself.
+// Failures set the attribute, too, with or without an alert, even where the caller brings the
+// buffers itself.
 TEST_P(AllocatingCallerTest, EveryReturnTellsThatMemoryIsTheLibrarys) {
   server_.inbox = FirstCall();
   client_.inbox = {21, 3, 3, 0, 2, 2, 40};  // handshake_failure
@@ -140,7 +140,7 @@ TEST_P(AllocatingCallerTest, EveryReturnTellsThatMemoryIsTheLibrarys) {
   EXPECT_EQ(attributes_ & ISC_RET_ALLOCATED_MEMORY, ULONG{ISC_RET_ALLOCATED_MEMORY});
 }
 
-// Without the flag an EMPTY output is no place for a token.
+// Without the flag an EMPTY output buffer cannot take a token.
 TEST_P(AllocatingCallerTest, AnEmptyOutputBufferNeedsTheFlag) {
   SecBuffer output = {0, SECBUFFER_EMPTY, nullptr};
   SecBufferDesc out = {SECBUFFER_VERSION, 1, &output};

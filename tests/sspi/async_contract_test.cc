@@ -1,5 +1,5 @@
-// The contract of the asynchronous functions, from the caller's side: who may do what when, with
-// legs that a script answers.
+// The contract of the asynchronous functions, from the caller's side: what may be done when, with
+// legs that follow a script.
 
 #include <ktlsim/sspi_ext.h>
 #include <sched.h>
@@ -32,7 +32,7 @@ SECURITY_STATUS Poll(SspiAsyncContext* async) {
   return status;
 }
 
-// The opt-out form: no callback; the handle variable and the async context are given up in the next
+// The form without a callback: the handle variable and the async context are given up in the next
 // statements.
 void DeleteAndForget(CtxtHandle* context) {
   SspiAsyncContext* async = SspiCreateAsyncContext();
@@ -42,7 +42,8 @@ void DeleteAndForget(CtxtHandle* context) {
   SspiFreeAsyncContext(async);
 }
 
-// The documented sample, with its assertions. It polls once and goes on; a poller may ask for ever.
+// The documented sample, with its assertions. It polls once and goes on; a poller may poll without
+// end.
 struct Sample {
   LegMemory memory;
   CtxtHandle context{};
@@ -108,8 +109,8 @@ class Load {
 };
 
 // Goal: the sample of the documentation, whose callback frees the context that the submitter still
-// polls, on every schedule the machine happens to produce. Method: two submitters, many rounds,
-// the last of them beside a load that keeps the processors busy.
+// polls, on every schedule that the machine happens to produce. Method: two submitters, many
+// rounds, the last ones under a load that keeps the processors busy.
 TEST_P(AsyncContractTest, SampleFreesInTheCallbackWhileTheSubmitterPolls) {
   constexpr int kThreads = 2;
 #ifdef NDEBUG
@@ -129,7 +130,7 @@ TEST_P(AsyncContractTest, SampleFreesInTheCallbackWhileTheSubmitterPolls) {
       ASSERT_EQ(sample.memory.Token(), "token");
       ASSERT_EQ(sample.memory.attributes, 0x1234U);
       DeleteAndForget(&sample.context);
-      sample.completed.Wait();  // its memory is the callback's too
+      sample.completed.Wait();  // the callback uses its memory, too
       ++completed;
     }
   };
@@ -219,7 +220,7 @@ TEST_P(AsyncContractTest, PollingAloneSeesTheEndAndTheOutputs) {
     ASSERT_EQ(memory.Accept(call.get(), credential.get(), nullptr, &context), SEC_E_OK);
     ASSERT_EQ(Poll(call.get()), SEC_I_CONTINUE_NEEDED);
     ASSERT_EQ(memory.Token(), "token");
-    // A final status is no permission to free yet: the callback has to be entered.
+    // A final status does not permit freeing yet: the callback has to be entered.
     NTSTATUS reinit = SspiReinitAsyncContext(call.get());
     while (reinit == STATUS_DEVICE_BUSY) {
       sched_yield();
@@ -342,7 +343,7 @@ struct AllAtDispatch {
     SecPkgContext_Sizes sizes;
     EXPECT_EQ(QueryContextAttributesA(&self->context, SECPKG_ATTR_SIZES, &sizes),
               SEC_E_UNSUPPORTED_FUNCTION)
-        << "the scripted package's answer";
+        << "as the scripted package returns it";
     Statistics();
     SspiAsyncContext* other = SspiCreateAsyncContext();
     EXPECT_NE(other, nullptr);

@@ -1,5 +1,5 @@
-// Handles, buffers, order and lifetime behind the asynchronous functions: what dies when, what is
-// written when, what runs after what, and what the end of the runtime does.
+// Handles, buffers, order and lifetime in the asynchronous functions: when handles die, when
+// outputs are written, in which order calls run, and what the end of the runtime does.
 
 #include <ktlsim/sspi_ext.h>
 #include <sspi.h>
@@ -243,10 +243,11 @@ TEST_F(AsyncHandleTest, DeleteKillsTheHandleAtSubmissionAndWaitsForTheLegInFligh
   EXPECT_EQ(QueryContextAttributesA(&handle, SECPKG_ATTR_SIZES, &sizes), SEC_E_INVALID_HANDLE);
   EXPECT_EQ(EncryptMessage(&handle, 0, &memory.in_desc, 0), SEC_E_INVALID_HANDLE);
   EXPECT_EQ(ApplyControlToken(&handle, &memory.in_desc), SEC_E_INVALID_HANDLE);
-  EXPECT_EQ(SspiGetAsyncCallStatus(deletion.get()), SEC_I_ASYNC_CALL_PENDING) << "queued behind";
+  EXPECT_EQ(SspiGetAsyncCallStatus(deletion.get()), SEC_I_ASYNC_CALL_PENDING)
+      << "queued after the leg";
   EXPECT_EQ(SspiGetAsyncCallStatus(call_.get()), SEC_I_ASYNC_CALL_PENDING);
   held.Resume();
-  EXPECT_EQ(call_.Finish(), SEC_I_CONTINUE_NEEDED) << "the running leg ends as if nothing was";
+  EXPECT_EQ(call_.Finish(), SEC_I_CONTINUE_NEEDED) << "the running leg ends as usual";
   EXPECT_EQ(memory_.Token(), "late");
   EXPECT_EQ(deletion.Finish(), SEC_E_OK);
   WaitUntil([&] { return Statistics().cSecurityContexts == live - 1; });

@@ -1,5 +1,5 @@
-// The misuse matrix: what every function answers when the rules of async contexts are broken, and
-// that the calls in flight do not notice. One test per row.
+// The misuse matrix: what every function returns when the rules of async contexts are broken. Calls
+// in flight are not affected. One test per row.
 
 #include <ktlsim/sspi_ext.h>
 #include <sspi.h>
@@ -14,7 +14,7 @@
 namespace ktlsim::test {
 namespace {
 
-// What each submitting function answers, with otherwise good arguments.
+// What each submitting function returns, with otherwise good arguments.
 std::vector<std::pair<const char*, SECURITY_STATUS>> SubmitEverything(SspiAsyncContext* async,
                                                                       PCredHandle inbound,
                                                                       PCredHandle outbound,
@@ -176,7 +176,7 @@ TEST_F(AsyncMisuseTest, SecondDeleteOfAHandleIsToldOnce) {
   EXPECT_EQ(SspiDeleteSecurityContextAsync(second.get(), &handle), SEC_E_INVALID_HANDLE);
   EXPECT_EQ(first.Finish(), SEC_E_OK);
   EXPECT_EQ(SspiDeleteSecurityContextAsync(second.get(), &handle), SEC_E_INVALID_HANDLE);
-  EXPECT_EQ(second.callbacks(), 0) << "told at submission, so not at completion";
+  EXPECT_EQ(second.callbacks(), 0) << "reported at submission, so not at completion";
 }
 
 TEST_F(AsyncMisuseTest, ClearedCallbackIsNoCallback) {
@@ -337,7 +337,7 @@ TEST_F(AsyncMisuseTest, FreeInFlightWithACallbackStillCallsBackOnce) {
   held.Resume();
   orphan.callbacks.WaitFor(1);
   EXPECT_EQ(orphan.status, SEC_I_CONTINUE_NEEDED) << "valid for the callback's duration";
-  EXPECT_EQ(KtlsimStop(), SEC_E_OK);  // a drain: whatever else would come has come
+  EXPECT_EQ(KtlsimStop(), SEC_E_OK);  // a drain: every other callback would have come
   EXPECT_EQ(KtlsimStart(nullptr), SEC_E_OK);
   EXPECT_EQ(orphan.callbacks.value(), 1);
   EXPECT_EQ(Statistics().cAsyncContexts, live);
@@ -357,7 +357,7 @@ TEST_F(AsyncMisuseTest, FreeInFlightWithoutACallbackDetaches) {
   SspiAsyncContext* silent = SspiCreateAsyncContext();
   ASSERT_EQ(SspiDeleteSecurityContextAsync(silent, &handle), SEC_E_OK);
   SecInvalidateHandle(&handle);
-  EXPECT_EQ(SspiGetAsyncCallStatus(silent), SEC_I_ASYNC_CALL_PENDING) << "behind the leg";
+  EXPECT_EQ(SspiGetAsyncCallStatus(silent), SEC_I_ASYNC_CALL_PENDING) << "queued after the leg";
   SspiFreeAsyncContext(silent);
   held.Resume();
   EXPECT_EQ(leg.Finish(), SEC_I_CONTINUE_NEEDED);

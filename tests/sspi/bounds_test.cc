@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::size_t kMax = KTLSIM_NAME_UNITS_MAX;
 
-// `units` letters and no zero, and behind them memory that cannot be read.
+// `units` letters without a zero, followed by memory that cannot be read.
 template <typename Char>
 class Unterminated {
  public:
@@ -64,7 +64,7 @@ class NameBoundsTest : public testing::Test {
  protected:
   ~NameBoundsTest() override { Forget(); }
 
-  // What was accepted runs to its end; nothing is left of what was refused.
+  // Accepted calls run to their end; nothing is left of refused ones.
   SECURITY_STATUS Outcome(SECURITY_STATUS submitted) {
     if (submitted == SEC_E_OK) return call_.Finish();
     EXPECT_EQ(call_.callbacks(), finished_);
@@ -169,7 +169,7 @@ TEST_F(NameBoundsTest, NothingIsReadBeyondTheBound) {
   EXPECT_EQ(QuerySecurityPackageInfoW(wide.get(), &info_w), SEC_E_SECPKG_NOT_FOUND);
 }
 
-// A counted name ends where it says; the longest one there can be is 32,767 units.
+// A counted name ends where its length says; the longest possible one has 32,767 units.
 TEST_F(NameBoundsTest, CountedNamesHaveTheSameBound) {
   for (const std::size_t units : {kMax, kMax + 1, std::size_t{32767}}) {
     std::u16string text(units, u'x');
@@ -195,7 +195,7 @@ TEST_F(NameBoundsTest, CountedNamesHaveTheSameBound) {
   }
 }
 
-// The array of a descriptor that says more buffers than the bound is not looked at.
+// The array of a descriptor that claims more buffers than the bound is not read.
 TEST(BufferBoundsTest, DescriptorsHaveABound) {
   ScriptedCredential inbound(RepeatedScript());
   ScriptedContext context(inbound);
@@ -223,7 +223,7 @@ TEST(BufferBoundsTest, DescriptorsHaveABound) {
     EXPECT_EQ(CompleteAuthToken(context.get(), &many), SEC_E_INVALID_PARAMETER);
   }
   EXPECT_EQ(call.callbacks(), 0);
-  // Exactly as many are taken.
+  // Exactly the bound is accepted.
   std::vector<SecBuffer> buffers(KTLSIM_BUFFERS_MAX, {0, SECBUFFER_EMPTY, nullptr});
   buffers[0] = memory.in;
   SecBufferDesc most = {SECBUFFER_VERSION, KTLSIM_BUFFERS_MAX, buffers.data()};

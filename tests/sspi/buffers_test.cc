@@ -208,7 +208,7 @@ TEST_P(RecordBuffersTest, EveryFlippedByteIsRefusedAndEndsTheContext) {
     EXPECT_EQ(server.status, SEC_E_MESSAGE_ALTERED) << at;
     server.inbox = client.Seal(ToBytes("again"));
     EXPECT_EQ(server.Open(server_credential_.get()), Bytes());
-    EXPECT_LT(server.status, 0) << "dead for records";
+    EXPECT_LT(server.status, 0) << "it opens no record any more";
     EXPECT_NE(server.status, SEC_E_INCOMPLETE_MESSAGE);
   }
 }

@@ -1,4 +1,4 @@
-// Calls that end without having run, and what is left of calls when their owner goes away: through
+// Calls that end without having run, and what happens to calls whose owner gives them up: through
 // the public functions.
 
 #include <ktlsim/sspi_ext.h>
@@ -17,7 +17,7 @@
 namespace ktlsim::test {
 namespace {
 
-// A leg in flight, held by its script, so that what is submitted behind it stays queued.
+// A leg in flight, held by its script, so that later submissions stay queued.
 class CancellationTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -49,7 +49,7 @@ TEST_F(CancellationTest, AQueuedCallIsCancelledAtOnceAndCallsBackOnce) {
   LegMemory memory;
   ASSERT_EQ(memory.Accept(queued.get(), nullptr, context_.get(), nullptr), SEC_E_OK);
   EXPECT_EQ(KtlsimCancelAsyncCall(queued.get()), SEC_E_OK);
-  EXPECT_EQ(queued.Wait(), KTLSIM_E_CANCELLED) << "the leg in front is still held";
+  EXPECT_EQ(queued.Wait(), KTLSIM_E_CANCELLED) << "the earlier leg is still held";
   ExpectUntouched(memory);
   EXPECT_EQ(KtlsimCancelAsyncCall(queued.get()), KTLSIM_E_TOO_LATE) << "it has ended";
   EXPECT_EQ(Statistics().cCancelled, before_.cCancelled + 1);
@@ -99,7 +99,7 @@ TEST_F(CancellationTest, AQueuedCallWaitsNoLongerThanItsLimit) {
   EXPECT_EQ(patient.callbacks(), 0);
   EXPECT_EQ(Statistics().cQueueTimeouts, before_.cQueueTimeouts + 1);
   held_.Resume();
-  EXPECT_EQ(patient.Wait(), SEC_E_OK) << "the one behind takes its place";
+  EXPECT_EQ(patient.Wait(), SEC_E_OK) << "the next call takes its place";
 }
 
 TEST_F(CancellationTest, LimitsAreRefusedInFlightLikeEveryRegistration) {
@@ -125,7 +125,7 @@ TEST_F(CancellationTest, FreeInFlightWhileQueuedStillCallsBackOnce) {
 }
 
 // The default of the runtime, and a context that opts out of it. A queued first leg leaves no
-// security context behind.
+// security context.
 TEST(QueueWaitLimitTest, DefaultHoldsForAllButThoseThatOptOut) {
   KtlsimOptions options = OptionsFor(KTLSIM_PLACEMENT_INLINE);
   options.cProcessors = 1;
@@ -172,8 +172,9 @@ TEST(QueueWaitLimitTest, DefaultHoldsForAllButThoseThatOptOut) {
   WaitUntil([&] { return Statistics().cSecurityContexts == before.cSecurityContexts; });
 }
 
-// Goal: every call ends once, as what it was promised to be, whoever comes first of its turn, the
-// canceller and the limit. Method: threads that cancel at once what they submit.
+// Goal: every call ends once, as KtlsimCancelAsyncCall has promised, whichever comes first: its
+// turn, the canceller or the limit. Method: threads that cancel their calls right after the
+// submission.
 TEST(CancellationRaceTest, EveryCallEndsOnceAndTheCountsAddUp) {
   constexpr int kThreads = 3;
   const int rounds = Repetitions(2000);
@@ -218,7 +219,7 @@ TEST(CancellationRaceTest, EveryCallEndsOnceAndTheCountsAddUp) {
   EXPECT_EQ(after.cAccepted - before.cAccepted, static_cast<ULONGLONG>(kThreads * rounds));
 }
 
-// Everything is given up while legs are queued and suspended: contexts deleted the documented way,
+// Everything is given up while legs are queued and suspended: contexts deleted as documented,
 // credentials freed, async contexts freed, the runtime stopped. Nothing leaks, and every callback
 // comes.
 TEST(TeardownTest, NothingLeaksWhenAllIsGivenUpWhilePendingAndSuspended) {

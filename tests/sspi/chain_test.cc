@@ -1,5 +1,5 @@
-// Certificates that somebody issued: chains with an authority in between, certificates out of
-// date, what a server tells of the authorities it trusts, and ASC_REQ_MUTUAL_AUTH.
+// Certificates that somebody issued: chains with an authority in between, certificates out of date,
+// the names of trusted authorities that a server sends, and ASC_REQ_MUTUAL_AUTH.
 #include <unistd.h>
 
 #include <algorithm>
@@ -87,7 +87,7 @@ class ChainTest : public testing::TestWithParam<ULONG> {
     CredHandle handle_{};
   };
 
-  // A client that judges meets a server that shows `chain`.
+  // A client that verifies the server, and a server that presents `chain`.
   SECURITY_STATUS Judge(const std::string& chain, const IssuedCertificate& leaf,
                         TestEnd& client_end) {
     const Loaded own(chain, leaf.KeyPem());
@@ -98,7 +98,7 @@ class ChainTest : public testing::TestWithParam<ULONG> {
     RunHandshake(client_end, client.get(), server_end, server.get());
     return client_end.status;
   }
-  // A server that asks and judges meets a client that shows `chain`.
+  // A server that requires and verifies a certificate, and a client that presents `chain`.
   SECURITY_STATUS JudgeClient(const std::string& chain, const IssuedCertificate& leaf) {
     const Loaded own(chain, leaf.KeyPem());
     Credential server(SECPKG_CRED_INBOUND, 0, LocalhostCertificate());
@@ -137,7 +137,7 @@ TEST_P(ChainTest, AnAuthorityInBetweenIsSentAlong) {
   EXPECT_EQ(CertificatesOf(with), 2U);
   TestEnd without(false);
   EXPECT_EQ(Judge(leaf.Pem(), leaf, without), SEC_E_UNTRUSTED_ROOT);
-  // The root may be sent, too, and counts for nothing.
+  // The root may be sent, too, and makes no difference.
   TestEnd with_root(false);
   EXPECT_EQ(Judge(leaf.Pem() + between_.Pem() + root_.Pem(), leaf, with_root), SEC_E_OK);
   const IssuedCertificate other = IssuedCertificate::Root("The Root");
@@ -206,12 +206,12 @@ TEST_P(ChainTest, MutualAuthRequiresACertificateWhateverThePolicy) {
     server_end.more_flags = ASC_REQ_MUTUAL_AUTH;
     EXPECT_TRUE(RunHandshake(client_end, somebody.get(), server_end, server.get()));
     EXPECT_EQ(CertificatesOf(server_end), 1U);
-    // It is for clients that were mapped to an account.
+    // The flag is for clients that were mapped to an account.
     EXPECT_EQ(server_end.attributes & ASC_RET_MUTUAL_AUTH, 0U);
   }
 }
 
-// libssl as the client, because it tells what it was asked.
+// libssl as the client, because it shows the names that the server has sent.
 class AskedClient {
  public:
   explicit AskedClient(ULONG disabled)
@@ -230,7 +230,7 @@ class AskedClient {
         },
         this);
   }
-  // Takes what the server has sent and answers what is to be sent.
+  // Takes the server's bytes and returns the bytes to send.
   Bytes Leg(const Bytes& input) {
     BIO_write(SSL_get_rbio(ssl_.get()), input.data(), static_cast<int>(input.size()));
     SSL_do_handshake(ssl_.get());

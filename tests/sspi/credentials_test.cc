@@ -1,5 +1,5 @@
-// Credentials of the TLS package: every row of what AcquireCredentialsHandle answers, what the two
-// credential structures switch on and off, and how long the handles live.
+// Credentials of the TLS package: every status of AcquireCredentialsHandle, what the two credential
+// structures switch on and off, and how long the handles live.
 
 #include <ktlsim/sspi_ext.h>
 #include <schannel.h>
@@ -160,7 +160,7 @@ TEST(CredentialTableTest, CertificateThatDoesNotParse) {
 }
 
 TEST(CredentialTableTest, CertificateWithoutPrivateKey) {
-  // The same certificate in a structure of the caller's own: nobody has its key.
+  // The same certificate in a structure of the caller's own: it has no key.
   CERT_CONTEXT keyless = *LocalhostCertificate();
   PCCERT_CONTEXT context = &keyless;
   SCH_CREDENTIALS cred = NewForm();
@@ -188,7 +188,8 @@ TEST(CredentialTableTest, CertificateHashOfAWindowsStoreIsUnknown) {
   SCH_CREDENTIALS cred = NewForm();
   cred.dwCredFormat = SCH_CRED_FORMAT_CERT_HASH_STORE;
   cred.cCreds = 1;
-  cred.paCred = reinterpret_cast<PCCERT_CONTEXT*>(&hash);  // the block itself, as in kernel mode
+  cred.paCred =
+      reinterpret_cast<PCCERT_CONTEXT*>(&hash);  // the structure itself, as in kernel mode
   ExpectRefused(UNISP_NAME_A, SECPKG_CRED_INBOUND, &cred, SEC_E_UNKNOWN_CREDENTIALS);
 }
 
@@ -291,8 +292,7 @@ TEST(CredentialTableTest, EverythingDisabledIsAMismatch) {
   ExpectRefused(UNISP_NAME_A, SECPKG_CRED_OUTBOUND, &cred, SEC_E_ALGORITHM_MISMATCH);
 }
 
-// ---- Disabled crypto as the best known kernel client writes it: names whose Length counts the
-// terminating NUL, and pairs of lengths that stay permitted.
+// ---- Disabled crypto as the best known kernel client writes it: names whose Length counts the terminating NUL, and pairs of lengths that remain permitted.
 
 template <std::size_t kUnits>
 UNICODE_STRING Counted(const WCHAR (&text)[kUnits], bool with_nul) {

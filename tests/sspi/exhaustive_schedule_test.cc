@@ -1,10 +1,10 @@
 // The scenes of the asynchronous contract, played in every order that their steps can take.
 //
-// An actor does one thing per step; between any two steps, and where a scene says so inside of
-// them, the processors, the notification threads and time may or may not move. The choices of each
-// run are a list of numbers; the next run differs in the last one that can differ. A failing list
-// is in the message and is replayed by KTLSIM_SCHEDULE=<list>, with its schedule; also when the run
-// ends in an abort.
+// An actor does one thing per step. Between any two steps, and inside them where a scene says so,
+// the processors, the notification threads and time may or may not move. The choices of each run
+// are a list of numbers; the next run differs in the last number that can differ. The message of a
+// failure has the list, also when the run ends in an abort; KTLSIM_SCHEDULE=<list> replays it and
+// prints the schedule.
 
 #include <ktlsim/sspi_ext.h>
 #include <sspi.h>
@@ -75,13 +75,13 @@ class Enumeration {
 class Scene;
 
 struct Leg {
-  // What has become of the async context.
+  // What happened to the async context.
   enum class Context { kOurs, kReinitialised, kFreed, kGivenOn };
 
   Scene* scene = nullptr;
   SspiAsyncContext* async = nullptr;
   Afterwards afterwards = Afterwards::kKeep;
-  Leg* next = nullptr;  // kWakeAnother: the leg that the woken one submits; null: it frees
+  Leg* next = nullptr;  // kWakeAnother: the leg that the woken thread submits; null: it frees
   Context context = Context::kOurs;
   bool submitting = false;
   SECURITY_STATUS submitted = SEC_I_ASYNC_CALL_PENDING;
@@ -96,13 +96,13 @@ struct Leg {
   ULONG attributes = 0;
 };
 
-// One security context, and who uses it at the same time.
+// One security context, and the actors that use it at the same time.
 class Scene {
  public:
   static constexpr std::uint64_t kLimitUs = 1000;
 
   explicit Scene(Enumeration& enumeration) : runtime_(1), enumeration_(enumeration) {
-    // The first run of a leg tells "1", the second "2".
+    // The token of a leg's first run is "1", of the second "2".
     sspi::Script& script = runtime_.script();
     script.legs.clear();
     script.legs.resize(4);
@@ -111,7 +111,7 @@ class Scene {
       script.legs[i].output = std::to_string(i);
       script.legs[i].attributes = 7;
       script.legs[i].on_run = [this] {
-        EXPECT_FALSE(gone_) << "a leg ran behind the teardown";
+        EXPECT_FALSE(gone_) << "a leg ran after the teardown";
         Check();
       };
     }
@@ -131,10 +131,10 @@ class Scene {
       if (event == interrupted_at_) MayBeInterrupted();
     });
   }
-  // Others may come in between where the library tells of `event`.
+  // Other actors may come in between where the library traces `event`.
   void InterruptAt(std::string_view event) { interrupted_at_ = event; }
 
-  // Another thread, that does this one thing at some time.
+  // Another thread, which does this one thing at some time.
   void Once(const char* name, std::function<void()> act) {
     runtime_.scheduler().AddActor(name, [act = std::move(act)] {
       act();
@@ -148,7 +148,7 @@ class Scene {
     EXPECT_EQ(KtlsimSetNotifyMode(leg.async, notify_mode), SEC_E_OK);
     return leg;
   }
-  // It inherits one.
+  // It takes over another leg's async context.
   Leg& NewLegWithoutContext() {
     Leg& leg = *legs_.emplace_back(std::make_unique<Leg>());
     leg.scene = this;
@@ -172,7 +172,7 @@ class Scene {
 
   void Submit(Leg& leg) {
     CtxtHandle handle = context_;
-    // A place in the order from the moment that somebody else may see it in.
+    // It has a place in the order from the moment when another actor may see it there.
     leg.submitting = true;
     const bool deleted = deleted_;
     const bool stopped = stopped_;
@@ -184,7 +184,7 @@ class Scene {
     leg.submitting = false;
     SecInvalidateHandle(&handle);  // the caller may reuse the variable at once
     if (leg.submitted == SEC_E_SHUTDOWN_IN_PROGRESS) {
-      EXPECT_TRUE(stopped || turns != turns_) << "nobody stops it";
+      EXPECT_TRUE(stopped || turns != turns_) << "no actor stops the library";
     } else if (leg.submitted == SEC_E_INVALID_HANDLE) {
       EXPECT_TRUE(deleting_);
     } else {
@@ -194,7 +194,7 @@ class Scene {
     if (leg.submitted == SEC_E_OK) order_.push_back(&leg);
     if (leg.submitted == SEC_E_OK && restarts != restarts_) ++handed_on_;
   }
-  // A leg of another context: the order of this one's legs stays what it is.
+  // A leg of another context: the order of this one's legs does not change.
   void SubmitAndWait() {
     LegMemory memory;
     CtxtHandle made{};
@@ -205,7 +205,7 @@ class Scene {
         AcceptSecurityContext(runtime_.credential(), nullptr, &memory.in_desc, 0, 0, &made,
                               &memory.out_desc, &memory.attributes, nullptr);
     if (status == SEC_E_SHUTDOWN_IN_PROGRESS) {
-      EXPECT_TRUE(stopped || turns != turns_) << "nobody stops it";
+      EXPECT_TRUE(stopped || turns != turns_) << "no actor stops the library";
       return;
     }
     EXPECT_EQ(status, SEC_I_CONTINUE_NEEDED);
@@ -219,7 +219,7 @@ class Scene {
       EXPECT_FALSE(std::exchange(leg.cancelled, true)) << "promised twice";
       return;
     }
-    // What is on its way in counts as submitted from its acceptance on.
+    // A call on its way in counts as submitted from its acceptance on.
     if (leg.submitting && status == SEC_E_INVALID_PARAMETER) return;
     const bool submitted = leg.submitting || leg.submitted == SEC_E_OK;
     if (leg.context == Leg::Context::kFreed) {
@@ -233,12 +233,12 @@ class Scene {
   void CancelIfSubmitted(Leg& leg) {
     if (leg.submitting || leg.submitted == SEC_E_OK) Cancel(leg);
   }
-  // Also in flight: its callback still comes.
+  // Legal in flight, too: its callback still comes.
   void Free(Leg& leg) {
     leg.context = Leg::Context::kFreed;
     SspiFreeAsyncContext(leg.async);
   }
-  // The documented form: nothing of the caller's outlives the statement.
+  // The documented form: no memory of the caller outlives the statement.
   void Delete() {
     SspiAsyncContext* async = SspiCreateAsyncContext();
     CtxtHandle handle = context_;
@@ -249,7 +249,7 @@ class Scene {
     if (!first) {
       EXPECT_EQ(status, SEC_E_INVALID_HANDLE);
     } else if (status == SEC_E_SHUTDOWN_IN_PROGRESS) {
-      EXPECT_TRUE(stopped || turns != turns_) << "nobody stops it";
+      EXPECT_TRUE(stopped || turns != turns_) << "no actor stops the library";
     } else {
       EXPECT_EQ(status, SEC_E_OK);
     }
@@ -268,11 +268,11 @@ class Scene {
     ++turns_;
     if (!stopped_) return;
     const SECURITY_STATUS status = runtime_.TryToStart();
-    // Beside a stop, which is told so at once.
+    // During a stop a start is refused at once.
     EXPECT_TRUE(status == SEC_E_OK || status == SEC_E_SHUTDOWN_IN_PROGRESS) << status;
     if (status == SEC_E_OK) stopped_ = false;
   }
-  // Both in one step: what interrupts a thread between two of its instructions is one step long.
+  // Both in one step: an interruption between two instructions of a thread is one step long.
   void RestartLibrary() {
     if (!runtime_.MayStop()) return;
     StopLibrary();
@@ -281,20 +281,20 @@ class Scene {
   }
   void Resume() {
     token_.Resume();
-    token_.Resume();  // the second one counts for nothing
+    token_.Resume();  // the second one has no effect
   }
   void PassLimit() { runtime_.PassTime(kLimitUs); }
 
   void Play() {
     executive::SeededScheduler& scheduler = runtime_.scheduler();
-    ASSERT_TRUE(scheduler.Run(1000)) << "runs for ever";
+    ASSERT_TRUE(scheduler.Run(1000)) << "runs without end";
     for (const auto& leg : legs_) {
-      EXPECT_TRUE(!leg->cancelled || leg->callbacks == 1) << "cancelled, and waits nevertheless";
+      EXPECT_TRUE(!leg->cancelled || leg->callbacks == 1) << "cancelled, and still waits";
     }
     Resume();
-    ASSERT_TRUE(scheduler.Run(1000)) << "runs for ever";
+    ASSERT_TRUE(scheduler.Run(1000)) << "runs without end";
     if (!deleted_) Delete();
-    ASSERT_TRUE(scheduler.Run(1000)) << "runs for ever";
+    ASSERT_TRUE(scheduler.Run(1000)) << "runs without end";
     scheduler.SetChooser({});
     int run = 0;
     for (const Leg* leg : order_) {
@@ -348,7 +348,7 @@ class Scene {
         return;
     }
   }
-  // Another thread, while the callback that woke it may not have returned.
+  // Another thread; the callback that woke it may not have returned.
   void TakeOver(Leg& leg) {
     if (leg.next == nullptr) {
       Free(leg);
@@ -372,7 +372,7 @@ class Scene {
       return;
     }
     EXPECT_EQ(SspiAsyncContextRequiresNotify(leg.async), leg.context == Leg::Context::kOurs)
-        << "what is freed stays freed";
+        << "a freed context stays freed";
     if (status == SEC_I_ASYNC_CALL_PENDING) {
       EXPECT_EQ(leg.callbacks, 0);
       EXPECT_EQ(leg.outcome, status) << "final is final";
@@ -415,9 +415,9 @@ class Scene {
   bool checking_ = false;
   bool deleting_ = false;  // has begun
   bool deleted_ = false;   // has returned
-  bool stopped_ = false;   // or about to be
+  bool stopped_ = false;   // or about to be stopped
   int turns_ = 0;          // stops and starts that have begun
-  int restarts_ = 0;       // of both at once, that have ended
+  int restarts_ = 0;       // stops and starts at once that have ended
   int handed_on_ = 0;
   bool gone_ = false;
   executive::ResumeToken token_;
@@ -461,7 +461,7 @@ class ExhaustiveScheduleTest : public testing::TestWithParam<SceneCase<Scene>> {
     if (restarted) std::printf("%d calls accepted by a later start\n", handed_on);
     if (one != nullptr) return;
     EXPECT_GE(schedules, schedules_min);
-    EXPECT_TRUE(!restarted || handed_on > 0) << "no restart came where it was to come";
+    EXPECT_TRUE(!restarted || handed_on > 0) << "no restart came where the scene wants one";
   }
 };
 

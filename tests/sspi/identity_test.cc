@@ -1,6 +1,5 @@
 // The credential side of a terminator and its clients, through the public API: certificates by
-// name, clients' certificates, groups, what credentials tell about themselves, which sessions are
-// forgotten.
+// name, clients' certificates, groups, the attributes of credentials, which sessions are forgotten.
 #include <unistd.h>
 
 #include <cstdio>
@@ -22,7 +21,7 @@
 namespace ktlsim::test {
 namespace {
 
-// A certificate that can be written to a file, to be trusted.
+// A certificate that can be written to a file as a trust anchor.
 struct Identity {
   explicit Identity(const std::string& name, tls::KeyType type = tls::KeyType::kEcdsaP256) {
     const auto made = tls::Certificate::SelfSigned(name, type).value();
@@ -40,7 +39,7 @@ struct Identity {
   PCCERT_CONTEXT context = nullptr;
 };
 
-// A certificate that signs itself, as PEM. All of them have one key: only their names count.
+// A self-signed certificate, as PEM. All of them have one key: only their names matter.
 std::string AuthorityNamed(const std::string& name) {
   using KeyPtr = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
   static const KeyPtr key(EVP_EC_gen("P-256"), &EVP_PKEY_free);
@@ -225,7 +224,7 @@ TEST_P(IdentityTest, NamesChooseCertificatesAndStrictRefusesOthers) {
   ASSERT_EQ(alert.size(), 7U);
   EXPECT_EQ(alert[5], TLS1_ALERT_FATAL);
   EXPECT_EQ(alert[6], 112);
-  // Without the attribute's names again: the certificates' own are what is left.
+  // Without the attribute's names again: the certificates' own names remain.
   ASSERT_EQ(server.Set(KTLSIM_ATTR_SERVER_NAMES, KtlsimCred_ServerNames{0, nullptr, 0}), SEC_E_OK);
   TestEnd again(false);
   TestEnd server_again(true);
@@ -269,7 +268,7 @@ TEST_P(IdentityTest, ClientsCertificatesAreAskedForAndJudged) {
     EXPECT_EQ(done, test.expected == SEC_E_OK);
     if (!done) continue;
     EXPECT_EQ(RemoteLeaf(server_end), test.client != nullptr ? test.client->leaf : Bytes());
-    // And the same after resumption.
+    // The same holds after resumption.
     Talk(client_end, client.get(), server_end);
     TestEnd second(false);
     TestEnd second_server(true);
@@ -302,7 +301,7 @@ TEST_P(IdentityTest, AManualServerIsToldWhatItWouldHaveRefused) {
   EXPECT_EQ(FreeContextBuffer(chain.pbCertificateChain), SEC_E_OK);
 }
 
-// One leg of a client that has not said USE_SUPPLIED_CREDS.
+// One leg of a client without ISC_REQ_USE_SUPPLIED_CREDS.
 SECURITY_STATUS AskingLeg(TestEnd& end, PCredHandle credential, ULONG more_flags, Bytes* token) {
   Bytes input = end.inbox;
   token->assign(32768, 0);

@@ -1,4 +1,5 @@
-// KTLSIM_ATTR_KEY_LOG: both ends tell the same secrets, and nobody who has not asked hears of any.
+// KTLSIM_ATTR_KEY_LOG: both ends report the same secrets, and nothing is reported without the
+// attribute.
 
 #include <ktlsim/sspi_ext.h>
 #include <schannel.h>
@@ -73,7 +74,7 @@ TEST_P(KeyLogTest, BothEndsTellTheSame) {
 TEST_P(KeyLogTest, OnlyWhoAsksHears) {
   Lines of_server;
   ASSERT_EQ(Record(server_, &of_server), SEC_E_OK);
-  ASSERT_EQ(Record(server_, nullptr), SEC_E_OK) << "taken back";
+  ASSERT_EQ(Record(server_, nullptr), SEC_E_OK) << "switched off";
   Talk(client_, server_);
   EXPECT_TRUE(of_server.all.empty());
 }

@@ -55,7 +55,7 @@ TEST_F(KeyUpdateTokenTest, TheNextLegReturnsTheRecord) {
   Append(client_.inbox, token);
   Bytes reply;
   EXPECT_EQ(client_.Open(client_credential_->get(), &reply), Bytes());
-  EXPECT_EQ(reply, Bytes()) << "none was asked for";
+  EXPECT_EQ(reply, Bytes()) << "no KeyUpdate was requested";
   Exchange();
   EXPECT_EQ(server_.Leg(server_credential_->get()), Bytes());
   EXPECT_EQ(server_.status, SEC_E_INCOMPLETE_MESSAGE) << "once";
@@ -120,7 +120,7 @@ TEST_F(KeyUpdateTokenTest, AFloodEndsTheConnection) {
   EXPECT_EQ(sent, 33);
 }
 
-// ---- The limits, lowered: below the public API, where a credential takes them.
+// ---- The limits, lowered. Only below the public API a credential can be given other ones.
 
 using sspi::Direction;
 

@@ -1,5 +1,5 @@
-// KtlsimLastErrorText: every function that fails says why, whatever thread found it out, and one
-// that succeeds leaves nothing behind.
+// KtlsimLastErrorText: every function that fails says why, whichever thread has found the reason,
+// and one that succeeds empties the text.
 
 #include "kernel_sim/sspi/last_error.h"
 
@@ -49,7 +49,7 @@ TEST(LastErrorTest, AFailureOfAnotherCallIsNotTold) {
   EXPECT_EQ(Why(), "");
 }
 
-// Arguments are evaluated in any order: the text is that of the call beside it.
+// Arguments are evaluated in any order: the text belongs to the call in the same argument list.
 TEST(LastErrorTest, TheAddressStaysAndTheTextIsThatOfTheNewestCall) {
   const char* const before = KtlsimLastErrorText();
   EXPECT_EQ(Acquire(7), SEC_E_UNKNOWN_CREDENTIALS);
@@ -79,7 +79,7 @@ struct Case {
   std::function<SECURITY_STATUS()> call;
 };
 
-// Handles that nobody has, null pointers, names that are unknown.
+// Handles that do not exist, null pointers, unknown names.
 std::vector<Case> FailingCalls() {
   static CtxtHandle nobody = {7, 7};
   static SecBuffer buffer = {0, SECBUFFER_TOKEN, nullptr};
@@ -149,7 +149,7 @@ TEST(LastErrorTest, EveryFailureIsTold) {
     const SECURITY_STATUS status = test.call();
     EXPECT_LT(status, 0) << test.name;
     EXPECT_GT(Why().size(), 5U) << test.name;
-    // And the same again: it is not the text of a call before.
+    // The same once more, so that it is not the text of an earlier call.
     sspi::NoteReason("stale");
     sspi::DescribeFailure(SEC_E_INTERNAL_ERROR);
     ASSERT_EQ(Why(), "stale");
@@ -192,7 +192,7 @@ TEST(LastErrorTest, AskingForMoreBytesIsNoFailure) {
   EXPECT_EQ(Why(), "");
 }
 
-// The leg ran on a processor; who waited for it can read what was found there.
+// The leg ran on a processor; the thread that waited for it can read the reason found there.
 TEST(LastErrorTest, LegsTellTheirReasonToTheWaitingCaller) {
   TestCredential server = TestCredential::Server();
   TestCredential client = TestCredential::Client(0, 0);
@@ -208,7 +208,7 @@ TEST(LastErrorTest, LegsTellTheirReasonToTheWaitingCaller) {
   server_end.Leg(server.get());
   ASSERT_LT(server_end.status, 0);
   EXPECT_EQ(Why(), "the client refused our certificate (alert unknown_ca received)");
-  // What failed fails again, with the same words.
+  // A failed context fails again, with the same words.
   sspi::ForgetReason();
   server_end.inbox = {22, 3, 3, 0, 1, 0};
   server_end.Leg(server.get());
@@ -219,10 +219,10 @@ TEST(LastErrorTest, LegsTellTheirReasonToTheWaitingCaller) {
             SEC_E_OK);
   EXPECT_EQ(failure.lReceivedAlert, TLS1_ALERT_UNKNOWN_CA);
   EXPECT_EQ(failure.lSentAlert, -1);
-  EXPECT_EQ(Why(), "") << "asking is no failure";
+  EXPECT_EQ(Why(), "") << "a query is no failure";
 }
 
-// There is no context to ask: a buffer of the call's own takes the answer.
+// There is no context to query: a buffer of the call itself takes the failure.
 TEST(LastErrorTest, AFirstLegTellsItsFailureInABuffer) {
   TestCredential server = TestCredential::Server();
   ASSERT_EQ(server.SetSuites("TLS_AES_256_GCM_SHA384"), SEC_E_OK);
@@ -273,7 +273,7 @@ TEST(LastErrorTest, ChangedRecordsAreTold) {
   EXPECT_EQ(failure.lReceivedAlert, -1);
 }
 
-// What a processor found out for one caller is not told to the next one that calls there.
+// The reason that a processor found for one caller is not reported to the next caller on it.
 TEST(LastErrorTest, AsynchronousOutcomesAreToldWithTheStatus) {
   AsyncCall call;
   SCH_CREDENTIALS cred{};

@@ -23,7 +23,7 @@ class LegBuffersTest : public testing::TestWithParam<ULONG> {
   SecBuffer Token(Bytes& bytes) {
     return {static_cast<ULONG>(bytes.size()), SECBUFFER_TOKEN, bytes.data()};
   }
-  // A client leg with whatever buffers; null pointers are passed as they are.
+  // A client leg with any buffers; null pointers are passed as they are.
   SECURITY_STATUS Client(std::vector<SecBuffer>* input, std::vector<SecBuffer>* output,
                          ULONG flags = ISC_REQ_STREAM | ISC_REQ_USE_SUPPLIED_CREDS) {
     SecBufferDesc in = {SECBUFFER_VERSION, input == nullptr ? 0 : Size(*input),
@@ -51,7 +51,7 @@ class LegBuffersTest : public testing::TestWithParam<ULONG> {
   static ULONG Size(const std::vector<SecBuffer>& buffers) {
     return static_cast<ULONG>(buffers.size());
   }
-  // Client and server go on to the end from wherever they are; data flows.
+  // Client and server complete the handshake from where they are; data flows.
   void FinishHandshake() {
     for (int round = 0; round < 4; ++round) {
       if (!server_.inbox.empty() && server_.status != SEC_E_OK) {
@@ -210,8 +210,8 @@ TEST_P(LegBuffersTest, MissingIsTheHeaderThenTheBody) {
   FinishHandshake();
 }
 
-// A header that announces more than any record may have (RFC 8446 5.1) is refused as it comes:
-// nobody has to hold the connection open for the rest.
+// A header that announces more than any record may have (RFC 8446 5.1) is refused at once: the
+// caller need not hold the connection open for the rest.
 TEST_P(LegBuffersTest, HeaderOfATooLongRecordIsRefusedAtOnce) {
   for (const std::size_t body : {std::size_t{0}, std::size_t{1}, std::size_t{1000}}) {
     Bytes header = {22, 3, 3, 0xff, 0xff};
@@ -236,7 +236,7 @@ TEST_P(LegBuffersTest, SingleTokenBufferIsEnoughForLaterLegs) {
   Bytes memory(16384);
   std::vector<SecBuffer> input = {Token(part)};
   std::vector<SecBuffer> output = {Token(memory)};
-  EXPECT_EQ(Client(&input, &output), SEC_E_INCOMPLETE_MESSAGE) << "MISSING has no place";
+  EXPECT_EQ(Client(&input, &output), SEC_E_INCOMPLETE_MESSAGE) << "there is no buffer for MISSING";
   input = {Token(flight)};
   ASSERT_GE(Client(&input, &output), 0);
   memory.resize(output[0].cbBuffer);
@@ -257,7 +257,7 @@ TEST_P(LegBuffersTest, CutRecordBehindWholeOnesIsExtra) {
   ASSERT_EQ(Client(&input, &output), SEC_I_CONTINUE_NEEDED);
   ASSERT_EQ(input[1].BufferType, ULONG{SECBUFFER_EXTRA});
   EXPECT_EQ(input[1].cbBuffer, 3U) << "the last bytes of the token";
-  EXPECT_EQ(output[0].cbBuffer, 0U) << "nothing to send yet, and said so";
+  EXPECT_EQ(output[0].cbBuffer, 0U) << "nothing to send yet, and cbBuffer says so";
   client_.inbox.assign(flight.begin() + static_cast<std::ptrdiff_t>(first), flight.end());
   Append(server_.inbox, client_.Leg(client_credential_.get()));
   FinishHandshake();
@@ -284,7 +284,7 @@ TEST_P(LegBuffersTest, RecordsBehindTheLastHandshakeRecordAreLeftForDecrypt) {
   Append(client_.inbox, server_.Leg(server_credential_.get()));
   Append(server_.inbox, client_.Leg(client_credential_.get()));
   if (client_.status == SEC_E_OK) {
-    // TLS 1.3: the client may send at once, behind its Finished.
+    // TLS 1.3: the client may send at once, after its Finished.
     const Bytes early = client_.Seal(ToBytes("right behind"));
     Append(server_.inbox, early);
     server_.Leg(server_credential_.get());
@@ -317,7 +317,7 @@ TEST_P(LegBuffersTest, AlertBufferIsEmptyWithoutAnAlertAndTellsOneOnFailure) {
 
 class LegFailureTest : public testing::Test {
  protected:
-  // A ClientHello that this server cannot take.
+  // A ClientHello that this server cannot accept.
   Bytes BadHello() {
     TestCredential old = TestCredential::Client(SP_PROT_TLS1_3);
     TestEnd client(false);

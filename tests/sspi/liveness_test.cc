@@ -1,5 +1,5 @@
-// Nobody waits for somebody else's callback: blocked callbacks, callbacks that call synchronous
-// functions, submitters that block, with real TLS handshakes going on meanwhile.
+// No call waits for another call's callback: blocked callbacks, callbacks that call synchronous
+// functions, submitters that block, and real TLS handshakes meanwhile.
 
 #include <ktlsim/sspi_ext.h>
 #include <sspi.h>
@@ -166,7 +166,7 @@ TEST_P(LivenessTest, CallbacksMayCallSynchronousFunctions) {
   done.WaitFor(100);
 }
 
-// At dispatch level a wait would stop a processor: refused, not hung.
+// At dispatch level a wait would stop a processor: the call is refused and does not hang.
 struct DispatchCaller {
   PCredHandle credential;
   CtxtHandle context{};
@@ -199,7 +199,8 @@ TEST_P(LivenessTest, SynchronousCallsAtDispatchLevelAreRefused) {
   ASSERT_EQ(KtlsimSetNotifyMode(async, KTLSIM_NOTIFY_ON_PROCESSOR), SEC_E_OK);
   ASSERT_EQ(caller.leg.Accept(async, scripted_.get(), nullptr, &caller.context), SEC_E_OK);
   caller.done.Wait();
-  EXPECT_EQ(DeleteSecurityContext(&caller.context), SEC_E_OK) << "the refusal left it alive";
+  EXPECT_EQ(DeleteSecurityContext(&caller.context), SEC_E_OK)
+      << "the refusal left the context alive";
 }
 
 }  // namespace

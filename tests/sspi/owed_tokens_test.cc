@@ -58,8 +58,8 @@ class OwedTokensTest : public testing::TestWithParam<ULONG> {
     EXPECT_EQ(ToText(client_.Open(CredentialOf(client_))), "pong");
   }
 
-  // What `end` owes does not fit, for every size that is too small, and is handed out whole when
-  // there is room; nothing is sealed in between, so that no record overtakes it.
+  // The token that `end` owes does not fit into any smaller size, and is returned whole when there
+  // is room. Nothing is sealed in between, so that no record overtakes it.
   Bytes TakeWithRetries(TestEnd& end, ULONG token_bytes) {
     for (const ULONG room : {1U, token_bytes - 1, 2U}) {
       end.token_room = room;
@@ -140,7 +140,7 @@ TEST_P(OwedTokensTest, AnAnswerToAKeyUpdateThatDidNotFitKeepsDataFromOvertakingI
   ExpectExchange();
 }
 
-// Its token has nothing to do with the input: the retry may come with another.
+// Its token does not depend on the input: the retry may come with another input.
 TEST_P(OwedTokensTest, TheRetryOfAControlTokenTakesAnyInput) {
   Connect();
   ASSERT_EQ(AskForAlert(server_, TLS1_ALERT_WARNING, TLS1_ALERT_USER_CANCELED), SEC_E_OK);
@@ -210,7 +210,7 @@ TEST_P(OwedTokensTest, AClientLegThatFailedFailsAgain) {
     EXPECT_EQ(Leg(client_), Bytes()) << "the alert is out";
     EXPECT_EQ(client_.status, SEC_E_UNTRUSTED_ROOT);
   }
-  // Whoever wants to may still say something.
+  // The caller may still send an alert.
   ASSERT_EQ(AskForShutdown(client_), SEC_E_OK);
   EXPECT_FALSE(Leg(client_).empty());
   EXPECT_EQ(client_.status, SEC_E_OK);
@@ -236,7 +236,8 @@ TEST_P(OwedTokensTest, AServerLegThatFailedFailsAgain) {
   }
 }
 
-// The failure comes at once; its alert, in both forms, with the next call that has room for it.
+// The failure is returned at once; its alert, in both forms, with the next call that has room for
+// it.
 TEST_P(OwedTokensTest, TheAlertOfAFailedLegThatDidNotFitComesWithTheNext) {
   server_credential_.emplace(TestCredential::Server(GetParam()));
   client_credential_.emplace(TestCredential::Client(GetParam(), 0));
@@ -256,7 +257,8 @@ TEST_P(OwedTokensTest, TheAlertOfAFailedLegThatDidNotFitComesWithTheNext) {
   EXPECT_EQ(Leg(client_), Bytes()) << "once";
 }
 
-// A server that has refused a message after the handshake refuses for ever, with its alert once.
+// A server that has refused a message after the handshake refuses everything from then on; it sends
+// its alert once.
 TEST_P(OwedTokensTest, ALateMessageThatFailedFailsAgain) {
   if (GetParam() != kTls13Only) GTEST_SKIP() << "DecryptMessage says so in TLS 1.2";
   Connect();
@@ -287,7 +289,7 @@ TEST_P(OwedTokensTest, ALateMessageThatFailedFailsAgain) {
 
 class OwedLegTest : public testing::Test {
  protected:
-  // The client has been sent `record`, which is for a leg; the leg is not called yet.
+  // The client has received `record`, which is for a leg; the leg has not been called yet.
   void Receive(const Bytes& record) {
     Append(client_.inbox, record);
     SecBuffer buffers[4] = {
@@ -305,7 +307,7 @@ class OwedLegTest : public testing::Test {
   TestEnd server_{true};
 };
 
-// Records may be queued when a ticket comes: they must not fail for it.
+// Records may be queued when a ticket comes: they must not fail because of it.
 TEST_F(OwedLegTest, ATicketDoesNotHoldBackWhatIsSealed) {
   server_credential_.SetTickets(1);
   ASSERT_TRUE(RunHandshake(client_, client_credential_.get(), server_, server_credential_.get()));
@@ -320,7 +322,7 @@ TEST_F(OwedLegTest, ATicketDoesNotHoldBackWhatIsSealed) {
   EXPECT_EQ(ToText(client_.Open(client_credential_.get())), "pong");
 }
 
-// RFC 8446 4.6.3: an update that is asked for goes before the next data.
+// RFC 8446 4.6.3: a requested update goes before the next data.
 TEST_F(OwedLegTest, AKeyUpdateDoes) {
   server_credential_.SetTickets(0);
   ASSERT_TRUE(RunHandshake(client_, client_credential_.get(), server_, server_credential_.get()));
@@ -333,7 +335,7 @@ TEST_F(OwedLegTest, AKeyUpdateDoes) {
   EXPECT_EQ(ToText(server_.Open(server_credential_.get())), "after it");
 }
 
-// ---- Renegotiation, with an unmodified libssl as the one that wants it (TLS 1.2)
+// ---- Renegotiation, requested by an unmodified libssl (TLS 1.2)
 
 class LibsslPeer {
  public:
@@ -373,7 +375,7 @@ class LibsslPeer {
     if (!bytes.empty()) BIO_read(SSL_get_wbio(ssl_), bytes.data(), static_cast<int>(bytes.size()));
     return bytes;
   }
-  // Until neither has anything to say.
+  // Until neither has anything to send.
   bool Handshake(TestEnd& end, PCredHandle credential) {
     for (int round = 0; round < 10; ++round) {
       if (end.status != SEC_E_OK && (!end.server || !end.inbox.empty())) {
@@ -405,7 +407,7 @@ TEST(RenegotiationTest, OneCallOfAServerAnswersAClientHello) {
   ASSERT_EQ(reply.size(), 13 + 2 + 16U) << "no_renegotiation";
   const Bytes data = server.Seal(ToBytes("and goes on"));
   EXPECT_EQ(server.status, SEC_E_OK);
-  // libssl takes the refusal for fatal, whoever wanted to renegotiate.
+  // libssl treats the refusal as fatal, whichever side wanted to renegotiate.
   peer.Feed(reply);
   EXPECT_LE(SSL_do_handshake(peer.ssl()), 0);
   Bytes received(100);
@@ -432,7 +434,7 @@ TEST(RenegotiationTest, OneCallOfAClientAnswersAHelloRequest) {
   EXPECT_EQ(client.status, SEC_E_INCOMPLETE_MESSAGE) << "nothing is owed any more";
 }
 
-// The answer that did not fit keeps data from overtaking it.
+// A reply that did not fit is not overtaken by data.
 TEST(RenegotiationTest, ARefusalThatDidNotFitComesWhole) {
   TestCredential credential = TestCredential::Server(kTls12Only);
   LibsslPeer peer(/*server=*/false);

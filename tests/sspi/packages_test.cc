@@ -1,5 +1,5 @@
-// What SSPI tells about its packages, the function tables, its memory, certificates, and the name
-// in a ClientHello.
+// Package information, function tables, memory of the library, certificates, and the name in a
+// ClientHello.
 
 #include <ktlsim/sspi_ext.h>
 #include <schannel.h>
@@ -170,7 +170,7 @@ TEST(ServerIdentityTest, FindsTheNameInsideTheClientHello) {
 TEST(ServerIdentityTest, EveryCutIsIncompleteAndTouchesNothing) {
   const Bytes hello = ClientHello("localhost");
   for (std::size_t cut = 1; cut < hello.size(); ++cut) {
-    // A block of its own: the address sanitizer sees a read behind the cut.
+    // A block of its own: the address sanitizer sees a read beyond the cut.
     Bytes part(hello.begin(), hello.begin() + static_cast<std::ptrdiff_t>(cut));
     part.shrink_to_fit();
     PBYTE identity = nullptr;
@@ -250,7 +250,7 @@ Pem MakePem() {
   return pem;
 }
 
-// Removed when it goes.
+// The file is removed by the destructor.
 class TestFile {
  public:
   TestFile(const std::string& name, const std::string& text)

@@ -1,4 +1,4 @@
-// What ends without a drain: the process exits, or forks, with calls in flight.
+// Ends without a drain: the process exits, or forks, with calls in flight.
 
 #include <ktlsim/sspi_ext.h>
 #include <sspi.h>
@@ -36,7 +36,7 @@ namespace {
 struct Alive {
   ~Alive() {
     destroyed = true;
-    // Whoever is going to come, comes now.
+    // A callback that is going to come, comes now.
     for (int i = 0; i < 2000; ++i) std::this_thread::yield();
     if (entered_too_late) std::_Exit(3);
   }
@@ -59,7 +59,7 @@ struct Alive {
 };
 
 [[noreturn]] void ExitWithCallsInFlight() {
-  // In front of the first start: destroyed behind the library's own exit handler.
+  // Made before the first start: destroyed after the library's own exit handler.
   static const Alive alive;
   KtlsimStart(nullptr);
   static ScriptedCredential* credential = new ScriptedCredential(RepeatedScript());
@@ -77,7 +77,7 @@ TEST(ProcessExitDeathTest, NoCallbackIsEnteredOnceStaticObjectsAreDestroyed) {
   EXPECT_EXIT(ExitWithCallsInFlight(), testing::ExitedWithCode(0), "");
 }
 
-// A callback may end the process itself, and nothing waits for it.
+// A callback may end the process, and nothing waits for that callback.
 [[noreturn]] void ExitInACallback() {
   KtlsimStart(nullptr);
   static auto* const credential = new ScriptedCredential(RepeatedScript());
@@ -94,7 +94,7 @@ TEST(ProcessExitDeathTest, ACallbackMayExit) {
   EXPECT_EXIT(ExitInACallback(), testing::ExitedWithCode(7), "");
 }
 
-// A drain that comes later, from a destructor of the program, still ends.
+// A later drain, in a destructor of the program, still ends.
 [[noreturn]] void StopBehindTheExitHandler() {
   struct Stopper {
     ~Stopper() {
@@ -110,7 +110,7 @@ TEST(ProcessExitDeathTest, ADrainInAStaticDestructorEnds) {
   EXPECT_EXIT(StopBehindTheExitHandler(), testing::ExitedWithCode(0), "");
 }
 
-// Runs `child` in a forked process. Its answer, which is 0 when all was well.
+// Runs `child` in a forked process and returns its result, 0 for success.
 template <typename Child>
 int InChild(Child child) {
   const pid_t pid = fork();
@@ -127,7 +127,7 @@ class ForkTest : public testing::Test {
 #ifdef KTLSIM_TEST_TSAN
     GTEST_SKIP() << "the thread sanitizer starts no threads in a forked child";
 #endif
-    // Refused when it runs already.
+    // Refused when the library runs already.
     static_cast<void>(KtlsimStart(nullptr));
   }
 };
@@ -168,11 +168,11 @@ TEST_F(ForkTest, TheChildsCallsFailUntilItStartsARuntimeOfItsOwn) {
         return KtlsimStop() == SEC_E_OK ? 0 : 6;
       }),
       0);
-  EXPECT_EQ(CallOnce(), 0) << "the parent goes on";
+  EXPECT_EQ(CallOnce(), 0) << "the parent works as before";
 }
 
-// Threads do not survive a fork, and so the callbacks that they are in do not end in the child. An
-// alarm ends a child that waits for them.
+// Threads do not survive a fork, so their callbacks do not end in the child. An alarm ends a child
+// that waits for them.
 TEST_F(ForkTest, AChildsExitDoesNotWaitForItsParentsCallbacks) {
   ScriptedCredential credential(RepeatedScript());
   struct Blocked {
@@ -209,7 +209,7 @@ TEST_F(ForkTest, AChildsExitDoesNotWaitForItsParentsCallbacks) {
   EXPECT_EQ(DeleteSecurityContext(&made), SEC_E_OK);
 }
 
-// The callback is one of the parent's library: the child's own may be stopped in it.
+// The callback belongs to the parent's library, so the child's own library may be stopped in it.
 TEST_F(ForkTest, ACallbackMayForkAndTheChildHasALibraryOfItsOwn) {
   ScriptedCredential credential(RepeatedScript());
   struct Forked {
@@ -260,7 +260,7 @@ TEST_F(ForkTest, TheParentsHandlesAreDeadInTheChildsRuntime) {
   EXPECT_EQ(call.Finish(), SEC_I_CONTINUE_NEEDED) << "alive in the parent";
 }
 
-// Whatever other threads are doing at the moment of the fork, the child does not hang.
+// The child does not hang, whatever other threads are doing at the moment of the fork.
 TEST_F(ForkTest, ForksWhileCallsAreInFlight) {
   HeldLeg held;
   ScriptedCredential credential(held.script());
@@ -270,7 +270,7 @@ TEST_F(ForkTest, ForksWhileCallsAreInFlight) {
   ASSERT_EQ(memory.Accept(suspended.get(), nullptr, context.get(), nullptr), SEC_E_OK);
   held.WaitUntilHeld();
   std::atomic<bool> stop{false};
-  // Nothing but the library's own functions: a lock of the test's would be held in the child, too.
+  // Only the library's own functions: a lock of the test would be held in the child, too.
   ScriptedCredential busy_credential(RepeatedScript());
   std::thread busy([&] {
     while (!stop) {
@@ -295,7 +295,7 @@ TEST_F(ForkTest, ForksWhileCallsAreInFlight) {
   EXPECT_EQ(suspended.Finish(), SEC_I_CONTINUE_NEEDED);
 }
 
-// A whole handshake, with credentials of its own. 0: all was well.
+// A whole handshake, with credentials of its own. 0: success.
 int HandshakeOnce() {
   TestCredential server_credential = TestCredential::Server();
   TestCredential client_credential = TestCredential::Client();
@@ -306,13 +306,13 @@ int HandshakeOnce() {
   return ToText(server.Open(server_credential.get())) == "hello" ? 0 : 2;
 }
 
-// Goal: no lock of ours or of OpenSSL's stays behind in a child. Method: fork while threads are in
-// handshakes, which take those of the session stores, tickets, chains and of OpenSSL, and in the
-// registries of buffers and certificates; each child makes a handshake itself. One that hangs is
-// ended by a signal, which the exit status shows.
+// Goal: no lock of ours or of OpenSSL's stays locked in a child. Method: fork while threads are in
+// handshakes, which take the locks of session stores, tickets, chains and OpenSSL, and in the
+// registries of buffers and certificates. Each child makes a handshake itself. A signal ends one
+// that hangs, which the exit status shows.
 TEST_F(ForkTest, ForksWhileHandshakesAndRegistriesAreBusy) {
   constexpr unsigned kPatienceSeconds = 30;
-  ASSERT_EQ(HandshakeOnce(), 0);  // what is made once for all exists
+  ASSERT_EQ(HandshakeOnce(), 0);  // what is made once per process exists
   std::atomic<bool> stop{false};
   std::vector<std::thread> busy;
   for (int i = 0; i < 2; ++i) {
@@ -344,11 +344,11 @@ TEST_F(ForkTest, ForksWhileHandshakesAndRegistriesAreBusy) {
   }
   stop = true;
   for (std::thread& thread : busy) thread.join();
-  EXPECT_EQ(HandshakeOnce(), 0) << "the parent goes on";
+  EXPECT_EQ(HandshakeOnce(), 0) << "the parent works as before";
 }
 
-// Goal: a fork waits for whoever is in the midst of something, so that it is over in the child.
-// Method: a thread is in the midst of it until the fork has long been called.
+// Goal: a fork waits for a thread inside the fork gate, or with a registry's lock, so that its work
+// is complete in the child. Method: a thread stays there until the fork has long been called.
 TEST_F(ForkTest, WaitsForWhoIsInTheMidstOfSomething) {
   constexpr unsigned kPatienceSeconds = 10;
   enum class What { kInsideTheGate, kBuffers, kCertificates };
@@ -390,7 +390,7 @@ TEST_F(ForkTest, WaitsForWhoIsInTheMidstOfSomething) {
   }
 }
 
-// Synchronous sealing needs no processor, so that nothing but the handle keeps a child from it.
+// Synchronous sealing needs no processor, so that only the dead handle keeps a child from it.
 TEST_F(ForkTest, AChildCannotSealWithItsParentsKeys) {
   TestCredential server_credential = TestCredential::Server();
   TestCredential client_credential = TestCredential::Client();
@@ -413,7 +413,7 @@ TEST_F(ForkTest, AChildCannotSealWithItsParentsKeys) {
     return seal() == SEC_E_INVALID_HANDLE ? 0 : 3;
   };
   EXPECT_EQ(InChild(in_child), 0);
-  // The same from a parent whose runtime is stopped: handles outlive that.
+  // The same with a parent whose runtime is stopped: handles outlive the stop.
   ASSERT_EQ(KtlsimStop(), SEC_E_OK);
   EXPECT_EQ(InChild(in_child), 0);
   ASSERT_EQ(KtlsimStart(nullptr), SEC_E_OK);

@@ -21,8 +21,7 @@
 namespace ktlsim::test {
 namespace {
 
-// ---- A managed runtime's stream: both ends have their tokens allocated; an alert buffer stands
-// beside the token; the protocols come as the third buffer.
+// ---- A managed runtime's stream: both ends have their tokens allocated, an alert buffer comes after the token, and the protocols are the third buffer.
 
 constexpr ULONG kClientFlags = ISC_REQ_REPLAY_DETECT | ISC_REQ_SEQUENCE_DETECT |
                                ISC_REQ_CONFIDENTIALITY | ISC_REQ_ALLOCATE_MEMORY |
@@ -65,7 +64,7 @@ class ManagedStream {
     EXPECT_EQ(FreeCredentialsHandle(&credential_), SEC_E_OK);
   }
 
-  // All of the inbox goes in; what is left stays there.
+  // The whole inbox goes in; unused bytes stay there.
   Bytes Leg() {
     const bool first = !SecIsValidHandle(&context_);
     Bytes bytes = inbox;
@@ -153,8 +152,7 @@ TEST(RealCallersTest, AManagedStreamFindsTheAlertInItsSecondBuffer) {
   EXPECT_FALSE(token.empty()) << "the alert's record";
 }
 
-// ---- A QUIC library: everything for an acquisition in one block, which the callback frees, its
-// async context included.
+// ---- A QUIC library: everything for an acquisition is in one block, which the callback frees together with the async context.
 
 struct Acquisition {
   SCH_CREDENTIALS credentials{};
@@ -218,7 +216,7 @@ void StartAcquisition(bool server, ULONG more_flags, Acquired* result) {
   Acquisition* const started = block.release();
   std::u16string principal = u"localhost";
   std::u16string package(UNISP_NAME_W);
-  // From here on the block may be gone.
+  // From here on the block may be freed.
   ASSERT_EQ(SspiAcquireCredentialsHandleAsyncW(
                 started->async, server ? principal.data() : nullptr, package.data(),
                 server ? SECPKG_CRED_INBOUND : SECPKG_CRED_OUTBOUND, nullptr, &started->credentials,
@@ -247,7 +245,7 @@ TEST(RealCallersTest, AQuicLibraryAcquiresConnectsAndTearsDown) {
   EXPECT_EQ(
       QueryContextAttributesW(&client_end.context, SECPKG_ATTR_CERT_CHECK_RESULT_INPROC, &verdict),
       SEC_E_OK);
-  EXPECT_EQ(verdict.hrVerifyChainStatus, CERT_E_UNTRUSTEDROOT) << "deferred: told, not refused";
+  EXPECT_EQ(verdict.hrVerifyChainStatus, CERT_E_UNTRUSTEDROOT) << "deferred: reported, not refused";
   for (TestEnd* end : {&client_end, &server_end}) {
     SspiAsyncContext* async = SspiCreateAsyncContext();
     ASSERT_NE(async, nullptr);
@@ -270,7 +268,7 @@ TEST(RealCallersTest, AFailedAcquisitionLeavesTheHandleInvalid) {
   EXPECT_FALSE(SecIsValidHandle(&client.handle));
 }
 
-// What it needs for its handshake is refused by name, and not answered with TLS records.
+// The flag that QUIC needs for its handshake is refused by name; no TLS records come instead.
 TEST(RealCallersTest, AHandshakeWithoutRecordsIsRefused) {
   TestCredential credential = TestCredential::Client();
   SEC_FLAGS flags = {ISC_REQ_MESSAGES};
@@ -292,7 +290,7 @@ TEST(RealCallersTest, AHandshakeWithoutRecordsIsRefused) {
   EXPECT_FALSE(SecIsValidHandle(&context));
 }
 
-// ---- Through a table, in which a program has put a function of its own.
+// ---- Through a function table in which a program has put a function of its own.
 
 std::atomic<int> own_calls{0};
 
@@ -323,7 +321,7 @@ TEST(RealCallersTest, ATableWithAFunctionOfOnesOwn) {
   SecBuffer out = {0, SECBUFFER_EMPTY, nullptr};
   SecBufferDesc out_desc = {SECBUFFER_VERSION, 1, &out};
   CtxtHandle context{};
-  // The width that POSIX sources have.
+  // The width of `unsigned long` in POSIX sources.
   unsigned long attributes = ~0UL;
   ASSERT_EQ(table.InitializeSecurityContextA(&credential, nullptr, target, kFlags, 0, 0, nullptr, 0,
                                              &context, &out_desc, &attributes, nullptr),

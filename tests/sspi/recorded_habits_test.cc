@@ -1,6 +1,6 @@
 // What the conformance tests of other implementations of Schannel (Wine's, WinPR's) call, in their
-// order and with their arguments, and the statuses that they recorded on Windows. Facts; the code
-// is our own.
+// order and with their arguments, and the statuses that they recorded on Windows. Only these facts
+// are theirs; the code is our own.
 #include <ktlsim/sspi_ext.h>
 #include <schannel.h>
 #include <sspi.h>
@@ -75,7 +75,7 @@ TEST(RecordedHabitsTest, NoCertificate) {
   }
 }
 
-// A certificate that this library has not made: readable or not, there is no key to it.
+// A certificate that this library has not made: readable or not, it has no key here.
 CERT_CONTEXT Foreign(std::vector<unsigned char>& der) {
   CERT_CONTEXT context{};
   context.dwCertEncodingType = X509_ASN_ENCODING;
@@ -269,7 +269,7 @@ TEST(RecordedHabitsTest, AHandshakeThroughTheFunctionTable) {
   SecInvalidateHandle(&server);
   Bytes to_server;
   Bytes to_client;
-  // One call with all that has come; what it did not use stays.
+  // One call with all bytes that were received; unused ones stay.
   const auto leg = [&](bool is_server) {
     CtxtHandle& context = is_server ? server : client;
     Bytes& inbox = is_server ? to_server : to_client;

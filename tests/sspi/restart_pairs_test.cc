@@ -1,5 +1,5 @@
-// Each thing that a program can do with the library beside each other one, on two threads, again
-// and again: what holds afterwards is that everything is where it was. The sanitizers see the rest.
+// Each thing that a program can do with the library, paired with each other one on two threads,
+// again and again. Afterwards nothing may be left over; the sanitizers check the rest.
 
 #include <ktlsim/processor.h>
 #include <ktlsim/sspi_ext.h>
@@ -34,7 +34,7 @@
 namespace ktlsim::test {
 namespace {
 
-// What any call may answer when somebody stops the library.
+// The statuses that any call may return when another thread stops the library.
 bool ServedOrStopped(SECURITY_STATUS status) {
   return status >= 0 || status == SEC_E_SHUTDOWN_IN_PROGRESS;
 }
@@ -44,7 +44,7 @@ sspi::Script* EndlessScript() {
   return script;
 }
 
-// What one of the two threads works with. A runtime is started for its making.
+// The objects that one of the two threads works with. A runtime is started to make them.
 struct Party {
   Party() {
     EXPECT_TRUE(RunHandshake(client, client_credential.get(), server, server_credential.get()));
@@ -91,8 +91,8 @@ void BadStart(Party&) {
   EXPECT_NE(KtlsimStart(&options), SEC_E_OK);
 }
 
-#ifndef KTLSIM_TEST_TSAN  // which starts no threads in a forked child
-// The child uses nothing of the test's that could be locked there.
+#ifndef KTLSIM_TEST_TSAN  // ThreadSanitizer starts no threads in a forked child
+// The child uses nothing of the test that could be locked there.
 int InForkedChild() {
   alarm(60);
   KtlsimStatistics statistics{};
@@ -257,7 +257,7 @@ constexpr std::array kDeeds = {
 
 void PrintTo(const Deed& deed, std::ostream* out) { *out << deed.name; }
 
-// Both at once, each as often as it says, and the longer one until the other has ended, too.
+// Both at once, each as often as its row says.
 void Both(const Deed& first, const Deed& second, std::array<Party, 2>& parties) {
   std::atomic<int> begun{0};
   std::atomic<int> ended{0};
@@ -277,7 +277,7 @@ class RestartPairsTest : public testing::TestWithParam<Deed> {
   void SetUp() override { Ensure(); }
   void TearDown() override { Ensure(); }
   static void Ensure() {
-    // Refused when it runs already.
+    // Refused when the library runs already.
     static_cast<void>(KtlsimStart(nullptr));
   }
 };
@@ -289,7 +289,7 @@ TEST_P(RestartPairsTest, BesideEachOther) {
     SCOPED_TRACE(other.name);
     Ensure();
     Both(GetParam(), other, parties);
-    // A drain: a processor may still hold what its last call was for.
+    // A drain: a processor may still hold the object of its last call.
     ASSERT_EQ(KtlsimStop(), SEC_E_OK);
     const KtlsimStatistics after = Statistics();
     ASSERT_EQ(after.cAsyncContexts, before.cAsyncContexts);
@@ -305,7 +305,7 @@ INSTANTIATE_TEST_SUITE_P(, RestartPairsTest, testing::ValuesIn(kDeeds),
 
 // ---- The ends of a process's life, each in a process of its own
 
-// A deed beside the first use, of a library that has never been started.
+// An action during the first use of a library that has never been started.
 [[noreturn]] void FirstUseBeside(const Deed& deed) {
   alarm(60);
   std::atomic<int> begun{0};
@@ -326,7 +326,7 @@ INSTANTIATE_TEST_SUITE_P(, RestartPairsTest, testing::ValuesIn(kDeeds),
   });
   ++begun;
   while (begun != 2) std::this_thread::yield();
-  // A party would be a use before. Those that need none do not look at it.
+  // Making a party would be an earlier use. The actions here do not read it.
   alignas(Party) std::byte nobody[sizeof(Party)];
   deed.act(reinterpret_cast<Party&>(nobody));
   user.join();
@@ -339,7 +339,7 @@ INSTANTIATE_TEST_SUITE_P(, RestartPairsTest, testing::ValuesIn(kDeeds),
   KtlsimStart(nullptr);
   static auto* const party = new Party();
   static std::atomic<int> done{0};
-  // By value: what the test framework has is destroyed meanwhile.
+  // By value: the test framework's objects are destroyed meanwhile.
   std::thread([act = deed.act] {
     for (;;) {
       act(*party);

@@ -1,5 +1,5 @@
-// Stops and starts while others are at work: a submission on its way in, callbacks, visits, other
-// stops and starts, and each function of the API beside each other one on two threads.
+// Stops and starts while other threads are at work: a submission on its way in, callbacks, visits,
+// other stops and starts.
 
 #include <ktlsim/processor.h>
 #include <ktlsim/sspi_ext.h>
@@ -26,7 +26,7 @@
 namespace ktlsim::test {
 namespace {
 
-// Calls `act` once, when the calling thread has come to `event` inside of the library.
+// Calls `act` once, when the calling thread has reached `event` inside the library.
 class At {
  public:
   At(std::string_view event, std::function<void()> act) : event_(event), act_(std::move(act)) {
@@ -63,7 +63,7 @@ void RestartElsewhere() {
 
 class RestartTest : public testing::Test {
  protected:
-  // Refused when it runs already.
+  // Refused when the library runs already.
   void SetUp() override { static_cast<void>(KtlsimStart(nullptr)); }
   void TearDown() override { static_cast<void>(KtlsimStart(nullptr)); }
 };
@@ -117,7 +117,7 @@ TEST_F(RestartTest, ASynchronousCallOnItsWayInIsServedByTheNextStart) {
   EXPECT_EQ(Statistics().cSecurityContexts, 0U);
 }
 
-// The documented form, whose answer nobody looks at.
+// The documented form, whose status no caller looks at.
 TEST_F(RestartTest, ATeardownOnItsWayIntoAStopFreesAllTheSame) {
   ScriptedCredential credential(RepeatedScript());
   {
@@ -184,7 +184,7 @@ TEST_F(RestartTest, TeardownBehindALegWhileItStops) {
   SspiAsyncContext* async = SspiCreateAsyncContext();
   EXPECT_EQ(SspiDeleteSecurityContextAsync(async, &context), SEC_E_SHUTDOWN_IN_PROGRESS);
   SspiFreeAsyncContext(async);
-  EXPECT_EQ(Statistics().cSecurityContexts, 1U) << "the leg has it";
+  EXPECT_EQ(Statistics().cSecurityContexts, 1U) << "the leg uses it";
   held.Resume();
   stopper.join();
   EXPECT_EQ(leg.Finish(), SEC_I_CONTINUE_NEEDED);
@@ -236,11 +236,11 @@ TEST_F(RestartTest, FiguresCanBeReadAfterADrainUntilTheNextStart) {
   EXPECT_EQ(KtlsimStart(&options), SEC_E_INVALID_PARAMETER);
   EXPECT_EQ(Statistics().cAccepted, kCalls + 1) << "a start that failed changes nothing";
   ASSERT_EQ(KtlsimStart(nullptr), SEC_E_OK);
-  EXPECT_EQ(Statistics().cAccepted, 0U) << "they count since the start";
+  EXPECT_EQ(Statistics().cAccepted, 0U) << "the counters begin with the start";
   EXPECT_EQ(processor_completed(), 0U);
 }
 
-// ---- Starts and stops beside a stop
+// ---- Starts and stops during a stop
 
 struct InCallback {
   explicit InCallback(std::function<void()> what) : act(std::move(what)) {}

@@ -100,7 +100,7 @@ TEST_P(RevocationTest, IgnoringThatThereIsNoCheckLetsItPass) {
   }
 }
 
-// Another flag than the one above.
+// This is another flag than the one above.
 TEST_P(RevocationTest, IgnoringThatItIsOfflineDoesNotLetItPass) {
   TestCredential client =
       Client(SCH_CRED_REVOCATION_CHECK_END_CERT | SCH_CRED_IGNORE_REVOCATION_OFFLINE);

@@ -1,10 +1,10 @@
-// Small scenes of the asynchronous contract: some legs on one security context, and who else is at
-// it at the same time. A `Scene` plays them: in every order on one thread
+// Small scenes of the asynchronous contract: some legs on one security context, and what other
+// threads do with it at the same time. A `Scene` plays them: in every order on one thread
 // (exhaustive_schedule_test) or on real threads (threaded_scenes_test).
 //
-// It has NewLeg, NewLegWithoutContext, Suspend, InterruptAt, Limit; what acts at once: Submit,
+// It has NewLeg, NewLegWithoutContext, Suspend, InterruptAt and Limit. These act at once: Submit,
 // SubmitAndWait (the synchronous function), Cancel, CancelIfSubmitted, Free, Delete, Resume,
-// PassLimit, StopLibrary, StartLibrary, RestartLibrary; and Once(name, act), for what another
+// PassLimit, StopLibrary, StartLibrary and RestartLibrary. Once(name, act) is for what another
 // thread does at some time.
 #pragma once
 
@@ -20,15 +20,15 @@ enum class Afterwards : std::uint8_t {
   kKeep,
   kFree,
   kReinit,
-  kWakeAnother,  // who frees it, or submits another leg with it, under the callback
+  kWakeAnother,  // a thread that frees it, or submits another leg with it, during the callback
 };
 
 template <typename Scene>
 struct SceneCase {
   const char* name;
   void (*arrange)(Scene& scene);
-  // In how many orders it can be played at least: fewer would mean that something keeps the steps
-  // from interleaving.
+  // The least number of orders in which it can be played: fewer would mean that something keeps the
+  // steps from interleaving.
   std::uint64_t schedules_min;
 };
 
@@ -96,8 +96,8 @@ constexpr auto Scenes() {
                          scene.Once("clock", [&] { scene.PassLimit(); });
                        },
                        1000},
-      // The callback's last act wakes somebody who takes the async context over, while the callback
-      // is still on its way out.
+      // The callback's last act wakes a thread that takes over the async context while the callback
+      // is still returning.
       SceneCase<Scene>{"WokenThreadFreesOrSubmitsAgainUnderTheCallback",
                        [](Scene& scene) {
                          auto& freed = scene.NewLeg();
@@ -136,7 +136,7 @@ constexpr auto Scenes() {
                          scene.Once("clock", [&] { scene.PassLimit(); });
                        },
                        1000},
-      // Between the look-up of what runs and the acceptance by it.
+      // A stop between the submission's look-up of the executive and its acceptance.
       SceneCase<Scene>{"SubmissionInterruptedByAStopAndAStart",
                        [](Scene& scene) {
                          scene.InterruptAt("async_claim");
@@ -148,8 +148,8 @@ constexpr auto Scenes() {
                          scene.Once("delete", [&] { scene.Delete(); });
                        },
                        100},
-      // Both of them there, at once: the call is accepted by another start than the one that it
-      // found.
+      // A stop and a start there, at once: the call is accepted by another start than the one that
+      // it found.
       SceneCase<Scene>{"SubmissionInterruptedByARestart",
                        [](Scene& scene) {
                          scene.InterruptAt("async_claim");

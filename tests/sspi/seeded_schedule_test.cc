@@ -1,7 +1,7 @@
-// The asynchronous contract on seeded schedules: processors, foreign submitters and notification
-// threads take turns on one thread, in an order drawn from a seed; the invariants are checked after
-// every step and at every event inside of it, where others may come in between, too. A failing seed
-// is in the message, also of an abort; KTLSIM_SEED=<n> runs it alone, with its schedule.
+// The asynchronous contract on seeded schedules: processors, submitting threads and notification
+// threads take turns on one thread, in an order drawn from a seed. The invariants are checked after
+// every step and at every event inside it, where others may come in between, too. The message of a
+// failure or an abort has the seed; KTLSIM_SEED=<n> runs it alone and prints its schedule.
 // KTLSIM_SEEDS=<n> (./dev test --seeds) tries so many.
 
 #include <ktlsim/sspi_ext.h>
@@ -32,7 +32,7 @@ class World;
 struct Call {
   // What its callback does with the async context.
   enum class Afterwards { kKeep, kFree, kReinit, kSubmitAgain, kWakeAnother };
-  // What has become of the async context.
+  // What happened to the async context.
   enum class Context { kOurs, kReinitialised, kFreed, kGivenOn };
 
   World* world = nullptr;
@@ -41,10 +41,10 @@ struct Call {
   CtxtHandle handle{};  // the context, or where a first leg stores it
   Afterwards afterwards = Afterwards::kKeep;
   bool first_leg = false;
-  bool limited = false;     // it may wait for some time only
+  bool limited = false;     // it may wait for a limited time only
   bool submitting = false;  // its submission has not returned
   bool accepted = false;
-  bool cancelled = false;  // KtlsimCancelAsyncCall has promised it
+  bool cancelled = false;  // KtlsimCancelAsyncCall has returned SEC_E_OK
   bool orphaned = false;   // freed in flight
   int callbacks = 0;       // entered
   bool returned = false;   // from its callback
@@ -57,7 +57,7 @@ struct Call {
   ULONG attributes = 0;
 };
 
-// The world of one seed: a runtime without threads, a few foreign threads, some contexts.
+// The world of one seed: a runtime without threads, a few simulated caller threads, some contexts.
 class World {
  public:
   explicit World(std::uint64_t seed) : runtime_(seed) {
@@ -73,7 +73,7 @@ class World {
     executive::SeededScheduler& scheduler = runtime_.scheduler();
     scheduler.SetCheck([this] { Check(); });
     runtime_.Observe([this](std::string_view event, std::uint64_t id) {
-      // A start or a stop has the lock of those: nobody else gets further than this one.
+      // At this event the runtime's lock is held: no other actor could go on.
       if (checking_ || event == "runtime_state") return;
       for (Call* call : watched_) {
         if (reinterpret_cast<std::uint64_t>(call->async) == id) CheckCall(*call, event);
@@ -110,9 +110,9 @@ class World {
 
   void Run() {
     const auto waiting = [this] { CheckThatTheCancelledHaveEnded(); };
-    ASSERT_TRUE(runtime_.RunToTheEnd(waiting)) << "runs for ever";
+    ASSERT_TRUE(runtime_.RunToTheEnd(waiting)) << "runs without end";
     while (!woken_.empty()) TakeOver();
-    ASSERT_TRUE(runtime_.RunToTheEnd(waiting)) << "runs for ever";
+    ASSERT_TRUE(runtime_.RunToTheEnd(waiting)) << "runs without end";
     for (const CtxtHandle& handle : std::vector<CtxtHandle>(contexts_)) Delete(handle);
     ASSERT_TRUE(runtime_.RunToTheEnd(waiting));
     for (const auto& call : calls_) {
@@ -139,9 +139,9 @@ class World {
   std::size_t cancelled() const { return cancelled_; }
   std::size_t timed_out() const { return timed_out_; }
   std::size_t shut_out() const { return shut_out_; }
-  // Submissions during which somebody stopped, and perhaps started.
+  // Submissions during which the library was stopped, and perhaps started.
   std::size_t overtaken() const { return overtaken_; }
-  // Of those, accepted by a later start than the one that ran when they were made.
+  // Those of them that were accepted by a later start than the one that ran when they were made.
   std::size_t handed_on() const { return handed_on_; }
 
  private:
@@ -160,12 +160,12 @@ class World {
     EXPECT_NE(SspiGetAsyncCallStatus(context), SEC_I_ASYNC_CALL_PENDING);
     CheckCall(call, {});
     if (!call.orphaned) End(call);
-    // Whatever happened to the context, its callback may take its time.
+    // Whatever happened to the context, its callback may take some time.
     if (random().Below(2) == 0) runtime_.Preempt();
     call.returned = true;
   }
 
-  // What whoever owns a call does with its async context once the callback is entered.
+  // What the owner of a call does with its async context once the callback is entered.
   void End(Call& call) {
     switch (call.afterwards) {
       case Call::Afterwards::kKeep:
@@ -220,7 +220,7 @@ class World {
       EXPECT_EQ(call.attributes, 0U);
       EXPECT_EQ(call.token[0], 0);
       if (call.first_leg) {
-        EXPECT_EQ(call.handle.dwUpper, 0U) << "no context is left behind";
+        EXPECT_EQ(call.handle.dwUpper, 0U) << "a refused call leaves no context";
       }
     }
     EXPECT_EQ(status == KTLSIM_E_CANCELLED, call.cancelled);
@@ -240,8 +240,8 @@ class World {
     if (status >= 0 && call.first_leg) contexts_.push_back(call.handle);
   }
 
-  // What holds at every moment, also for whoever only polls. Calls that ended some steps ago are
-  // looked at again when all is over.
+  // What holds at every moment, also for a poller. Calls that ended some steps ago are checked
+  // again when all is over.
   void Check() {
     // Misuse is an event, too.
     const bool outer = std::exchange(checking_, true);
@@ -263,27 +263,27 @@ class World {
       return;
     }
     EXPECT_EQ(SspiAsyncContextRequiresNotify(call.async), call.context == Call::Context::kOurs)
-        << "what is freed stays freed";
+        << "a freed context stays freed";
     if (status == SEC_I_ASYNC_CALL_PENDING) {
       EXPECT_EQ(call.callbacks, 0) << "notified before it was over";
       EXPECT_FALSE(call.final_seen) << "final is final";
       return;
     }
-    // A final status is no permission while a callback is owed.
+    // A final status does not permit freeing while a callback is owed.
     if (event == "async_publish" && !call.final_seen && !call.orphaned) {
       EXPECT_EQ(SspiReinitAsyncContext(call.async), STATUS_DEVICE_BUSY);
     }
     SeeFinal(call, status);
   }
 
-  // Only legs that their package has suspended are left: nobody who was promised an end waits.
+  // Only legs that their package has suspended are left: no cancelled call waits.
   void CheckThatTheCancelledHaveEnded() {
     for (const auto& call : calls_) {
-      EXPECT_TRUE(!call->cancelled || call->callbacks == 1) << "cancelled, and waits nevertheless";
+      EXPECT_TRUE(!call->cancelled || call->callbacks == 1) << "cancelled, and still waits";
     }
   }
 
-  // One step of a foreign submitter.
+  // One step of a submitting thread.
   void Submit() {
     if (random().Below(8) == 0 && !contexts_.empty()) {
       const std::size_t victim = random().Below(contexts_.size());
@@ -332,7 +332,7 @@ class World {
       ++accepted_;
       if (!stopped && starts != starts_) ++handed_on_;
     } else if (status == SEC_E_SHUTDOWN_IN_PROGRESS) {
-      EXPECT_TRUE(stopped || turns != turns_) << "nobody stops it";
+      EXPECT_TRUE(stopped || turns != turns_) << "no actor stops the library";
       ++shut_out_;
     } else if (status == SEC_E_INVALID_HANDLE) {
       EXPECT_TRUE(deleted_.contains(context.dwUpper)) << "it was alive when it was looked up";
@@ -342,11 +342,11 @@ class World {
     }
   }
 
-  // One step of whoever stops the library and starts it again; also both in one, because a thread
-  // that is interrupted is so for one step.
+  // One step of the actor that stops the library and starts it again; also both in one step,
+  // because an interruption lasts one step.
   void StopOrStart() {
     if (!runtime_.MayStop()) return;
-    // Mostly it runs.
+    // Most of the time the library runs.
     if (!stopped_ && random().Below(3) != 0) return;
     if (stopped_) return StartAgain();
     StopIt();
@@ -367,7 +367,7 @@ class World {
       EXPECT_TRUE(!call->accepted || call->callbacks == 1) << "it had not been drained";
     }
   }
-  // Those of the start that ends.
+  // The calls of the start that ends.
   void AddFigures() {
     const KtlsimStatistics now = Statistics();
     in_all_.cAccepted += now.cAccepted;
@@ -378,10 +378,10 @@ class World {
     in_all_.cQueueTimeouts += now.cQueueTimeouts;
   }
 
-  // One step of whoever has lost interest in a call: cancels it, or frees its context in flight.
+  // One step of an actor that gives up a call: cancels it, or frees its context in flight.
   void Cancel() {
     if (calls_.empty()) return;
-    // Mostly one of the last: the others have ended.
+    // Mostly one of the latest calls: the others have ended.
     const std::size_t newest =
         calls_.size() - 1 - random().Below(std::min<std::size_t>(3, calls_.size()));
     Call& call = *calls_[random().Below(2) == 0 ? newest : random().Below(calls_.size())];
@@ -434,7 +434,7 @@ class World {
   std::size_t shut_out_ = 0;
   std::size_t overtaken_ = 0;
   std::size_t handed_on_ = 0;
-  bool stopped_ = false;   // or about to be
+  bool stopped_ = false;   // or about to be stopped
   std::size_t turns_ = 0;  // stops and starts that have begun
   std::size_t starts_ = 0;
   std::set<ULONG_PTR> deleted_;
@@ -445,7 +445,7 @@ class SeededScheduleTest : public testing::Test {
  protected:
   // A runtime of another test in this program would be in the way.
   void SetUp() override { EXPECT_EQ(KtlsimStop(), SEC_E_OK); }
-  // What is stopped stays stopped: the next test in this program wants one.
+  // A stopped library stays stopped, and the next test in this program needs a running one.
   void TearDown() override { EXPECT_EQ(KtlsimStart(nullptr), SEC_E_OK); }
 };
 

@@ -1,4 +1,4 @@
-// How long a credential's sessions live (dwSessionLifespan), and credentials that go on with the
+// How long a credential's sessions live (dwSessionLifespan), and credentials that take over the
 // sessions of those they replace (KTLSIM_ATTR_SESSIONS).
 #include <chrono>
 #include <memory>
@@ -74,7 +74,7 @@ class SessionsTest : public testing::TestWithParam<ULONG> {};
 INSTANTIATE_TEST_SUITE_P(Versions, SessionsTest,
                          testing::Values(ULONG{SP_PROT_TLS1_3}, ULONG{SP_PROT_TLS1_2}),
                          [](const auto& test) {
-                           // The parameter is what is off.
+                           // The parameter holds the versions that are switched off.
                            return test.param == SP_PROT_TLS1_3 ? "Tls12" : "Tls13";
                          });
 
@@ -93,7 +93,7 @@ TEST_P(SessionsTest, AMillisecondIsOverAtOnce) {
     Credential server(SECPKG_CRED_INBOUND, GetParam(), of_server ? 1 : 0, LocalhostCertificate());
     Credential client(SECPKG_CRED_OUTBOUND, GetParam(), of_server ? 0 : 1, nullptr);
     EXPECT_FALSE(Resumes(client, server));
-    // A full handshake takes longer; what is waited for is the clock itself.
+    // A full handshake takes longer; the test waits for the clock itself.
     const auto began = std::chrono::system_clock::now();
     while (std::chrono::system_clock::now() - began < std::chrono::milliseconds(2)) {
       std::this_thread::yield();
@@ -130,7 +130,7 @@ TEST_P(SessionsTest, GoOnInTheCredentialThatReplacesAnother) {
   EXPECT_EQ(second.SessionsOf(first->get()), SEC_E_OK);
   first.reset();
   EXPECT_TRUE(Resumes(client, second));
-  EXPECT_FALSE(Resumes(client, third)) << "nobody has told this one";
+  EXPECT_FALSE(Resumes(client, third)) << "this credential does not share the sessions";
   EXPECT_EQ(third.SessionsOf(second.get()), SEC_E_OK);
   EXPECT_FALSE(Resumes(client, third)) << "the newest session is its own, from before";
   EXPECT_TRUE(Resumes(client, second));

@@ -1,5 +1,5 @@
-// No setting is taken and disregarded: every flag, member and buffer type against the rule that the
-// public header states for it.
+// No setting is silently ignored: every flag, member and buffer type is tested against the rule
+// that the public header states for it.
 
 #include <ktlsim/sspi_ext.h>
 #include <schannel.h>
@@ -147,7 +147,7 @@ void ExpectNoStoresAndMappers() {
   Cred cred = Versioned<Cred>();
   cred.hRootStore = &somewhere;
   EXPECT_EQ(Try(SECPKG_CRED_INBOUND, cred), SEC_E_UNSUPPORTED_FUNCTION);
-  EXPECT_NE(std::string(KtlsimLastErrorText()).size(), 0U) << "nothing has freed in between";
+  EXPECT_NE(std::string(KtlsimLastErrorText()).size(), 0U) << "the reason is still there";
   cred = Versioned<Cred>();
   cred.cMappers = 1;
   EXPECT_EQ(Try(SECPKG_CRED_INBOUND, cred), SEC_E_UNSUPPORTED_FUNCTION);
@@ -188,7 +188,7 @@ TEST(SettingsTest, CipherStrengthsAreBounds) {
                {1, 127, "SEC_E_ALGORITHM_MISMATCH"},
                {257, 0, "SEC_E_ALGORITHM_MISMATCH"},
                {200, 100, "SEC_E_ALGORITHM_MISMATCH"},
-               // Unencrypted suites: permitted too, and nothing else permitted.
+               // -1, no encryption, may be permitted; no suite is added by it.
                {none, 0, "128-256"},
                {none, 128, "128-128"},
                {none, none, "SEC_E_ALGORITHM_MISMATCH"}};
@@ -225,7 +225,7 @@ TEST(SettingsTest, ListedAlgorithmsAreAllThereIs) {
   }
   SCHANNEL_CRED cred = Versioned<SCHANNEL_CRED>();
   cred.cSupportedAlgs = 1;
-  EXPECT_EQ(StrengthsOf(cred), "SEC_E_INVALID_PARAMETER") << "counted, and not there";
+  EXPECT_EQ(StrengthsOf(cred), "SEC_E_INVALID_PARAMETER") << "a count without an array";
 }
 
 struct DisabledCase {
@@ -394,7 +394,7 @@ TEST_F(LegSettingsTest, RefusedBuffersAreRefusedWhereTheyHoldSomething) {
       << "half of the flags";
 }
 
-// What was refused on a later leg has changed nothing: the leg put right goes on.
+// A refused later leg has changed nothing: the corrected leg continues the handshake.
 TEST_F(LegSettingsTest, ARefusedLaterLegCanBeMadeAgain) {
   TestEnd client(false);
   TestEnd server(true);

@@ -1,5 +1,5 @@
-// Several records per call: EncryptMessage seals what the descriptor holds, DecryptMessage opens as
-// far as it goes.
+// Several records per call: EncryptMessage seals all that the descriptor holds, DecryptMessage
+// opens as many records as have buffers.
 
 #include <ktlsim/sspi_ext.h>
 #include <schannel.h>
@@ -51,7 +51,7 @@ class SeveralRecordsTest : public testing::TestWithParam<ULONG> {
     return wire;
   }
 
-  // One DecryptMessage with room for `triples`; what it opened. The rest stays in `wire`.
+  // One DecryptMessage with room for `triples`; returns what it opened. The rest stays in `wire`.
   Texts OpenSome(Bytes& wire, std::size_t triples) {
     buffers_.assign(3 * triples + 1, {0, SECBUFFER_EMPTY, nullptr});
     buffers_[0] = {static_cast<ULONG>(wire.size()), SECBUFFER_DATA, wire.data()};
@@ -117,7 +117,7 @@ TEST_P(SeveralRecordsTest, BuffersInExcessStayEmptyAndOnesInBetweenCount) {
   for (std::size_t i = 3; i < buffers_.size(); ++i) {
     EXPECT_EQ(buffers_[i].BufferType, ULONG{SECBUFFER_EMPTY}) << i;
   }
-  // A buffer of another kind ends what is ours to fill.
+  // A buffer of another type ends the buffers that DecryptMessage fills.
   wire = SealAll({"one", "two"});
   buffers_.assign(7, {0, SECBUFFER_EMPTY, nullptr});
   buffers_[0] = {static_cast<ULONG>(wire.size()), SECBUFFER_DATA, wire.data()};
@@ -179,7 +179,8 @@ TEST_P(SeveralRecordsTest, AForgeryBehindDataLosesNothingAndLooksLikeAnyOther) {
   wire[wire.size() / 2] = static_cast<unsigned char>(wire[wire.size() / 2] ^ 1);
   EXPECT_EQ(OpenSome(wire, 5), Texts{"one"});
   ASSERT_EQ(status_, SEC_E_OK);
-  EXPECT_EQ(server_.Seal(ToBytes("still there")).empty(), false) << "not told yet";
+  EXPECT_EQ(server_.Seal(ToBytes("still there")).empty(), false)
+      << "the failure has not been reported yet";
   OpenSome(wire, 5);
   EXPECT_EQ(status_, SEC_E_MESSAGE_ALTERED);
   server_.Seal(ToBytes("too late"));
@@ -191,7 +192,7 @@ TEST_P(SeveralRecordsTest, AForgeryBehindDataLosesNothingAndLooksLikeAnyOther) {
 }
 
 TEST_P(SeveralRecordsTest, AHandshakeMessageInBetweenEndsTheCallBehindTheData) {
-  if (!tls13()) return;  // There is none that goes on in TLS 1.2.
+  if (!tls13()) return;  // TLS 1.2 has no such message.
   Bytes wire = SealAll({"one", "two"});
   KtlsimControl_KeyUpdate update = {KTLSIM_CONTROL_KEY_UPDATE, 0};
   SecBuffer control = {sizeof(update), SECBUFFER_TOKEN, &update};
@@ -215,7 +216,8 @@ TEST_P(SeveralRecordsTest, OneThatCannotBeSealedKeepsAllFromIt) {
             "one")
       << "untouched";
   Append(server_.inbox, SealAll({"one", "three"}));
-  EXPECT_EQ(ToText(server_.Open(server_credential_.get())), "onethree") << "no number was used";
+  EXPECT_EQ(ToText(server_.Open(server_credential_.get())), "onethree")
+      << "no sequence number was used";
 }
 
 }  // namespace

@@ -84,7 +84,7 @@ TEST_F(StartStopTest, StopDrainsRefusesAndLetsASecondStartGoOn) {
   Event stopped;
   std::thread stopper([&] {
     EXPECT_EQ(KtlsimStop(), SEC_E_OK);
-    EXPECT_EQ(call.callbacks(), 1) << "waits until the callback has returned";
+    EXPECT_EQ(call.callbacks(), 1) << "the stop waits until the callback has returned";
     stopped.Set();
   });
   // Until the stop has begun, submissions are accepted.
@@ -183,7 +183,7 @@ TEST_F(StartStopTest, StatisticsNeedTheirSize) {
   EXPECT_EQ(KtlsimQueryStatistics(nullptr), SEC_E_INVALID_PARAMETER);
 }
 
-// A monitor does not know when the program stops.
+// A monitoring thread does not know when the program stops.
 TEST_F(StartStopTest, StatisticsCanBeReadWhileItStopsAndStarts) {
   std::atomic<bool> over{false};
   std::thread monitor([&over] {

@@ -1,4 +1,4 @@
-// What KtlsimQueryStatistics and KtlsimQueryProcessorStatistics tell: depths, refusals, outcomes
+// What KtlsimQueryStatistics and KtlsimQueryProcessorStatistics report: depths, refusals, outcomes
 // and times, per lane and processor, while calls are in flight and afterwards.
 
 #include <ktlsim/sspi_ext.h>
@@ -119,8 +119,8 @@ TEST_F(StatisticsTest, RecordsAndTeardownAreCountedInTheirLane) {
             before.Lanes[KTLSIM_LANE_HANDSHAKE].cCompleted);
 }
 
-// Goal: each time is put down to who caused it. Method: the first call takes more than a
-// millisecond to run, the second waits for it.
+// Goal: each time is attributed to the right call and phase. Method: the first call takes more than
+// a millisecond to run, the second waits for it.
 TEST_F(StatisticsTest, TheThreeHistogramsTellWhoTookTheTime) {
   constexpr unsigned kMillisecond = 19;  // 2^19 ns: above half a millisecond
   sspi::Script script = RepeatedScript();

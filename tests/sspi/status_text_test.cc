@@ -26,7 +26,7 @@ TEST(StatusTextTest, EveryStatusOfTheHeadersHasItsNameAndText) {
       std::smatch match;
       if (!std::regex_search(line, match, definition)) continue;
       const auto number = static_cast<std::uint32_t>(std::stoul(match[2], nullptr, 16));
-      // Of several names for one number the first is shown.
+      // Where several names have one number, the first is shown.
       if (!seen.insert(number).second) continue;
       const auto status = static_cast<SECURITY_STATUS>(number);
       EXPECT_EQ(KtlsimStatusName(status), match[1].str());

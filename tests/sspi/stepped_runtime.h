@@ -49,7 +49,7 @@ class SteppedRuntime {
   SteppedRuntime& operator=(const SteppedRuntime&) = delete;
   ~SteppedRuntime() { SetTraceObserver(nullptr, nullptr); }
 
-  // What is left of `options` is filled in here.
+  // The other members of `options` are set here.
   void Start(executive::ExecutiveOptions options) {
     options.clock = &network_;
     options.ring_factory = [this]() -> Result<std::unique_ptr<io::Ring>> {
@@ -57,7 +57,7 @@ class SteppedRuntime {
       if (!ring.ok()) return ring.status();
       return std::unique_ptr<io::Ring>(std::move(*ring));
     };
-    // Who waits for a stop waits for suspended legs, too.
+    // A stop waits for suspended legs, too.
     options.step = [this] {
       if (scheduler_.Step()) return true;
       if (suspended_.empty()) return false;
@@ -76,7 +76,7 @@ class SteppedRuntime {
   SECURITY_STATUS TryToStart() {
     sspi::Runtime& runtime = sspi::Runtime::Instance();
     const SECURITY_STATUS status = runtime.Start(options_);
-    // Whatever runs now: the schedules do not rely on its being the same as before.
+    // The executive that runs now: the schedules do not rely on its being the same as before.
     if (status == SEC_E_OK) scheduler_.Attach(*runtime.ExecutiveIfRunning());
     return status;
   }
@@ -87,18 +87,18 @@ class SteppedRuntime {
     return holding_ == 0 && CurrentLevel() == Level::kPassive &&
            !executive::NotificationPool::InCallback();
   }
-  // `observer(event, id)` is told what the library does in the midst of its steps: what it looks at
-  // is what another thread could see, and from inside it lets others run by Preempt.
+  // `observer(event, id)` is called for the library's events in the middle of its steps. It sees
+  // what another thread could see at that moment, and can let others run with Preempt.
   void Observe(std::function<void(std::string_view, std::uint64_t)> observer) {
     observer_ = std::move(observer);
     SetTraceObserver(&SteppedRuntime::OnTrace, this);
   }
-  // Lets somebody else take a step, as though this thread had been interrupted. Above passive level
+  // Lets another actor take a step, as though this thread had been interrupted. Above passive level
   // nothing happens: a processor's step is not interrupted.
   void Preempt() {
     if (CurrentLevel() != Level::kPassive || preempted_ == kPreemptedMax) return;
     ++preempted_;
-    // Those who run meanwhile are observed, too.
+    // The actors that run meanwhile are observed, too.
     const bool in_observer = std::exchange(in_observer_, false);
     static_cast<void>(scheduler_.Step());
     in_observer_ = in_observer;
@@ -115,18 +115,18 @@ class SteppedRuntime {
     EXPECT_EQ(left.cCredentials, 0U);
     EXPECT_EQ(left.cAsyncContexts, 0U);
   }
-  // Lets `us` microseconds go by at once.
+  // Advances virtual time by `us` microseconds.
   void PassTime(std::uint64_t us) { network_.AdvanceTo(network_.NowNs() + us * kNsPerUs); }
-  // The oldest suspended leg goes on.
+  // Resumes the oldest suspended leg.
   void Resume() {
     if (suspended_.empty()) return;
     executive::ResumeToken token = suspended_.front();
     suspended_.pop_front();
     token.Resume();
-    token.Resume();  // the second one counts for nothing
+    token.Resume();  // the second one has no effect
   }
-  // Until nothing is left to do, suspended legs included. `waiting` is called when only those are
-  // left. False: something runs for ever.
+  // Runs until nothing is left to do, suspended legs included. `waiting` is called when only those
+  // are left. False: something runs without end.
   bool RunToTheEnd(const std::function<void()>& waiting) {
     constexpr std::uint64_t kStepsMax = 100000;
     if (!scheduler_.Run(kStepsMax)) return false;
@@ -149,9 +149,9 @@ class SteppedRuntime {
 
   static void OnTrace(void* self, const char* event, std::uint64_t id) {
     auto& runtime = *static_cast<SteppedRuntime*>(self);
-    // What the observer does itself is not told.
+    // Events that the observer itself causes are not reported to it.
     if (std::exchange(runtime.in_observer_, true)) return;
-    // Accepted and not yet queued; taken back and not yet ended; its callback not yet called.
+    // A call accepted and not yet queued; recalled and not yet ended; its callback not yet called.
     const std::string_view seen = event;
     const bool holds = seen == "async_accept" || seen == "async_recall" || seen == "async_notify";
     if (holds) ++runtime.holding_;

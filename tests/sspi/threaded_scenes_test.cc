@@ -1,8 +1,8 @@
 // The scenes that exhaustive_schedule_test plays in every order, on real threads, rings and time:
-// each actor has a thread, which gives way at places drawn from a seed, also inside of the library.
-// A poller looks at everything all the time. What one thread writes and another reads here is
-// ordered by the library or not at all: that is for the thread sanitizer to see, so that the test
-// itself shares atomics without order only.
+// each actor has a thread, which yields at places drawn from a seed, also inside the library. A
+// poller looks at everything all the time. Whatever one thread writes and another reads here is
+// ordered by the library or not at all. So that the thread sanitizer can see that, the test itself
+// shares only relaxed atomics.
 
 #include <ktlsim/sspi_ext.h>
 #include <sspi.h>
@@ -34,7 +34,7 @@ class ThreadedScene;
 
 struct ThreadedLeg {
   ThreadedScene* scene = nullptr;
-  // Who submits writes it before it can be seen by `submitted`.
+  // The submitting thread writes it before `submitted` shows it.
   std::atomic<SspiAsyncContext*> async{nullptr};
   Afterwards afterwards = Afterwards::kKeep;
   ThreadedLeg* next = nullptr;
@@ -45,7 +45,7 @@ struct ThreadedLeg {
   std::atomic<bool> woken{false};
   std::atomic<SECURITY_STATUS> submitted{SEC_I_ASYNC_CALL_PENDING};
   std::atomic<SECURITY_STATUS> outcome{SEC_I_ASYNC_CALL_PENDING};
-  std::atomic<int> promises{0};  // KtlsimCancelAsyncCall said yes
+  std::atomic<int> promises{0};  // KtlsimCancelAsyncCall returned SEC_E_OK
   std::atomic<int> callbacks{0};
   CtxtHandle made{};
   SecBuffer out{};
@@ -89,7 +89,7 @@ class ThreadedScene {
       token_ = token;
     };
   }
-  // Every event is a place to give way, and so is every one of these.
+  // Every event is a place to yield, and so is every call of this.
   void InterruptAt(const char*) {}
   void Limit(ThreadedLeg& leg) {
     EXPECT_EQ(KtlsimSetQueueWaitLimit(leg.async, 1), SEC_E_OK);
@@ -116,7 +116,7 @@ class ThreadedScene {
         AcceptSecurityContext(credential_, nullptr, &memory.in_desc, 0, 0, &made, &memory.out_desc,
                               &memory.attributes, nullptr);
     if (status == SEC_E_SHUTDOWN_IN_PROGRESS) {
-      EXPECT_NE(stops_.load(kRelaxed), 0) << "nobody stops it";
+      EXPECT_NE(stops_.load(kRelaxed), 0) << "no actor stops the library";
       return;
     }
     EXPECT_EQ(status, SEC_I_CONTINUE_NEEDED);
@@ -136,7 +136,7 @@ class ThreadedScene {
   void CancelIfSubmitted(ThreadedLeg& leg) {
     if (leg.async.load(kRelaxed) == nullptr) return;
     if (KtlsimCancelAsyncCall(leg.async.load(kRelaxed)) == SEC_E_OK) {
-      // The context may have been the previous leg's still.
+      // The context may still have been the previous leg's.
       cancels_of_any_.fetch_add(1, kRelaxed);
     }
   }
@@ -164,7 +164,7 @@ class ThreadedScene {
       token = token_;
     }
     token.Resume();
-    token.Resume();  // the second one counts for nothing
+    token.Resume();  // the second one has no effect
   }
   void PassLimit() {}  // time passes by itself
   void StopLibrary() {
@@ -199,7 +199,7 @@ class ThreadedScene {
     for (std::size_t i = 0; i < actors_.size(); ++i) threads.emplace_back([this, i] { Act(i); });
     for (std::thread& thread : threads) thread.join();
     if (stops_.load(kRelaxed) != 0) StartLibrary();
-    // Who was promised an end, or has a limit, does not wait for the suspended leg.
+    // A cancelled call, or one with a limit, does not wait for the suspended leg.
     for (const auto& leg : legs_) {
       if (leg->submitted.load(kRelaxed) != SEC_E_OK) continue;
       if (leg->promises.load(kRelaxed) != 0 || leg->limited) WaitForCallback(*leg);
@@ -296,13 +296,13 @@ class ThreadedScene {
     Submit(*leg.next);
   }
 
-  // A final status, on whatever thread: outputs are there, and it is always the same one.
+  // A final status, on any thread: outputs are there, and the status does not change.
   static void See(ThreadedLeg& leg, SspiAsyncContext* async) {
     const SECURITY_STATUS status = SspiGetAsyncCallStatus(async);
     if (leg.reinitialised.load(kRelaxed)) return;  // of another call, or of none
     if (status == SEC_I_ASYNC_CALL_PENDING || status == SEC_E_INVALID_PARAMETER) return;
     const bool ran = status == SEC_I_CONTINUE_NEEDED;
-    // Submitted at the same time as the delete, and behind it on the strand.
+    // Submitted at the same time as the delete, and after it on the strand.
     const bool gone = status == SEC_E_INVALID_HANDLE && leg.scene->deletes_.load(kRelaxed) != 0;
     const bool late = status == KTLSIM_E_QUEUE_TIMEOUT && leg.limited;
     EXPECT_TRUE(ran || gone || late || status == KTLSIM_E_CANCELLED) << status;

@@ -1,5 +1,6 @@
-// Whole TLS connections through the asynchronous functions, on both placements and in both notify
-// modes, from foreign threads and from a processor's own loop; and the two record claims at once.
+// Whole TLS connections through the asynchronous functions, with both placements and both notify
+// modes, from threads outside the library and from a processor's own loop; and both record claims
+// at once.
 
 #include <ktlsim/processor.h>
 #include <ktlsim/sspi_ext.h>
@@ -106,7 +107,7 @@ TEST_P(TlsAsyncTest, LastServerLegInTheFormOfTheSample) {
   for (const ULONG disabled : {kOnly12, kOnly13}) {
     TestCredential server_credential = TestCredential::Server(disabled);
     for (int i = 0; i < 10; ++i) {
-      // Nothing to resume: a resumed TLS 1.2 server has nothing to say in the end.
+      // No resumption: the last leg of a resumed TLS 1.2 server has nothing to send.
       TestCredential client_credential = TestCredential::Client(disabled);
       TestEnd client(false);
       TestEnd server(true);
@@ -221,7 +222,7 @@ TEST_P(TlsAsyncTest, PollingAloneDrivesAWholeHandshake) {
       std::this_thread::yield();
       status = SspiGetAsyncCallStatus(call.get());
     }
-    // Its callback, which nobody waits for, has to be entered before the context is used again.
+    // No thread waits for its callback, which has to be entered before the context is used again.
     WaitUntil([&call] { return SspiReinitAsyncContext(call.get()) == STATUS_SUCCESS; });
     return status;
   });

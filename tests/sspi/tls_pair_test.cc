@@ -1,5 +1,5 @@
-// TLS through the synchronous API, both ends in memory: what the package makes of a handshake, of
-// records, of tickets, of a close. (The asynchronous functions run the same requests.)
+// TLS through the synchronous API, both ends in memory: how the package treats a handshake,
+// records, tickets and a close. (The asynchronous functions run the same requests.)
 
 #include <string>
 
@@ -126,7 +126,7 @@ TEST_P(TlsPairTest, ClosesWithCloseNotifyBothWays) {
   TestEnd client(false);
   TestEnd server(true);
   ASSERT_TRUE(RunHandshake(client, client_credential_.get(), server, server_credential_.get()));
-  // The kernel caller's way: an alert as out-of-band data.
+  // As a kernel-mode caller does it: an alert as out-of-band data.
   Append(server.inbox, client.Seal({1, 0}, SECQOP_WRAP_OOB_DATA));
   EXPECT_EQ(client.Seal(ToBytes("late")), Bytes());
   EXPECT_EQ(client.status, SEC_E_CONTEXT_EXPIRED);
@@ -135,7 +135,7 @@ TEST_P(TlsPairTest, ClosesWithCloseNotifyBothWays) {
   // Half closed: the server may still send.
   Append(client.inbox, server.Seal(ToBytes("bye")));
   EXPECT_EQ(ToText(client.Open(client_credential_.get())), "bye");
-  // The user-mode caller's way: a control token, then a leg.
+  // As a user-mode caller does it: a control token, then a leg.
   DWORD shutdown = SCHANNEL_SHUTDOWN;
   SecBuffer token = {sizeof(shutdown), SECBUFFER_TOKEN, &shutdown};
   SecBufferDesc desc = {SECBUFFER_VERSION, 1, &token};
@@ -273,7 +273,7 @@ TEST(TlsPackageTest, EveryBitOfAHandleCounts) {
                             {17, SECBUFFER_STREAM_TRAILER, record.data() + 15},
                             {0, SECBUFFER_EMPTY, nullptr}};
     SecBufferDesc message = {SECBUFFER_VERSION, 4, buffers};
-    // The other end's handle, as it happens, is one bit away.
+    // The other end's handle happens to differ in one bit only.
     if (other.dwUpper == server.context.dwUpper && other.dwLower == server.context.dwLower) {
       continue;
     }

@@ -1,5 +1,5 @@
-// Which certificates a credential takes: those with which a handshake can succeed under its
-// settings. The others are refused by name, when it is acquired and by every attribute.
+// Which certificates a credential accepts: those with which a handshake can succeed under its
+// settings. Others are refused by name, at the acquisition and by every attribute.
 #include <ctime>
 #include <memory>
 #include <string>
@@ -139,7 +139,7 @@ TEST_P(UsableKeyTest, WhatIsTakenMakesHandshakes) {
     const Own own("own.test", key, {.key_usage = "critical,digitalSignature"});
     Credential server(SECPKG_CRED_INBOUND, Disabled(), own.context);
     ASSERT_EQ(server.status, SEC_E_OK) << server.why;
-    // In TLS 1.2 a client's groups hold for the curve, too.
+    // In TLS 1.2 a client's groups apply to the curve, too.
     Credential client(SECPKG_CRED_OUTBOUND, Disabled(), nullptr, SCH_CRED_MANUAL_CRED_VALIDATION);
     ASSERT_EQ(client.Set(KTLSIM_ATTR_GROUPS, KtlsimCred_Groups{"P-256:P-384:P-521"}), SEC_E_OK);
     TestEnd client_end(false);
@@ -169,7 +169,7 @@ TEST_P(UsableKeyTest, WhatCanMakeNoHandshakeIsRefusedByName) {
     EXPECT_TRUE(server.Tells("CN = bad.test") && server.Tells(one.told)) << server.why;
     const Credential client(SECPKG_CRED_OUTBOUND, Disabled(), own.context);
     EXPECT_EQ(client.status, SEC_E_UNKNOWN_CREDENTIALS) << one.told;
-    // By name as well, and then all stays as it was.
+    // By name as well, and then nothing changes.
     Credential named(SECPKG_CRED_INBOUND, Disabled(), good.context);
     const KtlsimCred_ServerName name = {"bad.test", own.context};
     EXPECT_EQ(named.Set(KTLSIM_ATTR_SERVER_NAMES, KtlsimCred_ServerNames{1, &name, 0}),

@@ -7,7 +7,7 @@
 extern "C" {
 #endif
 
-// Each makes a connection with the server's `certificate` and answers NULL, or what failed.
+// Each makes a connection with the server's `certificate` and returns NULL, or what failed.
 const char* RunUserModeC(PCCERT_CONTEXT certificate);
 const char* RunUserModeCxx(PCCERT_CONTEXT certificate);
 const char* RunKernelModeC(PCCERT_CONTEXT certificate);

@@ -48,8 +48,9 @@ TEST(DocumentsTest, LinesFit) {
 TEST(DocumentsTest, FoldersHaveAReadme) {
   for (const char* folder :
        {"bench", "io", "kernel_sim", "kernel_sim/base", "kernel_sim/command", "kernel_sim/digest",
-        "kernel_sim/executive", "kernel_sim/include", "kernel_sim/packaging", "kernel_sim/serve",
-        "kernel_sim/sspi", "kernel_sim/transport", "tls"}) {
+        "kernel_sim/context_store", "kernel_sim/executive", "kernel_sim/include",
+        "kernel_sim/packaging", "kernel_sim/serve", "kernel_sim/sspi", "kernel_sim/transport",
+        "tls"}) {
     const std::string readme = std::string(folder) + "/README.md";
     EXPECT_TRUE(std::filesystem::exists(std::string(KTLSIM_SOURCE_DIR "/") + readme)) << readme;
   }

@@ -5,8 +5,8 @@
 #include <memory>
 
 #include <openssl/bio.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/ssl.h>
 #include <openssl/x509.h>
 
 #include "tls/types.h"
@@ -26,8 +26,6 @@ using CipherCtxPtr = std::unique_ptr<EVP_CIPHER_CTX, Deleter<&EVP_CIPHER_CTX_fre
 using BioPtr = std::unique_ptr<BIO, Deleter<&BIO_free_all>>;
 using X509Ptr = std::unique_ptr<X509, Deleter<&X509_free>>;
 using PkeyPtr = std::unique_ptr<EVP_PKEY, Deleter<&EVP_PKEY_free>>;
-using SslPtr = std::unique_ptr<SSL, Deleter<&SSL_free>>;
-using SslCtxPtr = std::unique_ptr<SSL_CTX, Deleter<&SSL_CTX_free>>;
 
 struct X509StackDeleter {
   void operator()(STACK_OF(X509) * stack) const { sk_X509_pop_free(stack, &X509_free); }

@@ -17,8 +17,8 @@
 
 #include <benchmark/benchmark.h>
 
-#include "tls/aead_engine.h"
-#include "tls/record.h"
+#include "tls/record/aead_engine.h"
+#include "tls/record/record.h"
 
 namespace {
 

@@ -17,9 +17,9 @@
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
 
-#include "tls/certificate.h"
-#include "tls/handshake.h"
-#include "tls/session_store.h"
+#include "tls/handshake/handshake.h"
+#include "tls/handshake/session_store.h"
+#include "tls/identity/certificate.h"
 
 namespace ktlsim::tls {
 namespace {

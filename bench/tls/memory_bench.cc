@@ -8,8 +8,8 @@
 
 #include <benchmark/benchmark.h>
 
-#include "tls/certificate.h"
-#include "tls/handshake.h"
+#include "tls/handshake/handshake.h"
+#include "tls/identity/certificate.h"
 
 namespace ktlsim::tls {
 namespace {

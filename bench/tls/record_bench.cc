@@ -13,10 +13,10 @@
 #include <benchmark/benchmark.h>
 
 #include "bench/tls/raw_ipsec_mb.h"
-#include "tls/aead_engine.h"
-#include "tls/aead_ipsec_mb.h"
-#include "tls/aead_key_cache.h"
-#include "tls/record.h"
+#include "tls/record/aead_engine.h"
+#include "tls/record/aead_ipsec_mb.h"
+#include "tls/record/aead_key_cache.h"
+#include "tls/record/record.h"
 
 namespace ktlsim::tls {
 namespace {

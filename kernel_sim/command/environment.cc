@@ -21,7 +21,7 @@ struct Variable {
   std::array<std::string_view, 2> values;  // unused places are empty
 };
 
-// Their readers: base/trace.cc, executive/misuse.cc, tls/aead_engine.cc, io/uring_probe.cc.
+// Their readers: base/trace.cc, executive/misuse.cc, tls/record/aead_engine.cc, io/uring_probe.cc.
 constexpr std::array kVariables = {
     Variable{"KTLSIM_TRACE", {"text", "json"}},
     Variable{"KTLSIM_MISUSE", {"abort"}},

@@ -9,7 +9,7 @@
 
 #include <openssl/crypto.h>
 
-#include "tls/aead_engine.h"
+#include "tls/record/aead_engine.h"
 
 namespace ktlsim::command {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <ktlsim/sspi_ext.h>
 
-#include "tls/certificate.h"
+#include "tls/identity/certificate.h"
 
 namespace ktlsim::sspi {
 

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "tests/fuzz/fuzz.h"
-#include "tls/record_reader.h"
-#include "tls/record_writer.h"
+#include "tls/record/record_reader.h"
+#include "tls/record/record_writer.h"
 
 namespace ktlsim::test {
 namespace {

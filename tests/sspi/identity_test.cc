@@ -16,7 +16,7 @@
 #include <openssl/x509.h>
 
 #include "tests/support/sspi_pair.h"
-#include "tls/certificate.h"
+#include "tls/identity/certificate.h"
 
 namespace ktlsim::test {
 namespace {

@@ -10,10 +10,10 @@
 #include <gtest/gtest.h>
 
 #include "tests/tls/support.h"
-#include "tls/aead_engine.h"
-#include "tls/aead_ipsec_mb.h"
-#include "tls/aead_key_cache.h"
-#include "tls/record.h"
+#include "tls/record/aead_engine.h"
+#include "tls/record/aead_ipsec_mb.h"
+#include "tls/record/aead_key_cache.h"
+#include "tls/record/record.h"
 
 namespace ktlsim::tls::test {
 namespace {

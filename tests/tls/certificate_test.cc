@@ -1,4 +1,4 @@
-#include "tls/certificate.h"
+#include "tls/identity/certificate.h"
 
 #include <ctime>
 #include <fstream>

@@ -1,5 +1,5 @@
 // Walks the tables from numbers to words: nothing is without a text.
-#include "tls/failure.h"
+#include "tls/handshake/failure.h"
 
 #include <string>
 
@@ -9,6 +9,8 @@
 #include <openssl/x509_vfy.h>
 
 #include "tls/alert_text.h"
+#include "tls/crypto_failure.h"
+#include "tls/identity/verify_error.h"
 
 namespace ktlsim::tls {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "tests/tls/recutter.h"
 #include "tests/tls/support.h"
-#include "tls/announced_lengths.h"
+#include "tls/handshake/announced_lengths.h"
 
 namespace ktlsim::tls::test {
 namespace {

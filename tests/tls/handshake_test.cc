@@ -1,5 +1,5 @@
 // The handshake engine: how bytes may arrive, what is negotiated, and how it fails.
-#include "tls/handshake.h"
+#include "tls/handshake/handshake.h"
 
 #include <algorithm>
 #include <cstring>

@@ -11,7 +11,7 @@
 #include <openssl/crypto.h>
 
 #include "tests/tls/support.h"
-#include "tls/announced_lengths.h"
+#include "tls/handshake/announced_lengths.h"
 
 namespace ktlsim::tls::test {
 namespace {

@@ -1,5 +1,5 @@
 // Published vectors: RFC 8448 section 3 (TLS 1.3), and the TLS 1.2 PRF against OpenSSL's own.
-#include "tls/key_schedule.h"
+#include "tls/record/key_schedule.h"
 
 #include <algorithm>
 #include <string>

@@ -10,8 +10,8 @@
 #include <gtest/gtest.h>
 
 #include "tests/tls/support.h"
-#include "tls/record.h"
-#include "tls/secret.h"
+#include "tls/record/record.h"
+#include "tls/record/secret.h"
 
 namespace ktlsim::tls::test {
 namespace {

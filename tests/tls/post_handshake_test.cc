@@ -1,6 +1,6 @@
 // Handshake messages after the handshake: KeyUpdate both ways against libssl, and what a hostile
 // peer may send.
-#include "tls/post_handshake.h"
+#include "tls/handshake/post_handshake.h"
 
 #include <cstring>
 #include <optional>

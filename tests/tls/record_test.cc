@@ -1,5 +1,5 @@
 // RecordReader and RecordWriter by themselves: published vectors, every refusal, every limit.
-#include "tls/record.h"
+#include "tls/record/record.h"
 
 #include <algorithm>
 #include <cstring>

@@ -8,8 +8,8 @@
 #include <string>
 
 #include "tests/tls/support.h"
-#include "tls/record_reader.h"
-#include "tls/record_writer.h"
+#include "tls/record/record_reader.h"
+#include "tls/record/record_writer.h"
 
 namespace ktlsim::tls::test {
 

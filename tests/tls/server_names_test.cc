@@ -1,6 +1,6 @@
 // Which certificates answer to a name: exact before wildcard, the caller's word before the
 // certificate's, and nothing at all for what is no DNS name.
-#include "tls/server_names.h"
+#include "tls/identity/server_names.h"
 
 #include <string>
 

@@ -8,7 +8,7 @@
 
 #include "tests/support/test_authority.h"
 #include "tests/tls/support.h"
-#include "tls/ticket_keys.h"
+#include "tls/handshake/ticket_keys.h"
 
 namespace ktlsim::tls::test {
 namespace {

@@ -1,4 +1,4 @@
-#include "tls/session_store.h"
+#include "tls/handshake/session_store.h"
 
 #include <memory>
 #include <string>

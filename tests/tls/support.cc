@@ -8,7 +8,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
-#include "tls/aead_ipsec_mb.h"
+#include "tls/record/aead_ipsec_mb.h"
 
 namespace ktlsim::tls::test {
 namespace {

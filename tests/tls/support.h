@@ -12,10 +12,10 @@
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
 
-#include "tls/aead_engine.h"
-#include "tls/certificate.h"
-#include "tls/endpoint.h"
-#include "tls/handshake.h"
+#include "tls/handshake/endpoint.h"
+#include "tls/handshake/handshake.h"
+#include "tls/identity/certificate.h"
+#include "tls/record/aead_engine.h"
 
 namespace ktlsim::tls::test {
 

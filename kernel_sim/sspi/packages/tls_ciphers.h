@@ -8,7 +8,7 @@
 #include <span>
 
 #include "kernel_sim/sspi/packages/package_host.h"
-#include "tls/endpoint.h"
+#include "tls/handshake/endpoint.h"
 
 namespace ktlsim::sspi {
 

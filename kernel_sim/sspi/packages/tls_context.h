@@ -16,8 +16,8 @@
 
 #include "kernel_sim/sspi/packages/leg_buffers.h"
 #include "kernel_sim/sspi/packages/package.h"
-#include "tls/established.h"
-#include "tls/handshake.h"
+#include "tls/handshake/established.h"
+#include "tls/handshake/handshake.h"
 
 namespace ktlsim::sspi {
 

@@ -17,7 +17,7 @@
 #include "kernel_sim/sspi/packages/tls_credentials.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
 #include "kernel_sim/sspi/packages/tls_status.h"
-#include "tls/server_names.h"
+#include "tls/identity/server_names.h"
 
 namespace ktlsim::sspi {
 namespace {

@@ -5,7 +5,7 @@
 #include <sspi.h>
 
 #include "kernel_sim/sspi/packages/package.h"
-#include "tls/endpoint.h"
+#include "tls/handshake/endpoint.h"
 
 namespace ktlsim::sspi {
 

@@ -12,7 +12,7 @@
 
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/sspi/packages/package.h"
-#include "tls/endpoint.h"
+#include "tls/handshake/endpoint.h"
 
 namespace ktlsim::sspi {
 

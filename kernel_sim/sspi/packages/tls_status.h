@@ -4,8 +4,8 @@
 #include <sspi.h>
 
 #include "kernel_sim/base/status.h"
-#include "tls/handshake.h"
-#include "tls/record_writer.h"
+#include "tls/handshake/handshake.h"
+#include "tls/record/record_writer.h"
 #include "tls/types.h"
 
 namespace ktlsim::sspi {

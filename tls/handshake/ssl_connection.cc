@@ -1,0 +1,380 @@
+#include "tls/handshake/ssl_connection.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <new>
+#include <string_view>
+#include <utility>
+
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+
+#include "kernel_sim/base/memory_watch.h"
+#include "tls/handshake/endpoint_core.h"
+#include "tls/handshake/resumption.h"
+
+namespace ktlsim::tls {
+namespace {
+
+// A flight holds our own certificate chain and little else; nothing legitimate comes near this.
+constexpr std::size_t kOutputBytesMax = 1 << 20;
+constexpr std::size_t kHostNameBytesMax = 255;  // RFC 6066 3
+
+bool GoodAlpnWire(std::span<const std::uint8_t> wire) {
+  if (wire.size() > UINT16_MAX) return false;
+  while (!wire.empty()) {
+    const std::size_t length = wire[0];
+    if (length == 0 || length >= wire.size()) return false;
+    wire = wire.subspan(1 + length);
+  }
+  return true;
+}
+
+int HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+bool ParseHex(std::string_view text, Secret& out) {
+  if (text.size() % 2 != 0 || text.size() / 2 > Secret::kBytesMax) return false;
+  out.Resize(text.size() / 2);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const int high = HexDigit(text[2 * i]);
+    const int low = HexDigit(text[2 * i + 1]);
+    if (high < 0 || low < 0) return false;
+    out.span()[i] = static_cast<std::uint8_t>(high << 4 | low);
+  }
+  return true;
+}
+
+bool IsAddress(const std::string& name) {
+  in6_addr address{};
+  return inet_pton(AF_INET, name.c_str(), &address) == 1 ||
+         inet_pton(AF_INET6, name.c_str(), &address) == 1;
+}
+
+// For verification that only takes notes.
+int AcceptAnyCertificate(int ok, X509_STORE_CTX* context) {
+  if (ok != 1) {
+    const auto* ssl = static_cast<const SSL*>(
+        X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx()));
+    SslConnection::Of(ssl).NoteVerifyError(X509_STORE_CTX_get_error(context));
+  }
+  return 1;
+}
+
+}  // namespace
+
+SslConnection::SslConnection(std::shared_ptr<EndpointCore> core, const HandshakeOptions& options)
+    : core_(std::move(core)), options_(options) {}
+
+SslConnection::~SslConnection() {
+  ssl_.reset();
+  Wipe(std::span(output_));
+}
+
+std::unique_ptr<SslConnection> SslConnection::Create(std::shared_ptr<EndpointCore> core,
+                                                     const HandshakeOptions& options) {
+  try {
+    std::unique_ptr<SslConnection> connection(new SslConnection(std::move(core), options));
+    if (!connection->Init()) {
+      ERR_clear_error();
+      return nullptr;
+    }
+    return connection;
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+SslConnection& SslConnection::Of(const SSL* ssl) {
+  return *static_cast<SslConnection*>(SSL_get_app_data(ssl));
+}
+
+Role SslConnection::role() const { return core_->options().role; }
+
+bool SslConnection::Init() {
+  const MemoryWatch watch;
+  const BIO_METHOD* method = FlatBufferMethod();
+  ssl_.reset(SSL_new(core_->context()));
+  BIO* bio = method != nullptr && ssl_ != nullptr ? BIO_new(method) : nullptr;
+  if (bio == nullptr) return false;
+  BIO_set_data(bio, this);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl_.get(), bio, bio);  // takes the reference, once for both directions
+  // The callbacks find the connection there.
+  if (SSL_set_app_data(ssl_.get(), this) != 1) return false;
+  setup_failure_ = Configure();
+  ERR_clear_error();
+  return !watch.ran_out() && setup_failure_.category() != Category::kResource;
+}
+
+Status SslConnection::Configure() {
+  if (!GoodAlpnWire(options_.alpn_wire)) {
+    return {Category::kContract, 0, "the list of application protocols is malformed"};
+  }
+  session_key_ = core_->SessionKey(options_);
+  ConfigureVerification();
+  if (role() == Role::kClient) {
+    SSL_set_connect_state(ssl_.get());
+    return ConfigureClient();
+  }
+  SSL_set_accept_state(ssl_.get());
+  const auto context = core_->SessionIdContext(options_);
+  if (SSL_set_session_id_context(ssl_.get(), context.data(),
+                                 static_cast<unsigned>(context.size())) != 1) {
+    return ResourceError("no memory for a handshake");
+  }
+  return {};
+}
+
+void SslConnection::ConfigureVerification() {
+  const PeerVerification verification = core_->options().verification;
+  if (role() == Role::kClient) {
+    if (verification == PeerVerification::kNone) return;
+    SSL_set_verify(ssl_.get(), SSL_VERIFY_PEER,
+                   options_.verify_peer ? nullptr : &AcceptAnyCertificate);
+    return;
+  }
+  const bool required =
+      verification == PeerVerification::kRequired || options_.require_client_certificate;
+  if (!core_->AsksForCertificate(options_)) return;
+  const bool judge = options_.verify_peer && verification != PeerVerification::kNone;
+  SSL_set_verify(ssl_.get(), SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+                 judge ? nullptr : &AcceptAnyCertificate);
+}
+
+Status SslConnection::ConfigureClient() {
+  if (!options_.alpn_wire.empty() &&
+      SSL_set_alpn_protos(ssl_.get(), options_.alpn_wire.data(),
+                          static_cast<unsigned>(options_.alpn_wire.size())) != 0) {
+    return ResourceError("no memory for a handshake");
+  }
+  std::string name = options_.target_name;
+  if (name.size() > 1 && name.back() == '.') name.pop_back();  // RFC 6066 3: no trailing dot
+  if (name.size() > kHostNameBytesMax || name.find('\0') != std::string::npos) {
+    return {Category::kContract, 0, "the target name is no host name"};
+  }
+  if (!name.empty() && !SetTarget(std::move(name))) return ResourceError("no memory for a name");
+  OfferSession();
+  return {};
+}
+
+// The name or address is checked by these parameters and once more in peer_judgement.cc.
+bool SslConnection::SetTarget(std::string name) {
+  X509_VERIFY_PARAM* parameters = SSL_get0_param(ssl_.get());
+  // Asked before, since to OpenSSL an address that it has no memory for is none.
+  if (IsAddress(name)) {
+    server_address_ = std::move(name);
+    return !options_.check_name ||
+           X509_VERIFY_PARAM_set1_ip_asc(parameters, server_address_.c_str()) == 1;
+  }
+  server_name_ = std::move(name);
+  X509_VERIFY_PARAM_set_hostflags(parameters, kHostFlags);
+  return SSL_set_tlsext_host_name(ssl_.get(), server_name_.c_str()) == 1 &&
+         (!options_.check_name ||
+          X509_VERIFY_PARAM_set1_host(parameters, server_name_.data(), server_name_.size()) == 1);
+}
+
+void SslConnection::OfferSession() {
+  if (!core_->options().resumption) return;
+  auto stored = core_->options().sessions->Get(session_key_);
+  if (!stored) return;
+  if (JudgeResumption(*core_, ssl_.get(), *stored->session) != ResumptionVerdict::kGood) return;
+  using SessionPtr = std::unique_ptr<SSL_SESSION, Deleter<&SSL_SESSION_free>>;
+  const SessionPtr own(SSL_SESSION_dup(stored->session.get()));
+  // A full handshake is all that a failure costs.
+  if (own == nullptr || SSL_set_session(ssl_.get(), own.get()) != 1) return;
+  offered_from_store_ = !stored->single_use;
+}
+
+bool SslConnection::ResumedInTime() {
+  if (SSL_session_reused(ssl_.get()) != 1) return true;
+  const ResumptionVerdict verdict =
+      JudgeResumption(*core_, ssl_.get(), *SSL_get_session(ssl_.get()));
+  if (verdict != ResumptionVerdict::kExpired) return true;
+  NoteVerifyError(X509_V_ERR_CERT_HAS_EXPIRED);
+  return !options_.verify_peer;
+}
+
+void SslConnection::ForgetOfferedSession() {
+  if (offered_from_store_) core_->options().sessions->Remove(session_key_);
+}
+
+std::optional<AlertDescription> SslConnection::ChooseIdentity(std::string_view name) {
+  if (hello_name_) {
+    // After a HelloRetryRequest the client changes nothing of this kind (RFC 8446 4.1.2).
+    if (*hello_name_ == name) return std::nullopt;
+    return AlertDescription::kIllegalParameter;
+  }
+  hello_name_.emplace(name);
+  switch (core_->certificates().ChooseForName(ssl_.get(), name)) {
+    case LocalCertificates::Choice::kMade:
+      break;
+    case LocalCertificates::Choice::kNoSuchName:
+      return AlertDescription::kUnrecognizedName;
+    case LocalCertificates::Choice::kFailed:
+      return AlertDescription::kInternalError;
+  }
+  if (name.empty()) return std::nullopt;
+  const auto context = core_->SessionIdContext(options_, name);
+  if (SSL_set_session_id_context(ssl_.get(), context.data(),
+                                 static_cast<unsigned>(context.size())) != 1) {
+    return AlertDescription::kInternalError;
+  }
+  return std::nullopt;
+}
+
+const LocalCertificates& SslConnection::certificates() const {
+  return (supplied_ != nullptr ? supplied_ : core_)->certificates();
+}
+
+bool SslConnection::ChooseCertificate() {
+  const bool any_issuer = any_issuer_ || !options_.stop_for_certificate;
+  // Stopped once, and told nothing since: without a certificate.
+  const bool none = stopped_for_certificate_ && !any_issuer_;
+  if (!none && certificates().ChooseForRequest(ssl_.get(), any_issuer)) return true;
+  SSL_certs_clear(ssl_.get());
+  if (stopped_for_certificate_ || !options_.stop_for_certificate) return true;
+  stopped_for_certificate_ = true;
+  return false;
+}
+
+void SslConnection::SupplyCertificates(std::shared_ptr<EndpointCore> from) {
+  supplied_ = std::move(from);
+  any_issuer_ = true;
+}
+
+void SslConnection::AllowResumption(bool allow) {
+  resumable_ = allow;
+  const EndpointOptions& options = core_->options();
+  if (role() == Role::kServer) {
+    SSL_set_num_tickets(ssl_.get(), allow && options.resumption ? options.tickets : 0);
+  } else if (!allow && options.resumption) {
+    options.sessions->Remove(session_key_);
+  }
+}
+
+void SslConnection::DiscardOutput(std::size_t bytes) {
+  output_start_ += std::min(bytes, output_.size() - output_start_);
+  if (output_start_ == output_.size()) {
+    output_.clear();
+    output_start_ = 0;
+  }
+}
+
+int SslConnection::DoHandshake() {
+  ERR_clear_error();
+  const MemoryWatch watch;
+  ran_out_of_memory_ = false;
+  // A warning that the handshake went on after is not the cause of what ends it later.
+  received_alert_.reset();
+  sent_alert_.reset();
+  const std::size_t before = output_.size();
+  const int returned = SSL_do_handshake(ssl_.get());
+  const int code = SSL_get_error(ssl_.get(), returned);
+  NoteMemory();
+  ScanOutput(before);
+  return code;
+}
+
+// OpenSSL flushes whole records before it returns.
+void SslConnection::ScanOutput(std::size_t from) {
+  records_in_last_call_ = 0;
+  std::span<const std::byte> rest = std::span(output_).subspan(from);
+  while (rest.size() >= kRecordHeaderBytes) {
+    const std::size_t length =
+        std::to_integer<std::size_t>(rest[3]) << 8 | std::to_integer<std::size_t>(rest[4]);
+    if (rest.size() < kRecordHeaderBytes + length) return;
+    ++records_in_last_call_;
+    const auto type = static_cast<ContentType>(std::to_integer<std::uint8_t>(rest[0]));
+    records_written_.Note(type);
+    if (type != ContentType::kChangeCipherSpec && records_written_.change_seen &&
+        length >= kExplicitNonceBytes) {
+      last_explicit_nonce_ = 0;
+      for (std::byte byte : rest.subspan(kRecordHeaderBytes, kExplicitNonceBytes)) {
+        last_explicit_nonce_ = last_explicit_nonce_ << 8 | std::to_integer<std::uint64_t>(byte);
+      }
+    }
+    rest = rest.subspan(kRecordHeaderBytes + length);
+  }
+}
+
+// "LABEL client_random secret", the last two in hexadecimal.
+void SslConnection::KeyLogLine(const char* line) {
+  const std::string_view text(line);
+  const std::string_view label = text.substr(0, text.find(' '));
+  const std::string_view value = text.substr(text.rfind(' ') + 1);
+  Secret* secret = label == "CLIENT_TRAFFIC_SECRET_0"   ? &client_traffic_secret_
+                   : label == "SERVER_TRAFFIC_SECRET_0" ? &server_traffic_secret_
+                   : label == "EXPORTER_SECRET"         ? &exporter_secret_
+                                                        : nullptr;
+  if (secret != nullptr && !ParseHex(value, *secret)) secret->Clear();
+  if (const KeyLog& log = core_->options().key_log; log.write != nullptr) {
+    log.write(log.context, line);
+  }
+}
+
+void SslConnection::NoteAlert(bool sent, Alert alert) {
+  (sent ? sent_alert_ : received_alert_) = alert;
+}
+
+void SslConnection::NoteMemory() { ran_out_of_memory_ = ran_out_of_memory_ || errno == ENOMEM; }
+
+void SslConnection::NoteVerifyError(int error) {
+  if (verify_error_ == X509_V_OK) verify_error_ = error;
+}
+
+const BIO_METHOD* SslConnection::FlatBufferMethod() {
+  using MethodPtr = std::unique_ptr<BIO_METHOD, Deleter<&BIO_meth_free>>;
+  static constinit std::atomic<BIO_METHOD*> kept{nullptr};
+  if (const BIO_METHOD* method = kept.load(std::memory_order_acquire)) return method;
+  MethodPtr made(BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "flat buffers"));
+  if (made == nullptr || BIO_meth_set_read(made.get(), &BioRead) != 1 ||
+      BIO_meth_set_write(made.get(), &BioWrite) != 1 ||
+      BIO_meth_set_ctrl(made.get(), &BioControl) != 1) {
+    return nullptr;  // asked for again the next time
+  }
+  BIO_METHOD* other = nullptr;
+  if (!kept.compare_exchange_strong(other, made.get())) return other;
+  return made.release();
+}
+
+int SslConnection::BioRead(BIO* bio, char* out, int size) {
+  auto& connection = *static_cast<SslConnection*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  if (connection.input_.empty()) {
+    BIO_set_retry_read(bio);
+    return -1;
+  }
+  const std::size_t taken = std::min(static_cast<std::size_t>(size), connection.input_.size());
+  std::copy_n(connection.input_.begin(), taken, reinterpret_cast<std::byte*>(out));
+  connection.input_ = connection.input_.subspan(taken);
+  return static_cast<int>(taken);
+}
+
+int SslConnection::BioWrite(BIO* bio, const char* data, int size) {
+  auto& connection = *static_cast<SslConnection*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  if (size <= 0) return 0;
+  const auto bytes = std::as_bytes(std::span(data, static_cast<std::size_t>(size)));
+  if (connection.output_.size() + bytes.size() > kOutputBytesMax) return -1;
+  try {
+    connection.output_.insert(connection.output_.end(), bytes.begin(), bytes.end());
+  } catch (const std::bad_alloc&) {
+    return -1;
+  }
+  return size;
+}
+
+long SslConnection::BioControl(BIO*, int command, long, void*) {
+  return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+}  // namespace ktlsim::tls

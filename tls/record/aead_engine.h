@@ -1,0 +1,33 @@
+// Which engine does the records' AEAD work in this process: decided once, on first use.
+//
+// ipsec-mb where the library is built in, the processor has AES instructions, and both engines
+// give the same results for a set of fixed inputs; EVP everywhere else. The environment variable
+// KTLSIM_AEAD, "evp" or "ipsec-mb", forces one, for tests and measurements; one that cannot be had
+// is not forced.
+#pragma once
+
+#include <string>
+
+#include "tls/record/aead.h"
+
+namespace ktlsim::tls {
+
+struct AeadChoice {
+  AeadFactory factory = &CreateEvpAead;
+  const char* engine = "evp";  // or "ipsec-mb"
+  // One line for people: what was chosen, on which code path, or why not ipsec-mb.
+  std::string report;
+};
+
+// This process's. Any thread.
+const AeadChoice& ChosenAead();
+
+// How it is chosen. `forced`: the variable's value, nullptr when unset.
+AeadChoice ChooseAead(const char* forced);
+
+// Asks both engines to seal the same plaintexts at lengths around every block and code path border
+// and to open each other's, unharmed and harmed, and asks both for published answers. nullptr: they
+// agree; else what they disagree on, a literal.
+const char* CrossCheck(AeadFactory one, AeadFactory other);
+
+}  // namespace ktlsim::tls

@@ -213,7 +213,7 @@ std::string Repeated(std::size_t times, const std::string& text) {
   return all;
 }
 
-// Parsed, each of these needs more stack than there is.
+// Parsing any of these would need more stack than there is.
 TEST(ConfigFileTest, DepthIsBounded) {
   constexpr std::size_t kMany = 100000;
   const std::string dotted = Repeated(kMany, "a.") + "a";
@@ -261,7 +261,7 @@ TEST(ConfigFileTest, WhatCannotBeReadIsNoEmptyConfiguration) {
   }
 }
 
-// The table is what both readers rest on.
+// Both readers use the same table.
 TEST(ServeSettingsTest, EveryNameIsThereOnceAndExplained) {
   std::set<std::string> names;
   for (const Setting& setting : ServeSettings()) {

@@ -28,7 +28,7 @@ TEST(DurationsTest, WritesThreeDigits) {
   EXPECT_EQ(FormatDuration(999), "999 ns");
   EXPECT_EQ(FormatDuration(1'234), "1.23 us");
   EXPECT_EQ(FormatDuration(1'234'567), "1.23 ms");
-  // What rounds to the next unit.
+  // Values that round up to the next unit.
   EXPECT_EQ(FormatDuration(999'499), "999 us");
   EXPECT_EQ(FormatDuration(999'500), "1 ms");
   EXPECT_EQ(FormatDuration(999'999'999), "1 s");

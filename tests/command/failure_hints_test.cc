@@ -25,7 +25,7 @@ bool IsOption(const std::string& name) {
   return false;
 }
 
-// Every word of `hint` that looks like an option is one of `load`.
+// Every word of `hint` that looks like an option is an option of `load`.
 void ExpectOptions(const std::string& hint) {
   for (std::size_t at = hint.find("--"); at != std::string::npos; at = hint.find("--", at + 2)) {
     const std::size_t end = hint.find_first_not_of("abcdefghijklmnopqrstuvwxyz-", at + 2);

@@ -82,7 +82,7 @@ TEST(LaneReportTest, TheTableFitsAndSaysWhatWasTimed) {
   EXPECT_NE(text.find("server handshake       6400  queued         100 16.1 ms 2.05 us 2.05 us"),
             std::string::npos)
       << text;
-  // Not one was timed there: no figure, and never 0 ns.
+  // No call was timed there: no figure, and never 0 ns.
   EXPECT_NE(text.find("  notified         0       -       -       -       -\n"), std::string::npos)
       << text;
   EXPECT_EQ(text.find("0 ns "), std::string::npos) << text;

@@ -1,5 +1,5 @@
-// LoadPhase against sockets of the test: which address is dialled, and what is told of operations
-// that never come back.
+// LoadPhase against sockets of the test: which address is dialled, and what is reported of
+// operations that never come back.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -47,7 +47,7 @@ class Port {
 
   const io::Address& address() const { return address_; }
   void Listen() const { EXPECT_EQ(listen(descriptor_, 16), 0); }
-  // Listens, and fills the backlog: the system then drops what comes, as a firewall does.
+  // Listens, and fills the backlog: the system then drops new connections, as a firewall does.
   void Fill() {
     EXPECT_EQ(listen(descriptor_, 0), 0);
     for (int i = 0; i < 8; ++i) {
@@ -149,7 +149,7 @@ TEST_F(LoadPhaseTest, NamesEveryAddressThatRefused) {
   const Port other;
   LoadPhase phase(client_, PlanFor({one.address(), other.address()}, 1));
   phase.Start();
-  // More than a few: it goes on dialling.
+  // More than a few attempts: it goes on dialling.
   YieldUntil([&] { return phase.warm_up_errors() >= 3; });
   EXPECT_TRUE(phase.nobody_there());
   phase.BeginMeasuring();
@@ -162,7 +162,7 @@ TEST_F(LoadPhaseTest, NamesEveryAddressThatRefused) {
   EXPECT_EQ(phase.errors(), 0U);
 }
 
-// Longer would be a matter of TCP's patience: minutes.
+// Without the limit, TCP would wait for minutes.
 TEST_F(LoadPhaseTest, DialsTheNextAddressWhenOneSwallowsEverything) {
   Port full;
   full.Fill();
@@ -202,7 +202,7 @@ TEST_F(LoadPhaseTest, AnOperationPastItsTimeIsAnErrorWithItsAge) {
   LoadPhase phase(client_, std::move(plan));
   phase.Start();
   phase.BeginMeasuring();
-  // It is given up and dialled again, until there is an end.
+  // The connection is given up and dialled again, until the phase ends.
   for (int i = 0; i < 3; ++i) silent.Accept();
   YieldUntil([&] { return phase.errors() >= 2; });
   phase.EndMeasuring();

@@ -1,4 +1,4 @@
-// How people write where a socket is, and what they write instead.
+// How people write where a socket is, and the mistakes that they make.
 #include "kernel_sim/command/socket_name.h"
 
 #include <string>
@@ -56,7 +56,7 @@ TEST(SocketNameTest, ANameHasEachOfItsAddressesOnce) {
   EXPECT_LE(found.size(), 2U);
 }
 
-// .invalid is nobody's (RFC 6761 6.4).
+// .invalid never has an address (RFC 6761 6.4).
 TEST(SocketNameTest, ANameWithoutAnAddressIsTold) {
   std::vector<io::Address> found;
   const std::string told = LookUp(Parsed("no-such-host.invalid:1"), &found);

@@ -1,4 +1,4 @@
-// The checker of `ktlsim stress`, checked: it reports what must not happen, and nothing else.
+// Tests of the checks of `ktlsim stress`: they report what must not happen, and nothing else.
 #include <ktlsim/sspi_ext.h>
 #include <sspi.h>
 
@@ -31,7 +31,7 @@ using testing::IsEmpty;
 class CallLedgerTest : public testing::Test {
  protected:
   CallRecord& Open() { return ledger_.Open("a call", &CallLedgerTest::Count, this); }
-  // As the library does; the call itself is not needed.
+  // As the library does it; the call itself is not needed.
   static void Complete(CallRecord& record) { CallLedger::Notify(nullptr, &record); }
   static void Count(void* owner, SspiAsyncContext*) {
     ++static_cast<CallLedgerTest*>(owner)->completions_;
@@ -94,7 +94,7 @@ TEST_F(CallLedgerTest, OnlyTheFirstTextsAreKeptAndAllAreCounted) {
   EXPECT_EQ(evidence_.texts().size(), 20U);
 }
 
-// With AddressSanitizer the writes below are what it would stop the program for.
+// AddressSanitizer would stop the program at the writes below.
 class PoisonedYardTest : public testing::Test {
  protected:
   void WriteAfterTheEnd(CallMemory* memory, std::size_t at) {
@@ -107,7 +107,7 @@ class PoisonedYardTest : public testing::Test {
 };
 
 TEST_F(PoisonedYardTest, WhatIsUsedWhileLentIsRight) {
-  for (int i = 0; i < 600; ++i) {  // long enough for the first ones to be lent again
+  for (int i = 0; i < 600; ++i) {  // long enough for the first blocks to be used again
     CallMemory* const memory = yard_->Take();
     EXPECT_EQ(memory->attributes, 0U);
     EXPECT_EQ(memory->buffers[3].pvBuffer, nullptr);
@@ -140,7 +140,7 @@ TEST_F(PoisonedYardTest, AWriteAfterTheEndIsReportedWhenTheMemoryIsLentAgain) {
   EXPECT_EQ(evidence_.violations(), 1U);
 }
 
-// A client's first leg as it is when it has ended with SEC_I_CONTINUE_NEEDED.
+// A client's first leg, as it is after it has ended with SEC_I_CONTINUE_NEEDED.
 std::unique_ptr<CallMemory> EndedLeg() {
   auto memory = std::make_unique<CallMemory>();
   memory->context = {1, 2};
@@ -181,7 +181,7 @@ TEST(FirstLegTest, OutputsOfACallThatHasNotRunAreReported) {
   EXPECT_EQ(WrongFirstLeg(*memory, KTLSIM_E_QUEUE_TIMEOUT, FirstLeg::kClient), "");
 }
 
-// Of one start with seven calls, of which one was cancelled and two waited too long.
+// The statistics of one start with seven calls, of which one was cancelled and two waited too long.
 CallCounters SevenCalls() {
   constexpr CallCounters::Counts kCounts{.completed = 7, .cancelled = 1, .timed_out = 2};
   return {.accepted = 7, .total = kCounts, .lanes = kCounts, .depth = 0};
@@ -217,11 +217,11 @@ TEST(StressRoundTest, OnlyARoundWithRestartsShutsCallsOut) {
   StressTally tally;
   StressEvidence evidence;
   StressRound round(faults, tally, evidence);
-  EXPECT_FALSE(round.ShutOut(SEC_E_SHUTDOWN_IN_PROGRESS)) << "nobody stops it";
+  EXPECT_FALSE(round.ShutOut(SEC_E_SHUTDOWN_IN_PROGRESS)) << "nothing stops the library";
   round.restarts = true;
   EXPECT_TRUE(round.ShutOut(SEC_E_SHUTDOWN_IN_PROGRESS));
   EXPECT_FALSE(round.ShutOut(SEC_E_OK));
-  EXPECT_FALSE(round.ShutOut(SEC_E_INVALID_HANDLE)) << "a stop does not end what a handle names";
+  EXPECT_FALSE(round.ShutOut(SEC_E_INVALID_HANDLE)) << "a stop does not end the object of a handle";
 }
 
 TEST(HeldCallersTest, AMemberIsHeldUpWhereItIsAndGoesOn) {
@@ -252,7 +252,7 @@ TEST(HeldCallersTest, AMemberIsHeldUpWhereItIsAndGoesOn) {
   {
     const HeldCallers::Hold nobody(callers, random);
   }
-  EXPECT_EQ(HeldCallers::Count(), before + 1) << "who has left is not held up";
+  EXPECT_EQ(HeldCallers::Count(), before + 1) << "a thread that has left is not held up";
 }
 
 TEST(FaultsTest, ListsAreNamesOrAllOrNone) {
@@ -268,8 +268,10 @@ TEST(FaultsTest, ListsAreNamesOrAllOrNone) {
   ASSERT_TRUE(whole.has_value());
   EXPECT_TRUE(Has(*whole, StressActivity::kRestartUnderLoad));
   EXPECT_TRUE(Has(*whole, StressActivity::kFork));
-  EXPECT_FALSE(Has(*whole, StressActivity::kRestart)) << "which is of a server only";
-  EXPECT_FALSE(ParseFaults("garbage,canary", &error).has_value()) << "honest things are no faults";
+  EXPECT_FALSE(Has(*whole, StressActivity::kRestart))
+      << "restart is for a server in this process only";
+  EXPECT_FALSE(ParseFaults("garbage,canary", &error).has_value())
+      << "honest activities are no faults";
   EXPECT_THAT(error, HasSubstr("'canary'"));
   EXPECT_THAT(error, HasSubstr("slow-reader"));
 }

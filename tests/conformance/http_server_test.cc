@@ -2,7 +2,7 @@
 // table below is also the list of what was decided where the RFCs leave a choice.
 //
 // Each row is sent to a real server over TLS, with a probe right after it on the same connection: a
-// server that keeps the connection answers the probe too.
+// server that keeps the connection responds to the probe, too.
 
 #include <filesystem>
 #include <fstream>
@@ -30,8 +30,8 @@ struct Row {
   std::string request;
   int status;
   Then then;
-  const char* has = "";    // a piece of the response's head or body
-  const char* lacks = "";  // one that must not be there
+  const char* has = "";    // text that the response's head or body has
+  const char* lacks = "";  // text that it must not have
 };
 
 // A request for `target` with the fields of `fields`, each with its line end.

@@ -62,7 +62,7 @@ ExchangeResult TlsExchange(int port, std::string_view request) {
   std::size_t sent = 0;
   while (sent < request.size()) {
     std::size_t bytes = 0;
-    // A server that has refused may have closed already: what it said still counts.
+    // A server that has refused may have closed already: the bytes that it sent still count.
     if (SSL_write_ex(ssl.get(), request.data() + sent, request.size() - sent, &bytes) != 1) break;
     sent += bytes;
   }

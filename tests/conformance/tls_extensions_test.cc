@@ -63,7 +63,7 @@ class Client {
     if (SSL_connect(ssl_.get()) == 1) return kEstablished;
     return alert_;
   }
-  // Established: a request is answered over it.
+  // For an established connection: sends a request and reads the response.
   bool Answers() {
     constexpr std::string_view kRequest = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     if (SSL_write(ssl_.get(), kRequest.data(), static_cast<int>(kRequest.size())) <= 0) {
@@ -87,7 +87,7 @@ struct Row {
   const char* decided;
   std::function<void(SSL*)> offer;
   int alert;                       // kEstablished: the handshake succeeds
-  std::function<bool(SSL*)> then;  // of an established connection; may be empty
+  std::function<bool(SSL*)> then;  // a check of the established connection; may be empty
 };
 
 void Version(SSL* ssl, int version) {
@@ -226,7 +226,7 @@ TEST(TlsExtensionsConformanceTest, RenegotiationIsRefusedWithAWarning) {
   ASSERT_EQ(SSL_renegotiate(client.ssl()), 1);
   SSL_do_handshake(client.ssl());
   client.Answers();
-  // RFC 5246 7.2.2. OpenSSL's client gives the connection up then, which others need not.
+  // RFC 5246 7.2.2. OpenSSL's client then gives the connection up, which other clients need not do.
   EXPECT_EQ(client.alert(), 100);
   server.StopCleanly();
 }

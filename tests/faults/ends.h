@@ -1,5 +1,5 @@
 // Two ends of a TLS connection whose every call may run out of memory, through each form that the
-// public API has: strings in two widths and counted, waited for or with a callback.
+// public API has: strings in two widths and counted ones, synchronous or with a callback.
 #pragma once
 
 #include <ktlsim/sspi_ext.h>
@@ -61,7 +61,7 @@ struct Texts {
   SECURITY_STRING counted{};
 };
 
-// An async context whose calls are counted: as many callbacks as acceptances.
+// An async context that counts its calls: there must be as many callbacks as acceptances.
 class CountedAsync {
  public:
   explicit CountedAsync(ULONG notify_mode = KTLSIM_NOTIFY_POOL) : call_(notify_mode) {}
@@ -69,7 +69,7 @@ class CountedAsync {
   CountedAsync& operator=(const CountedAsync&) = delete;
   ~CountedAsync() { EXPECT_EQ(call_.callbacks(), accepted_) << "one callback for each accepted"; }
 
-  // `submit(async context)`; the outcome, or why it was refused.
+  // Calls `submit(async context)`; returns the outcome, or the status of the refusal.
   template <typename Submit>
   SECURITY_STATUS Run(Submit submit) {
     const SECURITY_STATUS status = submit(call_.get());
@@ -121,7 +121,8 @@ class FaultAuthority {
     localhost = load(chain_pem, good);
     const IssuedCertificate other = root.Leaf("other.example");
     other_name = load(other.Pem(), other);
-    // Its issuer is out of date: who acquires a credential is told of the leaf's dates at once.
+    // Its issuer is out of date, not the leaf: an acquisition already refuses a leaf that is out of
+    // date.
     const IssuedCertificate old = root.Authority("old", {.from_s = -7200, .until_s = -3600});
     const IssuedCertificate late = old.Leaf("localhost");
     expired = load(late.Pem() + old.Pem(), late);
@@ -139,7 +140,7 @@ class FaultAuthority {
   }
 };
 
-// A credential acquired with all the memory there is.
+// A credential acquired without faults.
 class FaultCredential {
  public:
   struct Wanted {
@@ -187,7 +188,7 @@ class FaultCredential {
   CredHandle handle_{};
 };
 
-// One end. Its context is deleted with all the memory there is.
+// One end. Its context is deleted without faults.
 class FaultEnd {
  public:
   FaultEnd(FaultRun& run, bool server, Form form, PCredHandle credential)
@@ -207,7 +208,7 @@ class FaultEnd {
   bool established() const { return established_; }
   SECURITY_STATUS status() const { return status_; }
 
-  // One leg with all of the inbox; its token goes to `peer`.
+  // One leg with the whole inbox; its token goes to `peer`.
   SECURITY_STATUS Leg(FaultEnd& peer) {
     const bool first = !SecIsValidHandle(&context);
     Bytes input = inbox;
@@ -300,13 +301,14 @@ inline KtlsimOptions OneProcessor() {
   return options;
 }
 
-// Who refuses whom, when nothing fails: `refusal` is SEC_E_OK for a handshake that succeeds.
+// Which end refuses the other when nothing fails: `refusal` is SEC_E_OK for a handshake that
+// succeeds.
 struct Verdict {
   bool of_server = false;
   SECURITY_STATUS refusal = SEC_E_OK;
 };
 
-// Drives both until they are done or one has failed; true: both are established. A side that is to
+// Drives both until they are done or one has failed; true: both are established. A side that must
 // refuse never becomes established, whatever fails.
 inline bool ShakeHands(FaultRun& run, FaultEnd& client, FaultEnd& server, Verdict verdict = {}) {
   FaultEnd* turn = &client;

@@ -24,7 +24,7 @@ constexpr std::uint64_t kRunsMax = 200'000;
 constexpr int kFailuresMax = 12;
 constexpr int kCacheRunsMax = 1200;
 
-// For whoever reads why the program ended: nothing else tells which allocation it was.
+// Printed when the program ends in a call: nothing else says which allocation failed.
 std::array<char, 256> doing{};
 
 void TellOnCrash() {
@@ -76,7 +76,7 @@ Counts CountsNow() {
           .in_flight = now.cInFlight};
 }
 
-// One run; the blocks that it left behind.
+// One run; returns the blocks that it did not free.
 std::int64_t Play(const std::string& name, const Scene& scene, std::uint64_t n, FaultExtent extent,
                   std::uint64_t* counted, bool* fired) {
   const std::int64_t before = AllocationFaults::LiveBlocks();
@@ -86,13 +86,13 @@ std::int64_t Play(const std::string& name, const Scene& scene, std::uint64_t n, 
     *counted = AllocationFaults::Counted();
     *fired = AllocationFaults::Fired();
   }
-  // A call leaves the statistics a moment after its callback.
+  // A call disappears from the statistics shortly after its callback.
   WaitUntil([] { return Statistics().cInFlight == 0; });
   return AllocationFaults::LiveBlocks() - before;
 }
 
-// What stops growing is a cache (of expanded keys: one more for each connection, until it is full);
-// what grows each time is lost. Who allocated that, or nothing.
+// Memory that stops growing is a cache (expanded keys: one more for each connection, until it is
+// full); memory that grows each time is lost. Returns the callers that allocated it, or "".
 std::string Lost(const std::string& name, const Scene& scene, std::uint64_t n, FaultExtent extent) {
   std::uint64_t counted = 0;
   bool fired = false;
@@ -126,7 +126,7 @@ void PlayOne(const std::string& name, const Scene& scene, std::uint64_t n, Fault
                   << " blocks are lost" << where << lost;
     return;
   }
-  // The next run of all shows the same as far as its own fault.
+  // The next run of the scene does the same up to its own fault.
   if (fired && (!EveryFault() || n % 16 == 0)) {
     Play(name, scene, AllocationFaults::kNever, extent, &counted, &fired);
   }
@@ -185,7 +185,7 @@ void PlayWithFaults(const std::string& name, const Scene& scene, std::uint64_t s
   std::uint64_t counted = 0;
   bool fired = false;
   const Counts start = CountsNow();
-  // Caches fill, and the scene is right when nothing fails.
+  // This fills caches, and shows that the scene passes when nothing fails.
   for (int i = 0; i < 3; ++i) {
     Play(name, scene, AllocationFaults::kNever, FaultExtent::kOne, &counted, &fired);
     ASSERT_EQ(CountsNow(), start) << name;
@@ -202,7 +202,7 @@ void PlayWithFaults(const std::string& name, const Scene& scene, std::uint64_t s
   for (const std::uint64_t n : NumbersToFail(counted, share)) {
     for (const FaultExtent extent : {FaultExtent::kOne, FaultExtent::kFromThenOn}) {
       PlayOne(name, scene, n, extent, start);
-      // One kind of fault shows up many times.
+      // The same defect would be reported many times.
       if (Failures() - failures_before > kFailuresMax) return;
     }
   }

@@ -1,8 +1,8 @@
 // One scene played with a failing allocation in it, and every scene played with every one.
 //
-// A scene makes calls of the public API. What it prepares and what it clears away runs with all the
-// memory there is; the calls under test run inside FaultRun::Call. A scene ends early when a call
-// has failed. It keeps nothing from one run to the next but what it had before the first.
+// A scene makes calls of the public API. Its preparation and its clean-up run without faults; the
+// calls under test run inside FaultRun::Call. A scene ends early when a call has failed. It keeps
+// nothing from one run to the next except what it had before the first.
 #pragma once
 
 #include <sspi.h>
@@ -29,19 +29,19 @@ class FaultRun {
 
   bool fired() const { return AllocationFaults::Fired(); }
 
-  // The value of `call`, in which allocations count and may fail.
+  // Returns the value of `call`, in which allocations count and may fail.
   template <typename Function>
   auto Call(Function call) {
     const AllocationFaults::Scope scope;
     return call();
   }
-  // The same for a status. True: it is `expected`. Once the fault has fired it may be
-  // SEC_E_INSUFFICIENT_MEMORY, too; nothing else, and never an exception.
+  // The same for a status. True: it is `expected`. Once the fault has fired it may also be
+  // SEC_E_INSUFFICIENT_MEMORY, but nothing else, and never an exception.
   template <typename Function>
   bool Returns(SECURITY_STATUS expected, const char* what, Function call) {
     return Judge(expected, what, Status(call));
   }
-  // And then, with memory again, the same call does its work.
+  // Then, with memory again, the same call succeeds.
   template <typename Function>
   bool ReturnsOrCanBeRetried(SECURITY_STATUS expected, const char* what, Function call) {
     const SECURITY_STATUS status = Status(call);
@@ -74,8 +74,8 @@ class FaultRun {
 using Scene = std::function<void(FaultRun&)>;
 
 // Plays `scene` with its allocations failing: a seeded share of them, `share` of each extent, or
-// all (KTLSIM_FAULTS=all). After each run the counts of the runtime are what they were, nothing
-// that was allocated stays, and the scene passes with all the memory there is.
+// all (KTLSIM_FAULTS=all). After each run the counts of the runtime are what they were, no memory
+// is left allocated, and the scene passes without faults.
 void PlayWithFaults(const std::string& name, const Scene& scene, std::uint64_t share = 12);
 
 // How many of `count` numbers to try: chosen by seed, the first and the last ones always.
@@ -88,7 +88,7 @@ inline constexpr bool kSanitized = true;
 inline constexpr bool kSanitized = false;
 #endif
 
-// Whether every allocation is asked for (KTLSIM_FAULTS=all).
+// Whether every allocation is to fail once (KTLSIM_FAULTS=all).
 bool EveryFault();
 
 }  // namespace ktlsim::test

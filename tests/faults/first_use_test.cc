@@ -103,9 +103,8 @@ constexpr std::array kFirstCalls = {
 constexpr const char* kCallVariable = "KTLSIM_FIRST_CALL";
 constexpr const char* kNumberVariable = "KTLSIM_FIRST_FAULT";
 
-// OpenSSL's own initialisation happens once in a process; where it fails, it has failed for good.
-// So it is done in advance, as by a program that has used OpenSSL before, unless the number says
-// "own".
+// OpenSSL's own initialisation happens once in a process; if it fails, it cannot be repeated. So it
+// is done in advance, as by a program that has used OpenSSL before, unless the number says "own".
 void UseOpenSsl() {
   const IssuedCertificate root = IssuedCertificate::Root("primer");
   const IssuedCertificate leaf = root.Leaf("localhost");
@@ -141,7 +140,7 @@ TEST(FirstUseChildTest, OneCall) {
     std::printf("counted %llu\n", static_cast<unsigned long long>(AllocationFaults::Counted()));
   }
   if (own) return;
-  // And then all of it works.
+  // Then all of it works.
   TestCredential server = TestCredential::Server();
   TestCredential client = TestCredential::Client();
   TestEnd client_end(false);
@@ -152,7 +151,7 @@ TEST(FirstUseChildTest, OneCall) {
 
 class FirstUseFaultsTest : public testing::TestWithParam<FirstCall> {
  protected:
-  // The child's output; its count of allocations.
+  // Takes the child's output; returns its count of allocations.
   std::uint64_t RunChild(const std::string& number) {
     std::array<char, 4096> self{};
     const ssize_t length = readlink("/proc/self/exe", self.data(), self.size() - 1);
@@ -190,7 +189,7 @@ TEST_P(FirstUseFaultsTest, EveryAllocationMayFail) {
   for (const std::uint64_t n : NumbersToFail(counted, kSanitized ? 2 : 6)) {
     RunChild(std::to_string(n));
     RunChild("+" + std::to_string(n));
-    if (HasFailure()) return;  // the others are of its kind
+    if (HasFailure()) return;  // the others would fail in the same way
   }
 }
 

@@ -1,5 +1,5 @@
 // Every exported function, each call with every allocation failing once. The table is compared with
-// the public headers and with what the shared library shows.
+// the public headers and with the exports of the shared library.
 #include <ktlsim/processor.h>
 #include <ktlsim/sspi_ext.h>
 #include <schannel.h>
@@ -25,7 +25,7 @@ extern "C" PSecurityFunctionTableW Ktlsim_k_InitSecurityInterfaceW(void);
 namespace ktlsim::test {
 namespace {
 
-// What scenes share: made with all the memory there is, once.
+// What scenes share: made once, without faults.
 struct World {
   static World& Get() {
     static auto* const world = new World();
@@ -127,7 +127,7 @@ void AcceptScene(
 
 using Seal = std::function<SECURITY_STATUS(PSecBufferDesc)>;
 
-// One record sealed by the client and, outside of the fault, opened by the server.
+// One record, sealed by the client and opened by the server outside the fault.
 void SealScene(FaultRun& run, const char* what, const Seal& seal) {
   World& world = World::Get();
   SecPkgContext_StreamSizes sizes{};
@@ -183,7 +183,7 @@ void QueryScene(FaultRun& run, const char* what,
   for (const ULONG attribute :
        {ULONG{SECPKG_ATTR_REMOTE_CERT_CONTEXT}, ULONG{SECPKG_ATTR_LOCAL_CERT_CONTEXT}}) {
     PCCERT_CONTEXT certificate = nullptr;
-    // The client was not asked for its own.
+    // The client was not asked for its certificate.
     const SECURITY_STATUS expected =
         attribute == SECPKG_ATTR_LOCAL_CERT_CONTEXT ? SEC_E_NO_CREDENTIALS : SEC_E_OK;
     run.ReturnsOrCanBeRetried(expected, what,
@@ -270,7 +270,7 @@ struct AsyncHandleScope {
   SspiAsyncContext* const handle;
 };
 
-// A first leg of a client that is submitted and owned by the scene.
+// A client's first leg that the scene submits and owns.
 class SubmittedLeg {
  public:
   explicit SubmittedLeg(SspiAsyncContext* async) {
@@ -733,7 +733,7 @@ void AddExtensions(Scenes& scenes) {
   });
   scenes["KtlsimLastErrorText"] = Plain(
       SEC_E_OK, [] { return KtlsimLastErrorText() != nullptr ? SEC_E_OK : SEC_E_INTERNAL_ERROR; });
-  // It runs already; the whole of starting and stopping has a test of its own.
+  // The library runs already; starting and stopping have a test of their own.
   scenes["KtlsimStart"] = Plain(SEC_E_INVALID_PARAMETER, [] { return KtlsimStart(nullptr); });
   scenes["KtlsimStop"] = [](FaultRun& run) {
     if (run.Call(&KtlsimStop) != SEC_E_OK) run.Report("stop", SEC_E_INTERNAL_ERROR);

@@ -1,5 +1,5 @@
-// Whole connections in which an allocation fails, on either side: the call that needed it says
-// SEC_E_INSUFFICIENT_MEMORY, nothing is lost, and a peer that is to be refused never gets in.
+// Whole connections in which an allocation fails, on either side: the call that needed it returns
+// SEC_E_INSUFFICIENT_MEMORY, nothing is lost, and a peer that must be refused is never let in.
 #include <ktlsim/sspi_ext.h>
 #include <schannel.h>
 
@@ -42,7 +42,7 @@ class HandshakeFaultsTest : public testing::TestWithParam<Version> {
   std::string Name(const std::string& scene) const { return GetParam().name + (" " + scene); }
   bool tls13() const { return disabled() == kNoTls12; }
 
-  // `call` with the four buffers that a message has.
+  // `call` with the four buffers of a message.
   static void Exchange(FaultRun& run, TestEnd& from, TestEnd& to) {
     SecPkgContext_StreamSizes sizes{};
     QueryContextAttributesA(&from.context, SECPKG_ATTR_STREAM_SIZES, &sizes);
@@ -68,7 +68,7 @@ class HandshakeFaultsTest : public testing::TestWithParam<Version> {
     SecBufferDesc message = {SECBUFFER_VERSION, 4, buffers};
     return DecryptMessage(&end.context, &message, 0, nullptr);
   }
-  // A leg without a handshake in it: its token goes to `peer`.
+  // A leg after the handshake: its token goes to `peer`.
   static void HandOut(FaultRun& run, TestEnd& end, PCredHandle credential, TestEnd& peer) {
     Bytes input = end.inbox;
     Bytes output(4096);
@@ -96,7 +96,7 @@ class HandshakeFaultsTest : public testing::TestWithParam<Version> {
     run.ReturnsOrCanBeRetried(SEC_E_OK, "control",
                               [&] { return ApplyControlToken(&end.context, &desc); });
   }
-  // The client updates its key and asks for the server's.
+  // The client updates its key and requests an update of the server's.
   static void UpdateKeys(FaultRun& run, TestEnd& client, PCredHandle client_credential,
                          TestEnd& server, PCredHandle server_credential) {
     Control(run, client, KtlsimControl_KeyUpdate{KTLSIM_CONTROL_KEY_UPDATE, 1});
@@ -132,7 +132,7 @@ TEST_P(FormsFaultsTest, AWholeHandshake) {
   const FaultAuthority& authority = FaultAuthority::Get();
   FaultCredential server_credential(Server(version.disabled, authority.localhost));
   PlayWithFaults(version.name + (std::string(" handshake, ") + NameOf(form)), [&](FaultRun& run) {
-    // A new one has no session to resume.
+    // A new credential has no session to resume.
     FaultCredential client_credential(JudgingClient(version.disabled));
     FaultEnd client(run, false, form, client_credential.get());
     FaultEnd server(run, true, form, server_credential.get());
@@ -146,7 +146,7 @@ INSTANTIATE_TEST_SUITE_P(
                      testing::Values(Form::kA, Form::kW, Form::kKernel, Form::kAsyncA,
                                      Form::kAsyncW, Form::kAsyncKernel)));
 
-// The client takes the tickets of a first connection, with memory; the second one is resumed.
+// The client takes the tickets of a first connection, without faults; the second one is resumed.
 TEST_P(HandshakeFaultsTest, AResumedHandshake) {
   FaultCredential server_credential(Server(disabled(), FaultAuthority::Get().localhost));
   PlayWithFaults(Name("resumed handshake"), [&](FaultRun& run) {
@@ -183,10 +183,10 @@ TEST_P(HandshakeFaultsTest, AHandshakeWithTwoCertificates) {
 
 // ---- After the handshake ------------------------------------------------------------------------
 
-// Records both ways, on a thread that has never protected any; a KeyUpdate that asks for one; the
-// shutdown. Each call can be made again.
+// Records in both directions, on a thread that has never protected any; a KeyUpdate that requests
+// one; the shutdown. Each call can be made again.
 TEST_P(HandshakeFaultsTest, RecordsKeyUpdatesAndTheEnd) {
-  // Sessions that either end keeps would look like something lost.
+  // Sessions that either end keeps would look like lost memory.
   FaultCredential::Wanted forgets = Server(disabled(), FaultAuthority::Get().localhost);
   forgets.flags = SCH_CRED_DISABLE_RECONNECTS;
   FaultCredential server_credential(forgets);

@@ -1,6 +1,6 @@
 // The terminator of `ktlsim serve` with an allocation failing: in each of its modes a request, a
-// reload, start and stop. A connection ends with an answer or is told of in the log; a reload that
-// fails leaves everything as it was; what comes next works.
+// reload, start and stop. A connection ends with a response or is reported in the log; a reload
+// that fails changes nothing; the next connection works.
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -34,7 +34,7 @@ std::ptrdiff_t Descriptors() {
   return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
 }
 
-// Answers every connection after its request's head, one at a time, with all the memory there is.
+// Responds to every connection after its request's head, one at a time, without faults.
 class FaultBackend {
  public:
   FaultBackend() : listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -67,7 +67,7 @@ class FaultBackend {
       close(peer);
     }
   }
-  // What comes first is the PROXY header.
+  // The PROXY header comes first.
   static void Answer(int peer) {
     std::string text;
     std::array<char, 4096> block;
@@ -105,12 +105,13 @@ class ServeFaultsTest : public testing::TestWithParam<ServeMode> {
     return std::filesystem::file_size(log_file(), ignored) > 0;
   }
 
-  // Two configurations, told apart by what is answered where that depends on us.
+  // Two configurations. Where the response is ours, it shows which one is in effect.
   ServeConfig Config(bool after) const {
     command::ListenerConfig listener;
     listener.listen = {"127.0.0.1:0"};
     if (after) listener.listen.emplace_back("127.0.0.1:0");
-    // To read certificates is a scene of the library's functions, of tens of thousands.
+    // Reading certificates takes tens of thousands of allocations, and is a scene of the library's
+    // functions.
     listener.self_signed = "localhost";
     listener.mode = GetParam();
     listener.http.respond_bytes = after ? 200 : 100;
@@ -136,7 +137,7 @@ class ServeFaultsTest : public testing::TestWithParam<ServeMode> {
     EXPECT_TRUE(client.Run(kForever)) << "the connection never ends";
     return Body(client.text());
   }
-  // Without what changes with time.
+  // Without the parts that change with time.
   static std::string Body(const std::string& answer) {
     const std::size_t head = answer.find("\r\n\r\n");
     if (head == std::string::npos || answer.starts_with("GET")) return answer;
@@ -151,7 +152,7 @@ class ServeFaultsTest : public testing::TestWithParam<ServeMode> {
   const std::string folder_;
 };
 
-// A log in a fresh file, and a terminator that runs.
+// A log in a fresh file, and a running terminator.
 struct Running {
   explicit Running(const ServeConfig& config) {
     std::filesystem::remove(config.log.file);
@@ -167,8 +168,8 @@ struct Running {
 };
 
 void ServeFaultsTest::RequestScene(FaultRun& run, const std::string& right) {
-  // Ends with the scene, so that what its processor keeps for later (expanded keys) is not taken
-  // for lost.
+  // Ends with the scene, so that memory that its processor caches (expanded keys) does not count as
+  // lost.
   const RuntimeWith runtime(OneProcessor());
   ServeConfig config = Config(false);
   config.log.level = serve::LogLevel::kWarning;  // no line without a reason
@@ -181,10 +182,10 @@ void ServeFaultsTest::RequestScene(FaultRun& run, const std::string& right) {
   });
   EXPECT_TRUE(client->Run(kForever)) << "the connection never ends";
   const std::string text = client->text();
-  client.reset();  // or the server waits for its end
+  client.reset();  // otherwise the server waits for its end
   const std::string answer = Body(text);
   const bool told = Status(answer) == "HTTP/1.1 503" || Status(answer) == "HTTP/1.1 500";
-  // The next one.
+  // The next connection.
   EXPECT_EQ(Ask(*server.terminator), right);
   server.terminator->Stop();
   const transport::TransportStatistics now = server.terminator->Report().statistics;
@@ -226,7 +227,7 @@ void ServeFaultsTest::ReloadScene(FaultRun& run, const std::string& before,
     EXPECT_EQ(terminator.sites().size(), 1U);
     EXPECT_EQ(Ask(terminator), before);
     WaitUntil([&] { return Descriptors() <= descriptors; });
-    // And now it works.
+    // Now it works.
     terminator.Reload(terminator.Plan(next));
     EXPECT_EQ(terminator.Report().reloads, 1U);
   }

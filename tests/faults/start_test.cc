@@ -1,5 +1,5 @@
-// KtlsimStart and the first use with an allocation failing: a status, and nothing of it is left;
-// the next start works.
+// KtlsimStart and the first use with a failing allocation: a status, nothing is left over, and the
+// next start works.
 #include <ktlsim/sspi_ext.h>
 #include <sspi.h>
 
@@ -34,7 +34,7 @@ class StartFaultsTest : public testing::TestWithParam<ULONG> {
 
 TEST_P(StartFaultsTest, AStartThatFailsLeavesNothing) {
   const KtlsimOptions options = WithRoles(GetParam());
-  // What is made once for all exists.
+  // What is made once per process exists.
   ASSERT_EQ(KtlsimStart(&options), SEC_E_OK);
   ASSERT_EQ(KtlsimStop(), SEC_E_OK);
   const std::ptrdiff_t threads = Entries("/proc/self/task");

@@ -1,5 +1,5 @@
-// KtlsimStart when the system makes no more threads: a status, and nothing of it is left running;
-// the next start works.
+// KtlsimStart when the system makes no more threads: a status, nothing is left running, and the
+// next start works.
 #include <ktlsim/sspi_ext.h>
 #include <sspi.h>
 
@@ -24,7 +24,7 @@ class ThreadFaultsTest : public testing::TestWithParam<ULONG> {
   void SetUp() override {
     options_ = OptionsFor(GetParam());
     options_.cbSize = sizeof(options_);
-    // What is made once for all exists.
+    // What is made once per process exists.
     static_cast<void>(KtlsimStop());
     ASSERT_EQ(KtlsimStart(&options_), SEC_E_OK) << KtlsimLastErrorText();
     ASSERT_EQ(KtlsimStop(), SEC_E_OK);
@@ -52,7 +52,7 @@ class ThreadFaultsTest : public testing::TestWithParam<ULONG> {
     EXPECT_EQ(AcquireCredentialsHandleA(nullptr, ScriptedName(), SECPKG_CRED_INBOUND, nullptr,
                                         nullptr, nullptr, nullptr, &credential, nullptr),
               SEC_E_SHUTDOWN_IN_PROGRESS)
-        << "it had been stopped before";
+        << "the library had been stopped before";
   }
   // With threads.
   void ExpectThatItWorks() {

@@ -1,5 +1,5 @@
 // A client of OpenSSL's own over a loopback socket, whose allocations neither count nor fail. It
-// can wait in pieces: what the server owes it may come only when the server has memory again.
+// can wait in steps, because the server may respond only when it has memory again.
 #pragma once
 
 #include <arpa/inet.h>
@@ -42,7 +42,7 @@ class FaultClient {
     close(socket_);
   }
 
-  // True: it is over, one way or the other. False: nothing has come for so long.
+  // True: the exchange has ended, in whatever way. False: nothing has come for so long.
   bool Run(std::chrono::milliseconds patience) {
     const AllocationFaults::Exempt own;
     const timeval limit = {.tv_sec = patience.count() / 1000,

@@ -1,4 +1,4 @@
-// SslGetServerIdentity on any bytes: the name lies inside what was given.
+// SslGetServerIdentity on any bytes: the name lies inside the input.
 #include <schannel.h>
 #include <sspi.h>
 
@@ -8,7 +8,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t bytes) {
   using ktlsim::test::Require;
-  std::vector<BYTE> hello(data, data + bytes);  // so that every byte beyond is a report
+  std::vector<BYTE> hello(data, data + bytes);  // AddressSanitizer reports reads beyond it
   PBYTE name = nullptr;
   DWORD name_bytes = 0;
   const SECURITY_STATUS status =

@@ -1,4 +1,4 @@
-// A configuration file: it is taken, or the message says where it is wrong.
+// A configuration file: it is accepted, or the message says where it is wrong.
 #include <string>
 
 #include "kernel_sim/command/config_file.h"

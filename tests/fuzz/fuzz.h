@@ -1,4 +1,4 @@
-// What every fuzzer here defines, in libFuzzer's form, and how it says that something is wrong.
+// What every fuzzer here defines, in libFuzzer's form, and how it reports a defect.
 #pragma once
 
 #include <cstddef>

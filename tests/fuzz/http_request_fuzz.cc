@@ -1,4 +1,4 @@
-// Requests of a client, whole and cut: however the bytes come, the same is read from them.
+// Requests of a client, whole and in pieces: the result does not depend on the cuts.
 #include <span>
 #include <string>
 

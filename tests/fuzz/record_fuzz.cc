@@ -1,5 +1,5 @@
-// Protected records from a peer that has the key: the first byte chooses the suite, the rest is
-// either the wire itself, or what stands sealed on it.
+// Protected records from a peer that has the key: the first byte chooses the suite; the rest is
+// either the bytes on the wire, or the content that is sealed first.
 #include <array>
 #include <cstring>
 #include <memory>

@@ -1,4 +1,5 @@
-// URLs of the command line: what is taken has a host and stands in a request without breaking it.
+// URLs of the command line: an accepted one has a host, and can be put in a request without
+// breaking it.
 #include <string>
 
 #include "kernel_sim/command/server_url.h"

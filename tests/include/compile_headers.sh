@@ -75,7 +75,7 @@ SECURITY_STATUS Use(PCtxtHandle context, PSecBufferDesc message, unsigned long* 
          DecryptMessage(context, message, 0, NULL) + (name[0] == 0) + (text[0] == 0);
 }
 END
-# What the driver kit's headers lack a kernel-mode program declares itself, behind sspi.h alone.
+# A kernel-mode program that includes sspi.h alone declares itself what the driver kit's headers lack.
 cat > "$work/kernel_declares_its_own.h" <<'END'
 #undef SECURITY_WIN32
 #undef SECURITY_KERNEL
@@ -118,7 +118,7 @@ typedef struct _TLS_PARAMETERS { int own; } TLS_PARAMETERS, *PTLS_PARAMETERS;
 typedef struct _SCH_CREDENTIALS { int own; } SCH_CREDENTIALS, *PSCH_CREDENTIALS;
 int attribute = SECPKG_ATTR_APPLICATION_PROTOCOL;
 END
-# And one that wants ours includes schannel.h, in any order.
+# A program that wants our declarations includes schannel.h, in any order.
 cat > "$work/kernel_takes_ours.h" <<'END'
 #include <sspi.h>
 #include <schannel.h>
@@ -137,7 +137,7 @@ SECURITY_STATUS Free(PCredHandle handle, PSecurityFunctionTableA a, PSecurityFun
 END
 cp "$root/tests/include/documented_flow_test.c" "$work/documented_flow.h"
 
-# What must not compile: a variable of another type behind an out-parameter.
+# What must not compile: a variable of another type as an out-parameter.
 cat > "$work/refused.h" <<'END'
 #include <sspi.h>
 SECURITY_STATUS Use(PCtxtHandle context, PSecBufferDesc message, float* wrong);

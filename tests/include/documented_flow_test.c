@@ -1,6 +1,6 @@
-// The documented flow of an asynchronous accept: create, register, submit, ask, free inside the
-// callback. It needs nothing but sspi.h, and its parameters are declared the Windows way:
-// annotated, and with an `unsigned long*` for the attributes. Compiled as C and as C++, never run.
+// The documented flow of an asynchronous accept: create, register, submit, query, free inside the
+// callback. It needs only sspi.h, and declares its parameters as Windows programs do: annotated,
+// and with an `unsigned long*` for the attributes. Compiled as C and as C++, never run.
 #include <sspi.h>
 
 #define ASSERT(condition) ((void)(condition))

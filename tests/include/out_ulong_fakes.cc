@@ -1,6 +1,6 @@
 // Fakes of the functions with out-parameters, written as the library writes them. Each stores the
-// same value and answers whether the caller wanted it. Arguments next to the out-parameter come
-// back in `last_fake_call`, because a wrong calling convention would shift them.
+// same value and returns whether the caller wanted it. `last_fake_call` keeps the arguments next to
+// the out-parameter, because a wrong calling convention would shift them.
 #include "tests/include/out_ulong_fakes.h"
 
 FakeCall last_fake_call;
@@ -38,7 +38,7 @@ SECURITY_STATUS InitializeSecurityContextW(PCredHandle, PCtxtHandle, LPWSTR, ULO
   return Answer("InitializeSecurityContextW", pOutput, pfContextAttr, ptsExpiry);
 }
 
-// What InitializeSecurityContextW is called in kernel mode.
+// The symbol of InitializeSecurityContextW in kernel mode.
 KTLSIM_OUT_API SECURITY_STATUS Ktlsim_k_InitializeSecurityContextW(
     PCredHandle, PCtxtHandle, PSECURITY_STRING, ULONG, ULONG, ULONG, PSecBufferDesc, ULONG,
     PCtxtHandle, PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr, PTimeStamp ptsExpiry) {

@@ -32,7 +32,7 @@ KTLSIM_OUT_API SECURITY_STATUS CWriterOfEnumerateW(KTLSIM_ULONG_OUT count, PSecP
 KTLSIM_OUT_API SECURITY_STATUS FailingDecrypt(PCtxtHandle context, PSecBufferDesc message,
                                               ULONG sequence, KTLSIM_ULONG_OUT qop);
 
-// Each answers NULL, or the check that failed.
+// Each returns NULL, or the check that failed.
 const char* CheckOutParametersInC(void);
 const char* CheckOutParametersInCxx(void);
 const char* CheckOutParametersInKernelModeC(void);

@@ -35,7 +35,7 @@ TEST(UlongOutTest, StoresInTheWidthOfThePointerItWasMadeFrom) {
   EXPECT_EQ(wide, (std::array<unsigned long, 3>{1, kStoredValue, 2}));
 }
 
-// A member of a packed structure, for one: four bytes there, and nothing beside them.
+// For example a member of a packed structure: four bytes there, and nothing beside them.
 TEST(UlongOutTest, StoresAtAnyAddress) {
   for (std::size_t offset = 0; offset < sizeof(unsigned long); ++offset) {
     std::array<unsigned char, 24> bytes{};

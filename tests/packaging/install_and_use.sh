@@ -49,7 +49,7 @@ if comm -23 "$work/declared.txt" "$work/exported.txt" | grep .; then
   fail 'the functions above are declared and not exported: define them, name them in ktlsim.map'
 fi
 if grep -v '@@KTLSIM_0\.1$' "$work/exported.txt"; then fail 'the names above have no version node'; fi
-# Besides: what the headers of ktlsim/processor.h need.
+# In addition: what the headers of ktlsim/processor.h need.
 if grep '^_Z' "$work/exported.txt" | c++filt | sed 's/@@.*//' |
   grep -vE '^ktlsim::(AssertionFailed|Status::ToString|io::Address::)'; then
   fail 'the C++ names above left the library'

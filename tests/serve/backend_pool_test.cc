@@ -54,7 +54,7 @@ TEST(BackendPoolTest, LeavesOutWhatFailsForAWhileThatDoubles) {
     EXPECT_EQ(pool.Choose(now + out_for - 1, 0), 1U);
     EXPECT_EQ(pool.Choose(now + out_for - 1, 0), 1U);
     now += out_for;
-    // One at a time may try it.
+    // One connection at a time may try it.
     std::vector<std::size_t> chosen = {pool.Choose(now, 0), pool.Choose(now, 0),
                                        pool.Choose(now, 0)};
     EXPECT_EQ(std::count(chosen.begin(), chosen.end(), 0U), 1) << failures;

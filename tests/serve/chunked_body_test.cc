@@ -15,7 +15,7 @@ constexpr std::uint64_t kBodyMax = 1 << 20;
 constexpr std::size_t kFramingMax = 4096;
 constexpr std::string_view kEnd = "0\r\n\r\n";
 
-// "complete, 3 behind", "more", or the status it was refused with.
+// "complete, 3 behind" (three bytes follow the body), "more", or the status of the refusal.
 std::string ReadInPieces(std::string_view text, std::size_t piece, std::uint64_t body_max,
                          std::size_t framing_max) {
   ChunkedBody body;
@@ -125,7 +125,7 @@ TEST(ChunkedBodyTest, BoundsWhatOneChunkHasAroundIt) {
 }
 
 TEST(ChunkedBodyTest, BoundsWhatTheMessageHasAroundItsContent) {
-  // Five bytes a chunk, of which one is a zero that says nothing, and three are an extension.
+  // Three bytes a chunk that are not needed: a leading zero, and the extension ";a".
   std::string chunks;
   for (int i = 0; i < 10; ++i) chunks += "01;a\r\nx\r\n";
   EXPECT_EQ(ReadFramed(chunks + std::string(kEnd), 30), "complete, 0 behind");
@@ -134,7 +134,7 @@ TEST(ChunkedBodyTest, BoundsWhatTheMessageHasAroundItsContent) {
   EXPECT_EQ(ReadFramed("0\r\nAB: cd\r\n\r\n", 7), "431");
   EXPECT_EQ(ReadFramed("1;a\r\nx\r\n0\r\nAB: cd\r\n\r\n", 10), "complete, 0 behind");
   EXPECT_EQ(ReadFramed("1;a\r\nx\r\n0\r\nAB: cd\r\n\r\n", 9), "431");
-  // What is needed costs nothing.
+  // Necessary bytes of framing do not count.
   EXPECT_EQ(ReadFramed("1\r\nx\r\n0\r\n\r\n", 0), "complete, 0 behind");
 }
 

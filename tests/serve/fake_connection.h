@@ -1,4 +1,4 @@
-// FakeConnection: a Connection without TLS and sockets. What is sent piles up in `sent`, as far as
+// FakeConnection: a Connection without TLS and sockets. Sent bytes accumulate in `sent`, as far as
 // `room` allows.
 #pragma once
 
@@ -52,7 +52,7 @@ class FakeConnection final : public transport::Connection {
     std::string copy(text);
     handler.OnPlaintext(*this, std::as_writable_bytes(std::span(copy.data(), copy.size())));
   }
-  // Opens room for `bytes` more and says so.
+  // Opens room for `bytes` more and calls OnDrain.
   void GiveRoom(transport::ConnectionHandler& handler, std::size_t bytes) {
     room += bytes;
     handler.OnWritable(*this);

@@ -63,8 +63,8 @@ TEST(FilePathTest, ResolvesTargets) {
   }
 }
 
-// Method: every target of up to five characters out of those that matter. Whatever is let through
-// stays below the root by its words alone.
+// Method: every target of up to five characters out of those that matter. Every accepted path stays
+// below the root by its text alone.
 TEST(FilePathTest, LetsNothingThroughThatLeavesTheRoot) {
   const std::string letters = "/.%2ef0a";
   std::string target;

@@ -15,7 +15,7 @@ namespace {
 
 using Wait = FileTree::Wait;
 
-// A root with files and links in it, beside something that must not be reached. The parameter:
+// A root with files and links in it, and next to it a file that must not be reached. The parameter:
 // name by name, as without openat2.
 class FileTreeTest : public testing::TestWithParam<bool> {
  protected:
@@ -84,7 +84,7 @@ TEST_P(FileTreeTest, NeverLeavesTheRoot) {
     OpenFile file;
     FileFacts facts;
     const int error_number = Open(path, &facts, &file);
-    // The walk is never given dots or a slash in front: those are ResolveTarget's to refuse.
+    // The walk never gets dots or a leading slash: ResolveTarget refuses those.
     if (GetParam() && (std::string(path).find("..") == 0 || path[0] == '/' ||
                        std::string(path).find("/..") != std::string::npos)) {
       continue;

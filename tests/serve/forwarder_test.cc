@@ -1,5 +1,5 @@
 // Forwarding on the in-memory ring, where a seed decides when bytes and completions come, and in
-// what pieces: bytes and ends both ways, and backends that are gone. Each time the outcome is
+// what pieces: bytes and ends in both directions, and backends that are gone. Each outcome is
 // counted, and no buffer, socket or forwarder is left.
 #include "kernel_sim/serve/forwarder.h"
 
@@ -73,21 +73,21 @@ class ForwarderTest : public testing::TestWithParam<std::uint64_t> {
   }
   void ExpectUntil(const std::function<bool()>& done) { ASSERT_TRUE(io::TurnUntil(*ring_, done)); }
 
-  // What the client has to say, as records, when it is read.
+  // What the client sends, as records, while it is read.
   void ClientSays(std::string_view& text) {
     while (!text.empty() && !client_.paused && !client_.aborted) {
       client_.Receive(*handler_, text.substr(0, 16384));
       text.remove_prefix(std::min<std::size_t>(text.size(), 16384));
     }
   }
-  // An address that nobody listens at.
+  // An address at which no process listens.
   io::Address DeadAddress() {
     const io::SocketId listener = ring_->Listen(io::Address::Loopback(0), {}).value();
     const io::Address address = ring_->LocalAddress(listener).value();
     ring_->Close(listener);
     return address;
   }
-  // All it has to say, close_notify, and its socket is gone: before any backend has accepted.
+  // All its bytes and close_notify, and then its socket is gone: before any backend has accepted.
   void LeaveEarly(std::string_view upload) {
     ClientSays(upload);
     ASSERT_TRUE(upload.empty());
@@ -95,12 +95,12 @@ class ForwarderTest : public testing::TestWithParam<std::uint64_t> {
     handler_->OnEnded(client_, {.kind = transport::EndKind::kCompleted});
     ASSERT_EQ(here_->forwarded.value(), 0U);
   }
-  // The path says that the connection is over; the backend's socket goes in its own time.
+  // The path reports that the connection is over; the backend's socket closes later.
   void EndClient(transport::EndKind kind) {
     handler_->OnEnded(client_, {.kind = kind});
     ExpectUntil([&] { return share_->forwarders.inside() == 0; });
   }
-  // The test's own end of the backend's connection, read to its end.
+  // The backend's end of its connection, which the test reads to the end.
   void ReadBackend(io::Receiver& receiver) {
     ExpectUntil([&] { return backend() != io::kNoSocket; });
     ring_->StartReceive(receiver, backend());
@@ -144,7 +144,7 @@ TEST_P(ForwarderTest, BytesAndEndsGoBothWays) {
   EXPECT_TRUE(received.end.ok()) << received.end.ToString();
   EXPECT_TRUE(received.text == upload) << received.text.size();
 
-  // A slow client: a little at a time.
+  // A slow client: it reads a little at a time.
   constexpr std::size_t kRoom = 10'000;
   client_.room = 0;
   io::Sender sender;
@@ -199,7 +199,7 @@ TEST_P(ForwarderTest, ABackendThatResetsEndsTheClientAndIsCounted) {
   EXPECT_EQ(here_->backend_resets.value(), 1U);
 }
 
-// The backend must not take what was cut for a whole.
+// The backend must not take a cut stream for a whole one.
 TEST_P(ForwarderTest, AClientCutOffIsAResetToTheBackend) {
   Forward();
   std::string_view unsaid = "half a requ";
@@ -214,7 +214,7 @@ TEST_P(ForwarderTest, AClientCutOffIsAResetToTheBackend) {
   EndClient(transport::EndKind::kTruncatedByPeer);
 }
 
-// What an orderly client left behind gets to the backend even when nobody waits for an answer.
+// The last bytes of an orderly client get to the backend even when no client waits for a response.
 TEST_P(ForwarderTest, WhatAClientLeftBehindStillArrives) {
   Forward();
   const std::string upload = io::Pattern(60'000);
@@ -284,7 +284,7 @@ TEST_P(ForwarderTest, WhatAClientLeftBehindIsDroppedWhenNoBackendIsThere) {
   EXPECT_EQ(watcher.turned_away[0].ToString(), client_.peer.ToString());
 }
 
-// Half a minute, whatever the wait for a backend may be.
+// Half a minute, whatever the connect timeout is.
 TEST(ForwarderLimitTest, WhatAClientLeftBehindIsNotKeptForEver) {
   io::MemoryNetworkOptions network;
   network.faults.connect_timeout = 1000;

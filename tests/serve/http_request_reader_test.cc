@@ -111,7 +111,7 @@ TEST(HttpRequestReaderTest, SaysWhenTheClientWaitsForContinue) {
               0U)
         << other;
   }
-  // Without a body there is nothing to wait for, and HTTP/1.0 does not know it.
+  // Without a body there is nothing to wait for, and HTTP/1.0 has no 100-continue.
   EXPECT_EQ(Read("GET / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n\r\n").continues, 0U);
   EXPECT_EQ(Read("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\na").continues,
             0U);
@@ -130,7 +130,7 @@ TEST(HttpRequestReaderTest, RefusesWhatIsNoRequest) {
   EXPECT_EQ(Refusal("GET / HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n"), 400U);
 }
 
-// RFC 9112 2.2: to others a CR alone may end a line.
+// RFC 9112 2.2: for other implementations a CR alone may end a line.
 TEST(HttpRequestReaderTest, RefusesABareCr) {
   for (const char* head :
        {"GET / HTTP/1.1\rHost: h\r\r", "GET / HTTP/1.1\r\nHost: h\r\r\n",
@@ -215,7 +215,7 @@ TEST(HttpRequestReaderTest, ACodingUnderHttp10IsFaultyFraming) {
   EXPECT_EQ(RefusalOfCoding("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "1.0"), 400U);
 }
 
-// RFC 9110 6.5.1: neither words for files nor what happens to the connection come from there.
+// RFC 9110 6.5.1: trailer fields change neither the content nor the fate of the connection.
 TEST(HttpRequestReaderTest, KeepsNothingOfTrailers) {
   const std::string request =
       "POST /a HTTP/1.1\r\nHost: h\r\nRange: bytes=1-2\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -303,7 +303,7 @@ TEST(HttpRequestReaderTest, BoundsTheHead) {
   EXPECT_EQ(Read(start + fits + end, limits).requests, List{"/"});
   EXPECT_EQ(Read(start + fits + "x" + end, limits).refusal, 431U);
   EXPECT_EQ(Read("GET /" + std::string(65, 'x'), limits).refusal, 431U);
-  // Blank lines count, too: they may not go on for ever.
+  // Blank lines count, too: they may not go on without end.
   EXPECT_EQ(Read(std::string(65, '\n'), limits).refusal, 431U);
 }
 

@@ -43,7 +43,7 @@ class HttpResponderTest : public testing::Test {
     const std::uint64_t end_ns = ring_->NowNs() + ns;
     ASSERT_TRUE(io::TurnUntil(*ring_, [&] { return ring_->NowNs() >= end_ns; }));
   }
-  // Sends `text` every so often until the connection is closed; how long that took.
+  // Sends `text` at regular intervals until the connection is closed; returns how long that took.
   std::uint64_t Trickle(std::string_view text, std::uint64_t every_ns, std::uint64_t at_most_ns) {
     const std::uint64_t begun_ns = ring_->NowNs();
     while (!connection_.closed && ring_->NowNs() < begun_ns + at_most_ns) {
@@ -53,7 +53,7 @@ class HttpResponderTest : public testing::Test {
     return ring_->NowNs() - begun_ns;
   }
 
-  // Takes the next response out of what was sent: "<status> <body>".
+  // Takes the next response from the sent bytes: "<status> <body>".
   std::string TakeResponse(bool head_only = false) {
     const std::size_t end = connection_.sent.find("\r\n\r\n");
     if (end == std::string::npos) return "nothing";
@@ -156,7 +156,7 @@ TEST_F(HttpResponderTest, SaysContinueBeforeTheBody) {
   EXPECT_EQ(TakeResponse(), "200 abcdefghij");
 }
 
-// Content that no body changes, as files are.
+// Content that does not depend on a request's body, as with files.
 class Indifferent final : public HttpContent {
  public:
   bool WantsBody(const HttpRequest&) override { return false; }
@@ -170,7 +170,7 @@ class Indifferent final : public HttpContent {
   void Release() override { delete this; }
 };
 
-// RFC 9110 10.1.1: the final status instead, and the client is told that its body is not awaited.
+// RFC 9110 10.1.1: the final status instead, which tells the client not to send its body.
 TEST_F(HttpResponderTest, DoesNotAskForABodyThatChangesNothing) {
   handler_ = MakeHttpResponder(options_, new Indifferent);
   Receive("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
@@ -228,7 +228,7 @@ TEST_F(HttpResponderTest, ABodyAtTheLeastRateArrivesUnlessTheRequestTakesTooLong
   }
 }
 
-// The time of one request is not that of the next, and between them there is no hurry.
+// Each request has its own time, and between two requests no limit runs.
 TEST_F(HttpResponderTest, EachRequestHasItsOwnTime) {
   for (int i = 0; i < 5; ++i) {
     Receive("GET / HTTP/1.1\r\n");
@@ -271,11 +271,11 @@ TEST_F(HttpResponderTest, AnswersPipelinedRequestsInOrder) {
   EXPECT_EQ(TakeResponse(), "200 abcdefghij");
   EXPECT_EQ(TakeResponse(), "200 abc");
   EXPECT_EQ(TakeResponse(), "200 abcdefghij");
-  EXPECT_EQ(connection_.sent, "");  // nothing behind Connection: close
+  EXPECT_EQ(connection_.sent, "");  // nothing after Connection: close
   EXPECT_TRUE(connection_.closed);
 }
 
-// Method: give room in steps of every small size and compare with the answer in one go.
+// Method: give room in steps of every small size and compare with the response in one piece.
 TEST_F(HttpResponderTest, FollowsTheRoomThereIs) {
   const std::string requests =
       std::string(kGet) +
@@ -333,7 +333,7 @@ TEST_F(HttpResponderTest, ClosesBehindAPeerThatHasNothingToWaitFor) {
   EXPECT_TRUE(connection_.closed);
 }
 
-// A body of ten bytes, whose Fill does what it is told.
+// A body of ten bytes, whose Fill does what the test says.
 class ScriptedContent final : public HttpContent {
  public:
   Outcome Answer(const HttpRequest& /*request*/, HttpContentWaiter& /*waiter*/,

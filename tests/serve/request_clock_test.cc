@@ -44,7 +44,7 @@ TEST_F(RequestClockTest, TheNextRequestBeginsAnew) {
 TEST_F(RequestClockTest, ABodyHasARateInEveryWindow) {
   clock_.Advance(Phase::kHead, 2, kBegin);
   std::uint64_t now_ns = kBegin + kNsPerSecond;
-  clock_.Advance(Phase::kBody, 100'000, now_ns);  // what came with the head is no credit
+  clock_.Advance(Phase::kBody, 100'000, now_ns);  // with the head: does not count later
   for (int i = 0; i < 5; ++i) {
     EXPECT_EQ(clock_.deadline_ns(), now_ns + kBodyWindowNs);
     clock_.Advance(Phase::kBody, i == 0 ? 1'000'000 : 500, now_ns + kNsPerSecond);

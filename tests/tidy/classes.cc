@@ -7,7 +7,7 @@
 namespace ktlsim::test {
 namespace {
 
-// What a declaration begins with that declares no member of the object.
+// The first words of declarations that declare no member of the object.
 const std::regex& NoMember() {
   static const std::regex pattern(
       "^(using|typedef|static|template|explicit|virtual|inline|constexpr|consteval|return|operator|"
@@ -23,7 +23,7 @@ std::string Trimmed(std::string text) {
   return text.substr(start);
 }
 
-// The text without what stands between balanced angle brackets.
+// The text without the parts between balanced angle brackets.
 std::string WithoutTemplateArguments(const std::string& text) {
   std::string out;
   int depth = 0;
@@ -124,7 +124,7 @@ void ReadBody(const std::string& code, std::size_t open, Class* found) {
       const std::size_t parenthesis = before.find('(');
       const bool function = parenthesis != std::string::npos && parenthesis < before.find('=');
       i = EndOfBraces(code, i);
-      // What stands in braces is a function's body or a nested type, or it initialises a member.
+      // Braces hold a function's body or a nested type, or initialise a member.
       static const std::regex initialiser("\\)\\s*(noexcept\\s*)?:[^:].*[\\w>]\\s*$");
       if (function && std::regex_search(Trimmed(before), initialiser)) continue;
       if (function) statement.clear();

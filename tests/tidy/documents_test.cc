@@ -56,7 +56,7 @@ TEST(DocumentsTest, FoldersHaveAReadme) {
   }
 }
 
-// What is to be done stands in an issue, not in the source.
+// Open work is recorded elsewhere, not in the source.
 TEST(DocumentsTest, NothingIsLeftToDo) {
   static const std::regex to_do("\\b(TODO|FIXME|XXX|HACK)\\b");
   for (const SourceFile& file : Sources()) {
@@ -65,7 +65,7 @@ TEST(DocumentsTest, NothingIsLeftToDo) {
   }
 }
 
-// What a merge leaves where two changes meet.
+// The marks that a merge leaves where two changes conflict.
 TEST(DocumentsTest, NoConflictIsLeft) {
   static const std::string marks[] = {std::string(7, '<') + " ", std::string(7, '>') + " "};
   for (const std::string& mark : marks) {

@@ -148,7 +148,7 @@ std::string Printed(const Arrows& arrows) {
   return text.append(line).append("\n");
 }
 
-// The documents show the table as it is here.
+// The documents show the same table.
 TEST(IncludesTest, DocumentsShowTheArrows) {
   std::string text;
   for (const Arrows& arrows : AllArrows()) text += Printed(arrows);
@@ -158,7 +158,7 @@ TEST(IncludesTest, DocumentsShowTheArrows) {
   }
 }
 
-// OpenSSL's handshakes: whoever holds an SSL can change what the wire says.
+// OpenSSL's handshakes: code that has an SSL can change what is sent.
 TEST(IncludesTest, OnlyTheHandshakeWingSeesSsl) {
   const std::string only_initialises = "kernel_sim/sspi/openssl_setup.cc";  // OPENSSL_init_ssl
   std::set<std::string> found;
@@ -171,8 +171,8 @@ TEST(IncludesTest, OnlyTheHandshakeWingSeesSsl) {
   EXPECT_THAT(found, testing::ElementsAre(only_initialises)) << "only tls/handshake may see SSL";
 }
 
-// What a header needs it includes itself; the build of the tidy preset proves it. Here: that it can
-// be included twice.
+// A header includes what it needs; the build of the tidy preset proves that. This test proves that
+// it can be included twice.
 TEST(IncludesTest, HeadersAreGuarded) {
   for (const SourceFile& file : Sources()) {
     // The table of assertions is included once for each kind of layout.

@@ -59,7 +59,7 @@ std::string CodeOf(const std::string& text) {
       Blank(code, i, end);
     } else if (text[i] == '"' || (text[i] == '\'' && !SeparatesDigits(text, i))) {
       end = EndOfLiteral(text, i);
-      // The name of an include is read by its test.
+      // The includes test reads the name of an include.
       const std::size_t line = text.rfind('\n', i) + 1;
       if (text.compare(line, 8, "#include") != 0) Blank(code, i + 1, end - 1);
     }

@@ -1,4 +1,4 @@
-// The project's own files, as the tests of the house rules read them.
+// The project's own files, as the tests of its rules read them.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Names that nothing uses: members that are only declared, functions that nobody calls.
+// Names that nothing uses: members that are only declared, functions that no code calls.
 #include <map>
 #include <regex>
 #include <set>
@@ -11,7 +11,7 @@
 namespace ktlsim::test {
 namespace {
 
-// How often each identifier stands in the code of all files.
+// How often each identifier occurs in the code of all files.
 std::map<std::string, int> CountWords(bool with_tests) {
   std::map<std::string, int> words;
   for (const SourceFile& file : Sources()) {
@@ -72,7 +72,7 @@ TEST(UnusedNamesTest, EveryFunctionIsCalled) {
       if (keywords.contains(name)) continue;
       const auto known = defined.find(name);
       const int declared = 1 + (known == defined.end() ? 0 : known->second);
-      EXPECT_GT(words.at(name), declared) << file.path << ": nobody calls " << name;
+      EXPECT_GT(words.at(name), declared) << file.path << ": nothing calls " << name;
     }
   }
 }

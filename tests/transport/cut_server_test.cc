@@ -1,5 +1,5 @@
 // The client path and servers that cut their flight into records as they like (RFC 8446 5.1), or
-// send more than any handshake needs: bytes and answers bound it, and the server is told with an
+// send more than any handshake needs: its bytes and our replies are bounded, and the server gets an
 // alert.
 
 #include <thread>
@@ -11,7 +11,7 @@
 namespace ktlsim::test {
 namespace {
 
-// One connection that a peer accepts and then does with as it pleases.
+// One connection that a peer accepts and then treats as the test wants.
 class Listener {
  public:
   Listener() : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
@@ -129,7 +129,8 @@ INSTANTIATE_TEST_SUITE_P(
              std::to_string(test.param.piece_bytes);
     });
 
-// The server says `answer` to the ClientHello; what comes back, and how it ends for the client.
+// The server sends `answer` after the ClientHello. Returns what the client sends back, and how the
+// connection ends for it.
 class ClientBoundsTest : public CutServerTest {
  protected:
   void ExpectAlert(const TlsOptions& options, const Bytes& answer, EndKind kind,

@@ -90,7 +90,7 @@ TEST_F(ExchangeTest, ManyConnectionsLeaveNothingBehind) {
     }
   }
   ExpectServerEnded(EndKind::kCompleted, kConnections);
-  // A connection has ended before what it was made of is given back.
+  // A connection has ended before its memory is returned.
   ASSERT_TRUE(WaitUntil([&] { return server_.Statistics().connections == 0; }));
   const TransportStatistics statistics = server_.Statistics();
   EXPECT_EQ(statistics.established, kConnections);
@@ -98,7 +98,8 @@ TEST_F(ExchangeTest, ManyConnectionsLeaveNothingBehind) {
   EXPECT_EQ(statistics.security_contexts, 0U);
 }
 
-// Callbacks on the notification pool: the work comes back to the loop, and nothing else differs.
+// Callbacks on the notification pool: the work is posted back to the loop, and nothing else
+// differs.
 TEST_F(ExchangeTest, CallbacksOfThePoolComeBackToTheLoop) {
   ServerOptions options = DefaultServer();
   options.notify_mode = KTLSIM_NOTIFY_POOL;
@@ -133,7 +134,7 @@ TEST_F(ExchangeTest, CallbacksOfThePoolComeBackToTheLoop) {
   EXPECT_GT(all.cCallbacks, kConnections);
 }
 
-// A stop while calls are in flight, and their callbacks on their way back.
+// A stop while calls are in flight, and their callbacks are on their way back to the loop.
 TEST_F(ExchangeTest, AStopWaitsForCallbacksOfThePool) {
   ServerOptions options = DefaultServer();
   options.notify_mode = KTLSIM_NOTIFY_POOL;
@@ -193,14 +194,14 @@ TEST_F(ExchangeTest, AReaderThatStopsHoldsTheSenderBackAndEndsIdle) {
     if (client.status == SEC_I_CONTINUE_NEEDED) Append(client.inbox, peer.ReceiveSome());
   }
   ASSERT_EQ(client.status, SEC_E_OK);
-  // Nothing is read any more.
+  // The peer reads nothing any more.
   ASSERT_TRUE(monitor_.Wait([&] { return flood.ended; }));
   EXPECT_EQ(flood.reason.kind, EndKind::kIdleTimeout) << flood.reason.ToString();
-  // What was sealed is what the kernel took, and two buffers at most.
+  // At most two buffers are sealed beyond what the kernel took.
   EXPECT_LT(server_.Statistics().plaintext_sent, 64U << 20);
 }
 
-// Pauses reading for ever, from inside its first plaintext.
+// Pauses reading in the call with its first plaintext, and never resumes.
 class Pauser final : public ConnectionHandler {
  public:
   explicit Pauser(Monitor& monitor) : monitor_(monitor) {}
@@ -237,7 +238,7 @@ TEST_F(ExchangeTest, PausedReadingReachesTheSenderAndGoesOn) {
   Connection* connection = Connect(MakeProfile(DefaultClient()), talk);
   ASSERT_NE(connection, nullptr);
   ASSERT_TRUE(monitor_.Wait([&] { return pauser.received > 0; }));
-  // Another connection is served meanwhile, and no memory is bound to grow.
+  // Another connection is served meanwhile, and memory does not grow.
   EXPECT_LT(server_.Statistics().plaintext_received, talk.message.size());
   transport::RunOnLoop(pauser.one->loop(), [&] {
     pauser.resumed = true;
@@ -249,7 +250,7 @@ TEST_F(ExchangeTest, PausedReadingReachesTheSenderAndGoesOn) {
   EXPECT_EQ(pauser.reason.kind, EndKind::kCompleted) << pauser.reason.ToString();
 }
 
-// Answers only after the client has closed its half.
+// Replies only after the client has closed its half.
 class AnswersAfterClose final : public ConnectionHandler {
  public:
   void OnPlaintext(Connection&, std::span<std::byte> plaintext) override {
@@ -379,7 +380,7 @@ TEST_F(PoolPlacementTest, ConnectionsDieWhileTheirLegsRun) {
         loop, [&] { connection = client_.Connect(loop, address_, profile, *talks.back()); });
     ASSERT_NE(connection, nullptr);
     transport::RunOnLoop(loop, [&] {
-      // It may be over already.
+      // It may have ended already.
       if (!talks.back()->ended) connection->Abort();
     });
   }

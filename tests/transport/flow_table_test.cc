@@ -1,5 +1,5 @@
-// The flow table of server context initialisation, status by status, with the scripted package: its
-// legs answer what TLS never would. And the time limits, while a leg is in flight.
+// The flow table of server context initialisation, status by status, with the scripted package,
+// whose legs return statuses that TLS never does; and the time limits while a leg is in flight.
 
 #include "kernel_sim/sspi/packages/scripted_package.h"
 #include "kernel_sim/sspi/runtime.h"
@@ -12,7 +12,7 @@ using sspi::Script;
 using sspi::ScriptedLeg;
 using sspi::ScriptedPackage;
 
-// A whole record to look at, with a letter in it.
+// What looks like a whole record, with one letter in it.
 Bytes Record(char letter) { return {0x16, 3, 1, 0, 1, static_cast<unsigned char>(letter)}; }
 std::string RecordText(char letter) { return ToText(Record(letter)); }
 
@@ -83,7 +83,7 @@ TEST_F(FlowTableTest, ContinueSendsItsTokenAndAnErrorSendsItsTokenToo) {
   RawPeer peer = Dial();
   Talk(peer, Record('a'), "one");
   peer.Send(Record('b'));
-  // The second has no answer to wait for: its leg is known to be over when the third is answered.
+  // The second has no reply to wait for: its leg is over when the reply to the third comes.
   const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   while (server_.Statistics().legs < 2 && std::chrono::steady_clock::now() < limit) {
     std::this_thread::yield();
@@ -106,7 +106,7 @@ TEST_F(FlowTableTest, CompleteAndContinueCompletesBeforeItSends) {
 }
 
 TEST_F(FlowTableTest, CompleteNeededCompletesBeforeItSends) {
-  // The package has no stream sizes, so that the connection fails once established: behind the
+  // The package has no stream sizes, so the connection fails once it is established: after the
   // token.
   StartScripted({Leg(SEC_I_COMPLETE_NEEDED, "final")});
   RawPeer peer = Dial();
@@ -136,8 +136,8 @@ TEST_F(FlowTableTest, IncompleteKeepsTheBytesAndReadsMore) {
   while (server_.Statistics().legs < 1 && std::chrono::steady_clock::now() < limit) {
     std::this_thread::yield();
   }
-  // A first leg that is incomplete leaves no context: the script begins anew, with more bytes, of
-  // which it refuses the rest.
+  // An incomplete first leg leaves no context: the script starts again with more bytes, and refuses
+  // the rest of them.
   peer.Send(Record('b'));
   peer.Fin();
   peer.ReceiveToEnd();
@@ -145,7 +145,7 @@ TEST_F(FlowTableTest, IncompleteKeepsTheBytesAndReadsMore) {
   EXPECT_EQ(server_.Statistics().legs, 2U);
 }
 
-// The limit wins: the peer is told at once, the memory waits for the leg.
+// The limit wins: the connection ends at once for the peer, and its memory waits for the leg.
 TEST_F(FlowTableTest, TimeLimitsWinWhileALegIsInFlight) {
   executive::ResumeToken token;
   bool suspended = false;
@@ -162,14 +162,14 @@ TEST_F(FlowTableTest, TimeLimitsWinWhileALegIsInFlight) {
   RawPeer peer = Dial();
   peer.Send(Record('a'));
   ASSERT_TRUE(monitor_.Wait([&] { return suspended; }));
-  EXPECT_TRUE(peer.ReceiveToEnd().empty());  // ends although nobody has resumed the leg
+  EXPECT_TRUE(peer.ReceiveToEnd().empty());  // ends although the leg was not resumed
   EXPECT_EQ(server_.Statistics().ended, 0U);
   EXPECT_EQ(server_.Statistics().connections, 1U);
   token.Resume();
   ExpectServerEnded(EndKind::kLegTimeout);
 }
 
-// The same for the whole handshake, with a context that exists: it is deleted behind the leg, whose
+// The same for the whole handshake, with a context that exists: it is deleted after the leg, whose
 // late callback finds the connection dead and sends nothing.
 TEST_F(FlowTableTest, TheHandshakeLimitWinsWhileALaterLegIsInFlight) {
   executive::ResumeToken token;

@@ -29,7 +29,7 @@ void WriteHeader(std::span<std::byte> to, std::byte type, std::size_t fragment) 
   to[4] = static_cast<std::byte>(fragment & 0xff);
 }
 
-// Of the record that `bytes` begins with; 0: it is not all there.
+// The size of the record that `bytes` begins with; 0: it is not complete.
 std::size_t RecordBytes(std::span<const std::byte> bytes) {
   if (bytes.size() < kHeaderBytes) return 0;
   const std::size_t size = kHeaderBytes + (std::to_integer<std::size_t>(bytes[3]) << 8) +
@@ -146,7 +146,7 @@ class FramedContext final : public sspi::PackageContext {
   }
 
  private:
-  // What this end must hear before its leg number `legs_`; empty: nothing.
+  // The message that this end must receive before its leg number `legs_`; empty: none.
   std::string_view Expected() const {
     if (server_) return legs_ == 0 ? "hello" : "finished";
     return legs_ == 0 ? "" : "welcome";

@@ -1,6 +1,6 @@
-// FramedPackage: a security package for tests that makes tokens and records a transport application
-// can carry, framed like TLS and protected by nothing: it costs nothing, and its legs suspend, and
-// ask for CompleteAuthToken, when the script says so.
+// FramedPackage: a security package for tests. Its tokens and records are framed like TLS, so that
+// a transport application can carry them, but are not protected. Its legs suspend, or need
+// CompleteAuthToken, when the script says so.
 //
 //   client: hello ->   <- server: welcome   client: finished ->     then records both ways
 #pragma once
@@ -15,10 +15,10 @@ namespace ktlsim::test {
 
 // The auth data of an acquire call. Alive as long as its credentials and their contexts.
 struct FramedScript {
-  // Drawn once for each leg. Suspends: `suspended` gets what resumes it.
+  // Called once for each leg. A leg that suspends passes its resume token to `suspended`.
   std::function<bool()> suspends;
   std::function<void(executive::ResumeToken token)> suspended;
-  // The leg answers SEC_I_COMPLETE_NEEDED or ..._AND_CONTINUE: its token is wrong until completed.
+  // The leg returns SEC_I_COMPLETE_NEEDED or ..._AND_CONTINUE: its token is wrong until completed.
   std::function<bool()> needs_completion;
 };
 

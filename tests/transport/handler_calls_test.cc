@@ -1,4 +1,4 @@
-// What a handler may do from inside its calls: ask for send space it does not use, and end the
+// What a handler may do inside its calls: request send space that it does not use, and end the
 // connection.
 
 #include "tests/transport/transport_test_support.h"

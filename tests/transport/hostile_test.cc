@@ -1,6 +1,6 @@
-// Peers that are silent, slow, broken or gone: each ends with its reason, its counter and nothing
-// left behind (TransportTest checks that at the end of every test). Exact times of the limits:
-// limits_test.cc.
+// Peers that are silent, slow, broken or gone: each connection ends with its reason and its
+// counter, and nothing is left over (TransportTest checks that at the end of every test). Exact
+// times of the limits: limits_test.cc.
 
 #include <thread>
 
@@ -11,8 +11,8 @@ namespace {
 
 using transport::FailureClass;
 
-// On real rings; on a seeded machine where everything goes well; and on seeds where bytes come in
-// pieces, completions late and in another order, buffers and queues run out.
+// On real rings; on a seeded machine without faults; and with seeds where bytes come in pieces,
+// completions come late and in another order, and buffers and queues run out.
 struct Ground {
   std::uint64_t seed = 0;  // 0: real rings
   bool faults = false;
@@ -47,7 +47,7 @@ class HostileTest : public GroundTest {
   void SetUp() override { StartOnGround(0); }
 
   // A client that speaks TLS through the synchronous API over `peer`, for `legs` of its own legs.
-  // Answers whether it is established.
+  // Returns whether it is established.
   bool Handshake(RawPeer& peer, TestEnd& client, PCredHandle credential, int legs = 100) {
     while (client.status == SEC_I_CONTINUE_NEEDED && legs-- > 0) {
       peer.Send(client.Leg(credential));
@@ -234,7 +234,7 @@ TEST_P(HostileTest, AClientHelloCutAtEveryByteEnds) {
   EXPECT_GT(statistics.ended_by_kind(EndKind::kClosedInHandshake), 0U) << Ends();
 }
 
-// Longer than any record may be once it is opened, and not longer than one may look before.
+// Longer than any opened record may be, but not longer than a protected record may be.
 TEST_P(HostileTest, RecordsOfSeventeenKibibytesEnd) {
   StartServer(DefaultServer());
   constexpr std::size_t kFragment = 17 * 1024;
@@ -288,7 +288,7 @@ TEST_P(HostileTest, ResetInEveryLegIsToldAsSuch) {
   }
   WaitForEnded(count);
   const TransportStatistics statistics = server_.Statistics();
-  // The last leg may have been enough for a connection.
+  // The last leg may have completed the handshake.
   EXPECT_EQ(statistics.ended_by_kind(EndKind::kResetByPeer), count) << Ends();
 }
 
@@ -410,7 +410,7 @@ TEST_P(HostileTest, AnIdleConnectionEnds) {
   ExpectServerEnded(EndKind::kIdleTimeout);
 }
 
-// A peer may cut its flight as it likes (RFC 8446 5.1): bytes and time bound it, not records.
+// A peer may cut its flight as it likes (RFC 8446 5.1): bytes and time are bounded, not records.
 TEST_P(HostileTest, AHelloInAHundredRecordsIsTaken) {
   StartServer(DefaultServer());
   RawPeer peer = Dial();
@@ -422,7 +422,7 @@ TEST_P(HostileTest, AHelloInAHundredRecordsIsTaken) {
     record.insert(record.end(), hello.begin() + static_cast<std::ptrdiff_t>(at),
                   hello.begin() + static_cast<std::ptrdiff_t>(end));
     peer.Send(record);
-    // Each has a leg of its own.
+    // Each record has a leg of its own.
     const std::uint64_t legs = (at - 5) / 2 + 1;
     ASSERT_TRUE(WaitUntil([&] { return server_.Statistics().legs >= legs; })) << Ends();
   }
@@ -437,7 +437,7 @@ TEST_P(HostileTest, AHelloInAHundredRecordsIsTaken) {
   ExpectEcho(peer, client, "all of it came");
 }
 
-// More than any ClientHello: refused by its header, with an alert, whatever records it comes in.
+// Longer than any ClientHello: refused by its header, with an alert, whatever the records are.
 TEST_P(HostileTest, AHelloThatAnnouncesTooMuchIsToldSo) {
   StartServer(DefaultServer());
   const Bytes header = {1, 2, 1, 0x44};  // 131,396 bytes are to follow
@@ -510,7 +510,7 @@ TEST_P(HostileTest, NoCommonApplicationProtocolIsToldWithItsAlert) {
   EXPECT_EQ(server_.Statistics().failed_by_class(FailureClass::kApplicationProtocol), 1U);
 }
 
-// Early data of the application, a lot of it and before the server has seen Finished processed.
+// A lot of application data that arrives before the server has processed Finished.
 TEST_P(HostileTest, DataRightBehindFinishedIsNotLost) {
   StartServer(DefaultServer());
   RawPeer peer = Dial();
@@ -541,10 +541,10 @@ TEST_P(HostileTest, DataRightBehindFinishedIsNotLost) {
 
 constexpr const char* kOfNoUse = "the peer sends records of no use, or of no known type";
 
-// Each costs us a decryption, or a key, and tells nothing.
+// Each costs us a decryption, or a key derivation, and brings no data.
 class FloodTest : public HostileTest, private transport::EndObserver {
  protected:
-  // Sends what `make` makes, again and again, and expects that it is not put up with.
+  // Sends what `make` makes, again and again, and expects the connection to be ended.
   void ExpectRefused(const std::function<Bytes(TestEnd& client)>& make, const std::string& why) {
     ServerOptions options = DefaultServer();
     options.observer = this;
@@ -562,8 +562,8 @@ class FloodTest : public HostileTest, private transport::EndObserver {
     ExpectServerEnded(EndKind::kRecordFailed);
     EXPECT_EQ(server_.Statistics().plaintext_received, 16U);
     EXPECT_EQ(server_.Statistics().failed_by_class(FailureClass::kProtocolViolation), 1U)
-        << "the peer's doing, not ours";
-    server_.Stop();  // behind it the words are there
+        << "caused by the peer, not by us";
+    server_.Stop();  // the reason is there when this returns
     EXPECT_NE(words_.find("failed: " + why + " ("), std::string::npos) << words_;
   }
 
@@ -582,7 +582,7 @@ TEST_P(FloodTest, EmptyRecords) {
 }
 
 TEST_P(FloodTest, WarningAlerts) {
-  // user_canceled, the one that ends nothing (RFC 8446 6.1).
+  // user_canceled, the only alert that ends nothing (RFC 8446 6.1).
   ExpectRefused([](TestEnd& client) { return client.Seal({1, 90}, SECQOP_WRAP_OOB_DATA); },
                 kOfNoUse);
 }

@@ -1,5 +1,5 @@
 // KeyUpdates of a connection that only sends or only receives: those of its own limit, and those
-// that the peer asks for. libssl is the peer; what it sees of handshake messages is counted.
+// that the peer requests. libssl is the peer; the handshake messages that it sees are counted.
 
 #include <ktlsim/sspi_ext.h>
 
@@ -16,7 +16,7 @@
 namespace ktlsim::test {
 namespace {
 
-// Sends `bytes` without pause, then closes; or only swallows.
+// Sends `bytes` without pause, then closes; or only reads and discards.
 class OneWayHandler final : public ConnectionHandler {
  public:
   explicit OneWayHandler(std::size_t bytes) : bytes_(bytes) {}
@@ -46,7 +46,7 @@ class OneWayHandler final : public ConnectionHandler {
 
 class TransportKeyUpdateTest : public TransportTest {
  protected:
-  // A server credential whose keys seal less than usual, from below the public API.
+  // A server credential whose keys may seal fewer records than usual, made below the public API.
   static CredHandle Limited(std::uint64_t before_update, std::uint64_t per_key) {
     tls::EndpointOptions options;
     options.role = tls::Role::kServer;
@@ -102,7 +102,7 @@ class TransportKeyUpdateTest : public TransportTest {
     }
   }
 
-  // Reads the pattern to its end. `each` is called behind every piece.
+  // Reads the pattern to its end. `each` is called after every piece.
   template <typename Each>
   std::size_t ReadToEnd(Each each) {
     std::size_t received = 0;
@@ -134,7 +134,7 @@ class TransportKeyUpdateTest : public TransportTest {
 constexpr std::size_t kRecord = 16384;
 
 TEST_F(TransportKeyUpdateTest, TheOwnLimitIsMetWithAKeyUpdateInTime) {
-  // Due from three records on; a question behind every record.
+  // Due from three records on; the connection asks after every record.
   constexpr std::size_t kBytes = 40 * kRecord;
   StartLimited(3, 1000, 1, kBytes);
   EXPECT_EQ(ReadToEnd([](std::size_t) {}), kBytes);
@@ -146,7 +146,7 @@ TEST_F(TransportKeyUpdateTest, WithoutAQuestionTheHardLimitAsks) {
   constexpr std::size_t kBytes = 40 * kRecord;
   StartLimited(3, 5, 1'000'000, kBytes);
   EXPECT_EQ(ReadToEnd([](std::size_t) {}), kBytes);
-  EXPECT_EQ(key_updates_, 7) << "behind every fifth record but the last";
+  EXPECT_EQ(key_updates_, 7) << "after every fifth record but the last";
   Close();
 }
 
@@ -167,7 +167,7 @@ TEST_F(TransportKeyUpdateTest, ThePeerAsksWhileWeOnlySend) {
     if (so_far < next || asked == 20) return;
     next = so_far + 10 * kRecord;
     ++asked;
-    // The message alone, no data behind it.
+    // The message alone, no data after it.
     if (SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_REQUESTED) != 1 ||
         SSL_do_handshake(ssl_.get()) != 1) {
       ADD_FAILURE() << ERR_reason_error_string(ERR_get_error());

@@ -1,4 +1,4 @@
-// The leg side of a connection, without connection and socket: two of them talk in memory.
+// The leg side of a connection, without connection and socket: two leg sides talk in memory.
 #include "kernel_sim/transport/leg_side.h"
 
 #include "tests/transport/sides_test_support.h"
@@ -20,7 +20,7 @@ TlsProfile ProfileOf(TlsProfile::Side side, const CredHandle& credential) {
   return std::move(*profile);
 }
 
-// One end: what a connection does with its leg side, and nothing else of it.
+// One end: what a connection does with its leg side, and nothing else.
 struct End {
   End(TlsProfile::Side which, const CredHandle& credential)
       : profile(ProfileOf(which, credential)), side(call.async(), profile, chunks, buffers) {
@@ -85,7 +85,7 @@ class LegSideTest : public TransportTest {
     server_end_.reset();
     TransportTest::TearDown();
   }
-  // Legs until the server is established; what it says last is in the client's input.
+  // Legs until the server is established; its last token is in the client's input.
   void Establish() {
     LegOutcome client = client_end_->Leg();
     ASSERT_EQ(client, LegOutcome::kAnswered);

@@ -1,5 +1,5 @@
-// The limits in time, on a seeded machine, where time is exact: who is silent or slow ends at his
-// limit and not a nanosecond later.
+// The limits in time, on a seeded machine, where time is exact: a silent or slow peer's connection
+// ends at its limit and not a nanosecond later.
 
 #include <functional>
 #include <map>
@@ -119,7 +119,7 @@ TEST_F(LimitsTest, TheWholeHandshakeHasItsLimitToo) {
     // No Finished.
     if (wait_s == 9) {
       ExpectEnded(EndKind::kLegTimeout);
-      // The leg began when the token was made, at most a round trip before it was here.
+      // The leg began when the token was made, at most a round trip before it arrived here.
       EXPECT_LE(times_.ended_ns, answered_ns + 10 * kNsPerSecond);
       EXPECT_GT(times_.ended_ns, answered_ns + 10 * kNsPerSecond - kNsPerMs);
     } else {
@@ -140,11 +140,11 @@ TEST_F(LimitsTest, AnIdleConnectionEndsBehindItsLastActivity) {
   peer.Send(client.Seal(ToBytes("x")));
   ASSERT_TRUE(WaitUntil([&] { return last_plaintext_ns_ != 0; }));
   ExpectEnded(EndKind::kIdleTimeout);
-  // Sending the echo was the last.
+  // Sending the echo was the last activity.
   EXPECT_EQ(times_.ended_ns, last_plaintext_ns_ + options.tls.limits.idle_ns);
 }
 
-// Whatever a peer sends that is no plaintext, it is as silent as one that sends nothing.
+// A peer that sends anything but plaintext counts as silent.
 TEST_F(LimitsTest, RecordsWithoutPlaintextAreNoActivity) {
   ServerOptions options = DefaultServer();
   StartTimed(options);
@@ -170,7 +170,7 @@ TEST_F(LimitsTest, ARecordByteByByteEndsAtItsLimit) {
     TestEnd client(false);
     ASSERT_TRUE(Establish(peer, client));
     machine_->RunFor(50 * kNsPerSecond);
-    // A whole one first, and with it the first byte of the next.
+    // A whole record first, and with it the first byte of the next one.
     const Bytes whole = client.Seal(ToBytes("whole"));
     const Bytes record = client.Seal(Bytes(100, 'x'));
     Bytes first = whole;
@@ -207,7 +207,7 @@ TEST_F(LimitsTest, SlowRecordsThatEndInTimeGoOnForEver) {
   EXPECT_EQ(times_.ended_ns, 0U);
 }
 
-// Where the handler does not read, the peer is not slow.
+// While the handler does not read, the peer does not count as slow.
 TEST_F(LimitsTest, ARecordMayWaitAsLongAsItsHandlerPauses) {
   class Pauser final : public ConnectionHandler {
    public:
@@ -236,7 +236,7 @@ TEST_F(LimitsTest, ARecordMayWaitAsLongAsItsHandlerPauses) {
   Connection* connection = nullptr;
   std::size_t received = 0;
   EndReason reason;
-  // Its connections use the three above until they have ended, however this test ends.
+  // Its connections use the three objects above until they have ended, however this test ends.
   struct StopAtEnd {
     ~StopAtEnd() { server.Stop(); }
     decltype(server_)& server;
@@ -263,7 +263,7 @@ TEST_F(LimitsTest, ARecordMayWaitAsLongAsItsHandlerPauses) {
   EXPECT_NE(connection, nullptr) << reason.ToString();
 }
 
-// What the handler closes for is told, however the peer goes.
+// The reason for which the handler closes is reported, however the peer ends the connection.
 TEST_F(LimitsTest, WhatTheHandlerClosesForIsTold) {
   class Closer final : public ConnectionHandler {
    public:

@@ -1,4 +1,4 @@
-// libssl as the client: what our own client never asks for, key updates above all.
+// libssl as the client: what our own client never does, key updates above all.
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -78,7 +78,7 @@ class Source final : public ConnectionHandler {
   std::size_t sent_ = 0;
 };
 
-// The updates come in while records are being sealed.
+// The updates arrive while records are being sealed.
 TEST_F(OpensslPeerTest, KeyUpdatesWhileTheServerIsSending) {
   StartServer(DefaultServer(), [](Connection&) { return new Source(); });
   Connect(TLS1_3_VERSION);
@@ -119,7 +119,8 @@ TEST_F(OpensslPeerTest, RenegotiationIsRefusedAndHurtsNobody) {
   ExpectEcho("before");
   ASSERT_EQ(SSL_renegotiate(ssl_.get()), 1);
   SSL_do_handshake(ssl_.get());
-  // It is told so, and gives up by itself; there is nobody who could not be served any more.
+  // The client gets the alert and gives up by itself, so no connection is left that waits to be
+  // served.
   ASSERT_LE(SSL_read(ssl_.get(), std::array<char, 1>().data(), 1), 0);
   EXPECT_EQ(ERR_GET_REASON(ERR_get_error()), SSL_R_NO_RENEGOTIATION);
   peer_->Close();

@@ -1,6 +1,6 @@
 // The server path and the client path over a ring on which one operation fails, with each errno
 // value of its system call, at each place of an exchange: every connection ends once with a counted
-// reason, nothing is left behind (TransportTest checks that), and the next exchange succeeds.
+// reason, nothing is left over (TransportTest checks that), and the next exchange succeeds.
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -45,7 +45,7 @@ constexpr std::uint64_t kPlacesMax = 12;
 class OperationErrorsTest : public TransportTest, public testing::WithParamInterface<int> {
  protected:
   void SetUp() override {}
-  // Each play ends with one.
+  // Each run ends with one.
   void TearDown() override {}
 
   // One exchange with the failure, one without. False: there was no such place.
@@ -63,7 +63,7 @@ class OperationErrorsTest : public TransportTest, public testing::WithParamInter
     EXPECT_TRUE(!began || monitor_.Wait([&] { return first.ended; }));
     const std::uint64_t failed = machine_->network().failed();
     machine_->network().SetFailure({.times = 0});
-    // What was to be tried again later has been.
+    // Retries that were due later have happened.
     machine_->RunFor(kNsPerSecond);
     EXPECT_TRUE(WaitUntil([&] { return server_.Statistics().connections == 0; })) << Ends();
     ClientTalk second(monitor_, "");

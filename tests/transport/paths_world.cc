@@ -40,7 +40,7 @@ class PathsWorld::Talk final : public ConnectionHandler, public WorkItem {
   }
   void OnWritable(Connection& connection) override { Continue(connection); }
   void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override {
-    EXPECT_EQ(ends, 0) << "spoken to behind its end";
+    EXPECT_EQ(ends, 0) << "a handler call after its end";
     received.append(reinterpret_cast<const char*>(plaintext.data()), plaintext.size());
     if (received.size() >= gives_up_at) {
       gave_up = true;
@@ -128,7 +128,7 @@ PathsWorld::~PathsWorld() {
   credentials_.reset();
 }
 
-// Half of the faults do not happen at all: alone, each reaches further.
+// Half of the faults do not happen at all: with fewer others, each one reaches further.
 io::MemoryFaults PathsWorld::DrawFaults() {
   const auto rate = [this](std::uint64_t most) {
     return static_cast<unsigned>(random_.Below(2) == 0 ? 0 : random_.Between(1, most));
@@ -199,7 +199,7 @@ void PathsWorld::DrawTalks() {
 }
 
 void PathsWorld::DialOne() {
-  // One after the other now and then, so that sessions are there to be resumed.
+  // Now and then one after the other, so that there are sessions to resume.
   if (dialled_ != 0 && random_.Below(50) != 0 && !talks_[dialled_ - 1]->over()) return;
   talks_[dialled_++]->Begin();
 }
@@ -227,8 +227,8 @@ void PathsWorld::Run() {
   machine_->scheduler().SetCheck([this] { Check(); });
   std::uint64_t steps = 0;
   const std::uint64_t steps_max = stops_early_ ? random_.Between(1, 3000) : ~std::uint64_t{0};
-  // The dialler is one who is drawn, too: not in every step, and not as an actor, which would keep
-  // time from passing.
+  // The dialler is drawn, too: not in every step, and not as an actor, which would keep time from
+  // passing.
   const bool moved = machine_->RunUntil([&] {
     if (dialled_ < talks_.size()) DialOne();
     return ++steps >= steps_max || (dialled_ == talks_.size() && AllEnded());
@@ -254,9 +254,10 @@ void PathsWorld::Run() {
 
 void PathsWorld::CheckTalk(const Talk& talk) {
   EXPECT_EQ(talk.ends, talk.refused ? 0 : 1);
-  // Whatever happened on the way, no byte is wrong.
+  // No byte is wrong, whatever happened on the way.
   EXPECT_TRUE(std::string_view(talk.message).substr(0, talk.received.size()) == talk.received);
-  // "In order" is nobody's word but an authentic one: all is here, or close_notify came before.
+  // Only an authentic close_notify makes an end orderly: all bytes are here, or it came before
+  // them.
   if (talk.reason.kind == EndKind::kCompleted && talk.ends != 0 && !stops_early_) {
     EXPECT_TRUE(talk.received.size() == talk.message.size() || talk.peer_closed);
     EXPECT_FALSE(talk.peer_truncated);

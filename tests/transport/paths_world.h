@@ -1,6 +1,6 @@
 // PathsWorld: one seed's run of the server path against the client path, unchanged, on a
-// SeededMachine. The seed draws everything: processors, placement, queues, rings, faults, cuts, how
-// many connections, what they send, who gives up when.
+// SeededMachine. The seed decides everything: processors, placement, queues, rings, faults, cuts,
+// how many connections, what they send, and which of them give up when.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace ktlsim::test {
 
-// Credentials of whatever package makes the tokens. Alive until the world has ended.
+// Credentials of the package that makes the tokens. Alive until the world has ended.
 struct PathsCredentials {
   CredHandle server{};
   std::vector<CredHandle> clients;  // a connection uses one of them
@@ -24,13 +24,13 @@ struct PathsCredentials {
 
 class PathsWorld {
  public:
-  // `acquire` is called once the runtime runs, and what it returns is released after the paths.
+  // `acquire` is called when the runtime runs, and its result is released after the paths.
   using Acquire = std::function<std::shared_ptr<PathsCredentials>(SeededMachine& machine)>;
 
   PathsWorld(std::uint64_t seed, const Acquire& acquire, bool keep = false);
   ~PathsWorld();
 
-  // Until everything has ended; checks the invariants on the way and at the end.
+  // Runs until everything has ended; checks the invariants on the way and at the end.
   void Run();
 
   SeededMachine& machine() { return *machine_; }

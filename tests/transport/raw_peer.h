@@ -1,4 +1,4 @@
-// A peer that does as it pleases: bytes, FIN and RST on a blocking socket, be that the real
+// A peer that does what the test wants: bytes, FIN and RST on a blocking socket, which is the real
 // kernel's or a seeded machine's.
 #pragma once
 
@@ -22,12 +22,12 @@ namespace ktlsim::test {
 class PeerSocket {
  public:
   virtual ~PeerSocket() = default;
-  // Returns when the bytes are the kernel's; what nobody wants any more is dropped.
+  // Returns when the kernel has the bytes; bytes for a connection that has ended are dropped.
   virtual void Send(const Bytes& bytes) = 0;
-  // What is there, waiting for the first byte; empty at the end.
+  // Waits for a first byte and returns what is there; empty at the end.
   virtual Bytes ReceiveSome() = 0;
   virtual void Fin() = 0;
-  // The first of them counts.
+  // Only the first of these calls has an effect.
   virtual void Reset() = 0;
   virtual void Close() = 0;
   // -1: none.

@@ -1,4 +1,4 @@
-// How much plaintext the records carry, by the lengths that pass on the wire.
+// How much plaintext the records carry, measured by the lengths on the wire.
 
 #include "tests/transport/transport_test_support.h"
 
@@ -9,7 +9,7 @@ using transport::RecordSizing;
 
 constexpr std::size_t kOverhead = 17;  // type byte and tag of TLS 1.3
 
-// Answers every byte it gets with a burst.
+// Sends a burst for every byte that it receives.
 class BurstHandler final : public ConnectionHandler {
  public:
   explicit BurstHandler(std::size_t bytes) : bytes_(bytes) {}
@@ -59,7 +59,7 @@ class RecordSizingTest : public TransportTest {
     ASSERT_TRUE(end_->inbox.empty());
   }
 
-  // Asks for one burst of `bytes`; the plaintext lengths of the records it comes in.
+  // Requests one burst of `bytes`, and returns the plaintext lengths of its records.
   std::vector<std::size_t> Burst(std::size_t bytes) {
     peer_->Send(end_->Seal(ToBytes("?")));
     std::vector<std::size_t> lengths;

@@ -1,4 +1,5 @@
-// The seal side of a connection, without connection and socket: real records, and made-up failures.
+// The seal side of a connection, without connection and socket: real records, and injected
+// failures.
 #include "kernel_sim/transport/seal_side.h"
 
 #include "tests/transport/sides_test_support.h"
@@ -47,7 +48,7 @@ class SealSideTest : public TransportTest {
     std::memcpy(space.data(), text.data(), text.size());
     side_->queue().Commit(text.size());
   }
-  // The status of EncryptMessage for what is due.
+  // Seals what is due, and returns the status of EncryptMessage.
   SECURITY_STATUS Encrypt() {
     EXPECT_TRUE(side_->Describe());
     EXPECT_EQ(side_->Submit(server_end_->context), SEC_E_OK);
@@ -55,12 +56,12 @@ class SealSideTest : public TransportTest {
     EXPECT_FALSE(side_->Due(true)) << "one call at a time";
     return call_->Wait();
   }
-  // The same, but the connection hears `status`.
+  // The same, but the connection is given `status`.
   Outcome EncryptAndSay(SECURITY_STATUS status) {
     Encrypt();
     return side_->Finish(status, /*keys_may_change=*/true);
   }
-  // What the peer reads of the sealed bytes.
+  // The plaintext that the peer reads from the sealed bytes.
   std::string Read(bool plaintext_among_it) {
     Append(client_end_->inbox, Copy(side_->BeginSend()));  // after tickets
     EXPECT_EQ(side_->Sent(machine_->NowNs()), plaintext_among_it);
@@ -123,7 +124,7 @@ TEST_F(SealSideTest, AKeyThatMaySealNoMoreIsAskedForOnce) {
   EXPECT_FALSE(side_->Due(true));
   side_->BeginKeyCheck();
   EXPECT_TRUE(side_->Due(false));
-  // The next key, if there was one, did not help.
+  // The next key, if there was one, changed nothing.
   EXPECT_EQ(EncryptAndSay(SEC_E_CONTEXT_EXPIRED), Outcome::kFailed);
   EXPECT_FALSE(side_->retry_due());
 }

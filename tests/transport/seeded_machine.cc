@@ -165,11 +165,11 @@ SeededMachine::~SeededMachine() {
 bool SeededMachine::RunUntil(const std::function<bool()>& done) {
   for (std::uint64_t steps = 0; !done(); ++steps) {
     if (!scheduler_.Step()) {
-      ADD_FAILURE() << "nobody can move any more";
+      ADD_FAILURE() << "no actor can move any more";
       return false;
     }
     if (steps == kStepsMax) {
-      ADD_FAILURE() << "runs for ever";
+      ADD_FAILURE() << "runs without end";
       return false;
     }
   }

@@ -1,10 +1,11 @@
 // SeededMachine: the whole library and its paths on one thread, replayed from a seed: in-memory
-// rings on one simulated network, virtual time, and a scheduler that draws who takes the next step.
+// rings on one simulated network, virtual time, and a scheduler that draws which actor takes the
+// next step.
 //
-// The runtime runs while a machine lives. The test's own thread is one of the players: whatever
-// waits (a synchronous call, a path's Stop, a peer's ReceiveSome) lets the others step.
+// The runtime runs while a machine lives. The test's own thread is one of the actors: every wait (a
+// synchronous call, a path's Stop, a peer's ReceiveSome) lets the others step.
 //
-// What a newcomer gets wrong: time passes only when nobody can do anything at this instant.
+// What a newcomer gets wrong: time passes only when no actor can do anything at this instant.
 #pragma once
 
 #include <cstdint>
@@ -34,13 +35,14 @@ struct SeededMachineOptions {
   std::uint32_t queue_depth = 4096;
 };
 
-// Faults that hurt no connection: everything arrives, in another order, later, in pieces.
+// Faults that end no connection: everything arrives, but in another order, later, or in pieces.
 io::MemoryFaults HarmlessFaults();
 
 class SeededMachine {
  public:
   explicit SeededMachine(const SeededMachineOptions& options);
-  // Paths are stopped, credentials freed. Stops the runtime and expects that nothing is left.
+  // Call when paths are stopped and credentials freed. Stops the runtime and expects that nothing
+  // is left.
   ~SeededMachine();
   SeededMachine(const SeededMachine&) = delete;
   SeededMachine& operator=(const SeededMachine&) = delete;
@@ -51,14 +53,14 @@ class SeededMachine {
   io::SeededRandom& random() { return random_; }
   std::uint64_t NowNs() const { return network_.NowNs(); }
 
-  // Steps until `done`. False, with a failure: nobody can move any more, or it takes for ever.
+  // Steps until `done`. False, with a failure: no actor can move any more, or it takes too long.
   [[nodiscard]] bool RunUntil(const std::function<bool()>& done);
-  // Until this much virtual time has passed.
+  // Steps until this much virtual time has passed.
   void RunFor(std::uint64_t duration_ns);
   // Connects from a ring of its own.
   std::unique_ptr<PeerSocket> Dial(const io::Address& address);
 
-  // Everything that happened, in one number; and the newest of it in words.
+  // A hash of everything that happened; and the latest events in words.
   std::uint64_t TraceHash() const { return scheduler_.trace_hash() ^ network_.TraceHash(); }
   std::string TraceText() const { return scheduler_.TraceText() + network_.TraceText(); }
   // Every byte every connection has sent, if kept.

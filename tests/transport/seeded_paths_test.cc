@@ -1,6 +1,6 @@
-// The server path and the client path on seeded schedules with a package that costs nothing: many
-// seeds, legs that suspend, tokens to be completed at passive level. A seed replays byte for byte.
-// KTLSIM_SEED and KTLSIM_SEEDS as in seeded_tls_test.cc.
+// The server path and the client path on seeded schedules with a package that does no cryptography:
+// many seeds, legs that suspend, tokens that must be completed at passive level. A seed replays
+// byte for byte. KTLSIM_SEED and KTLSIM_SEEDS as in seeded_tls_test.cc.
 
 #include <memory>
 #include <string>
@@ -29,7 +29,7 @@ struct FramedCredentials : PathsCredentials {
     script.suspended = [&machine](executive::ResumeToken token) {
       machine.scheduler().AddActor("resumer", [token]() mutable {
         token.Resume();
-        token.Resume();  // the second one counts for nothing
+        token.Resume();  // the second one has no effect
         return false;
       });
     };

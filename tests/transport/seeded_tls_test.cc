@@ -1,6 +1,6 @@
-// The server path and the client path with TLS inside, on seeded schedules with faults: 1.3
-// and 1.2, resumption, echoes small and large, close_notify, cuts. A failing seed is in the
-// message; KTLSIM_SEED=<n> runs it alone and tells everything that happened, KTLSIM_SEEDS=<n> runs
+// The server path and the client path with TLS inside, on seeded schedules with faults: 1.3 and
+// 1.2, resumption, echoes small and large, close_notify, cuts. The message of a failure has the
+// seed; KTLSIM_SEED=<n> runs it alone and prints everything that happened, KTLSIM_SEEDS=<n> runs
 // more.
 
 #include <cstdio>
@@ -17,7 +17,7 @@
 namespace ktlsim::test {
 namespace {
 
-// Keeps the credentials that the handles are of.
+// Owns the credentials that the handles name.
 struct TlsCredentials : PathsCredentials {
   explicit TlsCredentials(SeededMachine& machine) {
     own_server.SetTickets(static_cast<ULONG>(machine.random().Below(3)));
@@ -65,7 +65,7 @@ TEST_P(SeededTlsTest, EndsWhateverHappens) {
 
 INSTANTIATE_TEST_SUITE_P(, SeededTlsTest, testing::Range(std::uint64_t{0}, kParts));
 
-// Everything a run leaves to compare.
+// Everything of a run that is compared.
 struct Recording {
   std::vector<std::vector<std::byte>> wire;
   std::string trace;

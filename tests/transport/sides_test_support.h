@@ -1,4 +1,5 @@
-// An async context whose callback a test waits for, for the sides of a connection without one.
+// An async context whose callback a test waits for, to test the sides of a connection without a
+// connection.
 #pragma once
 
 #include <ktlsim/sspi_ext.h>
@@ -18,7 +19,7 @@ class AwaitedCall {
   AwaitedCall& operator=(const AwaitedCall&) = delete;
 
   SspiAsyncContext* async() { return async_; }
-  // The status of the call that was submitted last, when it has ended.
+  // Waits for the call that was submitted last, and returns its status.
   SECURITY_STATUS Wait() {
     ++expected_;
     EXPECT_TRUE(WaitUntil([&] { return ended_ == expected_; }));

@@ -1,4 +1,4 @@
-// Until when a connection waits: times in, verdicts out, no clock and no timer.
+// How long a connection waits: times in, verdicts out, without clock and timer.
 #include "kernel_sim/transport/time_limits.h"
 
 #include <gtest/gtest.h>
@@ -27,7 +27,7 @@ TEST(TimeLimitsTest, TheHandshakeLimitBoundsAllLegs) {
   const Limits limits{.leg_ns = 10 * kSecond, .handshake_ns = 15 * kSecond};
   TimeLimits times(limits, false);
   times.BeginHandshake(kStart);
-  times.BeginHandshake(kStart + 5 * kSecond);  // it has begun
+  times.BeginHandshake(kStart + 5 * kSecond);  // it has begun already
   times.BeginLeg(kStart + 9 * kSecond);
   EXPECT_EQ(times.wake_ns(), kStart + 15 * kSecond);
   EXPECT_EQ(times.Look(times.wake_ns(), false), Verdict::kHandshakeTimeout);
@@ -54,7 +54,7 @@ TEST(TimeLimitsTest, ASlowPeerIsNotedOnceUntilItHasAnswered) {
   times.BeginLeg(kStart);
   const std::uint64_t patience_ns = kStart + kPeerPatienceNs;
   ASSERT_EQ(times.wake_ns(), patience_ns);
-  // With a call under way it is we who keep the peer waiting.
+  // While a call is in flight, the peer waits for us.
   EXPECT_EQ(times.Look(patience_ns, /*call_in_flight=*/true), Verdict::kNothing);
   EXPECT_EQ(times.wake_ns(), patience_ns + kPeerPatienceNs);
   EXPECT_EQ(times.Look(times.wake_ns(), false), Verdict::kPeerIsSlow);
@@ -87,10 +87,10 @@ TEST(TimeLimitsTest, ARecordHasItsOwnLimitWhileItIsNotWhole) {
   EXPECT_EQ(times.wake_ns(), kStart + kSecond + limits.record_ns);
   times.EndRecord();
   EXPECT_FALSE(times.record_begun());
-  // The timer looks for nothing, and is set for the idle limit again.
+  // The timer finds nothing due, and is set for the idle limit again.
   EXPECT_EQ(times.Look(times.wake_ns(), false), Verdict::kNothing);
   EXPECT_EQ(times.wake_ns(), kStart + limits.idle_ns);
-  // One that would end after the next look does not move the timer.
+  // A limit that ends after the timer's next look does not move the timer.
   EXPECT_FALSE(times.BeginRecord(kStart + limits.idle_ns - limits.record_ns + 1));
   times.Touch(kStart + limits.idle_ns - 1);
   EXPECT_EQ(times.Look(times.wake_ns(), false), Verdict::kNothing);

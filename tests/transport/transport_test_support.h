@@ -1,5 +1,5 @@
-// A server path and peers for it: our own client path, and raw sockets that do what they please; on
-// real rings and threads, or on a seeded machine.
+// A server path and peers for it: our own client path, and raw sockets that do what the test wants;
+// on real rings and threads, or on a seeded machine.
 #pragma once
 
 #include <ktlsim/sspi_ext.h>
@@ -49,7 +49,7 @@ inline std::string Pattern(std::size_t bytes, unsigned seed = 1) {
   return text;
 }
 
-// Waits until `done`, which any thread may bring about. False: it takes for ever.
+// Waits until `done`, which any thread may bring about. False: it takes too long.
 [[nodiscard]] inline bool WaitUntil(const std::function<bool()>& done) {
   transport::Stepping* const stepping = transport::Stepping::Current();
   const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
@@ -85,7 +85,7 @@ class Monitor {
   std::condition_variable changed_;
 };
 
-// Sends back what it gets, with back-pressure: while something is left over it reads no more.
+// Sends back what it gets, with back-pressure: it does not read while bytes wait to be sent.
 class EchoHandler final : public ConnectionHandler {
  public:
   void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override {
@@ -165,7 +165,7 @@ class TransportTest : public ::testing::Test {
  protected:
   void SetUp() override { StartRuntime(); }
 
-  // On a seeded machine instead of real rings; the rest of the fixture is used alike.
+  // On a seeded machine instead of real rings; the rest of the fixture is used in the same way.
   void StartSeeded(const SeededMachineOptions& options) {
     machine_ = std::make_unique<SeededMachine>(options);
     server_credential_.emplace(TestCredential::ServerWith(DeterministicCertificate()));

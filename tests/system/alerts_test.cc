@@ -1,5 +1,5 @@
-// Who refused whom, and why: real programs against `ktlsim serve`, and `ktlsim load` against real
-// servers. The words are asserted, since they are all that an operator sees.
+// Which side refused the other, and why: real programs against `ktlsim serve`, and `ktlsim load`
+// against real servers. The words are asserted, since an operator sees nothing else.
 
 #include <memory>
 #include <string>
@@ -22,7 +22,7 @@ Words Joined(Words first, const Words& second) {
   return first;
 }
 
-// ---- What the server says
+// ---- What the server reports
 
 class ServedAlertsTest : public testing::TestWithParam<const char*> {
  protected:
@@ -36,7 +36,7 @@ class ServedAlertsTest : public testing::TestWithParam<const char*> {
   void Client(const Words& more) const {
     RunProgram(Joined({"openssl", "s_client", "-connect", server_->address(), option_}, more));
   }
-  // A line of the log has all of this, and the counters the alert.
+  // A line of the log has all of these words, and the counters have the alert.
   void ExpectTold(const std::string& reason, const std::string& sent, const std::string& received) {
     EXPECT_TRUE(server_->WaitForOutput(reason)) << server_->output();
     EXPECT_TRUE(server_->WaitForOutput("alert-sent=" + sent + " alert-received=" + received))
@@ -131,7 +131,7 @@ TEST_P(ServedAlertsTest, CurlAndGnutlsAreReadAlike) {
 
 INSTANTIATE_TEST_SUITE_P(Versions, ServedAlertsTest, testing::Values("1.2", "1.3"));
 
-// ---- What the client says
+// ---- What the client reports
 
 class LoadAlertsTest : public testing::TestWithParam<const char*> {
  protected:

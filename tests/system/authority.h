@@ -16,9 +16,10 @@ class Authority {
 
   explicit Authority(const std::string& name);
 
-  // For peers that shall trust what it issues.
+  // The root, for peers that trust what it issues.
   const std::string& certificate() const { return own_.certificate; }
-  // A certificate for this DNS name, of a server or a client. Both files live as long as we do.
+  // A certificate for this DNS name, for a server or a client. Both files live as long as the
+  // Authority.
   Files Issue(const std::string& name);
 
  private:

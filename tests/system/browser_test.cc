@@ -1,5 +1,5 @@
-// A browser against `ktlsim serve --root`: Chromium loads a page and all that is in it, over as
-// many connections as it likes.
+// A browser against `ktlsim serve --root`: Chromium loads a page and everything in it, over as many
+// connections as it chooses.
 
 #include <unistd.h>
 
@@ -17,8 +17,8 @@ namespace {
 
 constexpr int kResources = 100;
 
-// Images, scripts, style sheets and documents, of sizes from next to nothing to a hundred
-// kilobytes. Each one that has arrived counts itself, and the title tells how many they were.
+// Images, scripts, style sheets and documents, from a few bytes to a hundred kilobytes. Each one
+// counts itself when it has arrived, and the title has the count.
 void WriteSite(const std::string& folder) {
   std::filesystem::create_directories(folder);
   const auto write = [&folder](const std::string& name, const std::string& text) {
@@ -61,7 +61,7 @@ TEST_P(BrowserTest, LoadsAPageOfAHundredResources) {
   ServeProcess server(
       {"--self-signed", "localhost", "--root", folder.File("www"), "--tls", GetParam()});
   ASSERT_TRUE(server.running()) << server.output();
-  // The sandbox needs what a container does not give; so does /dev/shm.
+  // Chromium's sandbox and its use of /dev/shm need what a container does not give.
   const Finished browser = RunProgram(
       {"env", "HOME=" + folder.File(""), "chromium", "--headless", "--no-sandbox", "--disable-gpu",
        "--disable-dev-shm-usage", "--no-first-run", "--user-data-dir=" + folder.File("profile"),
@@ -72,7 +72,7 @@ TEST_P(BrowserTest, LoadsAPageOfAHundredResources) {
             std::string::npos)
       << browser.output;
   const nlohmann::json statistics = server.StopCleanly();
-  // A request is a record at least; it leaves its connections without a word.
+  // A request is at least one record; Chromium leaves its connections without close_notify.
   EXPECT_GE(statistics["records_opened"], 1 + kResources);
   EXPECT_GT(statistics["established"], 1);
   EXPECT_EQ(statistics["ends"]["handshake_failed"], 0);

@@ -48,7 +48,7 @@ std::uint64_t CallRefuser::seen(int call) const {
 
 std::string CallRefuser::TextAt(pid_t thread, std::uint64_t address) {
   char text[4096] = {};
-  // Up to the end of its page: what lies behind may not be there.
+  // Up to the end of its page: the next page may not be mapped.
   const std::size_t bytes = 4096 - address % 4096;
   const iovec here{text, bytes};
   const iovec there{reinterpret_cast<void*>(address), bytes};
@@ -56,7 +56,7 @@ std::string CallRefuser::TextAt(pid_t thread, std::uint64_t address) {
   return {text, strnlen(text, sizeof(text))};
 }
 
-// The descriptor on which the program's calls are told, or -1.
+// The descriptor on which the program's calls are announced, or -1.
 int CallRefuser::ReceiveListener() {
   pollfd waits[2] = {{our_end_, POLLIN, 0}, {stop_, POLLIN, 0}};
   if (poll(waits, 2, -1) < 0 || waits[0].revents == 0) return -1;
@@ -94,12 +94,12 @@ void CallRefuser::Main() {
 }
 
 void CallRefuser::Decide(int listener, std::size_t request_bytes, std::size_t response_bytes) {
-  // The kernel's structures may be longer than those we were compiled with.
+  // The kernel's structures may be longer than those at compile time.
   std::vector<std::uint64_t> request_memory(request_bytes / 8 + 1);
   std::vector<std::uint64_t> response_memory(response_bytes / 8 + 1);
   auto* const request = reinterpret_cast<seccomp_notif*>(request_memory.data());
   auto* const response = reinterpret_cast<seccomp_notif_resp*>(response_memory.data());
-  if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, request) != 0) return;  // its thread is gone
+  if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, request) != 0) return;  // its thread has ended
   SystemCall call;
   call.number = request->data.nr;
   call.thread = static_cast<pid_t>(request->pid);
@@ -112,8 +112,8 @@ void CallRefuser::Decide(int listener, std::size_t request_bytes, std::size_t re
   }
   if (error_number != 0) refused_.fetch_add(1);
   response->id = request->id;
-  // brk knows no errno value: what it returns is the end of the heap, and that is not where it was
-  // asked for.
+  // brk returns no errno value: it returns the end of the heap, which then is not the requested
+  // one.
   if (call.number != SYS_brk) response->error = -error_number;
   if (error_number == 0) response->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
   static_cast<void>(ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, response));

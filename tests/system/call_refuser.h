@@ -1,4 +1,4 @@
-// CallRefuser: decides over the system calls of a program that was started through refuse_calls.
+// CallRefuser: decides about the system calls of a program that was started through refuse_calls.
 //
 // What a newcomer gets wrong: the judge runs on the refuser's own thread, while the call waits for
 // it; it must not wait for the program.
@@ -27,27 +27,28 @@ struct SystemCall {
 
 class CallRefuser {
  public:
-  // The errno value that the call shall fail with, or 0: it is made.
+  // The errno value with which the call fails; 0: the call is made.
   using Judge = std::function<int(const SystemCall&)>;
 
-  // Over calls of these numbers. `judge` as in SetJudge.
+  // For calls of these numbers. `judge` as in SetJudge.
   explicit CallRefuser(const std::vector<int>& calls, Judge judge = {});
   // The program has ended, or its calls fail with ENOSYS from here on.
   ~CallRefuser();
   CallRefuser(const CallRefuser&) = delete;
   CallRefuser& operator=(const CallRefuser&) = delete;
 
-  // What goes in front of the program and its arguments. For one program.
+  // The words to put before the program and its arguments. For one program.
   const std::vector<std::string>& launcher() const { return launcher_; }
 
-  // From the next call on. Empty: all are made.
+  // From the next call on. An empty judge lets all calls be made.
   void SetJudge(Judge judge);
   std::uint64_t refused() const { return refused_.load(); }
   std::uint64_t seen(int call) const;
-  // The program was started, and the kernel gave it no filter: a reason to skip the test.
+  // The program was started without a filter, because the kernel gave none: a reason to skip the
+  // test.
   bool impossible() const { return impossible_.load(); }
 
-  // A string that an argument points to, as of openat.
+  // A string that an argument points to, such as openat's path.
   static std::string TextAt(pid_t thread, std::uint64_t address);
 
  private:

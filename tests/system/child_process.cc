@@ -37,7 +37,7 @@ ChildProcess::ChildProcess(const Arguments& arguments, const std::string& input)
 }
 
 ChildProcess::ChildProcess(const Arguments& arguments, Interactive) {
-  // A socket rather than a pipe: writing to a program that has gone raises no signal.
+  // A socket rather than a pipe: writing to a program that has ended raises no signal.
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return;
   keyboard_ = ends[0];

@@ -1,4 +1,4 @@
-// ChildProcess: a program that a test starts, talks to and certainly ends.
+// ChildProcess: a program that a test starts, talks to, and ends in any case.
 #pragma once
 
 #include <sys/types.h>
@@ -20,20 +20,20 @@ class ChildProcess {
   // With a standard input that stays open until Wait, for Type.
   struct Interactive {};
   ChildProcess(const Arguments& arguments, Interactive);
-  // Kills what still runs.
+  // Kills a program that still runs.
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
-  // Reads output until it contains `text`. False: it ended, or the time is up.
+  // Reads output until it contains `text`. False: the program ended, or the time is up.
   bool WaitForOutput(const std::string& text, std::chrono::milliseconds limit = kPatience);
-  // The same, behind what the last WaitForNext has found.
+  // The same, after the text that the last WaitForNext has found.
   bool WaitForNext(const std::string& text, std::chrono::milliseconds limit = kPatience);
-  // Writes to the standard input of an interactive program; false when that has gone.
+  // Writes to the standard input of an interactive program; false when it has ended.
   bool Type(const std::string& text);
   void Signal(int signal);
-  // Reads the rest and answers the exit code, -signal when one ended it; a program that does not
-  // end in time is killed and counts as -1000.
+  // Reads the rest and returns the exit code, or -signal if a signal ended the program. A program
+  // that does not end in time is killed, and the result is -1000.
   int Wait(std::chrono::milliseconds limit = kPatience);
 
   pid_t pid() const { return pid_; }
@@ -58,7 +58,7 @@ struct Finished {
   std::string output;
 };
 
-// Starts, waits, and answers both.
+// Starts a program, waits for it, and returns both.
 Finished RunProgram(const ChildProcess::Arguments& arguments, const std::string& input = "",
                     std::chrono::milliseconds limit = kPatience);
 

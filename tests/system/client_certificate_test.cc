@@ -1,4 +1,5 @@
-// Certificates on both sides: which one the server shows for a name, and which clients it lets in.
+// Certificates on both sides: which one the server presents for a name, and which clients it lets
+// in.
 
 #include <fstream>
 #include <string>
@@ -21,7 +22,7 @@ std::vector<std::string> Joined(std::vector<std::string> first,
 
 class CertificateTest : public testing::TestWithParam<const char*> {
  protected:
-  // A server that has a certificate of our authority.
+  // A server with a certificate of the test's authority.
   void Serve(const std::vector<std::string>& more) {
     const Authority::Files own = authority_.Issue("localhost");
     server_ = std::make_unique<ServeProcess>(
@@ -68,7 +69,7 @@ TEST_P(CertificateTest, RequiredOfClients) {
   EXPECT_EQ(statistics["ends"]["handshake_failed"], 2);
 }
 
-// A chain of some length, in more records than a handshake has messages.
+// A long chain, in more records than a handshake has messages.
 TEST_P(CertificateTest, RequiredOfClientsThatSendShortRecords) {
   Serve({"--client-auth", "require", "--client-ca", authority_.certificate()});
   const Authority::Files known = authority_.Issue("client");
@@ -110,7 +111,8 @@ TEST_P(CertificateTest, OfTheLoadGenerator) {
   };
   ExpectSound(LoadWith(with(known, "handshake")));
   ExpectSound(LoadWith(with(known, "request")));
-  // In TLS 1.3 the server judges when the client takes itself for established: requests tell.
+  // In TLS 1.3 the server judges after the client counts itself as established: only a request
+  // shows the verdict.
   EXPECT_EQ(LoadWith({"--mode", "request"}).code, 1);
   EXPECT_EQ(LoadWith(with(unknown, "request")).code, 1);
   const nlohmann::json statistics = server_->StopCleanly();
@@ -123,12 +125,12 @@ TEST_P(CertificateTest, AreChosenByTheNameTheClientAsksFor) {
   Serve({"--sni", "one.example=" + one.certificate + "," + one.key, "--sni",
          "*.wild.example=" + any.certificate + "," + any.key});
   const auto subject = [&](const std::string& name) {
-    // -v tells the subject; the names of --sni need not be in the certificate, hence -k.
+    // -v prints the subject; the names of --sni need not be in the certificate, hence -k.
     const std::string told = Curl({"-kv", Url(name)}).output;
     const std::size_t at = told.find("subject: CN=");
     return at == std::string::npos ? told : told.substr(at + 12, told.find('\n', at) - at - 12);
   };
-  EXPECT_EQ(Curl({Url("one.example")}).output, "abcde");  // verified, name and all
+  EXPECT_EQ(Curl({Url("one.example")}).output, "abcde");  // verified, with the name
   EXPECT_EQ(subject("one.example"), "one.example");
   EXPECT_EQ(subject("ONE.example"), "one.example");
   EXPECT_EQ(subject("a.wild.example"), "any.example");

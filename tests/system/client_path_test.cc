@@ -1,7 +1,7 @@
 // Our client path against `openssl s_server`: versions, suites, tickets, refusals.
 //
-// A ticket that arrives late, after application data, cannot be had from s_server, which sends its
-// tickets with the handshake; tests/tls and tests/transport cover it.
+// s_server sends its tickets with the handshake, so it cannot send a late one, after application
+// data; tests/tls and tests/transport cover that.
 
 #include <cstdlib>
 #include <ostream>
@@ -100,7 +100,7 @@ TEST(ClientPathRefusalTest, NobodyListens) {
   ASSERT_TRUE(server.running());
   TestClient client(server.certificate(), TlsVersions::k13);
   ASSERT_EQ(client.error(), "");
-  // Port 1 of the loopback address is nobody's.
+  // No process listens on port 1 of the loopback address.
   const TestClient::Answer answer = client.Exchange(io::Address::Loopback(1), kRequest);
   EXPECT_EQ(answer.reason.kind, transport::EndKind::kConnectFailed);
 }

@@ -1,4 +1,4 @@
-// What a person who mistypes is told: exit code 2, the option and the remedy.
+// What a mistyped command line leads to: exit code 2, and a message with the option and the remedy.
 
 #include <string>
 #include <vector>

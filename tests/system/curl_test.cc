@@ -105,8 +105,8 @@ TEST_P(CurlTest, RefusesACertificateItDoesNotKnow) {
       {"curl", "-sS", "--max-time", "20", "--tlsv" + version, "--tls-max", version, server_.url()});
   EXPECT_EQ(curl.code, 60) << curl.output;
   EXPECT_TRUE(server_.Answers());
-  // curl sends its alert and closes with our flight half read, which resets the connection; either
-  // may be seen first.
+  // curl sends its alert and closes with our flight half read, which resets the connection; we may
+  // see either first.
   const nlohmann::json statistics = server_.StopCleanly();
   EXPECT_EQ(statistics["failures"]["peer_alert"].get<int>() +
                 statistics["ends"]["reset_by_peer"].get<int>(),

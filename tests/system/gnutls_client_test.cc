@@ -1,4 +1,4 @@
-// `gnutls-cli` against `ktlsim serve`: a TLS implementation that is not OpenSSL on the other side.
+// `gnutls-cli` against `ktlsim serve`: a peer whose TLS implementation is not OpenSSL.
 
 #include <string>
 #include <vector>
@@ -13,7 +13,7 @@ namespace {
 struct Version {
   const char* name;
   const char* priority;
-  const char* seen;  // as it describes the session
+  const char* seen;  // as gnutls-cli describes the session
 };
 
 std::ostream& operator<<(std::ostream& out, const Version& version) { return out << version.name; }
@@ -83,9 +83,9 @@ TEST_P(GnutlsClientTest, ResumesAndGoesOn) {
   EXPECT_EQ(statistics["plaintext_received_bytes"], 12);
 }
 
-// TLS 1.3 changes keys (`rekey` both, `rekey1` the client's); TLS 1.2 asks for a renegotiation,
-// which is refused with a warning. This client then asks again, several times, and gives up; each
-// time it is refused alike, so the connection has gone on.
+// TLS 1.3 changes keys (`rekey` both, `rekey1` the client's); TLS 1.2 requests a renegotiation,
+// which is refused with a warning. This client then repeats the request several times and gives up;
+// each one is refused in the same way, so the connection has gone on.
 TEST_P(GnutlsClientTest, RekeysOrIsRefusedARenegotiation) {
   const bool v13 = GetParam().name == std::string("Tls13");
   ChildProcess client(Arguments({"--inline-commands"}), ChildProcess::Interactive{});

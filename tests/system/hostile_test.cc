@@ -1,5 +1,5 @@
-// Peers that mean harm, or are broken: raw sockets against `ktlsim serve`. Each time the server
-// names what happened in its statistics, and serves others during and after.
+// Hostile or broken peers: raw sockets against `ktlsim serve`. Each time the server's statistics
+// name what happened, and other clients are served during and after it.
 
 #include <netinet/in.h>
 #include <poll.h>
@@ -50,7 +50,7 @@ class RawSocket {
     close(descriptor_);
     descriptor_ = -1;
   }
-  // Something to read, or the end, within the time.
+  // True: there is something to read, or the end, within the time.
   bool Readable(int milliseconds) {
     pollfd waiting{descriptor_, POLLIN, 0};
     return poll(&waiting, 1, milliseconds) == 1;
@@ -74,7 +74,7 @@ struct SslDeleter {
   void operator()(SSL* ssl) const { SSL_free(ssl); }
 };
 
-// OpenSSL as the beginning of an honest client.
+// OpenSSL, for the first bytes of an honest client.
 class Client {
  public:
   Client() : context_(SSL_CTX_new(TLS_client_method())), ssl_(SSL_new(context_.get())) {}
@@ -110,7 +110,7 @@ class HostileTest : public testing::Test {
     ASSERT_TRUE(server_->running()) << server_->output();
   }
 
-  // Others are served; then the server stops, and has counted what is expected.
+  // Other clients are served; then the server stops, and its counts are as expected.
   void ExpectEnds(const std::string& kind, int count) {
     EXPECT_TRUE(server_->Answers());
     const nlohmann::json statistics = server_->StopCleanly();
@@ -161,7 +161,7 @@ TEST_F(HostileTest, OneByteAtATimeMeetsTheHandshakeTimeout) {
   for (std::size_t i = 0; i < hello.size() && !ended; ++i) {
     ended = !socket.Send(hello.substr(i, 1)) || socket.Readable(40);
   }
-  EXPECT_TRUE(ended) << "the server waited for all of it";
+  EXPECT_TRUE(ended) << "the server waited for the whole record";
   EXPECT_TRUE(server_->Answers());
   EXPECT_TRUE(socket.DrainToEnd());
   ExpectEnds("handshake_timeout", 1);
@@ -172,7 +172,7 @@ TEST_F(HostileTest, SilenceMeetsTheLegTimeout) {
   std::vector<std::unique_ptr<RawSocket>> sockets;
   for (int i = 0; i < 20; ++i) sockets.push_back(std::make_unique<RawSocket>(server_->port()));
   EXPECT_TRUE(server_->Answers());
-  // One of them goes silent in the second leg.
+  // One of them falls silent in the second leg.
   ASSERT_TRUE(sockets[0]->Send(Client().Hello()));
   for (const auto& socket : sockets) EXPECT_TRUE(socket->DrainToEnd());
   ExpectEnds("leg_timeout", 20);
@@ -196,7 +196,7 @@ TEST_F(HostileTest, TwoThousandSilentClientsTakeNoThreadLittleMemoryAndNobodysPl
     ASSERT_TRUE(sockets.back()->connected()) << i;
   }
   EXPECT_TRUE(server_->Answers());
-  EXPECT_FALSE(sockets.back()->Readable(0)) << "served only when they had gone";
+  EXPECT_FALSE(sockets.back()->Readable(0)) << "it was served only after the others had gone";
   EXPECT_EQ(server_->Status("Threads"), threads);
   for (const auto& socket : sockets) EXPECT_TRUE(socket->DrainToEnd());
   const std::size_t peak_kib = server_->Status("VmHWM");

@@ -1,5 +1,5 @@
 // --key-log and SSLKEYLOGFILE: the secrets are those that OpenSSL found on the other side of the
-// same connections, and nobody is recorded who has not asked for it.
+// same connections, and nothing is recorded unless it is asked for.
 
 #include <sys/stat.h>
 
@@ -78,7 +78,8 @@ TEST_P(KeyLogTest, OfTheClientIsThatOfItsServer) {
   EXPECT_NE(result.output.find(kWarning), std::string::npos) << result.output;
   const std::set<std::string> recorded = Secrets(ours);
   EXPECT_GE(recorded.size(), 4 * SecretsPerConnection());
-  // The server closes its file after each line; it may have met connections that ended early.
+  // s_server closes its file after each line; its file may have lines of connections that ended
+  // early.
   const std::set<std::string> known = Secrets(theirs);
   for (const std::string& line : recorded) EXPECT_TRUE(known.contains(line)) << line;
 }

@@ -1,5 +1,5 @@
 // A small program that uses the library: starts it, makes a certificate, acquires a credential,
-// stops. Says what failed, and by which status; its exit code is then 1.
+// stops. If a call fails, it says which one and with which status, and its exit code is 1.
 #include <cstdio>
 
 #include "ktlsim/sspi_ext.h"

@@ -16,10 +16,10 @@ struct LoadResult {
   const nlohmann::json& row() const { return json["operations"][0]; }
 };
 
-// Half a second of it, unless `arguments` say otherwise.
+// Runs for half a second, unless `arguments` say otherwise.
 LoadResult Load(const std::string& peer, const std::vector<std::string>& arguments);
 
-// It did something, without an error, and left nothing.
+// Expects that it completed operations without an error, and left nothing over.
 void ExpectSound(const LoadResult& result);
 
 }  // namespace ktlsim::system_tests

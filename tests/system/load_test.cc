@@ -1,4 +1,4 @@
-// `ktlsim load` against our own server and `openssl s_server`: what it says is what happened.
+// `ktlsim load` against our own server and `openssl s_server`: its report is what happened.
 
 #include <csignal>
 #include <future>
@@ -65,7 +65,7 @@ TEST_F(LoadTest, TheResultSaysHowItWasMade) {
   EXPECT_EQ(json["server_certificate"]["curve"], "P-256");
   EXPECT_EQ(json["server_certificate"]["names"], nlohmann::json({"localhost"}));
   EXPECT_TRUE(json["client_certificate"].is_null());
-  // Both sides say the same of the certificate.
+  // Both sides report the same certificate.
   const nlohmann::json statistics = server_.StopCleanly();
   EXPECT_EQ(statistics["listeners"][0]["certificate"], json["server_certificate"]);
 }
@@ -85,7 +85,8 @@ TEST_F(LoadTest, OpenLoopKeepsItsTimetable) {
   const LoadResult result =
       Load(server_.address(), Trusting({"--connections", "4", "--rate", "200", "--seconds", "1"}));
   ExpectSound(result);
-  // As many as were due, whatever the machine does meanwhile: late ones are late, not left out.
+  // As many as were due, whatever the machine does meanwhile: late operations are late, not left
+  // out.
   const long done = result.row()["count"].get<long>() + result.json["not_begun"].get<long>();
   EXPECT_NEAR(static_cast<double>(done), 200, 20);
 }
@@ -126,7 +127,7 @@ TEST_F(LoadTest, AWrongAnswerIsAnError) {
   EXPECT_NE(result.output.find("status 4"), std::string::npos) << result.output;
   EXPECT_NE(result.output.find("statuses: 4xx "), std::string::npos) << result.output;
   EXPECT_EQ(result.json["reasons"][0]["reason"], "operations_failed") << result.json["reasons"];
-  // What is an error is for the user to say.
+  // The user decides which statuses are errors.
   const LoadResult wanted = Load(
       server_.address(),
       Trusting({"--path", "/bytes/999999999999999999", "--connections", "1", "--success", "4xx"}));
@@ -135,7 +136,7 @@ TEST_F(LoadTest, AWrongAnswerIsAnError) {
   EXPECT_EQ(Load(server_.address(), Trusting({"--connections", "1", "--success", "404"})).code, 1);
 }
 
-// A frozen server takes connections and requests all the same, in its kernel.
+// The kernel of a frozen server still accepts connections and requests.
 TEST_F(LoadTest, WhatNeverComesBackIsInTheFigures) {
   ASSERT_TRUE(server_.Answers());
   server_.Signal(SIGSTOP);
@@ -146,7 +147,7 @@ TEST_F(LoadTest, WhatNeverComesBackIsInTheFigures) {
   EXPECT_FALSE(result.json["valid"].get<bool>());
   EXPECT_EQ(result.json["errors"], 0) << result.output;
   EXPECT_EQ(result.row()["unfinished"], 3);
-  // They began with the warm-up, and were given up after the drain.
+  // The operations began in the warm-up, and were given up after the drain.
   EXPECT_GE(result.row()["oldest_unfinished_ns"], 700'000'000);
   EXPECT_GE(result.row()["latency_ns"]["p50"], 700'000'000);
   EXPECT_NE(result.output.find("waiting for 3 connections"), std::string::npos) << result.output;

@@ -1,5 +1,5 @@
-// Thousands of connections come, are used and go, and a few are asked for very many things: nothing
-// of it stays. The environment can ask for more: KTLSIM_CONNECTIONS=100000,
+// Thousands of connections are made, used and closed, and a few carry very many requests: nothing
+// is left over. The environment can ask for more: KTLSIM_CONNECTIONS=100000,
 // KTLSIM_REQUESTS=1000000.
 
 #include <poll.h>
@@ -41,7 +41,7 @@ std::ostream& operator<<(std::ostream& out, const Held& held) {
   return out << held.files << " descriptors, " << held.kib << " KiB";
 }
 
-// What the server holds when it has closed its side of the last connections.
+// What the server holds after it has closed its side of the last connections.
 Held HeldBy(const ServeProcess& server, std::size_t files_max) {
   for (int i = 0; i < 500 && server.OpenFiles() > files_max; ++i) poll(nullptr, 0, 10);
   return {server.OpenFiles(), server.Status("VmRSS")};
@@ -61,7 +61,8 @@ TEST(ManyConnectionsTest, LeaveNothingBehind) {
     EXPECT_EQ(client.ExchangeMany(peer, kRequest, "\r\n\r\n" + Pattern(26), connections, kInFlight),
               connections);
   };
-  // Most of them in TLS 1.2, whose resumed handshake costs least; all of it is the same machinery.
+  // Most of them in TLS 1.2, whose resumed handshake is the cheapest; the code that could leak is
+  // the same.
   const std::size_t each = Wanted("KTLSIM_CONNECTIONS", 10'000) / 10;
   exchange(command::TlsVersions::k13, each);
   exchange(command::TlsVersions::k12, each);

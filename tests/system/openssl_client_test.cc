@@ -32,7 +32,7 @@ std::size_t Count(const std::string& text, const std::string& what) {
 
 struct Suite {
   const char* version;   // s_client's option
-  const char* protocol;  // as it prints it
+  const char* protocol;  // as s_client prints it
   const char* option;
   const char* name;
   const char* key_type;
@@ -168,14 +168,14 @@ TEST(OpensslClientTest, ReconnectsInTls13) {
   EXPECT_EQ(statistics["handshakes_full"], 6);
 }
 
-// `K` asks for the server's new key, too; `k` changes the client's alone. Data flows after each.
+// `K` requests the server's update, too; `k` changes the client's key alone. Data flows after each.
 TEST(OpensslClientTest, KeyUpdatesOfBothKindsBetweenData) {
   ServeProcess server({"--self-signed", "localhost", "--echo"});
   ASSERT_TRUE(server.running()) << server.output();
   ChildProcess client({"openssl", "s_client", "-connect", server.address(), "-tls1_3", "-msg"},
                       ChildProcess::Interactive{});
-  // s_client takes a letter for a command only at the beginning of what it reads, so each is typed
-  // when the one before has had its effect.
+  // s_client takes a letter for a command only at the beginning of a read, so each letter is typed
+  // after the one before it has had its effect.
   const auto echoes = [&](const std::string& line) {
     return client.Type(line + "\n") && client.WaitForNext("\n" + line + "\n");
   };
@@ -199,7 +199,8 @@ TEST(OpensslClientTest, KeyUpdatesOfBothKindsBetweenData) {
   EXPECT_EQ(statistics["ends"]["record_failed"], 0);
 }
 
-// Each costs the server a key and tells nothing: it ends that, and the log says why.
+// Each costs the server a key derivation and brings no data: it ends the connection, and the log
+// says why.
 TEST(OpensslClientTest, KeyUpdatesWithoutDataEndInWords) {
   ServeProcess server({"--self-signed", "localhost", "--echo"});
   ASSERT_TRUE(server.running()) << server.output();
@@ -257,7 +258,8 @@ INSTANTIATE_TEST_SUITE_P(VersionsAndLengths, OpensslClientFragmentsTest,
                                          Fragments{"-tls1_3", "2048"},
                                          Fragments{"-tls1_3", "4096"}));
 
-// Its own handshake and its data in the shortest records that OpenSSL makes, nobody having asked.
+// The client's handshake and data in the shortest records that OpenSSL makes, without a negotiated
+// limit.
 TEST(OpensslClientTest, MaySendShortRecords) {
   for (const char* const version : {"-tls1_2", "-tls1_3"}) {
     for (const char* const option : {"-max_send_frag", "-split_send_frag"}) {
@@ -272,7 +274,7 @@ TEST(OpensslClientTest, MaySendShortRecords) {
   }
 }
 
-// The refusal is a warning, as RFC 5246 7.2.2 has it; it is this client that gives up.
+// The refusal is a warning, as in RFC 5246 7.2.2; it is this client that gives up.
 TEST(OpensslClientTest, IsRefusedARenegotiation) {
   ServeProcess server({"--self-signed", "localhost", "--echo"});
   ASSERT_TRUE(server.running()) << server.output();

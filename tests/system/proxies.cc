@@ -11,7 +11,7 @@ namespace ktlsim::system_tests {
 
 void Proxy::Start(const ChildProcess::Arguments& arguments) {
   process_ = std::make_unique<ChildProcess>(arguments);
-  // It says nothing when it listens: ask until somebody answers, whatever it is.
+  // It does not report when it listens: send requests until any response comes.
   const Finished curl = RunProgram({"curl", "-s", "--retry", "100", "--retry-delay", "0",
                                     "--retry-max-time", "10", "--retry-connrefused", "--max-time",
                                     "10", "-o", "/dev/null", "http://" + address() + "/"});

@@ -37,8 +37,8 @@ class Nginx : public Proxy {
  public:
   static bool installed();
 
-  // `server` is the content of its one server block behind `listen 127.0.0.1:PORT`, beginning with
-  // what listen takes more ("ssl; ..." or ";"); `http` goes before the block.
+  // `server` is the content of its one server block after `listen 127.0.0.1:PORT`, beginning with
+  // further parameters of listen ("ssl; ..." or ";"); `http` goes before the block.
   explicit Nginx(const std::string& server, const std::string& http = "");
 
   // In the folder that it serves.
@@ -49,7 +49,7 @@ class Haproxy : public Proxy {
  public:
   static bool installed();
 
-  // `frontend` goes behind `bind 127.0.0.1:PORT`, `rest` behind the frontend.
+  // `frontend` goes after `bind 127.0.0.1:PORT`, `rest` after the frontend.
   explicit Haproxy(const std::string& frontend, const std::string& rest = "");
 };
 

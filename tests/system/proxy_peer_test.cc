@@ -17,7 +17,7 @@ namespace {
 
 class ProxyPeerTest : public testing::TestWithParam<const char*> {
  protected:
-  // `count` times this path in one call of curl; the body is that of /bytes/100000.
+  // Requests this path `count` times in one call of curl; the body is that of /bytes/100000.
   static void ExpectAnswers(const Proxy& proxy, const std::string& path, int count) {
     ChildProcess::Arguments curl = {"curl", "-sS", "--max-time", "20"};
     std::string expected;
@@ -58,7 +58,8 @@ class HaproxyPeerTest : public ProxyPeerTest {
   }
 };
 
-// nginx asks us over connections it keeps (/kept/) or makes anew (/fresh/), and verifies us.
+// nginx sends requests to us over connections that it keeps (/kept/) or makes each time (/fresh/),
+// and verifies us.
 TEST_P(NginxPeerTest, ProxiesToUsKeepingConnectionsAndSessions) {
   ServeProcess server({"--cert", own_.certificate, "--key", own_.key, "--respond-bytes", "1000"});
   ASSERT_TRUE(server.running()) << server.output();
@@ -90,7 +91,7 @@ TEST_P(NginxPeerTest, ServesTheLoadGenerator) {
   ExpectToServeTheLoadGenerator(nginx);
 }
 
-// HAProxy asks us over one connection that it keeps, or one for each request.
+// HAProxy sends requests to us over one connection that it keeps, or one for each request.
 TEST_P(HaproxyPeerTest, ProxiesToUsKeepingConnectionsAndSessions) {
   ServeProcess server({"--cert", own_.certificate, "--key", own_.key, "--respond-bytes", "1000"});
   ASSERT_TRUE(server.running()) << server.output();
@@ -112,7 +113,7 @@ TEST_P(HaproxyPeerTest, ProxiesToUsKeepingConnectionsAndSessions) {
 }
 
 TEST_P(HaproxyPeerTest, ServesTheLoadGenerator) {
-  // It takes certificate and key from one file.
+  // HAProxy reads certificate and key from one file.
   const std::string both = own_.certificate + ".both.pem";
   ASSERT_EQ(
       RunProgram({"bash", "-c", fmt::format("cat {} {} >{}", own_.certificate, own_.key, both)})

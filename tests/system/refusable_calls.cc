@@ -9,7 +9,7 @@ namespace ktlsim::system_tests {
 
 // Each errno value is one that the call's manual page names or that a sandbox gives. Not here:
 // futex, rseq and munmap (of stacks), without which the C library itself aborts; rt_sigreturn,
-// which knows no errno value; those of the dynamic linker.
+// which returns no errno value; the calls of the dynamic linker.
 const std::vector<RefusableCall>& RefusableCalls() {
   const std::map<int, const char*> ring_causes = {{EPERM, "seccomp"},    {EACCES, "seccomp"},
                                                   {ENOSYS, "seccomp"},   {ENOMEM, "RLIMIT_MEMLOCK"},
@@ -80,14 +80,14 @@ const std::vector<RefusableCall>& RefusableCalls() {
       {"clone3", {SYS_clone3}, {EAGAIN, ENOMEM, EPERM}, nullptr, nullptr, "thread"},
       {"mmap", {SYS_mmap}, {ENOMEM, EAGAIN, EPERM, EACCES, ENOSYS}, nullptr, nullptr, "thread"},
       {"mremap", {SYS_mremap}, {ENOMEM, EAGAIN, EPERM, ENOSYS}},
-      // The heap's own: no errno value, the end of the heap stays where it was.
+      // brk returns no errno value: the end of the heap stays where it was.
       {"brk", {SYS_brk}, {ENOMEM}, nullptr, nullptr, nullptr, false, {}, 3},
       {"brk and mmap", {SYS_brk, SYS_mmap}, {ENOMEM}, nullptr, nullptr, "thread", false, {}, 3},
       {"mprotect", {SYS_mprotect}, {ENOMEM, EACCES, EPERM}, nullptr, nullptr, "thread"},
       {"madvise", {SYS_madvise}, {EINVAL, ENOMEM, EAGAIN, EPERM, ENOSYS}},
       {"rt_sigtimedwait", {SYS_rt_sigtimedwait}, {EAGAIN, EINTR, EINVAL, EPERM, ENOSYS}},
       {"rt_sigaction", {SYS_rt_sigaction}, {EINVAL, EPERM}},
-      // Who sleeps sleeps on after a signal, as he must: no kernel interrupts for ever.
+      // A sleeper goes on sleeping after a signal, as it must: no kernel interrupts without end.
       {"clock_nanosleep", {SYS_clock_nanosleep}, {EINTR}, nullptr, nullptr, nullptr, true},
       {"clock_nanosleep", {SYS_clock_nanosleep}, {EINVAL, EPERM, ENOSYS}},
       {"prlimit64", {SYS_prlimit64}, {EINVAL, EPERM, ENOSYS}},

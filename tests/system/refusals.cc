@@ -18,7 +18,7 @@
 namespace ktlsim::system_tests {
 namespace {
 
-// Of a call that is made more often, so many places are tried, spread over the run.
+// A call that is made more often is tried at this many places, spread over the run.
 constexpr std::uint64_t kPlacesMax = 64;
 
 double ChildrenCpuSeconds() {
@@ -71,7 +71,7 @@ std::vector<std::uint64_t> PlacesOf(const RefusableCall& call, std::uint64_t cou
   return places;
 }
 
-// Whether the program said why, in words that stand for this errno value.
+// Whether the program gave the reason, in words for this errno value.
 bool Says(const Story& story, const std::string& text) {
   return story.output.find(text) != std::string::npos;
 }
@@ -81,7 +81,7 @@ bool SaysError(const Story& story, int error_number) {
 }
 
 bool IsShortOfMemory(const Fault& fault, const Story& story) {
-  // Behind the C library and OpenSSL it is no errno value any more, nor is a refused page one.
+  // After the C library and OpenSSL it is no longer an errno value; nor is a refused page one.
   const bool about_memory = fault.error_number == ENOMEM || Has(fault.call->numbers, SYS_mmap) ||
                             Has(fault.call->numbers, SYS_mprotect);
   return about_memory && (Says(story, "SEC_E_INSUFFICIENT_MEMORY") || Says(story, "memory"));
@@ -119,7 +119,7 @@ void Check(const Scene& scene, const Fault& fault, const Story& story) {
         << story.output;
     return;
   }
-  // It has waited until somebody ended it, or for as long as it does.
+  // It has waited until the test ended it, or as long as it waits by itself.
   if (call.complaint != nullptr && (story.stalled || story.code == -SIGABRT)) {
     EXPECT_TRUE(Says(story, call.complaint) && SaysError(story, fault.error_number))
         << story.output;
@@ -151,7 +151,7 @@ CallCounts CountCalls(Scene& scene) {
   if (story.impossible) return counts;
   EXPECT_EQ(story.code, 0) << story.output;
   for (const std::string& status : story.statuses) EXPECT_EQ(status, "200") << story.output;
-  // Also for one call alone, by its name.
+  // For one call alone, too, by its name.
   const char* const only = std::getenv("KTLSIM_CALL");
   for (const RefusableCall& call : RefusableCalls()) {
     if (only != nullptr && std::string_view(only) != call.name) continue;
@@ -208,7 +208,7 @@ void PlayAll(Scene& scene, const std::vector<Fault>& faults) {
   std::uint64_t refused = 0;
   for (const Fault& fault : faults) {
     SCOPED_TRACE(fault.ToString());
-    std::uint64_t occurrence = 0;  // the refuser's thread's
+    std::uint64_t occurrence = 0;  // owned by the refuser's thread
     const Story story =
         Play(scene, fault.call->numbers, [&fault, &occurrence](const SystemCall& call) {
           if (!Has(fault.call->numbers, call.number)) return 0;

@@ -1,8 +1,8 @@
 // refuse_calls SOCKET CALL... -- PROGRAM [ARGUMENT...]: becomes PROGRAM, whose system calls of
-// these numbers wait for the verdict of whoever has the other end of SOCKET (call_refuser.h).
+// these numbers wait for the verdict of the supervisor at the other end of SOCKET (call_refuser.h).
 //
-// A filter alone can refuse a call always or never. This one asks a supervisor, so that a test can
-// refuse the n-th, the one on a certain file, or all from a certain moment on.
+// A filter alone can refuse a call always or never. This one asks the supervisor, so that a test
+// can refuse the n-th call, the one on a certain file, or all from a certain moment on.
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -47,7 +47,8 @@ std::vector<sock_filter> MakeFilter(const std::vector<std::uint32_t>& calls) {
   return filter;
 }
 
-// For the calling thread alone, and what it becomes. The descriptor for the supervisor.
+// For the calling thread alone, and the program that it becomes. Returns the descriptor for the
+// supervisor.
 int InstallFilter(const std::vector<std::uint32_t>& calls) {
   std::vector<sock_filter> filter = MakeFilter(calls);
   const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
@@ -57,7 +58,7 @@ int InstallFilter(const std::vector<std::uint32_t>& calls) {
   return listener < 0 ? kNoFilter : static_cast<int>(listener);
 }
 
-// One byte, and the descriptor if there is one.
+// Sends one byte, and the descriptor if there is one.
 void HandOver(int socket, int listener) {
   char byte = listener < 0 ? 'n' : 'y';
   iovec piece{&byte, 1};
@@ -87,8 +88,8 @@ int main(int argc, char** argv) {
   }
   if (argc < 3 || at + 1 >= argc) return 2;
   const int socket = std::atoi(argv[1]);
-  // The filter does not bind this thread: its call can be no one that already waits for a verdict.
-  // The other one watches without a call, for the same reason.
+  // The filter does not bind this thread, so its call cannot be one that already waits for a
+  // verdict. For the same reason the other thread watches without a call.
   std::atomic<int> listener{kNotYet};
   std::atomic<bool> handed_over{false};
   std::thread messenger([&] {
@@ -99,7 +100,7 @@ int main(int argc, char** argv) {
   listener.store(InstallFilter(calls), std::memory_order_release);
   while (!handed_over.load(std::memory_order_acquire)) {
   }
-  messenger.detach();  // ends with the program that this one was
+  messenger.detach();  // ends when the exec replaces this program
   execvp(argv[at + 1], argv + at + 1);
   std::perror(argv[at + 1]);
   return 127;

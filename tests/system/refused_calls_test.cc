@@ -1,6 +1,6 @@
-// Every system call that `ktlsim serve` makes from main on, refused with each errno value: one
-// time, or from then on. refusals.h says what must hold. KTLSIM_FAULTS=all does them all; otherwise
-// a share that KTLSIM_SEED draws.
+// Every system call that `ktlsim serve` makes from main on, refused with each errno value: once, or
+// from then on. refusals.h says what must hold. KTLSIM_FAULTS=all tries all of them; otherwise
+// KTLSIM_SEED draws a share.
 #include <signal.h>
 #include <sys/syscall.h>
 
@@ -46,8 +46,8 @@ class RefusedCallsTest : public testing::Test {
   const TemporaryFolder folder_;
 };
 
-// A file that is there and cannot be read: those who ask hear of it, and so does the log; others
-// are served.
+// A file that exists and cannot be read: its clients get a status, the log has the reason, and
+// other requests are served.
 TEST_F(RefusedCallsTest, AFileThatCannotBeReadIsAStatusAndALogLine) {
   CallRefuser refuser({SYS_preadv2, SYS_pread64});
   ServeProcess server({"--self-signed", "localhost", "--root", folder_.File("")},
@@ -65,8 +65,8 @@ TEST_F(RefusedCallsTest, AFileThatCannotBeReadIsAStatusAndALogLine) {
   server.StopCleanly();
 }
 
-// The kernel says that it had no memory to keep a completion: what is in flight is cut, since it
-// may be this one's that is missing; listeners and the ring go on.
+// The kernel reports that it had no memory to keep a completion. Everything in flight is ended,
+// since the lost completion may be any of theirs; listeners and the ring go on.
 TEST_F(RefusedCallsTest, ALostCompletionCutsWhatIsInFlightAndNothingElse) {
   CallRefuser refuser({SYS_io_uring_enter});
   ServeProcess server({"--self-signed", "localhost", "--root", folder_.File("")},

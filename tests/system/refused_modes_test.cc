@@ -1,5 +1,5 @@
 // The same as refused_calls_test.cc for the other modes of `ktlsim serve`, the other commands, and
-// a program that uses the library: of each a share that KTLSIM_SEED draws, with KTLSIM_FAULTS=all
+// a program that uses the library: for each a share that KTLSIM_SEED draws, with KTLSIM_FAULTS=all
 // every call.
 #include <sys/socket.h>
 
@@ -44,7 +44,7 @@ class EchoScene : public ServeScene {
 
 class ForwardScene : public ServeScene {
  public:
-  // Its backend's failures are not told in HTTP.
+  // The failures of its backend are not reported in HTTP.
   bool SpeaksHttp() const override { return false; }
 
  protected:
@@ -57,7 +57,7 @@ class ForwardScene : public ServeScene {
   }};
 };
 
-// A log that is rotated: renamed, and then opened anew.
+// A log that is rotated: renamed, and then opened again.
 class LogFileScene : public FilesScene {
  public:
   ChildProcess::Arguments Arguments() override {

@@ -19,7 +19,8 @@ bool HasEnded(const ChildProcess& program) {
          info.si_pid != 0;
 }
 
-// The port in a whole line of the output or the log, one of which may be refused. 0: none yet.
+// The port in a whole line of the output or the log; writing one of them may be refused. 0: none
+// yet.
 int PortIn(const std::string& text) {
   for (const std::string start : {"listening on 127.0.0.1:", "listening address=127.0.0.1:"}) {
     const std::size_t at = text.find(start);
@@ -45,7 +46,7 @@ ChildProcess::Arguments ServeScene::Arguments() {
   return all;
 }
 
-// 0: it does not listen, and ends.
+// The port; 0: the server does not listen, and ends.
 int ServeScene::AwaitPort(ChildProcess& program) {
   const auto deadline = Clock::now() + kPatience;
   while (Clock::now() < deadline) {
@@ -83,7 +84,7 @@ void ServeScene::Lead(ChildProcess& program, Story* story) {
     Ask(port, false, story);
   }
   program.Signal(SIGTERM);
-  // As somebody would who sees that nothing moves. False: it has ended.
+  // Signals the server, as an operator would who sees that nothing moves. False: it has ended.
   if (program.WaitForOutput("again and again")) {
     story->stalled = true;
     program.Signal(SIGTERM);

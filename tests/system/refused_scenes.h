@@ -19,13 +19,13 @@ class ServeScene : public Scene {
   void Lead(ChildProcess& program, Story* story) override;
 
  protected:
-  // What comes after --listen and --self-signed.
+  // The arguments after --listen and --self-signed.
   virtual ChildProcess::Arguments Mode() = 0;
   // "200": served.
   virtual std::string Request(int port, bool first) {
     return GetStatus(port, first ? "/" : "/a.txt");
   }
-  // Returns when it has taken effect, or after two seconds.
+  // Returns when the reload has taken effect, or after two seconds.
   virtual void Reload(ChildProcess& program);
 
  private:

@@ -1,4 +1,4 @@
-// `ktlsim run` finds nothing wrong with itself.
+// `ktlsim run` passes its own checks.
 
 #include <signal.h>
 
@@ -28,7 +28,7 @@ nlohmann::json RunKtlsim(const std::vector<std::string>& arguments) {
   return result;
 }
 
-// What the library's own counters say of a run that is over.
+// The library's own counters after a run.
 void ExpectEveryCallCounted(const nlohmann::json& calls) {
   std::uint64_t completed = 0;
   std::uint64_t notified = 0;

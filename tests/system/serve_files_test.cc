@@ -90,7 +90,7 @@ TEST_F(ServeFilesTest, RangesAndConditions) {
   EXPECT_EQ(Get("/letters.txt", {"-r", "0-25"}), "206 " + Pattern(26));
   EXPECT_EQ(Get("/letters.txt", {"-r", "-2"}), "206 " + Pattern(1000).substr(998));
   EXPECT_TRUE(Get("/letters.txt", {"-r", "1000-"}).starts_with("416 "));
-  // curl goes on where a download was broken off.
+  // curl resumes a download where it was broken off.
   Write("part", Pattern(7 << 20));
   Curl({"-C", "-", "-o", folder_.File("part"), server_->url("/large.bin")});
   EXPECT_EQ(ContentOf(folder_.File("part")), Pattern(20 << 20));

@@ -1,4 +1,4 @@
-// `ktlsim serve --upstream`: nginx and misbehaving backends behind it, curl in front.
+// `ktlsim serve --upstream`: nginx and misbehaving backends, with curl as the client.
 
 #include <sys/socket.h>
 #include <unistd.h>
@@ -42,7 +42,7 @@ Finished Curl(std::vector<std::string> more) {
   return RunProgram(more, "", std::chrono::seconds(70));
 }
 
-// Answers one request without a body.
+// Responds to one request without a body.
 void AnswerHello(int socket) {
   ReadUntil(socket, "\r\n\r\n");
   WriteAll(socket, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello");
@@ -193,7 +193,7 @@ TEST(ServeForwardTest, PassesALargeUploadOn) {
   EXPECT_LE(server.StopCleanly()["forward"]["buffered_peak_bytes"].get<std::size_t>(), kWaitingMax);
 }
 
-// What the backend can get rid of is bounded by the sockets' buffers and ours, not by its patience.
+// What the backend can send is bounded by the sockets' buffers and ours, not by how long it tries.
 TEST(ServeForwardTest, ASlowReaderMakesTheBackendWait) {
   std::atomic<std::size_t> sent{0};
   TcpBackend backend([&](int socket) {
@@ -224,7 +224,7 @@ TEST(ServeForwardTest, GoesAroundADeadBackend) {
   EXPECT_EQ(statistics["forward"]["without_backend"], 0);
   const int failures = statistics["forward"]["connect_failures"].get<int>();
   EXPECT_GE(failures, 1);
-  EXPECT_LT(failures, 6) << "it is left out for a while";
+  EXPECT_LT(failures, 6) << "the backend is left out for a while";
   EXPECT_NE(server.output().find("backend out"), std::string::npos);
 }
 
@@ -242,8 +242,8 @@ TEST(ServeForwardTest, WithoutABackendTheClientIsTurnedAwayAndTheServerLives) {
       << server.output();
 }
 
-// The client says that nothing follows (close_notify) and goes on reading; the backend sees the end
-// of what was sent, and answers only then.
+// The client sends close_notify and goes on reading; the backend sees the end of the request, and
+// responds only then.
 TEST(ServeForwardTest, AHalfClosedConnectionGetsItsAnswer) {
   TcpBackend backend([](int socket) {
     const std::string all = ReadUntil(socket, "");
@@ -278,7 +278,7 @@ TEST(ServeForwardTest, PassesAResetOn) {
     WriteAll(socket, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart");
     const linger reset{.l_onoff = 1, .l_linger = 0};
     setsockopt(socket, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-    // The other descriptor of it must not keep it open.
+    // The second descriptor of the connection must not keep it open.
     shutdown(socket, SHUT_RD);
     sockaddr none{};
     none.sa_family = AF_UNSPEC;

@@ -1,5 +1,5 @@
-// Addresses to listen on: one that another program has, one that nobody may have, and what is told
-// of them at the start, by --check and by a reload.
+// Addresses to listen on: one that another program uses, one that no program may use, and what is
+// said about them at the start, by --check and by a reload.
 
 #include <signal.h>
 #include <unistd.h>
@@ -59,7 +59,7 @@ TEST_F(ServeListenTest, ASecondServerIsRefusedUnlessItSharesThePort) {
   first.StopCleanly();
 }
 
-// Its own sockets are in nobody's way, wherever they are.
+// The server's own sockets never count as another program's, wherever they are.
 TEST_F(ServeListenTest, AReloadMayUseAddressesOfItsOwn) {
   const std::string port = std::to_string(UnusedPort());
   const auto listener = [&port](const std::string& host, int bytes) {
@@ -68,7 +68,7 @@ TEST_F(ServeListenTest, AReloadMayUseAddressesOfItsOwn) {
   Write("respond-bytes = 5\n" + listener("127.0.0.1", 6));
   ServeProcess server(Config());
   ASSERT_TRUE(server.running()) << server.output();
-  // All addresses beside the one, then instead of it, then the one again.
+  // All addresses in addition to the one, then instead of it, then the one again.
   for (const std::string& text :
        {listener("127.0.0.1", 6) + listener("*", 7), listener("*", 7), listener("127.0.0.1", 8)}) {
     Write("respond-bytes = 5\n" + text);
@@ -102,7 +102,7 @@ TEST_F(ServeListenTest, TheCheckBinds) {
   EXPECT_NE(nobodys.output.find(Path("config") + ":4: key `listen`: 192.0.2.1:1: "),
             std::string::npos)
       << nobodys.output;
-  // Beside the server that runs, what it uses is only a warning.
+  // While the server runs, an address that it uses is only a warning.
   ServeProcess server({"--self-signed", "localhost", "--respond-bytes", "5"});
   ASSERT_TRUE(server.running()) << server.output();
   const Finished beside =
@@ -118,7 +118,7 @@ TEST_F(ServeListenTest, TheCheckBinds) {
 TEST_F(ServeListenTest, ALowPortForAUserNamesTheCapability) {
   unsigned first = 0;
   std::ifstream("/proc/sys/net/ipv4/ip_unprivileged_port_start") >> first;
-  if (first <= 443) GTEST_SKIP() << "port 443 is for all here";
+  if (first <= 443) GTEST_SKIP() << "every user may bind port 443 here";
   std::vector<std::string> command;
   if (geteuid() == 0) command = {"setpriv", "--bounding-set", "-net_bind_service", "--"};
   command.insert(command.end(), {KTLSIM_COMMAND, "serve", "--listen", "127.0.0.1:443",
@@ -130,7 +130,7 @@ TEST_F(ServeListenTest, ALowPortForAUserNamesTheCapability) {
       << refused.output;
 }
 
-// What turns out wrong only when files are read and sockets opened.
+// Mistakes that show only when files are read and sockets opened.
 TEST_F(ServeListenTest, AReloadTellsTheLineOfWhatIsWrong) {
   Write("echo = true\n");
   ServeProcess server(Config());

@@ -1,6 +1,6 @@
-// The files that `ktlsim serve` is told to read and to write: whatever else the names lead to is
-// refused at start, by --check and at SIGHUP, at once and in words; and what served goes on as it
-// was.
+// The files that `ktlsim serve` reads and writes: if a name leads to anything else, it is refused
+// at the start, by --check and at SIGHUP, at once and in words, and the running configuration does
+// not change.
 
 #include <signal.h>
 #include <sys/socket.h>
@@ -24,9 +24,9 @@
 namespace ktlsim::system_tests {
 namespace {
 
-// Something that is in the place of a file.
+// Something that stands in the place of a file.
 struct Impostor {
-  const char* told;  // what is said of it
+  const char* told;  // the words of the refusal
   std::function<void(const std::string& path)> make;
 };
 
@@ -46,7 +46,7 @@ std::vector<Impostor> Impostors() {
       {"device", [](const auto& path) { std::filesystem::create_symlink("/dev/zero", path); }},
       {"socket", &MakeSocket},
       {"No such file", [](const auto&) {}},
-      // Read, it is an error of the reading.
+      // The refusal comes from reading it.
       {"Input/output error",
        [](const auto& path) { std::filesystem::create_symlink("/proc/self/mem", path); }},
       {"too large",

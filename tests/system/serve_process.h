@@ -30,8 +30,8 @@ class TemporaryFolder {
 
 class ServeProcess {
  public:
-  // `arguments` go behind `serve --listen 127.0.0.1:0 --json FILE`, `launcher` in front of it all:
-  // a program that becomes the one it is given.
+  // `arguments` go after `serve --listen 127.0.0.1:0 --json FILE`. `launcher` goes before
+  // everything: a program that becomes the one in its arguments.
   explicit ServeProcess(const std::vector<std::string>& arguments,
                         const std::vector<std::string>& launcher = {});
 
@@ -41,11 +41,11 @@ class ServeProcess {
   std::string url(const std::string& path = "/") const;
   const std::string& output() const { return child_->output(); }
 
-  // The server's certificate in a file, got with `openssl s_client`.
+  // The server's certificate in a file, fetched with `openssl s_client`.
   std::string ExportCertificate();
   // Descriptors that the process has open now.
   std::size_t OpenFiles() const;
-  // A number out of /proc/PID/status: "VmRSS" (KiB), "Threads".
+  // A number from /proc/PID/status: "VmRSS" (KiB), "Threads".
   std::size_t Status(const std::string& field) const;
   bool Answers();
   pid_t pid() const { return child_->pid(); }
@@ -53,14 +53,14 @@ class ServeProcess {
     if (signal == SIGTERM) stopping_ = true;
     child_->Signal(signal);
   }
-  // Reads what it prints until that contains `text`.
+  // Reads the output until it contains `text`.
   bool WaitForOutput(const std::string& text) { return child_->WaitForOutput(text); }
   bool WaitForNext(const std::string& text) { return child_->WaitForNext(text); }
 
-  // SIGTERM, unless it got one already: a second one would end it at once. Answers the exit code
-  // and what was written as JSON.
+  // Sends SIGTERM, unless it was sent already: a second one would end the server at once. Returns
+  // the exit code and the JSON that was written.
   int Stop(nlohmann::json* statistics);
-  // Stop, with the expectation that all was in order and nothing is left.
+  // Stop, and expects that everything was in order and nothing is left.
   nlohmann::json StopCleanly();
 
  private:
@@ -70,10 +70,10 @@ class ServeProcess {
   bool stopping_ = false;
 };
 
-// Waits until the file is there and has content. False: the time is up.
+// Waits until the file exists and has content. False: the time is up.
 bool WaitForContent(const std::string& path);
 
-// Body of an answer, see kernel_sim/serve/http_response.h.
+// The body of a response, see kernel_sim/serve/pattern_content.h.
 std::string Pattern(std::size_t bytes);
 
 }  // namespace ktlsim::system_tests

@@ -1,5 +1,5 @@
-// A reload step by step: whichever fails, all stays as it was; signals are heeded meanwhile; and a
-// certificate that is out of date concerns its own listener alone.
+// A reload step by step: whichever step fails, nothing changes; signals are handled meanwhile; and
+// a certificate that is out of date concerns its own listener alone.
 
 #include <signal.h>
 
@@ -37,8 +37,8 @@ class ReloadStepsTest : public testing::Test {
     return RunProgram({"curl", "-sSk", "--max-time", "20", server.url()}).output;
   }
 
-  // Once the last connection has been closed. Fewer than before is no fault: the socket of an
-  // earlier connection may have been open still when they were counted.
+  // After the last connection has been closed. Fewer than before is no failure: the socket of an
+  // earlier connection may still have been open when they were counted.
   static void ExpectNoMoreOpenFiles(const ServeProcess& server, std::size_t files) {
     const auto deadline = std::chrono::steady_clock::now() + kPatience;
     while (server.OpenFiles() > files && std::chrono::steady_clock::now() < deadline) {
@@ -63,13 +63,13 @@ TEST_F(ReloadStepsTest, AFailureInAnyOfThemLeavesAllAsItWas) {
   ServeProcess server({"--config", Path("config"), "--self-signed", "localhost", "--echo"});
   ASSERT_TRUE(server.running()) << server.output();
   ASSERT_EQ(Body(server), "abcdefg");
-  // Without the connection of just now, which may not be closed yet.
+  // Without the latest connection, which may not be closed yet.
   while (server.output().find("\n0 connections now") == std::string::npos) {
     server.Signal(SIGUSR1);
     ASSERT_TRUE(server.WaitForNext("connections now")) << server.output();
   }
   const std::size_t files = server.OpenFiles();
-  // Each comes behind listeners that are good: an old one that would change and a new one.
+  // Each mistake comes after two good listeners: an old one that would change, and a new one.
   const std::string before = kListener + Files("own") + "respond-bytes = 3\n" + kListener +
                              "self-signed = \"new\"\nrespond-bytes = 4\n" + kListener;
   const std::vector<std::string> bad = {
@@ -157,11 +157,11 @@ TEST_F(ReloadStepsTest, AnExpiredCertificateConcernsItsOwnListenerAlone) {
   EXPECT_EQ(Body(server), "abcde");
   server.Signal(SIGUSR1);
   ASSERT_TRUE(server.WaitForOutput("connections now"));
-  // Renewed, it is served.
+  // Once it is renewed, it is served.
   Issue("late", kGood);
   server.Signal(SIGHUP);
   ASSERT_TRUE(server.WaitForOutput("reloaded listeners=3")) << server.output();
-  // A listener whose certificate is renewed by one out of date keeps what it has.
+  // A listener whose new certificate is out of date keeps the one that it has.
   Issue("good", kExpired);
   server.Signal(SIGHUP);
   ASSERT_TRUE(server.WaitForOutput("good.pem: the certificate has expired")) << server.output();

@@ -41,7 +41,7 @@ class ServeReloadTest : public testing::Test {
                                       "/CN=" + name, "-keyout", key(), "-out", cert()});
     ASSERT_EQ(made.code, 0) << made.output;
   }
-  // The name in the certificate that a new client is shown.
+  // The name in the certificate that a new client gets.
   static std::string NameShown(const ServeProcess& server) {
     const Finished client = RunProgram({"openssl", "s_client", "-connect", server.address()});
     const std::size_t at = client.output.find("subject=CN = ");
@@ -82,7 +82,7 @@ TEST_F(ServeReloadTest, NoRequestIsLostWhileItReloads) {
   MakeCertificate("name");
   ServeProcess server({"--cert", cert(), "--key", key(), "--respond-bytes", "1000"});
   ASSERT_TRUE(server.running()) << server.output();
-  // New connections all the time, and all of them answered.
+  // New connections all the time, and all of them get a response.
   ChildProcess curl({"bash", "-c",
                      fmt::format("for i in $(seq 40); do curl -sSk -o /dev/null {} || exit 9; "
                                  "echo answered $i; done",
@@ -99,10 +99,10 @@ TEST_F(ServeReloadTest, AFileSaysWhatEachListenerDoes) {
   WriteConfig(
       "self-signed = \"localhost\"\n[[listener]]\nlisten = \"127.0.0.1:0\"\n"
       "respond-bytes = 7\n");
-  ServeProcess server({"--config", config(), "--echo"});  // --listen is the harness's
+  ServeProcess server({"--config", config(), "--echo"});  // --listen is added by ServeProcess
   ASSERT_TRUE(server.running()) << server.output();
   ASSERT_TRUE(server.WaitForOutput("listening on"));
-  // The one of the file comes first.
+  // The listener of the file comes first.
   EXPECT_EQ(RunProgram({"curl", "-sSk", server.url()}).output, "abcdefg");
   WriteConfig(
       "self-signed = \"localhost\"\n[[listener]]\nlisten = \"127.0.0.1:0\"\n"
@@ -119,8 +119,8 @@ TEST_F(ServeReloadTest, AFileSaysWhatEachListenerDoes) {
   EXPECT_EQ(server.StopCleanly()["listeners"].size(), 2U);
 }
 
-// What openssl s_client says of a connection that offers the session in `file`, and keeps the
-// newest one there.
+// Makes a connection with openssl s_client that offers the session in `file` and keeps the newest
+// session there; returns the output.
 class ServeSessionsTest : public ServeReloadTest,
                           public testing::WithParamInterface<std::vector<std::string>> {
  protected:
@@ -130,7 +130,7 @@ class ServeSessionsTest : public ServeReloadTest,
                                          server.address(), "-sess_out", file};
     for (const std::string& more : GetParam()) arguments.push_back(more);
     if (offers) arguments.insert(arguments.end(), {"-sess_in", file});
-    // Until the answer is there, and with it the ticket; "Connection: close" ends it.
+    // Until the response is there, and with it the ticket; "Connection: close" ends the connection.
     arguments.insert(arguments.end(), {"-ign_eof"});
     const std::string told =
         RunProgram(arguments, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").output;
@@ -261,7 +261,7 @@ TEST_F(ServeReloadTest, RecoversWhenDescriptorsHaveRunOut) {
   EXPECT_NE(server.output().find("warning"), std::string::npos) << server.output();
   std::vector<int> sockets;
   for (int i = 0; i < 40; ++i) sockets.push_back(Dial(server.port()));
-  // Until one has found no descriptor.
+  // Until an accept has found no descriptor.
   while (server.output().find("accepting failed") == std::string::npos) {
     server.Signal(SIGUSR1);
     ASSERT_TRUE(server.WaitForNext("connections now")) << server.output();
@@ -270,7 +270,7 @@ TEST_F(ServeReloadTest, RecoversWhenDescriptorsHaveRunOut) {
   EXPECT_TRUE(server.Answers());
   const nlohmann::json statistics = server.StopCleanly();
   EXPECT_GT(statistics["accepts_failed"], 0);
-  EXPECT_EQ(statistics["connections"], 41) << "every one had its turn";
+  EXPECT_EQ(statistics["connections"], 41) << "every connection was accepted in the end";
 }
 
 TEST_F(ServeReloadTest, AFullDiskUnderTheLogStopsNothing) {

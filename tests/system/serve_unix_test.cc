@@ -1,5 +1,5 @@
-// Unix-domain sockets and names: real clients come in over them, backends are behind them, and what
-// is left in the file system is nobody else's.
+// Unix-domain sockets and names: real clients connect over them, backends listen on them, and no
+// other program's file is touched.
 
 #include <signal.h>
 #include <sys/stat.h>
@@ -61,7 +61,7 @@ TEST_F(ServeUnixTest, CurlAndOpensslComeInOverTheSocket) {
   EXPECT_EQ(Curl("s"), "abcde");
   const Finished openssl = RunProgram({"openssl", "s_client", "-unix", Path("s")});
   EXPECT_NE(openssl.output.find("BEGIN CERTIFICATE"), std::string::npos) << openssl.output;
-  EXPECT_TRUE(server.Answers());  // TCP beside it
+  EXPECT_TRUE(server.Answers());  // TCP works as well
   EXPECT_TRUE(server.WaitForOutput("peer=unix:")) << server.output();
   const nlohmann::json statistics = server.StopCleanly();
   EXPECT_EQ(statistics["listeners"][1]["address"], Unix("s"));
@@ -106,7 +106,7 @@ TEST_F(ServeUnixTest, AKilledServersSocketIsReplacedALiveOnesIsInUse) {
   const Finished refused = Serve(With({"--listen", Unix("s")}));
   EXPECT_EQ(refused.code, 2) << refused.output;
   EXPECT_NE(refused.output.find("another path"), std::string::npos) << refused.output;
-  // The check says so, and is only a warning beside the server that runs.
+  // The check says so, but only warns, since the server is running.
   const Finished beside = Serve(With({"--listen", Unix("s"), "--check"}));
   EXPECT_EQ(beside.code, 0) << beside.output;
   EXPECT_NE(beside.output.find("in use"), std::string::npos) << beside.output;

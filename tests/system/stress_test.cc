@@ -72,7 +72,7 @@ TEST(StressTest, FaultsAreOnlyThoseThatAreNamed) {
   EXPECT_GT(result.Count("conversation"), 0U);
 }
 
-// Of all rounds and all starts in them.
+// The counts of all rounds and of all starts in them.
 TEST(StressTest, CountsTheLibrarysCallsByLane) {
   const StressResult result = Stress({"--seconds", "1.5", "--connections", "4", "--notify", "pool",
                                       "--faults", "restart-under-load,cancel,full-queue"});
@@ -93,7 +93,7 @@ TEST(StressTest, CountsTheLibrarysCallsByLane) {
   EXPECT_GT(calls["callbacks"], 0);
 }
 
-// Nothing but the calls, the stops and starts, and the forks.
+// Only the calls, the stops and starts, and the forks.
 TEST(StressTest, KeepsItsOrderWhileTheLibraryStopsAndStarts) {
   const StressResult result = Stress(
       {"--seconds", "1.5", "--connections", "4", "--faults", "restart-under-load,fork,cancel"});

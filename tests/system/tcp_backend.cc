@@ -11,7 +11,7 @@
 namespace ktlsim::system_tests {
 namespace {
 
-// The descriptor and its port.
+// Returns the descriptor and its port.
 std::pair<int, int> Bound() {
   const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
@@ -50,7 +50,8 @@ void TcpBackend::Accept() {
     const int socket = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
     if (socket < 0) return;
     ++connections_;
-    // A second descriptor, with which the destructor can end it whatever happened to the first.
+    // A second descriptor, with which the destructor can end the connection whatever happened to
+    // the first.
     sockets_.push_back(fcntl(socket, F_DUPFD_CLOEXEC, 0));
     threads_.emplace_back([this, socket] {
       serve_(socket);

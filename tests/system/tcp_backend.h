@@ -14,12 +14,13 @@ namespace ktlsim::system_tests {
 
 class TcpBackend {
  public:
-  // `serve` gets each connection's descriptor, on a thread of its own; it is closed behind it.
+  // `serve` gets each connection's descriptor, on a thread of its own; the descriptor is closed
+  // when it returns.
   using Serve = std::function<void(int socket)>;
   explicit TcpBackend(Serve serve);
-  // At a path, which the caller removes.
+  // Listens on a Unix-domain socket at a path, which the caller removes.
   TcpBackend(Serve serve, const std::string& path);
-  // Ends what still runs.
+  // Ends the connections that are still open.
   ~TcpBackend();
   TcpBackend(const TcpBackend&) = delete;
   TcpBackend& operator=(const TcpBackend&) = delete;
@@ -36,15 +37,15 @@ class TcpBackend {
   const int port_;
   const int listener_;
   std::atomic<std::size_t> connections_{0};
-  std::vector<int> sockets_;          // the accepting thread's, then the destructor's
+  std::vector<int> sockets_;          // owned by the accepting thread, then by the destructor
   std::vector<std::thread> threads_;  // likewise
   std::thread accepting_;
 };
 
-// A port of the loopback that nobody listens on just now.
+// A loopback port on which no process listens at the moment.
 int UnusedPort();
 
-// Reads until `text` has come; answers all that came. Without it: until the end.
+// Reads until `text` has come, and returns everything that was read. Without it: until the end.
 std::string ReadUntil(int socket, const std::string& text);
 bool WriteAll(int socket, const std::string& text);
 

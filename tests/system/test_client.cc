@@ -34,8 +34,8 @@ struct Job {
   const transport::TlsProfile& profile;
   const std::string request;
   const std::string expected;
-  std::size_t to_start;   // the loop's
-  std::size_t succeeded;  // the loop's, until all have ended
+  std::size_t to_start;   // owned by the loop
+  std::size_t succeeded;  // owned by the loop until all have ended
   std::latch ended;       // slots
 };
 

@@ -13,9 +13,10 @@ namespace ktlsim::system_tests {
 
 class TestClient {
  public:
-  // Trusts what is in `trust_file`. `error()` is not empty when it could not be started.
+  // Trusts the certificates in `trust_file`. `error()` is not empty when the client could not be
+  // started.
   TestClient(const std::string& trust_file, command::TlsVersions versions);
-  // Stops the path and the library; expects that nothing is left of it.
+  // Stops the path and the library; expects that nothing is left over.
   ~TestClient();
   TestClient(const TestClient&) = delete;
   TestClient& operator=(const TestClient&) = delete;
@@ -27,11 +28,11 @@ class TestClient {
     transport::ConnectionInfo info;
     transport::EndReason reason;
   };
-  // Connects, sends `request`, reads until the peer closes, closes. Waits for the end.
+  // Connects, sends `request`, reads until the peer closes, closes. Returns after the end.
   Answer Exchange(const io::Address& peer, const std::string& request);
 
-  // `connections` times connect, `request`, the whole answer, close; `in_flight` at once. Answers
-  // how many got an answer that ends in `expected` and came to an orderly end.
+  // Makes `connections` connections, `in_flight` at once: connect, `request`, the whole response,
+  // close. Returns how many got a response that ends in `expected` and ended in order.
   std::size_t ExchangeMany(const io::Address& peer, const std::string& request,
                            const std::string& expected, std::size_t connections,
                            std::size_t in_flight);

@@ -12,7 +12,7 @@
 namespace ktlsim::system_tests {
 namespace {
 
-// One handshake, or a few, with the client's trace in it.
+// One handshake, or a few, with the client's trace in the output.
 std::string Traced(const ServeProcess& server, const std::string& form) {
   const Finished run =
       RunProgram({"env", "KTLSIM_TRACE=" + form, KTLSIM_COMMAND, "load", server.address(),

@@ -12,7 +12,8 @@ namespace {
 
 constexpr const char* kNoRandomNumbers = "get random numbers from the system (getrandom)";
 
-// OpenSSL does not tell the errno value. The system does once more, unless it has passed.
+// OpenSSL does not report the errno value. Asking the system again does, unless the failure has
+// passed.
 Status RandomNumbersFailure() {
   unsigned char byte = 0;
   if (getrandom(&byte, 1, GRND_NONBLOCK) < 0) return IoError(errno, kNoRandomNumbers);

@@ -1,4 +1,4 @@
-// What this thread's OpenSSL error queue tells of a call that failed. Private to this module.
+// What this thread's OpenSSL error queue says about a call that failed. Private to this module.
 #pragma once
 
 #include "kernel_sim/base/status.h"
@@ -9,10 +9,10 @@ namespace ktlsim::tls {
 bool TellsOfMemory(unsigned long error);
 bool TellsOfRandomNumbers(unsigned long error);
 
-// Whether this thread's OpenSSL error queue tells of memory that ran out; the queue is drained.
+// Whether memory ran out, according to this thread's OpenSSL error queue, which is drained.
 bool DrainTellsOfMemory();
-// For a call of OpenSSL that has failed: kResource if the queue tells of memory; kIo, or kCrypto
-// once it has passed, if the system gave no random numbers; else kCrypto and `what`. The queue is
+// For a call of OpenSSL that has failed: kResource if memory ran out; kIo if the system gave no
+// random numbers, or kCrypto if it gives them again by now; else kCrypto and `what`. The queue is
 // drained. `what` is a literal.
 Status CryptoFailure(const char* what);
 

@@ -5,8 +5,8 @@
 namespace ktlsim::tls {
 namespace {
 
-// Kept for the rest of the process. What could not be had is asked for again the next time: it may
-// have been for want of memory.
+// Kept for the rest of the process. An object that could not be fetched is fetched again the next
+// time, since memory may have been short.
 template <typename T, auto fetch, auto free>
 class Kept {
  public:

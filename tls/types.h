@@ -60,7 +60,7 @@ enum class AlertDescription : std::uint8_t {
   kNoApplicationProtocol = 120,
 };
 
-// `description` may hold a number without a name above: it can come from the peer.
+// `description` may hold a number without a name above, since it can come from the peer.
 struct Alert {
   AlertLevel level = AlertLevel::kFatal;
   AlertDescription description = AlertDescription::kInternalError;

@@ -19,12 +19,12 @@ class AnnouncedLengths {
   };
   struct Finding {
     Verdict verdict = Verdict::kGood;
-    // So many bytes of the fragment go before the header that `verdict` is about. All of them:
-    // good.
+    // How many bytes of the fragment come before the header that `verdict` is about. All of them:
+    // the fragment is good.
     std::size_t before = 0;
   };
 
-  // Every message but the two below. OpenSSL has room for so much from the start.
+  // Every message but the two below. OpenSSL has room for this much from the start.
   static constexpr std::size_t kMessageBytesMax = 16 * 1024;
   // Certificate, and CertificateRequest, whose list of names may have 64 KiB alone (RFC
   // 8446 4.2.4).
@@ -33,7 +33,7 @@ class AnnouncedLengths {
   // `fragment`: what the next handshake record carries.
   Finding Follow(std::span<const std::byte> fragment);
 
-  // The bytes of a header whose rest is still to come, as far as they were not handed over.
+  // The bytes of an incomplete header that were not handed over yet.
   std::span<const std::byte> withheld() const {
     return std::span(header_).first(header_bytes_).subspan(handed_over_);
   }

@@ -1,8 +1,8 @@
 // Endpoint: what every handshake of one credential on one processor has in common. Building one
 // parses certificates and fills tables: do it when the credential is made, not per connection.
 //
-// Any thread: several may make handshakes of one Endpoint at once. One for each processor keeps
-// them from contending for the counters inside of OpenSSL's SSL_CTX.
+// Any thread: several may make handshakes of one Endpoint at once. One Endpoint for each processor
+// keeps them from contending for the counters inside OpenSSL's SSL_CTX.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +36,8 @@ struct ServerName {
 
 // Where the secrets of handshakes go, so that captured traffic can be decrypted. `write` gets a
 // line of the NSS key log format without its end ("CLIENT_RANDOM ...", "SERVER_TRAFFIC_SECRET_0
-// ..."), which is wiped when it returns. In the middle of a handshake, on its thread; several
-// threads at once. It must not throw.
+// ..."); the line is wiped when `write` returns. It is called in the middle of a handshake, on its
+// thread, possibly on several threads at once. It must not throw.
 struct KeyLog {
   void (*write)(void* context, const char* line) = nullptr;  // null: nothing is recorded
   void* context = nullptr;  // outlives the endpoint and its handshakes
@@ -47,10 +47,11 @@ struct EndpointOptions {
   Role role = Role::kServer;
   VersionRange versions;
   // Any number, each with its private key. Server: chosen by the name the client asks for, then by
-  // kind of key, of each kind the first; for no name or one not known it is the first and those
-  // that share its first name. Client: the first that suits the server's request.
+  // kind of key, the first of each kind. Without a name, or for an unknown one, the candidates are
+  // the first certificate and those that share its first name. Client: the first that suits the
+  // server's request.
   std::vector<Certificate::Ptr> certificates;
-  // Server: go before the names that the certificates hold.
+  // Server: these names take precedence over those that the certificates hold.
   std::vector<ServerName> server_names;
   // Server: unrecognized_name for a name that no certificate is for.
   bool strict_server_names = false;
@@ -68,7 +69,8 @@ struct EndpointOptions {
   PeerVerification verification = PeerVerification::kNone;
   // Certificates to trust; empty: those of the system.
   std::string trust_pem;
-  // Seconds since 1970 at which certificates are judged, for tests; else the clock below tells.
+  // Seconds since 1970 at which certificates are judged, for tests; otherwise the clock below is
+  // used.
   std::optional<std::int64_t> verification_time;
   // No session is resumed later than this after the full handshake it comes from, however often it
   // was renewed, nor after a certificate of the peer's chain has expired. 1 to kLifespanMsMax.
@@ -81,7 +83,7 @@ struct EndpointOptions {
   // Milliseconds since 1970, by which sessions and ticket keys grow old; nullptr: the system clock.
   std::int64_t (*clock_ms)() = nullptr;
   KeyLog key_log;
-  // Limits of the connections that come out.
+  // Limits of the connections that the handshakes establish.
   RecordLimits record_limits;
   AeadFactory aead_factory = ChosenAead().factory;
 };
@@ -90,8 +92,8 @@ class EndpointCore;
 
 class Endpoint {
  public:
-  // `message`, when given, tells a failure by name: which certificate, suite or group. Empty: the
-  // status says all.
+  // `message`, when given, gets the name of what failed: which certificate, suite or group. Empty:
+  // the status says everything.
   static Result<std::shared_ptr<Endpoint>> Create(EndpointOptions options,
                                                   std::string* message = nullptr);
   ~Endpoint();

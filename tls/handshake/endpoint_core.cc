@@ -30,8 +30,8 @@ constexpr const char* kDefaultSuites =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
-// All but X448, which hardly anyone has: a group that is not in the list also refuses certificates
-// on that curve in TLS 1.2.
+// All but X448, which is hardly ever used. In TLS 1.2 certificates on the curve of a group that is
+// not in the list are refused, too.
 constexpr const char* kDefaultGroups = "X25519:P-256:P-384:P-521";
 // The names that a server tells its clients when it asks for their certificate. The message has
 // room for 65,535 bytes with everything else in it, and not every client reads that much; within a
@@ -47,7 +47,7 @@ using NameStackPtr = std::unique_ptr<STACK_OF(X509_NAME), NameStackDeleter>;
 
 Status Contract(const char* what) { return {Category::kContract, 0, what}; }
 
-// As a message may show what a caller wrote.
+// A caller's text in the form in which a message may show it.
 std::string Quoted(std::string_view text) {
   constexpr std::size_t kShownMax = 40;
   std::string quoted = "\"";
@@ -73,8 +73,8 @@ std::span<const std::uint8_t> AsBytes(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
-// A server's own random session IDs are names enough; whom a session is for, OpenSSL asks its id
-// context.
+// A server's own random session IDs are sufficient as keys; OpenSSL compares the id context to see
+// for whom a session is.
 std::string ServerSessionKey(std::span<const std::uint8_t> id) { return {id.begin(), id.end()}; }
 
 // What a session holds besides itself: the peer's certificates, parsed, which is a multiple of
@@ -125,7 +125,7 @@ Status EndpointCore::Init() {
   for (Status (EndpointCore::*step)() :
        {&EndpointCore::SetSuites, &EndpointCore::SetGroups, &EndpointCore::LoadCertificates,
         &EndpointCore::SetTrust, &EndpointCore::SetSessions}) {
-    // A list that memory has cut short is no error to OpenSSL.
+    // OpenSSL does not treat a list that a shortage of memory has cut as an error.
     const Status status = UnlessOutOfMemory(ResourceError("no memory for an endpoint"),
                                             [this, step] { return (this->*step)(); });
     if (!status.ok()) return status;
@@ -166,7 +166,7 @@ Status EndpointCore::SetSuites() {
   return {};
 }
 
-// Only what the rest of the module can tell about: OpenSSL knows more.
+// Only groups that the rest of the module can report: OpenSSL knows more.
 Status EndpointCore::SetGroups() {
   constexpr std::array<std::string_view, 5> kKnown = {"X25519", "P-256", "P-384", "P-521", "X448"};
   if (options_.groups.empty()) options_.groups = kDefaultGroups;
@@ -242,8 +242,7 @@ Status EndpointCore::TrustPem() {
   }
   ERR_clear_error();
   if (hashes.empty()) return CryptoFailure("there is no PEM certificate among those to trust");
-  // Without the list, which is no must, a client sends what it has (RFC 8446 4.2.4, RFC 5246
-  // 7.4.4).
+  // The list is optional: without it a client sends what it has (RFC 8446 4.2.4, RFC 5246 7.4.4).
   if (options_.role == Role::kServer && name_bytes <= kAuthorityNameBytesMax) {
     SSL_CTX_set_client_CA_list(context_.get(), names.release());
   }
@@ -263,7 +262,7 @@ Status EndpointCore::ComputeTrustIdentity(std::vector<IdContext> trusted) {
 Status EndpointCore::SetSessions() {
   SSL_CTX* context = context_.get();
   const bool server = options_.role == Role::kServer;
-  // What is judged is judged by JudgeResumption; this is for OpenSSL, which counts in seconds.
+  // JudgeResumption decides; this timeout is for OpenSSL, which counts in seconds.
   SSL_CTX_set_timeout(context, static_cast<long>((options_.session_lifespan_ms + 999) / 1000));
   if (!options_.resumption || (server && options_.tickets == 0)) {
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET);

@@ -28,7 +28,7 @@ class EndpointCore {
 
   // Builds the SSL_CTX. Once. May throw bad_alloc.
   Status Init();
-  // What was wrong, by name, where Init knows. Empty: its status says all.
+  // What was wrong, by name, where Init knows. Empty: its status says everything.
   const std::string& message() const { return message_; }
 
   const EndpointOptions& options() const { return options_; }
@@ -36,10 +36,11 @@ class EndpointCore {
 
   using IdContext = std::array<std::uint8_t, 32>;
   static_assert(sizeof(IdContext) <= SSL_MAX_SID_CTX_LENGTH);
-  // Sessions are resumed only where whoever accepts them would have judged the peer alike, and by a
-  // server only under the name they were made for (RFC 6066 3) and with the certificates that
-  // answer to it. Nothing else is in here, so that a credential made anew, with another certificate
-  // for another name, say, goes on with the sessions of the one it replaces. May throw bad_alloc.
+  // The id context of sessions. A session is resumed only by an endpoint that would have judged the
+  // peer in the same way, and by a server only under the name it was made for (RFC 6066 3) and with
+  // the certificates for that name. Nothing else is in here, so that a new credential, for example
+  // with another certificate for another name, continues the sessions of the one it replaces. May
+  // throw bad_alloc.
   IdContext SessionIdContext(const HandshakeOptions& handshake,
                              std::string_view server_name = {}) const;
   std::string SessionKey(const HandshakeOptions& handshake) const;
@@ -78,7 +79,7 @@ class EndpointCore {
   std::string message_;
   SslCtxPtr context_;
   LocalCertificates certificates_;
-  IdContext trust_identity_{};  // whom the endpoint trusts, in whatever order or file
+  IdContext trust_identity_{};  // the trusted certificates, whatever their order or file
 };
 
 }  // namespace ktlsim::tls

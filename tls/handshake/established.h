@@ -34,7 +34,7 @@ struct ConnectionFacts {
   const SuiteInfo* suite = nullptr;
   // NamedGroup of RFC 8446 4.2.7 (29: X25519, 23: P-256); 0: none, a resumed TLS 1.2 session.
   std::uint16_t group = 0;
-  // SignatureScheme with which the peer, and we, signed; 0: nobody signed.
+  // SignatureScheme with which the peer, and we, signed; 0: no signature.
   std::uint16_t peer_signature = 0;
   std::uint16_t local_signature = 0;
   bool resumed = false;

@@ -12,8 +12,8 @@ namespace ktlsim::tls {
 // The cause of a failure according to this thread's OpenSSL error queue, which is drained.
 // `received`, `sent`: the alerts that ended the connection, if any; `verify_error`: X509_V_*. The
 // code is an alert's: the one received, else the one sent, but certificate_required for a missing
-// certificate in every version. kResource: memory ran out, or OpenSSL failed by itself, which has
-// no other cause that is known.
+// certificate in every version. kResource: memory ran out, or OpenSSL failed internally, which has
+// no other known cause.
 Status DrainFailure(Role own_role, const std::optional<Alert>& received,
                     const std::optional<Alert>& sent, int verify_error);
 

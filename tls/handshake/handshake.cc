@@ -54,7 +54,8 @@ struct NextRecord {
 NextRecord FindRecord(std::span<const std::byte> input) {
   if (input.size() < kRecordHeaderBytes) return {0, kRecordHeaderBytes - input.size()};
   const std::size_t length = std::size_t{At(input, 3)} << 8 | At(input, 4);
-  // A header that OpenSSL is bound to refuse goes in alone: nobody waits for what it announces.
+  // A header that OpenSSL is bound to refuse goes in alone, so that we do not wait for what it
+  // announces.
   if (At(input, 1) != 3 || length > kHandshakeRecordLengthMax) return {kRecordHeaderBytes, 0};
   const std::size_t bytes = kRecordHeaderBytes + length;
   if (input.size() < bytes) return {0, bytes - input.size()};
@@ -103,8 +104,8 @@ StepResult Handshake::Step(std::span<const std::byte> input) {
     }
     const NextRecord next = FindRecord(rest);
     if (next.bytes == 0) {
-      // Until the peer's next bytes nobody needs OpenSSL's two record buffers: half of what it
-      // holds.
+      // Until the peer's next bytes OpenSSL's two record buffers, half of what it holds, are not
+      // needed.
       if (progress) SSL_free_buffers(ssl_->ssl());
       result.outcome = progress ? StepOutcome::kContinue : StepOutcome::kNeedMore;
       result.missing = progress ? 0 : next.missing;
@@ -128,15 +129,15 @@ StepResult Handshake::TakeRecord(std::span<const std::byte> record) {
   if (bytes_taken_ > kBytesMax) return RefuseLength();
   const auto type = static_cast<ContentType>(At(record, 0));
   ssl_->NoteRecordRead(type);
-  // In TLS 1.2 nobody but OpenSSL can read what follows change_cipher_spec; in TLS 1.3 that means
-  // nothing, and a second ClientHello may follow it (RFC 8446 D.4).
+  // In TLS 1.2 only OpenSSL can read what follows change_cipher_spec; in TLS 1.3 that message has
+  // no meaning, and a second ClientHello may follow it (RFC 8446 D.4).
   const bool readable =
       !ssl_->change_cipher_spec_received() || SSL_version(ssl_->ssl()) == TLS1_3_VERSION;
   AnnouncedLengths& lengths = ssl_->announced_lengths();
   try {
     if (type == ContentType::kHandshake && readable) return TakeHandshakeRecord(record);
     if (type != ContentType::kAlert && !lengths.withheld().empty()) {
-      // OpenSSL is to see that this comes in the middle of a message.
+      // OpenSSL must see that this comes in the middle of a message.
       const StepResult result = TakeFragment(record, lengths.withheld());
       lengths.HandOver();
       if (result.outcome != StepOutcome::kContinue) return result;
@@ -169,7 +170,7 @@ StepResult Handshake::TakeHandshakeRecord(std::span<const std::byte> record) {
   }
   if (found.verdict != AnnouncedLengths::Verdict::kTooLong) return result;
   if (handed_over && found.before == 0) return RefuseLength();
-  // What is longer than anything OpenSSL accepts it refuses itself, under the keys of the moment.
+  // OpenSSL itself refuses a length beyond anything that it accepts, under the current keys.
   const std::array refused = {lengths.message_type(), std::byte{0xff}, std::byte{0xff},
                               std::byte{0xff}};
   return TakeFragment(record, refused);
@@ -185,8 +186,8 @@ StepResult Handshake::TakeFragment(std::span<const std::byte> like,
   return Advance(record);
 }
 
-// By way of a record that OpenSSL is bound to refuse: only it can seal an alert under the keys of
-// the moment.
+// Uses a record that OpenSSL is bound to refuse: only OpenSSL can seal an alert under the current
+// keys.
 StepResult Handshake::RefuseLength() {
   constexpr std::array kOverlong = {std::byte{23}, std::byte{3}, std::byte{3}, std::byte{0xff},
                                     std::byte{0xff}};
@@ -246,7 +247,7 @@ StepResult Handshake::Advance(std::span<const std::byte> record) {
   const Status failure =
       DrainFailure(ssl_->role(), ssl_->received_alert(), ssl_->sent_alert(), verify_error);
   const bool ours = ssl_->sent_alert() && !ssl_->received_alert() && ssl_->options().verify_peer;
-  // Want of memory says nothing about a certificate.
+  // A shortage of memory says nothing about a certificate.
   if (ours && failure.category() != Category::kResource) {
     certificate_fault_ = CertificateFaultOf(verify_error);
   }

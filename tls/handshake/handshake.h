@@ -1,5 +1,5 @@
 // Handshake: one TLS handshake, bytes in, bytes and an outcome out. OpenSSL makes the handshake and
-// nothing after it: TakeOver moves the connection to the own record layer.
+// nothing after it: TakeOver moves the connection to our own record layer.
 //
 // One thread at a time, the endpoint's.
 #pragma once
@@ -24,7 +24,7 @@ struct HandshakeOptions {
   // Client: the name to send (SNI) and to check the certificate against. An IP literal is checked,
   // not sent. Empty: neither.
   std::string target_name;
-  // ProtocolNameList of RFC 7301 3.1 without its outer length: len, bytes, len, bytes. Server: own
+  // ProtocolNameList of RFC 7301 3.1 without its outer length: len, bytes, len, bytes. Server: our
   // order wins, and a client that offers only others gets no_application_protocol.
   std::vector<std::uint8_t> alpn_wire;
   // Client: which connections may share sessions, beside the target: the credential's identity.
@@ -38,7 +38,8 @@ struct HandshakeOptions {
   // OCSP), so none passes.
   bool check_revocation = false;
   // Client: when the server asks for a certificate and none of the endpoint's suits, stop once with
-  // kNeedsCertificate. False: go on with what there is, whatever issuers the server names.
+  // kNeedsCertificate. False: go on with the endpoint's certificate, whatever issuers the server
+  // names.
   bool stop_for_certificate = false;
   // Server: ask the client for a certificate even if the endpoint does not; and insist on one.
   bool request_client_certificate = false;
@@ -73,7 +74,7 @@ class SslConnection;
 class Handshake {
  public:
   // What a peer may send until the connection is established; more ends it with record_overflow.
-  // The longest chain that is accepted comes well below, and an ordinary flight in records of one
+  // The longest accepted chain is well below it, and so is an ordinary flight in records of one
   // byte.
   static constexpr std::size_t kBytesMax = 512 * 1024;
 
@@ -90,7 +91,7 @@ class Handshake {
   StepResult Step(std::span<const std::byte> input);
 
   // How many bytes the first record of `input` still lacks before Step can judge it, as far as its
-  // header tells. 0: it is whole, or wrong already (too long, no TLS), which Step says.
+  // header says. 0: it is whole, or already wrong (too long, no TLS), which Step reports.
   static std::size_t MissingOfFirstRecord(std::span<const std::byte> input);
 
   // After kNeedsCertificate: the certificates of `endpoint` (a client's) are used instead, whatever
@@ -99,7 +100,7 @@ class Handshake {
   // After kNeedsCertificate: what suits is sent whatever issuers the server names.
   void AcceptAnyIssuer();
 
-  // The session of this connection is not to be resumed, or may be after all. Before TakeOver.
+  // Whether the session of this connection may be resumed. Before TakeOver.
   void AllowResumption(bool allow);
 
   // Bytes for the peer; they stay until discarded.
@@ -129,7 +130,7 @@ class Handshake {
   CertificateFault certificate_fault_ = CertificateFault::kNone;  // with `failure_`
   std::size_t bytes_taken_ = 0;
   bool started_ = false;
-  bool stopped_ = false;  // kNeedsCertificate was answered
+  bool stopped_ = false;  // kNeedsCertificate was returned
   bool received_record_ = false;
   bool established_ = false;
 };

@@ -17,7 +17,7 @@ namespace {
 
 Status Contract(const char* what) { return {Category::kContract, 0, what}; }
 
-// What OpenSSL has against a certificate that it was given last.
+// Why OpenSSL refused the certificate that it was given last.
 std::string WhyRefused() {
   switch (ERR_GET_REASON(ERR_peek_last_error())) {
     case SSL_R_EE_KEY_TOO_SMALL:
@@ -41,7 +41,8 @@ X509Ptr ParseDer(const Certificate::Der& der) {
 Status LocalCertificates::Load(const EndpointOptions& options, SSL_CTX* context,
                                std::string* message) {
   strict_ = options.strict_server_names;
-  // What is not the default is tried on a context of its own: a context presents all it was given.
+  // Certificates other than the default are tried on a context of their own, because an SSL_CTX
+  // presents every one that it holds.
   const SslCtxPtr trial(SSL_CTX_new(TLS_method()));
   if (trial == nullptr) return ResourceError("no memory for an SSL_CTX");
   const KeyUse use{options.role, options.versions.max, options.cipher_suites};
@@ -108,7 +109,7 @@ Status LocalCertificates::NameThem(const EndpointOptions& options) {
     }
   }
   for (std::uint32_t place = 0; place < loaded_.size(); ++place) {
-    // What is no name in a certificate is of no use, and no reason to refuse the certificate.
+    // A malformed name in a certificate is not used, and is no reason to refuse the certificate.
     for (const std::string& name : loaded_[place].certificate->dns_names()) {
       static_cast<void>(names_.Add(name, place, ServerNameTable::Source::kCertificate));
     }

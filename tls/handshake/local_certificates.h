@@ -22,9 +22,9 @@ struct EndpointOptions;
 
 class LocalCertificates {
  public:
-  // Parses the certificates of `options` and has OpenSSL judge every one, so that none is found
-  // unusable by a client. A server's default goes into `context`. `*message` tells which one failed
-  // and why, where that is known. May throw bad_alloc.
+  // Parses the certificates of `options` and has OpenSSL check every one, so that no client is the
+  // first to find one unusable. A server's default goes into `context`. `*message` says which one
+  // failed and why, where that is known. May throw bad_alloc.
   Status Load(const EndpointOptions& options, SSL_CTX* context, std::string* message);
 
   enum class Choice : std::uint8_t {
@@ -35,7 +35,8 @@ class LocalCertificates {
   // A server's, for the name that the client asks for; empty: none.
   Choice ChooseForName(SSL* ssl, std::string_view server_name) const;
 
-  // What ChooseForName chooses from: of a server, for that name, one of each kind of key.
+  // The candidates of ChooseForName: a server's certificates for that name, one of each kind of
+  // key.
   std::vector<const Certificate*> AnswerTo(std::string_view server_name) const;
 
   // A client's, once the server has asked: the first that the server's signature algorithms allow

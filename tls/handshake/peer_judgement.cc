@@ -16,7 +16,7 @@ int Fail(X509_STORE_CTX* context, int error) {
   return 0;
 }
 
-// What libssl has done just before (ssl_verify_cert_chain), in the same order.
+// Repeats what libssl has just done (ssl_verify_cert_chain), in the same order.
 bool CopyParameters(X509_STORE_CTX* context, SSL* ssl) {
   return X509_STORE_CTX_set_default(context,
                                     SSL_is_server(ssl) == 1 ? "ssl_client" : "ssl_server") == 1 &&
@@ -40,7 +40,7 @@ int JudgeName(X509* leaf, const SslConnection& connection) {
              : ErrorOr(X509_V_ERR_HOSTNAME_MISMATCH);
 }
 
-// X509_V_OK, or what is wrong beside the chain, the leaf's own faults first.
+// X509_V_OK, or what is wrong apart from the chain, the leaf's own faults first.
 int JudgeLeaf(X509* leaf, const SslConnection& connection) {
   const bool client = connection.role() == Role::kClient;
   const int purpose = client ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT;
@@ -57,12 +57,12 @@ int JudgePeerCertificate(X509_STORE_CTX* context, void*) {
       static_cast<SSL*>(X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx()));
   SslConnection& connection = SslConnection::Of(ssl);
   ERR_clear_error();
-  connection.NoteMemory();  // of libssl, just before
+  connection.NoteMemory();  // a shortage in libssl just before
   if (!CopyParameters(context, ssl)) return Fail(context, X509_V_ERR_OUT_OF_MEM);
   X509_STORE_CTX_set_time(context, 0, connection.core().VerificationTime());
   const int passed = X509_verify_cert(context);
-  // A shortage has many names in there: a chain that could not be built for want of memory is
-  // judged neither good nor bad, not even for a caller that only takes notes.
+  // OpenSSL reports a shortage in many ways. A chain that could not be built for lack of memory is
+  // judged neither good nor bad, not even for a caller that only records the verdict.
   connection.NoteMemory();
   if (DrainTellsOfMemory() || connection.ran_out_of_memory()) {
     return Fail(context, X509_V_ERR_OUT_OF_MEM);

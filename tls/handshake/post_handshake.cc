@@ -52,7 +52,7 @@ PostHandshakeResult OutOfMemory() {
   return result;
 }
 
-// A later message of a record adds to what an earlier one asked for.
+// A later message of a record adds to what an earlier one requires.
 void Merge(PostHandshakeResult& total, const PostHandshakeResult& next) {
   const bool ticket = total.ticket_stored || next.ticket_stored;
   const bool update = total.update_requested || next.update_requested;
@@ -154,7 +154,7 @@ PostHandshakeResult PostHandshake::OneMessage(std::span<const std::byte> message
     if (type == kKeyUpdate) return KeyUpdate(message.subspan(kMessageHeaderBytes), last, reader);
     if (type == kNewSessionTicket && role_ == Role::kClient) return NewSessionTicket(message);
   } else if (type == (role_ == Role::kClient ? kHelloRequest : kClientHello)) {
-    // RFC 5246 7.2.2: no renegotiation is answered by this warning.
+    // RFC 5246 7.2.2: this warning refuses the renegotiation.
     PostHandshakeResult result;
     result.outcome = Outcome::kSendAlert;
     result.alert = {AlertLevel::kWarning, AlertDescription::kNoRenegotiation};
@@ -219,7 +219,7 @@ PostHandshakeResult PostHandshake::NewSessionTicket(std::span<const std::byte> m
   result.ticket_stored = ssl_->ticket_stored();
   const auto alert = ssl_->sent_alert();
   DropSsl();
-  // Without memory there is one session less, and that is all.
+  // Without memory one session is lost, and nothing else.
   if (code == SSL_ERROR_WANT_READ || no_memory) return result;
   return Refuse(alert ? alert->description : AlertDescription::kDecodeError,
                 "the peer's session ticket is malformed");

@@ -43,7 +43,7 @@ class SslConnection;
 
 class PostHandshake {
  public:
-  // A message longer than this is refused: bounds what a peer can make us keep.
+  // A message longer than this is refused, which bounds what a peer can make us keep.
   static constexpr std::size_t kMessageBytesMax = 20 * 1024;
   static constexpr std::uint64_t kTicketWaitNs = 2'000'000'000;
   static constexpr std::uint64_t kTicketWaitBytes = 64 * 1024;

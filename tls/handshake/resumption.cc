@@ -16,7 +16,7 @@ namespace {
 constexpr std::uint8_t kFormat = 1;
 constexpr std::size_t kNumberBytes = 8;
 constexpr std::size_t kOriginBytes = 1 + 2 * kNumberBytes;
-// Machines that share ticket keys need not have quite the same time.
+// The clocks of machines that share ticket keys may differ a little.
 constexpr std::int64_t kClockSkewMs = 60'000;
 
 void Store(std::int64_t number, std::uint8_t* out) {
@@ -31,7 +31,7 @@ std::int64_t Load(const std::uint8_t* in) {
   return static_cast<std::int64_t>(number);
 }
 
-// 0, long ago, for a time that cannot be read: what is not understood is not resumed.
+// 0, long ago, for a time that cannot be read: such a session is not resumed.
 std::int64_t NotAfterOf(const X509* certificate) {
   std::tm parts{};
   if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &parts) != 1) return 0;
@@ -46,7 +46,8 @@ std::int64_t NotAfterOf(const STACK_OF(X509) * chain) {
   return first;
 }
 
-// What was verified counts, root included; of a chain that could not be built, what was sent.
+// The verified chain counts, its root included; if no chain could be built, the certificates that
+// were sent.
 std::int64_t PeerNotAfter(SSL* ssl) {
   const STACK_OF(X509)* verified = SSL_get0_verified_chain(ssl);
   if (sk_X509_num(verified) > 0) return NotAfterOf(verified);
@@ -99,7 +100,7 @@ ResumptionVerdict JudgeResumption(const EndpointCore& core, const SSL* ssl,
       now_ms >= origin->made_at_ms + core.options().session_lifespan_ms) {
     return ResumptionVerdict::kTooOld;
   }
-  // As X509_verify_cert has it, the last second of notAfter is not valid any more.
+  // As in X509_verify_cert, the second of notAfter itself is no longer valid.
   if (core.VerificationTime() >= origin->not_after_s) return ResumptionVerdict::kExpired;
   return UsesSuiteOf(ssl, session) ? ResumptionVerdict::kGood : ResumptionVerdict::kSuiteRefused;
 }

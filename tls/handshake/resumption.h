@@ -1,9 +1,9 @@
-// Whether a session may be resumed: the one place for all that a resumption does not see again,
-// because no certificate is sent and none is verified. Private to this module.
+// Whether a session may be resumed: the one place that judges everything that a resumption does not
+// verify again, because no certificate is sent. Private to this module.
 //
 // A session remembers where it comes from, in OpenSSL's "ticket application data": sealed inside a
-// ticket, plain in a store. It goes from a resumed session into the tickets that renew it, so a
-// chain of renewals ends when its first session would have.
+// ticket, plain in a store. A resumed session hands it on to the tickets that renew it, so a chain
+// of renewals ends when its first session would have ended.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ struct SessionOrigin {
   // Milliseconds since 1970: the full handshake.
   std::int64_t made_at_ms = 0;
   // Seconds since 1970: the first certificate of the peer's chain to expire. kNoEnd: the peer sent
-  // none, or nobody here judges it.
+  // none, or its certificate is not judged.
   std::int64_t not_after_s = kNoEnd;
 };
 
@@ -33,15 +33,15 @@ enum class ResumptionVerdict : std::uint8_t {
   kSuiteRefused,   // its cipher suite is not among those in use (any more)
 };
 
-// Looks again at everything but what makes two sessions different in kind: role, policy, trusted
-// certificates, own certificate and name are in the session's id context (endpoint_core.h), which
-// OpenSSL compares. Revocation belongs here once it is checked at all. Both roles, tickets and
-// stores; `ssl` is the connection that would resume.
+// Judges everything except role, policy, trusted certificates, own certificate and name: these are
+// in the session's id context (endpoint_core.h), which OpenSSL compares. Revocation belongs here
+// once it is checked at all. Both roles, tickets and stores; `ssl` is the connection that would
+// resume.
 ResumptionVerdict JudgeResumption(const EndpointCore& core, const SSL* ssl,
                                   const SSL_SESSION& session);
 
 // Gives `session` of the connection `ssl` an origin, if it has none, and the rest of its life as
-// its timeout, which is what a ticket tells the client. False: out of memory.
+// its timeout, which a ticket carries to the client. False: out of memory.
 [[nodiscard]] bool DateSession(const EndpointCore& core, SSL* ssl, SSL_SESSION* session);
 
 std::optional<SessionOrigin> OriginOf(const SSL_SESSION& session);

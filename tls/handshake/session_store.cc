@@ -73,7 +73,7 @@ void MemorySessionStore::Put(std::string_view key, StoredSession session) noexce
     const std::size_t bytes = session.bytes;
     entry.sessions.push_front(std::move(session));
     shard.bytes += bytes;
-    // A session that is used again and again needs no older ones.
+    // A reusable session makes older ones unnecessary.
     const std::size_t kept = entry.sessions.front().single_use ? options_.sessions_per_key_max : 1;
     while (entry.sessions.size() > kept) shard.Pop(entry, std::prev(entry.sessions.end()));
     const std::size_t keys_max = options_.keys_max / kShards + 1;

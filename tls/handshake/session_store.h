@@ -21,10 +21,10 @@ struct ssl_session_st;  // SSL_SESSION
 namespace ktlsim::tls {
 
 struct StoredSession {
-  // Nobody changes it or adds a reference to it: who resumes it makes a copy, since libssl writes
-  // to sessions under the lock of whichever SSL_CTX resumes them.
+  // Never changed, and no reference is added: a connection that resumes it makes a copy, since
+  // libssl writes to sessions under the lock of whichever SSL_CTX resumes them.
   std::shared_ptr<ssl_session_st> session;
-  // Seconds since 1970; not answered from then on.
+  // Seconds since 1970; not found from then on.
   std::int64_t expires_at = 0;
   // TLS 1.3: a ticket is used for one connection only, else an observer links them (RFC 8446 C.4).
   bool single_use = false;
@@ -43,8 +43,8 @@ class SessionStore {
   virtual void Remove(std::string_view key) noexcept = 0;
 };
 
-// Bounded memory, in keys and in bytes, since a peer's certificates count among them: the least
-// recently used key leaves first, and of one key the oldest session.
+// Bounded memory, in keys and in bytes, the peers' certificates included: the least recently used
+// key leaves first, and within one key the oldest session.
 class MemorySessionStore final : public SessionStore {
  public:
   struct Options {

@@ -156,7 +156,7 @@ int SealTicket(const TicketKey& key, unsigned char* name, unsigned char* iv, EVP
   return good ? 1 : -1;
 }
 
-// 0: none of our keys. 1: good. 2: good, send a fresh ticket.
+// 0: not one of our keys. 1: good. 2: good, send a fresh ticket.
 int OpenTicket(SSL* ssl, const TicketKeyRing& ring, const unsigned char* name, unsigned char* iv,
                EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac) {
   const auto fits = [name](const TicketKey& key) {

@@ -59,7 +59,7 @@ bool IsAddress(const std::string& name) {
          inet_pton(AF_INET6, name.c_str(), &address) == 1;
 }
 
-// For verification that only takes notes.
+// For verification that only records the verdict.
 int AcceptAnyCertificate(int ok, X509_STORE_CTX* context) {
   if (ok != 1) {
     const auto* ssl = static_cast<const SSL*>(
@@ -169,7 +169,7 @@ Status SslConnection::ConfigureClient() {
 // The name or address is checked by these parameters and once more in peer_judgement.cc.
 bool SslConnection::SetTarget(std::string name) {
   X509_VERIFY_PARAM* parameters = SSL_get0_param(ssl_.get());
-  // Asked before, since to OpenSSL an address that it has no memory for is none.
+  // Checked first, because OpenSSL takes an address for a name when it has no memory for it.
   if (IsAddress(name)) {
     server_address_ = std::move(name);
     return !options_.check_name ||
@@ -189,7 +189,7 @@ void SslConnection::OfferSession() {
   if (JudgeResumption(*core_, ssl_.get(), *stored->session) != ResumptionVerdict::kGood) return;
   using SessionPtr = std::unique_ptr<SSL_SESSION, Deleter<&SSL_SESSION_free>>;
   const SessionPtr own(SSL_SESSION_dup(stored->session.get()));
-  // A full handshake is all that a failure costs.
+  // A failure costs only a full handshake.
   if (own == nullptr || SSL_set_session(ssl_.get(), own.get()) != 1) return;
   offered_from_store_ = !stored->single_use;
 }
@@ -237,7 +237,7 @@ const LocalCertificates& SslConnection::certificates() const {
 
 bool SslConnection::ChooseCertificate() {
   const bool any_issuer = any_issuer_ || !options_.stop_for_certificate;
-  // Stopped once, and told nothing since: without a certificate.
+  // Stopped once, and no certificate was supplied: go on without one.
   const bool none = stopped_for_certificate_ && !any_issuer_;
   if (!none && certificates().ChooseForRequest(ssl_.get(), any_issuer)) return true;
   SSL_certs_clear(ssl_.get());
@@ -273,7 +273,7 @@ int SslConnection::DoHandshake() {
   ERR_clear_error();
   const MemoryWatch watch;
   ran_out_of_memory_ = false;
-  // A warning that the handshake went on after is not the cause of what ends it later.
+  // A warning after which the handshake went on is not the cause of its later end.
   received_alert_.reset();
   sent_alert_.reset();
   const std::size_t before = output_.size();

@@ -59,14 +59,14 @@ class SslConnection {
   std::span<const std::byte> output() const { return std::span(output_).subspan(output_start_); }
   void DiscardOutput(std::size_t bytes);
 
-  // Runs SSL_do_handshake and notes the records it wrote. Answers its SSL_get_error code.
+  // Runs SSL_do_handshake and notes the records it wrote. Returns its SSL_get_error code.
   int DoHandshake();
 
   // Ends the connection so that its session stays resumable: SSL_free would otherwise take the
   // missing close_notify for an attack and mark the session.
   void MarkShutDown() { SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); }
 
-  // Called back.
+  // Called from OpenSSL's callbacks.
   void KeyLogLine(const char* line);
   void NoteAlert(bool sent, Alert alert);
   void NoteVerifyError(int error);
@@ -74,21 +74,21 @@ class SslConnection {
   // Server, for each ClientHello, with the name in it (empty: none). The alert that refuses it, or
   // nothing. May throw bad_alloc.
   std::optional<AlertDescription> ChooseIdentity(std::string_view name);
-  // Client, when the server has asked for a certificate. False: none suits, and the handshake is to
-  // stop until it is told how to go on.
+  // Client, when the server has asked for a certificate. False: none suits, and the handshake stops
+  // until one of the next calls says how to go on.
   bool ChooseCertificate();
   void NoteTicketStored() { ticket_stored_ = true; }
 
-  // How to go on after ChooseCertificate has answered false.
+  // How to go on after ChooseCertificate has returned false.
   void SupplyCertificates(std::shared_ptr<EndpointCore> from);
   void AcceptAnyIssuer() { any_issuer_ = true; }
   // Where the certificates of this connection come from.
   const LocalCertificates& certificates() const;
 
-  // When the handshake is over: false if it is resumed and the peer's certificate has expired while
-  // it went on, as a certificate that is sent would have been found out.
+  // When the handshake is over: false if it is a resumption and the peer's certificate has expired
+  // during it. A certificate that is sent would have been found expired, too.
   bool ResumedInTime();
-  // Client, when the handshake has failed: what was offered is not offered again.
+  // Client, when the handshake has failed: the session that was offered is not offered again.
   void ForgetOfferedSession();
 
   void AllowResumption(bool allow);
@@ -106,7 +106,8 @@ class SslConnection {
   bool ticket_stored() const { return ticket_stored_; }
   // From a callback: OpenSSL sets errno to zero when it reads and writes.
   void NoteMemory();
-  // In the newest DoHandshake. What OpenSSL was to check may be unchecked then, whatever it says.
+  // Memory ran out in the newest DoHandshake. OpenSSL may then have skipped checks, whatever it
+  // returned.
   bool ran_out_of_memory() const { return ran_out_of_memory_; }
 
   Secret& client_traffic_secret() { return client_traffic_secret_; }

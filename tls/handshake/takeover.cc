@@ -170,8 +170,8 @@ bool TakeTls13Secrets(SslConnection& connection, ConnectionFacts& facts, Directi
       server ? connection.client_traffic_secret() : connection.server_traffic_secret();
   directions.write.traffic_secret =
       server ? connection.server_traffic_secret() : connection.client_traffic_secret();
-  // What the server wrote in the call that took the client's Finished are its tickets, under the
-  // application key. A client has written none yet.
+  // The records that the server wrote in the call that took the client's Finished are its tickets,
+  // under the application key. A client has written none yet.
   directions.write.sequence_number = server ? connection.records_in_last_call() : 0;
   facts.exporter_secret = std::move(connection.exporter_secret());
   const std::size_t size = HashBytes(facts.suite->hash);

@@ -96,7 +96,7 @@ std::shared_ptr<const TicketKeyRing> TicketKeys::At(std::int64_t now_s) noexcept
   const std::int64_t over_s = current_since_s_ + period_s;
   if (by_time_ && now_s >= over_s && RotateLocked().ok()) {
     current_since_s_ = now_s;
-    previous_since_s_ = over_s;  // nothing was sealed since: that would have come by here
+    previous_since_s_ = over_s;  // nothing was sealed since, or this would have run
   }
   if (ring_->has_previous && now_s - previous_since_s_ >= lifespan_s_) DropPrevious();
   return ring_;

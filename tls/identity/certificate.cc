@@ -63,12 +63,12 @@ Result<std::vector<Certificate::Der>> ReadChain(std::string_view pem) {
   return chain;
 }
 
-// Where memory runs out the text seems to end, or a certificate to be damaged.
+// Where memory runs out, OpenSSL reports the end of the text or a damaged certificate.
 Result<std::vector<Certificate::Der>> ParseChain(std::string_view pem) {
   return UnlessOutOfMemory(NoMemory(), [pem] { return ReadChain(pem); });
 }
 
-// Nobody is asked for a passphrase; that one was wanted is worth its own message.
+// No passphrase is asked for; that the key needs one deserves its own message.
 int RefusePassphrase(char*, int, int, void* wanted) {
   *static_cast<bool*>(wanted) = true;
   return -1;
@@ -223,7 +223,7 @@ Result<Certificate::Ptr> Certificate::FromPemFiles(const std::string& chain_path
     if (!key) return fail(key_path, key.status());
     if (auto parsed = ParseChain(chain->text()); !parsed) return fail(chain_path, parsed.status());
     auto result = FromPem(chain->text(), key->text());
-    // The chain by itself is good: what is left to go wrong is the key.
+    // The chain by itself is good: only the key can still be wrong.
     if (!result) return fail(key_path, result.status());
     return result;
   } catch (const std::bad_alloc&) {

@@ -24,10 +24,10 @@ enum class KeyType : std::uint8_t { kEcdsaP256, kRsa2048, kOther };
 enum class CertificateFault : std::uint8_t {
   kNone,
   kOutOfDate,  // expired, or not valid yet: it or an issuer
-  kUntrusted,  // the chain does not end where we trust
+  kUntrusted,  // the chain does not end in a trust anchor
   kWrongName,
   kRevoked,
-  kRevocationUnknown,  // it was to be looked up, and nothing here can
+  kRevocationUnknown,  // a look-up was requested, and nothing here can do it
   kWrongUsage,
   kOther,
 };
@@ -41,10 +41,10 @@ class Certificate {
   Certificate(const Certificate&) = delete;
   Certificate& operator=(const Certificate&) = delete;
 
-  // `key_pem` empty: a certificate without a key. Failures: nothing to parse, an encrypted key
-  // (nobody is asked for a passphrase), a key that is not the leaf's.
+  // `key_pem` empty: a certificate without a key. Failures: nothing to parse, an encrypted key (no
+  // passphrase is asked for), a key that is not the leaf's.
   static Result<Ptr> FromPem(std::string_view chain_pem, std::string_view key_pem);
-  // `message`, when given, tells a failure with the name of the file it concerns.
+  // `message`, when given, gets the failure with the name of its file.
   static Result<Ptr> FromPemFiles(const std::string& chain_path, const std::string& key_path,
                                   std::string* message = nullptr);
   // A certificate without a key, for example a peer's.

@@ -34,7 +34,7 @@ bool GoodName(std::string_view name) {
 
 std::string ServerNameTable::Normalize(std::string_view name, bool wildcard_allowed) {
   if (name.ends_with('.')) name.remove_suffix(1);
-  // Longer is no name: nothing that long is copied.
+  // A longer text is no name, and is not copied.
   if (name.size() > kNameBytesMax) return {};
   std::string result(name);
   std::ranges::transform(result, result.begin(), &Lower);

@@ -1,5 +1,5 @@
 // ServerNameTable: which certificates are for the name that a client asks for (RFC 6066 3). Names
-// are plain values here; nothing of OpenSSL's.
+// are plain values here; OpenSSL is not involved.
 //
 // Built once, then read by any number of threads.
 #pragma once
@@ -18,7 +18,7 @@ class ServerNameTable {
   using Places = std::vector<std::uint32_t>;
 
   enum class Source : std::uint8_t {
-    kCaller,       // said so by whoever owns the server: goes before
+    kCaller,       // given by the server's owner: takes precedence
     kCertificate,  // found in the certificate
   };
 
@@ -29,7 +29,8 @@ class ServerNameTable {
   // `name` may be "*." and a name: exactly one label more. False: no name, nothing was added.
   bool Add(std::string_view name, std::uint32_t place, Source source);
 
-  // A name before the wildcard that covers it; nullptr: there is none. Hostile input.
+  // The entry of the name itself, else of a wildcard that covers it; nullptr: there is none. Takes
+  // hostile input.
   const Places* Find(std::string_view name) const;
 
  private:

@@ -16,7 +16,7 @@
 namespace ktlsim::tls {
 namespace {
 
-// What tells that the certificates may be others than those read before.
+// Shows whether the certificates may differ from those read before.
 struct Origin {
   std::string file;
   std::string directory;
@@ -51,7 +51,7 @@ Origin CurrentOrigin() {
   return origin;
 }
 
-// Not X509_STORE_set_default_paths, which says nothing of memory that ran out in the midst of a
+// Not X509_STORE_set_default_paths, which does not report that memory ran out in the middle of a
 // file.
 Status Load(const Origin& origin, SystemTrust* trust) {
   constexpr const char* kUnreadable = "the certificates that this system trusts cannot be read";
@@ -60,7 +60,7 @@ Status Load(const Origin& origin, SystemTrust* trust) {
   if (trust->store == nullptr) return ResourceError("no memory for trusted certificates");
   if (origin.found() && X509_STORE_load_file(trust->store.get(), origin.file.c_str()) != 1) {
     const Status status = CryptoFailure(kUnreadable);
-    // Nobody is trusted then, as if the file were not there.
+    // Then no certificate is trusted, as if the file were missing.
     if (status.category() == Category::kResource) return status;
   }
   if (X509_STORE_load_path(trust->store.get(), origin.directory.c_str()) != 1) {

@@ -8,7 +8,7 @@
 namespace ktlsim::tls {
 namespace {
 
-// What TLS 1.2 suites say of keys: Edwards curves go with the ECDSA suites (RFC 8422 5.10).
+// Which keys TLS 1.2 suites need: Edwards curves go with the ECDSA suites (RFC 8422 5.10).
 enum class KeyClass : std::uint8_t { kNone, kRsa, kEcdsa };
 
 KeyClass ClassOf(const EVP_PKEY& key) {

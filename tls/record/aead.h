@@ -21,8 +21,8 @@ class Aead {
   virtual ~Aead() = default;
 
   // Encrypts `data` and then `tail` in place (either may be empty; they need not touch, but it is
-  // faster when `tail` follows `data`) and writes the tag. False: the library failed; what was to
-  // be encrypted is then undefined.
+  // faster when `tail` follows `data`) and writes the tag. False: the library failed; the contents
+  // of `data` and `tail` are then undefined.
   [[nodiscard]] virtual bool Seal(std::span<const std::uint8_t, kAeadNonceBytes> nonce,
                                   std::span<const std::uint8_t> aad, std::span<std::byte> data,
                                   std::span<std::byte> tail,

@@ -1,9 +1,9 @@
 // Which engine does the records' AEAD work in this process: decided once, on first use.
 //
-// ipsec-mb where the library is built in, the processor has AES instructions, and both engines
-// give the same results for a set of fixed inputs; EVP everywhere else. The environment variable
-// KTLSIM_AEAD, "evp" or "ipsec-mb", forces one, for tests and measurements; one that cannot be had
-// is not forced.
+// ipsec-mb where the library is built in, the processor has AES instructions, and both engines give
+// the same results for a set of fixed inputs; EVP everywhere else. The environment variable
+// KTLSIM_AEAD, "evp" or "ipsec-mb", forces one, for tests and measurements; an engine that is not
+// available is not forced.
 #pragma once
 
 #include <string>
@@ -19,15 +19,15 @@ struct AeadChoice {
   std::string report;
 };
 
-// This process's. Any thread.
+// The choice of this process. Any thread.
 const AeadChoice& ChosenAead();
 
 // How it is chosen. `forced`: the variable's value, nullptr when unset.
 AeadChoice ChooseAead(const char* forced);
 
-// Asks both engines to seal the same plaintexts at lengths around every block and code path border
-// and to open each other's, unharmed and harmed, and asks both for published answers. nullptr: they
-// agree; else what they disagree on, a literal.
+// Lets both engines seal the same plaintexts, with lengths around every block and code path border,
+// and open each other's records, intact and altered; checks both against published vectors.
+// nullptr: they agree; otherwise what they disagree on, a literal.
 const char* CrossCheck(AeadFactory one, AeadFactory other);
 
 }  // namespace ktlsim::tls

@@ -59,7 +59,7 @@ class EvpAead final : public Aead {
     return good;
   }
 
-  // EVP knows no other way to lose a key than getting another.
+  // EVP can drop a key only by setting another one.
   void ClearKey() override {
     static constexpr std::array<std::uint8_t, 32> kZeros{};
     static_cast<void>(SetKey(std::span(kZeros).first(key_bytes_)));

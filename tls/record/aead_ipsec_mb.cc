@@ -131,7 +131,7 @@ class IpsecMbAead final : public Aead {
     Wipe(state);
     if (CRYPTO_memcmp(computed.data(), tag.data(), computed.size()) == 0) return true;
     tls::Wipe(data);  // decrypted before the tag was known to fit
-    // The tag that would have fitted is worth as much as a forgery.
+    // The right tag would let the peer forge a record, so it is wiped.
     tls::Wipe(std::span<std::uint8_t>(computed));
     return false;
   }

@@ -43,7 +43,7 @@ AeadKeyCache* MakeCache() {
 }  // namespace
 
 AeadKeyId AeadKeyId::Next() {
-  // Only uniqueness is asked for: relaxed.
+  // Only uniqueness is needed: relaxed.
   static constinit std::atomic<std::uint64_t> last{0};
   AeadKeyId id;
   id.value_ = last.fetch_add(1, std::memory_order_relaxed) + 1;

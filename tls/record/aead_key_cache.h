@@ -3,9 +3,9 @@
 // A connection keeps its key, at most 32 bytes; expanded it is a kilobyte, which only records need.
 // Each thread keeps the expansions it used last: 1024 per algorithm, 8 ways to a set, the least
 // recently used of a set gives way, is wiped, and its object serves the next key. A steady state
-// allocates nothing. An id is never used for a second key, so nothing has to be invalidated: an
-// expansion that nobody can name any more is wiped when its place is needed, or at the thread's
-// end; the thread that drops a key wipes its own expansion at once.
+// allocates nothing. An id is never used for a second key, so nothing has to be invalidated: the
+// expansion of a key that is gone is wiped when its place is needed, or at the thread's end; the
+// thread that drops a key wipes its own expansion at once.
 #pragma once
 
 #include <array>

@@ -37,7 +37,7 @@ bool RecordProtection::SetKeys(TrafficKeys keys) {
   key_ = std::move(keys.key);
   iv_ = std::move(keys.iv);
   id_ = AeadKeyId::Next();
-  // Expanded at once: a shortage of memory shows here, and the first record is near.
+  // Expanded at once: a shortage of memory shows here, and the first record will come soon.
   if (aead() != nullptr) return true;
   id_.Reset();
   return false;
@@ -54,7 +54,7 @@ bool RecordProtection::DeriveNext(Next& next) const {
          DeriveTrafficKeys(*suite_, next.traffic_secret, next.keys);
 }
 
-// The key is expanded with its first record, which tells when there is no memory for that.
+// The key is expanded with its first record, which reports a shortage of memory.
 void RecordProtection::Install(Next next) {
   traffic_secret_ = std::move(next.traffic_secret);
   key_ = std::move(next.keys.key);

@@ -16,7 +16,7 @@
 
 namespace ktlsim::tls {
 
-// Bounds that a test may lower. The defaults are what RFC 8446 5.5 and good sense ask for.
+// Bounds that a test may lower. The defaults are those of RFC 8446 5.5, or our own choice.
 struct RecordLimits {
   // Records one AES-GCM key may seal, 2^24.5 (RFC 8446 5.5). TLS 1.3 updates the key before.
   std::uint64_t records_per_key = 23'726'566;
@@ -25,7 +25,8 @@ struct RecordLimits {
   // Received in a row without a byte of application data between them.
   std::uint32_t empty_records = 32;
   std::uint32_t control_records = 128;
-  // Each costs two key derivations, one of them ours, and may ask for a KeyUpdate in return.
+  // KeyUpdates in a row. Each costs two key derivations, one of them ours, and may request a
+  // KeyUpdate in return.
   std::uint32_t key_updates = 32;
 };
 

@@ -1,6 +1,5 @@
 // RecordReader: opens protected records, in place. What a newcomer gets wrong: the reader owns no
-// bytes. It opens the first record of what it is given, and the plaintext lies where the
-// ciphertext lay.
+// bytes. It opens the first record of its input, and the plaintext lies where the ciphertext lay.
 //
 // Any level; not thread-safe: one reader belongs to one request at a time. Reader and writer of a
 // connection share nothing, so both may work at once on two threads.
@@ -47,10 +46,10 @@ class RecordReader {
   [[nodiscard]] bool Init(ProtectionState state);
 
   // Opens the first record in `wire`. After kAlert and kFailed every later call returns the same
-  // and consumes nothing. What the peer learns does not tell why decryption failed.
+  // and consumes nothing. The peer does not learn why decryption failed.
   OpenResult Open(std::span<std::byte> wire);
 
-  // Bytes the first record in `wire` has in all, as far as its header tells: never more than
+  // The whole length of the first record in `wire`, as far as its header says: never more than
   // kRecordBytesMax; kRecordHeaderBytes when the header is cut.
   static std::size_t RecordBytes(std::span<const std::byte> wire);
 

@@ -58,7 +58,7 @@ SealOutcome RecordWriter::CheckSeal(ContentType type, std::size_t header, std::s
   }
   if (header < header_bytes() || trailer < trailer_bytes()) return SealOutcome::kNoSpace;
   if (protection_.exhausted()) return SealOutcome::kLimitReached;
-  // Alerts and key updates are what gets the connection out of this state.
+  // Alerts and key updates are allowed: they get the connection out of this state.
   const bool limited = key_update_due() && type == ContentType::kApplicationData;
   if (limited && protection_.sequence_number() >= protection_.limits().records_per_key) {
     return SealOutcome::kLimitReached;

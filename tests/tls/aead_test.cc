@@ -23,7 +23,7 @@ using testing::HasSubstr;
 constexpr std::array<std::uint8_t, kAeadNonceBytes> kNonce = {1, 2, 3};
 constexpr std::array<std::uint8_t, 5> kAad = {23, 3, 3, 0, 40};
 
-// Seals as EVP does, but for one length. What a broken code path would do.
+// Seals as EVP does, except for one length: a simulated broken code path.
 class LyingAead final : public Aead {
  public:
   explicit LyingAead(std::unique_ptr<Aead> honest) : honest_(std::move(honest)) {}
@@ -167,7 +167,7 @@ TEST_F(AeadKeyCacheTest, KeepsTheLastThousandAndNoMore) {
   EXPECT_EQ(cache.counts().evictions, 0U);
   Find(AeadKeyCache::kKeysMax + 1);
   EXPECT_EQ(cache.counts().evictions, 1U);
-  Find(1 + AeadKeyCache::kSets);  // of the same set, and used later than the one that went
+  Find(1 + AeadKeyCache::kSets);  // in the same set, and used later than the evicted one
   EXPECT_EQ(cache.counts().evictions, 1U);
   Find(1);
   EXPECT_EQ(cache.counts().evictions, 2U);
@@ -214,8 +214,8 @@ TEST(AeadKeyIdTest, NoKeyIsNamedTwice) {
   EXPECT_EQ(third.value(), value);
 }
 
-// Two threads take turns at one connection, and its keys change between: each finds the right key
-// in its own cache.
+// Two threads take turns on one connection whose keys change meanwhile: each finds the right key in
+// its own cache.
 TEST(AeadKeyCacheThreadsTest, AConnectionMayWander) {
   ProtectionState state;
   state.suite = FindSuite(0x1301);

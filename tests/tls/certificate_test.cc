@@ -91,7 +91,7 @@ TEST(CertificateTest, SaysWhatIsWrong) {
   EXPECT_FALSE(Certificate::FromDer({}).ok());
   auto der = EcdsaCertificate()->chain()[0];
   der.push_back(0);
-  EXPECT_FALSE(Certificate::FromDer(der).ok()) << "something behind it";
+  EXPECT_FALSE(Certificate::FromDer(der).ok()) << "bytes after the certificate";
   der.resize(der.size() / 2);
   EXPECT_FALSE(Certificate::FromDer(der).ok());
 }

@@ -1,4 +1,4 @@
-// Walks the tables from numbers to words: nothing is without a text.
+// Walks the tables from numbers to words: every entry has a text.
 #include "tls/handshake/failure.h"
 
 #include <string>
@@ -62,7 +62,7 @@ TEST(FailureTest, WantOfMemoryHasManyNamesAndOneStatus) {
             Category::kResource);
   const Alert received = FatalAlert(AlertDescription::kInternalError);
   EXPECT_EQ(DrainFailure(Role::kServer, received, {}, 0).category(), Category::kTls)
-      << "theirs, not ours";
+      << "the peer's alert, not ours";
   ERR_raise(ERR_LIB_ASN1, ERR_R_MALLOC_FAILURE);
   ERR_raise(ERR_LIB_PEM, ERR_R_ASN1_LIB);
   EXPECT_EQ(CryptoFailure("a certificate is damaged").category(), Category::kResource);

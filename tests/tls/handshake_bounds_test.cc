@@ -1,5 +1,5 @@
-// What a handshake may cost: lengths that are announced, bytes that are sent. Each bound is met
-// once without harm and once exceeded, and then there is an alert (RFC 8446 6.2).
+// What a handshake may cost: announced lengths and sent bytes. Each bound is reached once without
+// harm and exceeded once, which leads to an alert (RFC 8446 6.2).
 #include <array>
 #include <optional>
 #include <string>
@@ -69,7 +69,7 @@ TEST(AnnouncedLengthTest, OfAClientHelloIsJudgedFromItsHeaderHoweverThatIsCut) {
   }
 }
 
-// With a list of application protocols of this size in it.
+// A ClientHello with a list of application protocols of this size.
 std::size_t HelloOf(std::size_t alpn_bytes, std::size_t piece, OurSide& server) {
   const ContextPtr context = MakeLibsslContext(Role::kClient, {});
   LibsslSide client(context.get(), Role::kClient);
@@ -132,7 +132,7 @@ struct AwaitingCertificate {
     options.require_client_certificate = true;
     options.verify_peer = false;
     EndpointOptions endpoint;
-    endpoint.tickets = 0;  // they bound the chain once more
+    endpoint.tickets = 0;  // tickets would bound the chain more tightly
     server.emplace(MakeServer(endpoint), options);
     client.emplace(context.get(), Role::kClient);
     recutter.emplace(context.get(), *client, Cutting{.piece_bytes = 16384});
@@ -172,7 +172,7 @@ TEST(AnnouncedLengthTest, OfAClientsCertificateHasItsOwnBound) {
   }
 }
 
-// HelloRequest may come at any time and is nothing (RFC 5246 7.4.1.1): only bytes bound it.
+// HelloRequest may come at any time and has no effect (RFC 5246 7.4.1.1): only bytes bound it.
 TEST(HandshakeBytesTest, AClientDoesNotReadForEver) {
   const std::array<std::byte, 4> hello_request{};
   Buffer record;
@@ -191,10 +191,10 @@ TEST(HandshakeBytesTest, AClientDoesNotReadForEver) {
   client.inbox = record;
   client.Advance();
   ExpectRefused(client, AlertDescription::kRecordOverflow);
-  EXPECT_EQ(client.Advance().outcome, StepOutcome::kFailed) << "for ever";
+  EXPECT_EQ(client.Advance().outcome, StepOutcome::kFailed) << "also later";
 }
 
-// Under keys the alert is sealed, and the peer can open it.
+// Once there are keys, the alert is sealed, and the peer can open it.
 TEST(HandshakeBytesTest, AServerDoesNotReadForEver) {
   AwaitingCertificate connection(Version::kTls13);
   OurSide& server = *connection.server;
@@ -214,8 +214,8 @@ TEST(HandshakeBytesTest, AServerDoesNotReadForEver) {
             SSL_RECEIVED_SHUTDOWN);
 }
 
-// A part of a message's header is withheld from OpenSSL: what comes instead of the rest must be
-// refused all the same.
+// A part of a message's header is withheld from OpenSSL: anything that comes instead of the rest
+// must still be refused.
 TEST(AnnouncedLengthTest, NothingElseMayFollowHalfAHeader) {
   for (const unsigned type : {20U, 23U}) {
     OurSide server(MakeServer());

@@ -282,7 +282,7 @@ TEST_P(HandshakeTest, AnImpossibleLengthIsRefusedAtItsHeader) {
   EXPECT_FALSE(step.not_tls);
   EXPECT_EQ(step.sent_alert, FatalAlert(AlertDescription::kRecordOverflow));
   EXPECT_FALSE(server.outbox.empty());
-  EXPECT_EQ(server.Advance().outcome, StepOutcome::kFailed) << "for ever";
+  EXPECT_EQ(server.Advance().outcome, StepOutcome::kFailed) << "also later";
 }
 
 TEST_P(HandshakeTest, VersionsWithoutOverlapEndInProtocolVersion) {

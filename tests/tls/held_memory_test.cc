@@ -36,7 +36,7 @@ void* Reallocate(void* memory, std::size_t size, const char*, int) {
 
 const bool g_installed = CRYPTO_set_mem_functions(&Allocate, &Reallocate, &Free) == 1;
 
-// What a handshake holds after `bytes`.
+// What a handshake holds after `bytes` of input.
 std::size_t HeldAfter(const std::shared_ptr<Endpoint>& endpoint, const Buffer& bytes) {
   const std::size_t before = g_held;
   const auto handshake = Handshake::Create(*endpoint, {});

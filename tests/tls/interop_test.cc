@@ -1,4 +1,4 @@
-// Our handshake engine and record layer against an unmodified libssl, both ways, every suite.
+// Our handshake engine and record layer against an unmodified libssl, in both roles, every suite.
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -138,7 +138,7 @@ INSTANTIATE_TEST_SUITE_P(AllSuites, InteropTest,
                                           testing::Values(Role::kServer, Role::kClient)),
                          CaseName);
 
-// A peer that has but one of the groups that we take without being told.
+// A peer that has only one of our default groups.
 TEST(DefaultGroupsTest, ReachPeersWithOneGroupOnly) {
   for (const Version version : {Version::kTls12, Version::kTls13}) {
     for (const char* group : {"X25519", "P-256", "P-384", "P-521"}) {
@@ -160,7 +160,7 @@ TEST(DefaultGroupsTest, ReachPeersWithOneGroupOnly) {
   }
 }
 
-// P-384 beside the default is what counts here: RFC 8422 5.1.1.
+// P-384 in addition to the default is what matters here: RFC 8422 5.1.1.
 TEST(DefaultGroupsTest, LetCertificatesOnTheirCurvesPass) {
   const auto issued = ktlsim::test::IssuedCertificate::SelfSigned(kName, "P-384");
   LibsslOptions libssl;

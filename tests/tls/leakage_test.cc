@@ -1,5 +1,5 @@
-// What a peer may learn of a refused record: one alert and one amount of work, whichever bit was
-// wrong. And what is left of secrets in memory that has been given back: nothing.
+// What a peer may learn from a refused record: always the same alert and the same amount of work,
+// whichever bit was wrong. And nothing of a secret is left in released memory.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -20,7 +20,7 @@ constexpr std::size_t kBytes = 300;
 
 // ---- The same work for every forgery
 
-// What the engine was asked to do since the last Reset.
+// The calls of the engine since the last Reset.
 struct Work {
   int calls = 0;
   std::size_t bytes = 0;
@@ -83,7 +83,7 @@ class ForgeryTest : public testing::TestWithParam<CipherSuite> {
               SealOutcome::kSealed);
     return record;
   }
-  // The work of opening `wire`, and what came of it.
+  // The work of opening `wire`, and the outcome.
   Work Open(Buffer wire, OpenResult* result) {
     RecordReader reader;
     EXPECT_TRUE(reader.Init(State(GetParam())));
@@ -121,8 +121,8 @@ TEST_P(ForgeryTest, EveryWrongByteCostsWhatARightRecordCostsAndTellsTheSame) {
   }
 }
 
-// A wrong tag over an inner plaintext that would be refused too (no type, too long): the padding is
-// not looked at before the tag fits (RFC 8446 5.2, 5.4).
+// A wrong tag over an inner plaintext that would be refused as well (no type, too long): the
+// padding is not read before the tag is verified (RFC 8446 5.2, 5.4).
 TEST(ForgeryOrderTest, NothingInsideIsJudgedBeforeTheTag) {
   for (const std::size_t size : {std::size_t{1}, kFragmentBytesMax + 100}) {
     ProtectionState state = State(CipherSuite::kAes128GcmSha256);
@@ -149,9 +149,9 @@ TEST(ForgeryOrderTest, NothingInsideIsJudgedBeforeTheTag) {
   }
 }
 
-// ---- Memory that is given back
+// ---- Released memory
 
-// An object in memory that stays readable when the object has gone.
+// An object in memory that stays readable after its destruction.
 template <typename T>
 class Remains {
  public:
@@ -167,7 +167,7 @@ class Remains {
   void End() {
     if (object_ != nullptr) std::exchange(object_, nullptr)->~T();
   }
-  // Whether eight bytes of `secret` in a row lie anywhere in it.
+  // Whether eight successive bytes of `secret` occur anywhere in it.
   bool Hold(std::span<const std::uint8_t> secret) const {
     constexpr std::size_t kWindow = 8;
     for (std::size_t i = 0; i + kWindow <= secret.size(); ++i) {
@@ -215,7 +215,8 @@ TEST(WipeTest, ACopiedOverOrShortenedSecretLeavesNothing) {
   EXPECT_FALSE(secret.Hold(bytes));
 }
 
-// Reader or writer: the traffic secret, and the key and IV made of it, are there and then not.
+// Reader or writer: the traffic secret, and the key and IV made from it, are there first and gone
+// afterwards.
 template <typename Direction>
 void ExpectNothingLeft() {
   ProtectionState state = State(CipherSuite::kAes256GcmSha384);
@@ -232,7 +233,7 @@ void ExpectNothingLeft() {
   EXPECT_TRUE(direction.Hold(keys.key.span()));
   EXPECT_TRUE(direction.Hold(keys.iv.span()));
   ASSERT_TRUE((*direction).protection_for_test().NextKey());
-  EXPECT_FALSE(direction.Hold(traffic_secret)) << "a key update forgets";
+  EXPECT_FALSE(direction.Hold(traffic_secret)) << "a key update wipes the old secret";
   EXPECT_FALSE(direction.Hold(keys.key.span()));
   EXPECT_TRUE(direction.Hold(next.span()));
   direction.End();

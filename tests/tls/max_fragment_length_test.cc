@@ -1,5 +1,5 @@
-// max_fragment_length (RFC 6066 4): a server that answers it keeps to it, with records, with sizes
-// and in a resumed session; and so must its client.
+// max_fragment_length (RFC 6066 4): a server that agrees to it obeys it, in its records, in the
+// reported sizes and in a resumed session; and so must its client.
 #include <string>
 #include <tuple>
 
@@ -136,7 +136,7 @@ TEST(MaxFragmentLengthReaderTest, ARecordOverItIsRecordOverflow) {
   }
 }
 
-// A client of ours asks for nothing, so nothing is agreed on.
+// Our own client does not offer the extension, so nothing is agreed on.
 TEST(MaxFragmentLengthClientTest, OursDoesNotOfferIt) {
   OurSide client(MakeClient());
   OurSide server(MakeServer());

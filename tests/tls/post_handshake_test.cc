@@ -46,7 +46,7 @@ TEST_P(KeyUpdateTest, LibsslUpdates) {
   for (const int kind : {SSL_KEY_UPDATE_NOT_REQUESTED, SSL_KEY_UPDATE_REQUESTED}) {
     Exchange();
     ASSERT_EQ(SSL_key_update(theirs->ssl, kind), 1);
-    Exchange();  // its write carries the KeyUpdate in front, our reader's answer goes back
+    Exchange();  // its write begins with the KeyUpdate, and our reader's reply goes back
     Exchange();
   }
   EXPECT_EQ(ours->key_updates_seen, 2U);
@@ -59,12 +59,12 @@ TEST_P(KeyUpdateTest, WeUpdate) {
     Exchange();
   }
   Exchange();
-  EXPECT_EQ(ours->key_updates_seen, 2U) << "answers to two requests";
+  EXPECT_EQ(ours->key_updates_seen, 2U) << "replies to two requests";
 }
 
 INSTANTIATE_TEST_SUITE_P(Roles, KeyUpdateTest, testing::Values(Role::kServer, Role::kClient));
 
-// Feeds messages to one side as its reader would.
+// Passes messages to one side as its reader would.
 class PostHandshakeTest : public testing::Test {
  protected:
   PostHandshakeTest() : client_(MakeClient()), server_(MakeServer()) {

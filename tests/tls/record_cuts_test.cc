@@ -12,7 +12,7 @@
 namespace ktlsim::tls::test {
 namespace {
 
-// A libssl peer whose records come in other pieces than it made.
+// A libssl peer whose flights are cut into other records than libssl made.
 class CutConnection {
  public:
   CutConnection(Role ours, Version version, Cutting cutting, bool mutual = false) {

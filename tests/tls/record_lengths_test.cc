@@ -1,5 +1,5 @@
-// Every length that a border could hide behind, against the record layer of an unmodified libssl,
-// both ways, on every engine.
+// Every length near a border, against the record layer of an unmodified libssl, in both directions,
+// on every engine.
 #include <algorithm>
 #include <cstring>
 #include <optional>

@@ -33,7 +33,7 @@ ProtectionState State(CipherSuite suite, RecordLimits limits, AeadFactory engine
   } else {
     state.keys.key = Secret(std::vector<std::uint8_t>(state.suite->key_bytes, 42));
     state.keys.iv = Secret(std::vector<std::uint8_t>(12, 43));
-    state.explicit_nonce = UINT64_MAX - 1;  // it wraps, and may
+    state.explicit_nonce = UINT64_MAX - 1;  // it wraps, which is allowed
     state.sequence_number = 1;
   }
   return state;
@@ -67,7 +67,7 @@ struct Pair {
             .outcome;
     return record;
   }
-  // TLS 1.3: an inner plaintext as it stands, type and padding included.
+  // TLS 1.3: a whole inner plaintext, with type and padding.
   Buffer SealInner(std::vector<std::uint8_t> inner) {
     RecordProtection& protection = writer.protection_for_test();
     Buffer record(5 + inner.size() + 16);
@@ -91,7 +91,7 @@ void ExpectRefused(RecordReader& reader, Buffer wire, AlertDescription descripti
   EXPECT_EQ(result.alert, FatalAlert(description)) << AlertName(result.alert.description);
   EXPECT_EQ(result.consumed, 0U);
   EXPECT_TRUE(reader.closed());
-  EXPECT_EQ(reader.Open(wire).outcome, Outcome::kFailed) << "for ever";
+  EXPECT_EQ(reader.Open(wire).outcome, Outcome::kFailed) << "also later";
 }
 
 TEST(RecordReaderTest, OpensTheRecordsOfRfc8448) {
@@ -183,7 +183,7 @@ TEST_P(RecordPairTest, RefusesEveryFlippedBit) {
       Pair pair = Make();
       Buffer flipped = wire;
       flipped[i] ^= std::byte(1 << bit);
-      // A longer length makes an incomplete record of it.
+      // With a longer length it is an incomplete record.
       flipped.resize(5 + 65535);
       const OpenResult result = pair.reader.Open(flipped);
       ASSERT_EQ(result.outcome, Outcome::kFailed) << i << ' ' << bit;
@@ -195,7 +195,7 @@ TEST_P(RecordPairTest, RefusesEveryFlippedBit) {
       if (i >= 5) {
         ASSERT_TRUE(std::ranges::all_of(std::span(flipped).first(wire.size()), [](std::byte b) {
           return b == std::byte{0};
-        })) << "something left behind";
+        })) << "plaintext was left in memory";
       }
     }
   }
@@ -390,7 +390,7 @@ TEST_P(RecordPairTest, EveryForgeryLooksTheSameToThePeer) {
       << "no room for a tag";
   EXPECT_EQ(refusal([](Pair& pair, Buffer&) { pair.reader.protection_for_test().Advance(); }),
             expected)
-      << "another place in the sequence";
+      << "another sequence number";
 }
 
 TEST_P(RecordPairTest, ARefusedRecordIsWiped) {

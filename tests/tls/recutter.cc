@@ -73,7 +73,7 @@ void Recutter::OneRecord(std::span<const std::byte> record, Buffer& out) {
   Plain(record, out);
 }
 
-// Cut anew only where it is a handshake record that nothing protects.
+// Only unprotected handshake records are cut again.
 void Recutter::Plain(std::span<const std::byte> record, Buffer& out) const {
   if (record[0] != kHandshake || keys_changed_) {
     out.insert(out.end(), record.begin(), record.end());
@@ -120,7 +120,7 @@ bool Recutter::FindKeys() {
   return reader_->Init(state()) && writer_.Init(state());
 }
 
-// False: it is not sealed with the keys of the handshake.
+// False: the record is not sealed with the handshake keys.
 bool Recutter::Recut(std::span<const std::byte> record, Buffer& out) {
   Buffer copy(record.begin(), record.end());
   const OpenResult opened = reader_->Open(copy);

@@ -1,5 +1,5 @@
 // Recutter: stands between an unmodified libssl and our side. It opens what libssl has sealed, cuts
-// the handshake into records anew and seals them with the same keys, as another TLS library might.
+// the handshake into other records and seals them with the same keys, as another TLS library might.
 #pragma once
 
 #include <cstddef>
@@ -15,19 +15,19 @@ namespace ktlsim::tls::test {
 
 struct Cutting {
   std::size_t piece_bytes = 1;
-  // A warning (user_canceled) in front of each protected piece.
+  // A warning (user_canceled) before each protected piece.
   bool warnings = false;
 };
 
 class Recutter {
  public:
-  // `from`: whose records pass through here. Its handshake must not have begun.
+  // `from`: the side whose records pass through here. Its handshake must not have begun.
   Recutter(SSL_CTX* context, LibsslSide& from, Cutting cutting);
 
-  // What `from` has said since the last call, in other records.
+  // What `from` has sent since the last call, in other records.
   Buffer Drain();
 
-  // A handshake record of ours under libssl's keys of the moment.
+  // A handshake record of our own under libssl's current keys.
   Buffer Forge(std::span<const std::byte> content);
 
   unsigned protected_handshake_records() const { return protected_records_; }

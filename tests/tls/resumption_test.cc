@@ -25,7 +25,7 @@ class ResumptionTest : public testing::TestWithParam<Case> {
     options.tickets = GetParam().tickets;
     return options;
   }
-  // TLS 1.3 without tickets has nothing to resume with.
+  // TLS 1.3 cannot resume without tickets.
   bool resumable() const { return GetParam().version == Version::kTls12 || GetParam().tickets > 0; }
 };
 
@@ -225,7 +225,7 @@ TEST(TicketTest, EndpointsThatShareKeysResumeEachOthersSessions) {
       ASSERT_TRUE((*keys)->Rotate().ok());
     }
   }
-  // Two rotations later nobody knows the key.
+  // Two rotations later the key is gone.
   ASSERT_TRUE((*keys)->Rotate().ok());
   ASSERT_TRUE((*keys)->Rotate().ok());
   OurSide client(client_endpoint, Target());
@@ -234,7 +234,8 @@ TEST(TicketTest, EndpointsThatShareKeysResumeEachOthersSessions) {
   EXPECT_FALSE(client.connection->facts.resumed);
 }
 
-// Sessions by ID beside tickets (RFC 5246 7.4.1.3), for TLS 1.2 clients that take no ticket.
+// Sessions by ID in addition to tickets (RFC 5246 7.4.1.3), for TLS 1.2 clients that take no
+// ticket.
 TEST(SessionIdTest, WithTicketsOnAClientWithoutThemResumes) {
   LibsslOptions libssl;
   libssl.versions = Only(Version::kTls12);
@@ -298,7 +299,7 @@ TEST(SessionIdTest, OneSessionIsResumedByManyThreadsAtOnce) {
         OurSide client(client_endpoint, Target());
         OurSide server(server_endpoint);
         EXPECT_TRUE(RunHandshake(client, server));
-        // It ends without close_notify, by which libssl marks the session it holds.
+        // It ends without close_notify, so libssl marks the session that it holds.
         const bool resumed = server.connection->facts.resumed;
         EXPECT_TRUE(resumed) << i;
       }
@@ -336,7 +337,7 @@ TEST(SessionIdTest, AFailedHandshakeEndsItsSessionOnBothSides) {
   EXPECT_FALSE(connect());
 }
 
-// A credential can be made with fewer processors than use it.
+// A credential may be used by more processors than there were when it was made.
 TEST(EndpointTest, MayBeUsedByManyThreadsAtOnce) {
   EndpointOptions options;
   options.session_lifespan_ms = 1000;

@@ -1,4 +1,4 @@
-// RFC 8448 section 3, the simple 1-RTT handshake: what comes after the handshake.
+// RFC 8448 section 3, the simple 1-RTT handshake: the records after the handshake.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // Which certificate a server presents, as its client sees it: by name, by kind of key, by default;
-// and what a hostile server name comes to. The client is an unmodified libssl.
+// and what hostile server names lead to. The client is an unmodified libssl.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -38,7 +38,8 @@ class ServerIdentityTest : public testing::TestWithParam<Version> {
     return MakeServer(options);
   }
 
-  // Connects for `name` (nullptr: without one). The certificate seen, or none.
+  // Connects for `name` (nullptr: without one). Returns the certificate that the client saw, or
+  // none.
   Certificate::Ptr Connect(const std::shared_ptr<Endpoint>& server, const char* name,
                            const char* signatures = nullptr) {
     LibsslOptions options;
@@ -59,7 +60,7 @@ class ServerIdentityTest : public testing::TestWithParam<Version> {
     EXPECT_EQ(ours.connection->facts.server_name, name != nullptr ? name : "");
     EXPECT_NE(presented, nullptr);
     EXPECT_TRUE(presented != nullptr && std::ranges::equal(LeafSeen(client.ssl), presented->leaf()))
-        << "what the server tells is what the client saw";
+        << "the server reports what the client saw";
     return presented;
   }
 
@@ -153,7 +154,7 @@ TEST_P(ServerIdentityTest, BadNamesAndBadCertificatesAreRefusedWhenTheEndpointIs
   EXPECT_EQ(Endpoint::Create(options).status().category(), Category::kContract) << "no key";
 }
 
-// A session belongs to the name it was made for, or a certificate would be vouched for under a name
+// A session belongs to the name it was made for; otherwise a certificate would count for a name
 // that it is not for (RFC 6066 3).
 TEST_P(ServerIdentityTest, ASessionIsNotResumedUnderAnotherName) {
   const auto server = Server({Named("a.test"), Named("b.test")});
@@ -179,7 +180,7 @@ TEST_P(ServerIdentityTest, ASessionIsNotResumedUnderAnotherName) {
   }
 }
 
-// Puts `name` in the place of the one in a ClientHello, whose length it has, or cuts it.
+// Replaces the name in a ClientHello by `name`, which has the same length, or cuts it.
 Buffer WithName(Buffer hello, const std::string& original, const std::string& name) {
   const auto bytes = std::as_bytes(std::span(original));
   const auto at = std::ranges::search(hello, bytes).begin();
@@ -222,7 +223,7 @@ TEST_P(ServerIdentityTest, EveryChangedByteOfTheNameEndsInAnOutcome) {
   const Buffer hello = client.Drain();
   const auto name = std::ranges::search(hello, std::as_bytes(std::span(original)));
   const auto at = static_cast<std::size_t>(name.begin() - hello.begin());
-  // The extension's type, its three lengths and the name's type lie in front.
+  // The extension's type, its three lengths and the name's type come before it.
   for (std::size_t i = at - 9; i < at + original.size(); ++i) {
     for (int value = 0; value < 256; value += i < at ? 1 : 5) {
       Buffer changed = hello;

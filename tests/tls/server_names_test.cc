@@ -1,5 +1,5 @@
-// Which certificates answer to a name: exact before wildcard, the caller's word before the
-// certificate's, and nothing at all for what is no DNS name.
+// Which certificates are for a name: an exact name before a wildcard, the caller's names before the
+// certificate's, and none for a text that is no DNS name.
 #include "tls/identity/server_names.h"
 
 #include <string>

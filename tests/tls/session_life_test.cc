@@ -1,5 +1,5 @@
-// How long a session may be resumed, and by whom: certificates that expire, lifespans that renewal
-// does not stretch, clocks that go back, credentials that are made anew.
+// How long a session may be resumed, and with which credentials: certificates that expire,
+// lifespans that a renewal does not extend, clocks that go back, credentials that replace others.
 #include <cstdint>
 #include <string>
 
@@ -31,7 +31,7 @@ struct Case {
   unsigned tickets;
 };
 
-// A root, an authority that it has issued, and leaves of that one.
+// A root, an authority issued by it, and leaves issued by that authority.
 class SessionLifeTest : public testing::TestWithParam<Case> {
  protected:
   SessionLifeTest() { g_now_ms = RealNowMs(); }
@@ -50,7 +50,7 @@ class SessionLifeTest : public testing::TestWithParam<Case> {
     options.clock_ms = &FakeClock;
     return options;
   }
-  // True: resumed. A failure is none, and is left in `client_` and `server_`.
+  // True: resumed. A handshake that fails is not resumed, and stays in `client_` and `server_`.
   bool Resumes(const std::shared_ptr<Endpoint>& client, const std::shared_ptr<Endpoint>& server) {
     Connect(client, server);
     return established() && server_->connection->facts.resumed;
@@ -180,7 +180,7 @@ TEST_P(SessionLifeTest, IsCountedFromTheFullHandshakeOnBothSides) {
     g_now_ms += 1;
     EXPECT_FALSE(Resumes(client, server)) << (of_server ? "server" : "client");
     EXPECT_TRUE(established());
-    EXPECT_TRUE(Resumes(client, server)) << "a new one has begun";
+    EXPECT_TRUE(Resumes(client, server)) << "a new session has begun";
   }
 }
 
@@ -207,7 +207,7 @@ TEST_P(SessionLifeTest, OfAnUnknownLengthIsRefused) {
   }
 }
 
-// ---- Endpoints made anew over the same keys and the same store.
+// ---- New endpoints with the same keys and the same store.
 
 class SessionHandoverTest : public SessionLifeTest {
  protected:
@@ -274,7 +274,7 @@ TEST_P(SessionHandoverTest, AnotherPolicyEndsThem) {
   options.verification = PeerVerification::kOnRequest;
   EXPECT_FALSE(ResumesWith(options));
   options.verification = PeerVerification::kRequired;
-  EXPECT_FALSE(ResumesWith(options)) << "nobody without a certificate comes in by a session";
+  EXPECT_FALSE(ResumesWith(options)) << "a session lets no client in without a certificate";
   EXPECT_FALSE(established());
 }
 
@@ -320,9 +320,9 @@ TEST(TicketKeysTest, ChangeByTimeAndOpenForASessionsLifeAfterwards) {
   EXPECT_EQ(second->previous.name, first->current.name);
   EXPECT_TRUE(keys->At(now + 7199)->has_previous);
   const auto third = keys->At(now += 7200);
-  EXPECT_EQ(third->previous.name, second->current.name) << "the first one is gone";
+  EXPECT_EQ(third->previous.name, second->current.name) << "the first key is gone";
   const auto much_later = keys->At(now += 100 * 7200);
-  EXPECT_FALSE(much_later->has_previous) << "nobody sealed with it for so long";
+  EXPECT_FALSE(much_later->has_previous) << "nothing was sealed with it for so long";
   EXPECT_NE(much_later->current.name, third->current.name);
 }
 

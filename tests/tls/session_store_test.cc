@@ -35,7 +35,7 @@ std::uint8_t ValueOf(const StoredSession& session) {
 TEST(MemorySessionStoreTest, ASingleUseSessionLeaves) {
   MemorySessionStore store(Options());
   for (std::uint8_t i = 1; i <= 3; ++i) store.Put("a", Session(i, true));
-  EXPECT_EQ(store.size(), 2U) << "the oldest has gone";
+  EXPECT_EQ(store.size(), 2U) << "the oldest session was dropped";
   EXPECT_EQ(ValueOf(*store.Get("a")), 3);
   EXPECT_EQ(ValueOf(*store.Get("a")), 2);
   EXPECT_FALSE(store.Get("a"));

@@ -1,5 +1,5 @@
-// What the tests of this folder share: our side of a connection, OpenSSL's own as the other side,
-// and a pump between them. No sockets: bytes move when a test says so.
+// What the tests of this folder share: our side of a connection, an OpenSSL side, and a pump
+// between them. No sockets: bytes move when a test moves them.
 #pragma once
 
 #include <cstddef>
@@ -34,12 +34,12 @@ std::vector<std::uint8_t> AlpnWire(std::initializer_list<std::string> names);
 std::string Pattern(std::size_t size, unsigned seed = 1);
 VersionRange Only(Version version);
 
-// An engine under a name that a test's name may have.
+// An engine with a name that can be part of a test's name.
 struct Engine {
   const char* name;
   AeadFactory factory;
 };
-// Those that can be had on this machine, EVP first.
+// The engines that are available on this machine, EVP first.
 std::vector<Engine> Engines();
 
 // A connection made by this module.
@@ -47,14 +47,14 @@ class OurSide {
  public:
   explicit OurSide(const std::shared_ptr<Endpoint>& endpoint, const HandshakeOptions& options = {});
 
-  // Steps the handshake with what is in `inbox`, takes over when it is done.
+  // Steps the handshake with the bytes in `inbox`, and takes the connection over when it is done.
   StepResult Advance();
   bool established() const { return connection.has_value(); }
 
   void Write(const std::string& text);
   void WriteAlert(Alert alert);
   void UpdateKey(bool request_peer);
-  // Opens every record in `inbox`, answers what has to be answered; the application data.
+  // Opens every record in `inbox`, replies where a reply is due, and returns the application data.
   std::string Read();
 
   std::unique_ptr<Handshake> handshake;
@@ -62,7 +62,7 @@ class OurSide {
   Buffer inbox;
   Buffer outbox;
   StepResult last;
-  // Of Read.
+  // The last outcome of Read.
   OpenResult opened;
   PostHandshakeResult post;
   unsigned tickets_seen = 0;
@@ -103,7 +103,7 @@ class LibsslSide {
   SSL* ssl;
 };
 
-// Until nobody has anything to say. True: both sides are established.
+// Until neither side has anything to send. True: both sides are established.
 bool RunHandshake(OurSide& ours, LibsslSide& theirs);
 bool RunHandshake(OurSide& client, OurSide& server);
 
@@ -111,7 +111,7 @@ void Move(OurSide& from, LibsslSide& to);
 void Move(LibsslSide& from, OurSide& to);
 void Move(OurSide& from, OurSide& to);
 
-// Sizes on both sides of every limit there is.
+// Sizes just below and above every limit.
 inline constexpr std::size_t kSizes[] = {0, 1, 15, 16, 17, 1000, 16383, 16384};
 
 }  // namespace ktlsim::tls::test

@@ -1,4 +1,4 @@
-// Judging the peer's certificate: what passes, what fails, and with which words and alerts.
+// Judging the peer's certificate: which ones pass, which fail, and with which words and alerts.
 #include <unistd.h>
 
 #include <cstdio>
@@ -118,7 +118,7 @@ TEST_P(VerificationTest, AServerMayRequireACertificate) {
   }
   OurSide client(MakeClient(Plain()));
   OurSide server(server_endpoint);
-  // A TLS 1.3 client is done before the server judges.
+  // A TLS 1.3 client is established before the server judges.
   EXPECT_FALSE(RunHandshake(client, server));
   EXPECT_STREQ(server.last.failure.what(), "the client sent no certificate");
 }
@@ -149,7 +149,7 @@ TEST_P(VerificationTest, PeerChainsAreInterned) {
   EXPECT_EQ(first.connection->facts.peer_chain, second.connection->facts.peer_chain);
 }
 
-// The file of certificates that this process takes for the system's.
+// The file that this process uses as the system's trusted certificates.
 class SystemTrustFile {
  public:
   SystemTrustFile() : path_(testing::TempDir() + "ktlsim_trust_" + std::to_string(getpid())) {
@@ -187,7 +187,7 @@ TEST_P(VerificationTest, WithoutATrustOfItsOwnTheSystemsCounts) {
     OurSide server(MakeServer(Plain()));
     EXPECT_TRUE(RunHandshake(client, server)) << client.last.failure.ToString();
   }
-  // Another file by now: who comes after it judges by it, who came before does not.
+  // The file has changed: later endpoints judge by the new one, earlier ones do not.
   system.Write(RsaCertificate());
   ExpectRefused(options, kName, AlertDescription::kUnknownCa,
                 "the peer's certificate is self-signed and not trusted");

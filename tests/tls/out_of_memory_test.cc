@@ -222,20 +222,20 @@ TEST(EndpointMemoryTest, EveryAllocationMayFail) {
     g_only_one = only_one;
     bool failed = true;
     // There are many allocations, and the later ones are much alike.
-    for (long n = 0; failed; n += 1
-    // + n / 200) {
-    SCOPED_TRACE(n);
-    ASSERT_LT(n, 50'000);
-    g_allocations_left = n;
-    const auto endpoint = Endpoint::Create(options);
-    failed = std::exchange(g_allocations_left, kNever) < 0;
-    if (!endpoint.ok()) {
-      EXPECT_TRUE(failed);
-      EXPECT_EQ(endpoint.status().category(), Category::kResource) << endpoint.status().ToString();
+    for (long n = 0; failed; n += 1 + n / 200) {
+      SCOPED_TRACE(n);
+      ASSERT_LT(n, 50'000);
+      g_allocations_left = n;
+      const auto endpoint = Endpoint::Create(options);
+      failed = std::exchange(g_allocations_left, kNever) < 0;
+      if (!endpoint.ok()) {
+        EXPECT_TRUE(failed);
+        EXPECT_EQ(endpoint.status().category(), Category::kResource)
+            << endpoint.status().ToString();
+      }
     }
+    g_only_one = false;
   }
-  g_only_one = false;
-}
 }
 
 TEST(CertificateMemoryTest, EveryAllocationMayFail) {
@@ -246,27 +246,26 @@ TEST(CertificateMemoryTest, EveryAllocationMayFail) {
     g_only_one = only_one;
     bool failed = true;
     // There are many allocations, and the later ones are much alike.
-    for (long n = 0; failed; n += 1
-    // + n / 200) {
-    SCOPED_TRACE(n);
-    ASSERT_LT(n, 50'000);
-    g_allocations_left = n;
-    auto certificate = Certificate::FromPem(chain, key);
-    failed = std::exchange(g_allocations_left, kNever) < 0;
-    if (certificate.ok()) {
-      EXPECT_EQ((*certificate)->subject(), EcdsaCertificate()->subject());
-      EXPECT_EQ((*certificate)->issuer(), EcdsaCertificate()->issuer());
-      EXPECT_EQ((*certificate)->dns_names(), EcdsaCertificate()->dns_names());
-      EXPECT_EQ((*certificate)->not_after(), EcdsaCertificate()->not_after());
-      EXPECT_EQ((*certificate)->key_type(), KeyType::kEcdsaP256);
-    } else {
-      EXPECT_TRUE(failed);
-      EXPECT_EQ(certificate.status().category(), Category::kResource)
-          << certificate.status().ToString();
+    for (long n = 0; failed; n += 1 + n / 200) {
+      SCOPED_TRACE(n);
+      ASSERT_LT(n, 50'000);
+      g_allocations_left = n;
+      auto certificate = Certificate::FromPem(chain, key);
+      failed = std::exchange(g_allocations_left, kNever) < 0;
+      if (certificate.ok()) {
+        EXPECT_EQ((*certificate)->subject(), EcdsaCertificate()->subject());
+        EXPECT_EQ((*certificate)->issuer(), EcdsaCertificate()->issuer());
+        EXPECT_EQ((*certificate)->dns_names(), EcdsaCertificate()->dns_names());
+        EXPECT_EQ((*certificate)->not_after(), EcdsaCertificate()->not_after());
+        EXPECT_EQ((*certificate)->key_type(), KeyType::kEcdsaP256);
+      } else {
+        EXPECT_TRUE(failed);
+        EXPECT_EQ(certificate.status().category(), Category::kResource)
+            << certificate.status().ToString();
+      }
     }
+    g_only_one = false;
   }
-  g_only_one = false;
-}
 }
 
 INSTANTIATE_TEST_SUITE_P(Versions, OutOfMemoryTest,

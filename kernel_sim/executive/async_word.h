@@ -49,7 +49,8 @@ inline Change Update(std::atomic<std::uint64_t>& word, Decide decide) {
       before = word.load(std::memory_order_acquire);
       continue;
     }
-    // Release: whoever sees the new state sees what its mover wrote. Acquire: the other way round.
+    // Release: a thread that sees the new state sees what this thread wrote before. Acquire: this
+    // thread sees what the last mover wrote.
     if (after == before || word.compare_exchange_weak(before, after, std::memory_order_acq_rel,
                                                       std::memory_order_acquire)) {
       return {before, after};

@@ -92,8 +92,8 @@ class Executive final : public NotificationPool::Owner, public WaitLimits::Owner
   // Ends what AsyncContextTable::Recall began: the call completes with `status`. It has not run and
   // has written no output. Any level, never blocks.
   void EndRecall(Request& request, std::int32_t status = kCancelledStatus);
-  // From Run: the context's handshake is over. Under kPool its work moves to the processor that
-  // submitted the request.
+  // Called from Run: the context's handshake is over. Under kPool its work moves to the processor
+  // that submitted the request.
   void MoveHome(Request& request);
 
   // For its processors, on their threads, at dispatch level. Execute runs a request that has come

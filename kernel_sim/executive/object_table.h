@@ -168,7 +168,7 @@ class ObjectTable {
   // Closes the handle. True for exactly one caller, which then owns the handle's reference and must
   // Release it.
   bool Close(Handle handle, Object** object);
-  // In a forked child: Lookup finds no handle any more, until CloseAll. It costs nothing.
+  // In a forked child: Lookup finds no handle any more, until CloseAll. Takes constant time.
   void Hide() { reach_ = 0; }
   // Closes all handles. Objects without another reference are destroyed.
   void CloseAll() KTLSIM_EXCLUDES(mutex_);

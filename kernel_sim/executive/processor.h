@@ -1,8 +1,9 @@
 // Processor: one thread and one ring. It reaps completions, runs its two lanes, submits.
 //
 // Record work runs before handshake work, with a budget so that neither starves: a handshake takes
-// 100 to 200 us, a record less than 1 us, and in a common queue the established connections would
-// wait for every handshake. Between two handshakes the processor turns its ring again.
+// hundreds of microseconds, a small record less than one, and in a common queue the established
+// connections would wait for every handshake. Between two handshakes the processor turns its ring
+// again.
 #pragma once
 
 #include <pthread.h>
@@ -41,8 +42,8 @@ class Processor {
 
   // Starts the thread, which makes its ring. Passive level.
   Status Start(const RingFactory& factory);
-  // Starts it without a thread: a thread that calls Step is the processor during the call. The ring
-  // is made here and belongs to the calling thread.
+  // Starts it without a thread of its own: a thread that calls Step is the processor during that
+  // call. The ring is made here and belongs to the calling thread.
   Status StartStepped(const RingFactory& factory);
   // One turn of the ring without waiting, then at most one job of each lane and the callbacks that
   // are due.

@@ -1,4 +1,4 @@
-// What a PCCERT_CONTEXT of ours stands for.
+// The certificate that a PCCERT_CONTEXT of ours stands for.
 #pragma once
 
 #include <ktlsim/sspi_ext.h>
@@ -7,8 +7,8 @@
 
 namespace ktlsim::sspi {
 
-// The certificate of a context that KtlsimLoadCertificate and its kin made; null for one that
-// is not ours (its DER bytes can still be read).
+// The certificate of a context that KtlsimLoadCertificate or one of its siblings made; null for a
+// foreign one (its DER bytes can still be read).
 tls::Certificate::Ptr CertificateOf(PCCERT_CONTEXT context);
 // A context for `certificate`, with one reference that is the caller's. May throw bad_alloc.
 PCCERT_CONTEXT PublishCertificate(tls::Certificate::Ptr certificate);

@@ -1,7 +1,7 @@
 // Memory that SSPI gives to its callers, to be released with FreeContextBuffer.
 //
 // Every buffer is registered, so that a foreign pointer, or one freed twice, is an error and not a
-// crash, and so that a test can count what was not given back.
+// crash, and so that a test can count the buffers that were not released.
 #pragma once
 
 #include <cstddef>

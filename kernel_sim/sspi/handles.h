@@ -27,7 +27,7 @@ inline executive::Reference<ContextObject> LookupContext(const SecHandle* handle
   return executive::Reference<ContextObject>(
       static_cast<ContextObject*>(Runtime::Instance().security_contexts().Lookup(handle->dwUpper)));
 }
-// The same, claimed for a record; nobody else seals, or opens, with it meanwhile.
+// The same, claimed for a record: no other thread seals, or opens, with it meanwhile.
 template <executive::Claim claim>
 executive::Claimed<ContextObject, claim> ClaimContext(const SecHandle* handle) {
   ContextObject* context = nullptr;

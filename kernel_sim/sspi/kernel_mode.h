@@ -3,7 +3,7 @@
 //
 // A translation unit with SECURITY_KERNEL calls them by the documented names, which visibility.h
 // binds to these symbols. Here they have the symbols' own names, because one translation unit sees
-// the functions of one mode only. What says otherwise nothing behaves as its user-mode twin.
+// the functions of one mode only. Unless noted, each behaves like its user-mode counterpart.
 #pragma once
 
 #include <sspi.h>

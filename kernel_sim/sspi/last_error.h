@@ -2,7 +2,8 @@
 //
 // A buffer per thread, which never moves and never goes away before the thread does. Code below a
 // public function notes the reason that it knows; the public function passes what it returns
-// through Told, which fills in the status's own words where nobody knew better, or clears the text.
+// through Told, which fills in the status's own words where no reason was noted, or clears the
+// text.
 #pragma once
 
 #include <sspi.h>
@@ -31,7 +32,7 @@ inline void ForgetReason() {
   last_error.text[0] = '\0';
 }
 
-// Cold: the text of a failure that nobody noted a reason for.
+// Cold: the text of a failure without a noted reason.
 [[gnu::cold]] void DescribeFailure(SECURITY_STATUS status);
 
 // SEC_E_INCOMPLETE_MESSAGE asks for more bytes, like SEC_I_CONTINUE_NEEDED: it is no failure.

@@ -3,8 +3,8 @@
 
 namespace ktlsim::sspi {
 
-// False: OpenSSL could not be set up, for want of memory; the reason is noted. It tries once in a
-// process; to use it all the same would be a crash. Passive level.
+// False: OpenSSL could not be set up, because memory ran out; the reason is noted. OpenSSL tries
+// that once in a process, and using it afterwards would crash. Passive level.
 bool OpenSslWorks();
 
 }  // namespace ktlsim::sspi

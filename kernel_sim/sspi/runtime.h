@@ -58,7 +58,7 @@ class Runtime final : private PackageHost {
 
   // Never waits for a stop, nor for anything that a callback could be waiting for.
   // SEC_E_INVALID_PARAMETER: it runs already; SEC_E_SHUTDOWN_IN_PROGRESS: a stop is under way;
-  // SEC_E_INSUFFICIENT_MEMORY, SEC_E_INTERNAL_ERROR: nothing of it is left.
+  // SEC_E_INSUFFICIENT_MEMORY, SEC_E_INTERNAL_ERROR: nothing is left running.
   SECURITY_STATUS Start(const executive::ExecutiveOptions& options);
   SECURITY_STATUS Stop();
 
@@ -111,15 +111,15 @@ class Runtime final : private PackageHost {
   Mutex start_mutex_;
   bool fork_handlers_ KTLSIM_GUARDED_BY(start_mutex_) = false;  // registered
   bool exit_handler_ KTLSIM_GUARDED_BY(start_mutex_) = false;
-  // Made by the first start of a process and never destroyed. Written before the state says that it
-  // runs, read by whoever has seen that it did.
+  // Made by the first start of a process and never destroyed. Written before the state becomes
+  // kRunning, and read only by threads that have seen that state.
   executive::Executive* executive_ = nullptr;
   bool inherited_ = false;  // from the process that forked this one: tables and executive
   std::atomic<RuntimeState> state_{RuntimeState::kNeverStarted};
   std::atomic<std::uint32_t> stops_{0};  // stops that have ended; a second KtlsimStop waits for it
 
   Mutex packages_mutex_;
-  // Beside those of AllPackages().
+  // In addition to those of AllPackages().
   std::vector<Package*> packages_ KTLSIM_GUARDED_BY(packages_mutex_);
 };
 

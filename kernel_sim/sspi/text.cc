@@ -68,7 +68,7 @@ std::optional<std::string> ReadName(const SECURITY_STRING* text) {
   const std::size_t units = text->Length / sizeof(SEC_WCHAR);
   if (units > KTLSIM_NAME_UNITS_MAX) return std::nullopt;
   std::u16string copy(text->Buffer, units);
-  // What follows a zero would be cut off later, where nobody can tell any more.
+  // Later code would cut the name off at a zero, without any sign of it.
   std::replace(copy.begin(), copy.end(), u'\0', u'\xFFFD');
   return ToUtf8(std::u16string_view(copy));
 }

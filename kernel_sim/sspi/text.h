@@ -13,12 +13,12 @@ namespace ktlsim::sspi {
 // Unpaired surrogates become U+FFFD.
 std::string ToUtf8(std::u16string_view text);
 
-// A caller's name: of a package, a target, a principal. Null is empty. Nothing: it is longer than
-// KTLSIM_NAME_UNITS_MAX, of which no more is read than tells that, so that a submission takes a
-// bounded time and a name without its end does no harm.
+// A caller's name: of a package, a target, a principal. Null is empty. No value: it is longer than
+// KTLSIM_NAME_UNITS_MAX. It is read no further than that, so that a submission takes a bounded time
+// and a name without an end does no harm.
 std::optional<std::string> ReadName(const char* text);
 std::optional<std::string> ReadName(const SEC_WCHAR* text);
-// Counted, as in kernel mode. A zero inside is no character either.
+// Counted, as in kernel mode. A zero inside becomes U+FFFD, too.
 std::optional<std::string> ReadName(const SECURITY_STRING* text);
 
 // ASCII into a fixed array of 16-bit units, always terminated.

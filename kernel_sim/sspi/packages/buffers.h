@@ -1,4 +1,5 @@
-// Finding one's way in a SecBufferDesc of the caller's. Nothing in it is trusted but its memory.
+// Finding buffers in a caller's SecBufferDesc. Only the memory that it names is trusted, nothing
+// else in it.
 #pragma once
 
 #include <ktlsim/sspi_ext.h>
@@ -17,7 +18,8 @@ inline std::span<SecBuffer> BuffersOf(PSecBufferDesc descriptor) {
   return {descriptor->pBuffers, descriptor->cBuffers};
 }
 
-// More than one call takes: refused as a parameter, so that no call is longer than others can wait.
+// More buffers than one call may have: refused as a parameter, so that no call takes longer than
+// others can wait.
 inline bool TooManyBuffers(const SecBufferDesc* descriptor) {
   return descriptor != nullptr && descriptor->cBuffers > KTLSIM_BUFFERS_MAX;
 }

@@ -20,7 +20,7 @@ namespace ktlsim::sspi {
 
 enum class Direction : std::uint8_t { kInbound, kOutbound };
 
-// "Never", as expiry.
+// The expiry "never".
 inline constexpr std::int64_t kNoExpiry = 0x7FFFFFFFFFFFFFFF;
 
 struct AcquireArguments {
@@ -37,7 +37,7 @@ class PackageCredential {
   // Passive level.
   virtual SECURITY_STATUS SetAttribute(ULONG attribute, const void* buffer, ULONG bytes);
   virtual SECURITY_STATUS QueryAttribute(ULONG attribute, void* buffer);
-  // Whom the credential stands for, in UTF-8; SEC_E_NO_CREDENTIALS: nobody.
+  // The name of the credential's subject, in UTF-8; SEC_E_NO_CREDENTIALS: it has none.
   virtual SECURITY_STATUS Name(std::string* name);
 };
 
@@ -67,8 +67,8 @@ class PackageContext {
   // reported `established`, also under both record claims.
   virtual LegResult Leg(const LegArguments& arguments) = 0;
 
-  // Why the context has come to its end, a literal; null: it has not, or the status says all there
-  // is. Any thread.
+  // Why the context has ended, a literal; null: it has not, or the status is the only reason. Any
+  // thread.
   virtual const char* WhyFailed() const { return nullptr; }
 
   // Only after `established`, but Query also before for KTLSIM_ATTR_CONTEXT_FAILURE, while a leg
@@ -112,7 +112,7 @@ class Package {
   // Any thread. May throw bad_alloc.
   virtual void ForgetSessions(std::string_view) {}
 
-  // By the runtime, once, before all other calls.
+  // Called by the runtime, once, before all other calls.
   void SetHost(PackageHost& host) { host_ = &host; }
 
  protected:

@@ -26,8 +26,8 @@ struct PackageCounters {
 
 class PackageHost {
  public:
-  // They stay where they are: a context keeps the reference, so that counting a record costs no
-  // virtual call.
+  // Their address does not change: a context keeps the reference, so that counting a record costs
+  // no virtual call.
   virtual PackageCounters& counters() = 0;
 
   // Why the call in progress on this thread is going to fail, for KtlsimLastErrorText: the parts,
@@ -37,11 +37,11 @@ class PackageHost {
 
   // Processors of the last start; at least one.
   virtual unsigned processor_count() const = 0;
-  // The calling processor's; 0 on any other thread. After a start with more processors it can be
-  // larger than an earlier count.
+  // The calling processor's index; 0 on any other thread. After a start with more processors it can
+  // be larger than an earlier count.
   virtual unsigned processor_index() const = 0;
 
-  // What a caller's handle stands for. Null: a null, stale or foreign handle.
+  // The credential of a caller's handle. Null: a null, stale or foreign handle.
   virtual executive::Reference<CredentialObject> FindCredential(const SecHandle* handle) = 0;
 
  protected:

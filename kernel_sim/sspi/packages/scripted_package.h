@@ -1,8 +1,8 @@
 // The scripted package: a package for tests, whose legs come from a script.
 //
-// It takes the same paths through handles, strands and async contexts as TLS does and costs
-// nothing, so that schedules can be explored by the hundred thousand. Names: "ktlsim scripted".
-// Register it with Runtime::RegisterPackage.
+// It takes the same paths through handles, strands and async contexts as TLS does, without any
+// cryptography, so that hundreds of thousands of schedules can be explored. Names: "ktlsim
+// scripted". Register it with Runtime::RegisterPackage.
 #pragma once
 
 #include <sspi.h>
@@ -22,7 +22,7 @@ struct ScriptedLeg {
   std::string output;  // the token it makes
   ULONG attributes = 0;
   std::string expected;  // when not empty: another input is SEC_E_INVALID_TOKEN
-  // When set: the leg suspends first, and this is called with what resumes it.
+  // When set: the leg suspends first, and this is called with its resume token.
   std::function<void(executive::ResumeToken)> on_suspend;
   // When set: called at the start of each run, on the thread that runs the leg.
   std::function<void()> on_run;

@@ -1,5 +1,5 @@
-// Which cipher suites the two credential structures leave. What they cannot express here is
-// refused.
+// Which cipher suites the two credential structures leave. Settings that cannot be expressed here
+// are refused.
 #pragma once
 
 #include <schannel.h>
@@ -18,13 +18,13 @@ class CipherChoice {
   explicit CipherChoice(PackageHost& host) : host_(host) {}
 
   // SCHANNEL_CRED's dwMinimumCipherStrength and dwMaximumCipherStrength; 0: no bound. -1 stands for
-  // suites without encryption: as the minimum it permits them too, as the maximum nothing else.
+  // suites without encryption: as the minimum it permits them as well, as the maximum only them.
   void KeepStrengths(DWORD bits_min, DWORD bits_max);
-  // SCHANNEL_CRED's palgSupportedAlgs: of each class that the list names anything of, only that.
-  // SEC_E_UNSUPPORTED_FUNCTION: it names signature algorithms.
+  // SCHANNEL_CRED's palgSupportedAlgs: where the list names algorithms of a class, only these are
+  // left. SEC_E_UNSUPPORTED_FUNCTION: it names signature algorithms.
   SECURITY_STATUS KeepAlgorithms(std::span<const ALG_ID> algorithms);
   // One entry of TLS_PARAMETERS::pDisabledCrypto. SEC_E_INVALID_PARAMETER: it is malformed;
-  // SEC_E_UNSUPPORTED_FUNCTION: what it disables cannot be told apart here.
+  // SEC_E_UNSUPPORTED_FUNCTION: what it disables cannot be disabled by itself here.
   SECURITY_STATUS Disable(const CRYPTO_SETTINGS& setting);
 
   // SEC_E_ALGORITHM_MISMATCH: none is left.
@@ -36,8 +36,8 @@ class CipherChoice {
   SECURITY_STATUS DisableDigest(const CRYPTO_SETTINGS& setting);
 
   PackageHost& host_;
-  // By what tells the suites apart: the hash of AES-128 and ChaCha20 is SHA-256, that of AES-256 is
-  // SHA-384. All of them are authenticated encryption after ECDHE.
+  // The hash of AES-128 and ChaCha20 is SHA-256, that of AES-256 is SHA-384. All of them are
+  // authenticated encryption after ECDHE.
   bool aes128_ = true;
   bool aes256_ = true;
   bool chacha_ = true;

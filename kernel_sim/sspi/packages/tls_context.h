@@ -36,22 +36,22 @@ class TlsContext final : public PackageContext {
   SECURITY_STATUS ApplyControlToken(SecBufferDesc& input) override;
 
  private:
-  // What one leg has come to, before its token has reached the caller. It waits here when the
-  // caller's buffer is too small: the same input must not be processed twice.
+  // The result of one leg, before its token has reached the caller. It waits here when the caller's
+  // buffer is too small: the same input must not be processed twice.
   struct Step {
     SECURITY_STATUS status = SEC_E_INTERNAL_ERROR;
     std::size_t consumed = 0;
     std::optional<tls::Alert> alert;  // sent, for the ALERT buffer
     bool establishes = false;
     const char* reason = nullptr;  // of a failure, a literal
-    bool ignores_input = false;    // its token has nothing to do with the input
+    bool ignores_input = false;    // its token does not depend on the input
   };
   struct WaitingStep {
     Step step;
     RepeatedInput input;
   };
-  // SEC_I_INCOMPLETE_CREDENTIALS was answered: what OpenSSL has taken of the input, which comes
-  // once more, and the credential that had nothing to send.
+  // SEC_I_INCOMPLETE_CREDENTIALS was returned: how much of the input OpenSSL has consumed, which
+  // the caller passes once more, and the credential that had nothing to send.
   struct StoppedLeg {
     std::size_t consumed = 0;
     RepeatedInput input;
@@ -101,7 +101,7 @@ class TlsContext final : public PackageContext {
   ULONG ResultAttributes(const LegBuffers& buffers) const;
   SECURITY_STATUS QueueAlert(tls::Alert alert);
   SECURITY_STATUS QueueKeyUpdate(bool request_peer);
-  // The peer has sent something for a leg; `reply`: whose own record goes before later data.
+  // The peer has sent something for a leg; `reply`: that leg's record goes before later data.
   void OweLeg(bool reply);
   void LegDone();
   bool KeyUpdateDue() const;
@@ -149,7 +149,7 @@ class TlsContext final : public PackageContext {
   std::atomic<bool> token_waits_{false};
   std::atomic<bool> sealing_ended_{false};
   bool opening_ended_ = false;  // under the open claim
-  // For KTLSIM_ATTR_CONTEXT_FAILURE, which any thread may ask for.
+  // For KTLSIM_ATTR_CONTEXT_FAILURE, which any thread may query.
   std::atomic<const char*> why_{nullptr};  // a literal; last of the three to be written
   std::atomic<std::int16_t> received_alert_{-1};
   std::atomic<std::int16_t> sent_alert_{-1};

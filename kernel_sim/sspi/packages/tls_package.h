@@ -1,4 +1,4 @@
-// The TLS package: Schannel's names, OpenSSL's handshakes, the own record layer.
+// The TLS package: Schannel's names, OpenSSL's handshakes, our own record layer.
 #pragma once
 
 #include <ktlsim/sspi_ext.h>
@@ -76,7 +76,7 @@ class TlsCredential final : public PackageCredential {
   std::size_t acquired_certificates_ = 0;  // the others came with KTLSIM_ATTR_SERVER_NAMES
   std::int64_t expiry_ = kNoExpiry;
 
-  SpinLock mutex_;  // a few instructions: handshakes on every processor pass here
+  SpinLock mutex_;  // held for a few instructions: handshakes on every processor take it
   std::shared_ptr<const Endpoints> endpoints_ KTLSIM_GUARDED_BY(mutex_);
 };
 

@@ -1,5 +1,5 @@
-// What becomes of each flag that a caller can pass: nothing is taken and disregarded. The table in
-// words, with the reasons, is in schannel.h; a test compares the two.
+// How each flag that a caller can pass is treated: none is silently ignored. The table in words,
+// with the reasons, is in schannel.h; a test compares the two.
 #pragma once
 
 #include <sspi.h>
@@ -11,7 +11,7 @@ namespace ktlsim::sspi {
 
 enum class Treatment : std::uint8_t {
   kHonoured,
-  kHarmless,  // accepted: it asks for what is so anyway, or permits what is never made use of
+  kHarmless,  // accepted: it asks for what holds anyway, or permits what is never used
   kRefused,   // with `status`
 };
 
@@ -26,7 +26,7 @@ struct FlagRule {
 std::span<const FlagRule> CredentialFlagRules();  // SCH_*, dwFlags
 std::span<const FlagRule> InitializeFlagRules();  // ISC_REQ_*
 std::span<const FlagRule> AcceptFlagRules();      // ASC_REQ_*
-// SECBUFFER_*, input buffers of a leg that carry bytes; those without a rule are not looked at.
+// SECBUFFER_*, input buffers of a leg that are not empty; those without a rule are not read.
 std::span<const FlagRule> InputBufferRules();
 
 // The first rule by which `flags` is refused, unknown bits included. Null: there is none.

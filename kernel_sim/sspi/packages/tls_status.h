@@ -1,4 +1,4 @@
-// The one place where what went wrong in TLS becomes a SECURITY_STATUS.
+// The one place where a failure in TLS becomes a SECURITY_STATUS.
 #pragma once
 
 #include <sspi.h>
@@ -14,8 +14,8 @@ namespace ktlsim::sspi {
 SECURITY_STATUS StatusOfReceivedAlert(tls::AlertDescription description);
 // A record that could not be opened, by the alert the peer must be sent.
 SECURITY_STATUS StatusOfRecordFailure(tls::AlertDescription description);
-// What a step of the handshake has come to. One that failed: by the alert received, else by what is
-// wrong with the peer's certificate, else by `failure`.
+// The result of a step of the handshake. For a failed one the alert received decides, else what is
+// wrong with the peer's certificate, else `failure`.
 SECURITY_STATUS StatusOfStep(const tls::StepResult& result);
 // A record of data, or a KeyUpdate, that was to be sealed.
 SECURITY_STATUS StatusOfSeal(tls::SealOutcome outcome);

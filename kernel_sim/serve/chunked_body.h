@@ -1,10 +1,10 @@
-// ChunkedBody: where the body of a request in chunks ends (RFC 9112 7.1). The bytes themselves
-// nobody here wants.
+// ChunkedBody: where the body of a request in chunks ends (RFC 9112 7.1). It does not keep the
+// bytes.
 //
-// What two readers could take for different things is refused: a line that does not end in CR LF, a
-// size with anything but digits and extensions, a quoted text that is not closed, a folded trailer.
-// What is no content is bounded: leading zeros and extensions, of one chunk and of the message, and
-// the trailer section with them. No trailer is kept or used (RFC 9110 6.5.1).
+// A body that two readers could read in different ways is refused: a line that does not end in CR
+// LF, a size with anything but digits and extensions, a quoted text that is not closed, a folded
+// trailer. Bytes that are not content are bounded: leading zeros and extensions, per chunk and per
+// message, and the trailer section. No trailer is kept or used (RFC 9110 6.5.1).
 //
 // Private to serve/. Any thread, one at a time; any level.
 #pragma once

@@ -23,7 +23,7 @@ class LineRate {
  public:
   explicit LineRate(std::uint32_t lines_max) : lines_max_(lines_max) {}
 
-  // True: write it, and tell that `*left_out` others were not written since the last one.
+  // True: write the line, and report that `*left_out` others were not written since the last one.
   bool Admit(std::uint64_t now_ns, std::uint64_t* left_out);
   std::uint64_t left_out_in_all() const { return left_out_in_all_.load(std::memory_order_relaxed); }
 

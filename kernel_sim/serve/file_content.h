@@ -25,8 +25,8 @@ struct FileShare {
   transport::PassiveWorker workers;
 };
 
-// For a connection on `loop`. `share` must live until Release has been followed by what is being
-// read then: FileShare::contents tells. Null: no memory, or `contents` is closed.
+// For a connection on `loop`. `share` must live until a read in progress at Release has ended:
+// FileShare::contents shows that. Null: no memory, or `contents` is closed.
 HttpContent* MakeFileContent(FileShare& share, io::Loop& loop);
 
 }  // namespace ktlsim::serve

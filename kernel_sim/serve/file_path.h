@@ -1,7 +1,7 @@
 // From a request target to a path below the root, and back (RFC 3986, RFC 9112 3.2).
 //
-// What comes out never begins with a slash, has no empty, "." or ".." segment and no NUL: the
-// opening (file_tree.h) refuses to leave the root once more, by other means.
+// The resulting path never begins with a slash, and has no empty, "." or ".." segment and no NUL.
+// Independently of this, the opening (file_tree.h) refuses to leave the root.
 //
 // Private to serve/. Any level; may throw std::bad_alloc.
 #pragma once
@@ -11,7 +11,7 @@
 
 namespace ktlsim::serve {
 
-// Longer ones are answered with 414.
+// Longer targets get 414.
 inline constexpr std::size_t kTargetBytesMax = 4096;
 inline constexpr std::size_t kLocationBytesMax = 4096;
 

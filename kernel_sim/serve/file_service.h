@@ -21,8 +21,8 @@ inline constexpr std::size_t kFileReadBytes = 128 * 1024;
 // How many reads from disks may go on at once, over all connections.
 inline constexpr unsigned kFileWorkersMax = 8;
 
-// Hears of files that are there and could not be served, on any loop's thread at dispatch level.
-// Whoever asked got a status (500, 503), or a cut response if its body had begun.
+// Called for files that exist and could not be served, on any loop's thread at dispatch level. The
+// client got a status (500, 503), or a cut response if its body had begun.
 class FileWatcher {
  public:
   // `path` as the client wrote it, below the root.

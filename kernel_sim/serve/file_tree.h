@@ -1,8 +1,8 @@
-// FileTree: opens files below one folder and never above it, whatever the path or a symbolic link
+// FileTree: opens files below one folder and never outside it, whatever the path or a symbolic link
 // in it says.
 //
-// Where the kernel has openat2 (RESOLVE_BENEATH), links that stay below the root are followed.
-// Where it has not, or a filter forbids it, the path is walked name by name and no link is
+// With openat2 (RESOLVE_BENEATH), links that stay below the root are followed. Where the kernel
+// does not have it, or a filter forbids it, the path is walked name by name and no link is
 // followed.
 //
 // Private to serve/. Any thread.

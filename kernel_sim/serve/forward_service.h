@@ -24,7 +24,7 @@ inline constexpr std::size_t kForwardBufferBytes = 66 * 1024;
 
 enum class Balance : std::uint8_t { kRoundRobin, kLeastConnections };
 
-// Hears of the health of backends, on any loop's thread at dispatch level.
+// Called when the health of a backend changes, on any loop's thread at dispatch level.
 class BackendWatcher {
  public:
   // It could not be connected to, and is left out for a while.

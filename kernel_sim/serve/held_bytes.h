@@ -44,7 +44,7 @@ class HeldBytes {
     begin_ += bytes;
     if (begin_ == end_) Drop();
   }
-  // Gets what `other`, of the same pool, has. Empty before.
+  // Takes over the bytes of `other`, of the same pool. Empty before.
   void TakeFrom(HeldBytes& other) {
     buffer_ = std::exchange(other.buffer_, nullptr);
     begin_ = std::exchange(other.begin_, 0);

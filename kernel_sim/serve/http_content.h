@@ -1,6 +1,6 @@
-// HttpContent: what responds to the requests of one connection. HttpResponder does the protocol,
-// this decides what is said: status, fields, and a body that is made piece by piece, into the very
-// bytes that will be sealed.
+// HttpContent: decides the responses to the requests of one connection. HttpResponder does the
+// protocol; this supplies status, fields, and a body that is made piece by piece, in the very bytes
+// that will be sealed.
 //
 // On the connection's loop at dispatch level, so nothing here may block. What has to wait returns
 // kLater and calls HttpContentWaiter from a later turn, never from inside a call.
@@ -34,7 +34,7 @@ class HttpContent {
     kFailed,  // Fill only: the body cannot be continued; the connection must not end in order
   };
 
-  // Where the reader puts the request's words. Null: nobody wants more than HttpRequest has.
+  // Where the reader puts the request's texts. Null: nothing beyond HttpRequest is needed.
   virtual HttpRequestText* request_text() { return nullptr; }
 
   // Whether a body that waits for "100 Continue" is asked for. False: Answer is called in its
@@ -44,8 +44,9 @@ class HttpContent {
     return true;
   }
 
-  // Answers `request`: fills status, body length and fields of `response`; keep-alive is the
-  // caller's. Both stay where they are until EndResponse; with kLater the response is filled then.
+  // Responds to `request`: fills status, body length and fields of `response`; keep-alive is the
+  // caller's decision. Both objects stay where they are until EndResponse; with kLater the response
+  // is filled later.
   virtual Outcome Answer(const HttpRequest& request, HttpContentWaiter& waiter,
                          HttpResponse& response) = 0;
   // Writes the body from `offset` on to the beginning of `out`, which is not empty and not longer

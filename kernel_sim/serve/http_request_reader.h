@@ -1,6 +1,6 @@
 // HttpRequestReader: bytes in, requests out, with every length bounded (RFC 9112).
 //
-// llhttp, in its strict mode, reads the head. Around it stand the checks that it leaves to its
+// llhttp, in its strict mode, reads the head. Added to it are the checks that it leaves to its
 // user: a bare line feed ends a line (RFC 9112 2.2), a bare CR, a folded line, a field without a
 // name or two blanks in a row in the request line are refused, HTTP/1.1 names exactly one host, and
 // no transfer coding but "chunked" is known. Bodies are read without llhttp (chunked_body.h).
@@ -22,12 +22,12 @@
 namespace ktlsim::serve {
 
 struct HttpRequestLimits {
-  // For the head; and once more for what chunks have around them that is no content.
+  // For the head; and once more for the framing of chunks.
   std::size_t head_bytes_max = 16 * 1024;
   std::uint64_t body_bytes_max = 64 * 1024 * 1024;
 };
 
-// The words of a request that files need.
+// The texts of a request that files need.
 struct HttpRequestText {
   std::string target = {};
   std::string if_match = {};

@@ -1,5 +1,5 @@
 // HttpResponder: HTTP/1.0 and 1.1 on a connection: reads requests, writes responses, keeps or
-// closes. What is answered is an HttpContent's.
+// closes. An HttpContent decides what the responses are.
 //
 // Head and body leave in the same turn, so that they are sealed together; a long body follows the
 // room there is (SendSpace, OnWritable). One response at a time: pipelined requests wait in at
@@ -19,8 +19,8 @@ class HttpContent;
 
 inline constexpr std::uint64_t kBytesPathMax = std::uint64_t{1} << 30;
 
-// What a client may take its time for; 0: no limit. Whoever takes longer gets 408, if a response
-// can still begin, and is closed. Between requests the connection's idle limit counts alone.
+// How long a client may take; 0: no limit. A slower client gets 408, if a response can still begin,
+// and is closed. Between requests only the connection's idle limit counts.
 struct RequestTimes {
   std::uint64_t head_ns = 10 * kNsPerSecond;      // from a request's first byte to its head's last
   std::uint64_t request_ns = 300 * kNsPerSecond;  // to its body's last
@@ -28,9 +28,9 @@ struct RequestTimes {
 };
 
 struct HttpOptions {
-  std::uint64_t respond_bytes = 1024;      // at most kBytesPathMax
-  std::size_t head_bytes_max = 16 * 1024;  // more is answered with 431; see HttpRequestLimits
-  std::uint64_t request_body_max = 64 * 1024 * 1024;  // more is answered with 413
+  std::uint64_t respond_bytes = 1024;                 // at most kBytesPathMax
+  std::size_t head_bytes_max = 16 * 1024;             // more gets 431; see HttpRequestLimits
+  std::uint64_t request_body_max = 64 * 1024 * 1024;  // more gets 413
   RequestTimes times;
 };
 

@@ -15,20 +15,20 @@ struct HttpResponse {
   unsigned status = 200;
   std::uint64_t body_bytes = 0;   // of Content-Length; 304 says none (RFC 9110 8.6)
   bool close = false;             // Connection: close
-  bool keep_alive = false;        // Connection: keep-alive, which HTTP/1.0 needs to hear
+  bool keep_alive = false;        // Connection: keep-alive, which an HTTP/1.0 client needs
   std::time_t date = 0;           // RFC 9110 6.6.1
   std::string_view content_type;  // empty: none
   std::string_view fields;        // further whole lines, each with its CRLF
 };
 
-// What `fields` may be at most, and a whole head with them.
+// The most bytes of `fields`, and of a whole head with them.
 inline constexpr std::size_t kHttpFieldsBytesMax = 4608;
 inline constexpr std::size_t kHttpHeadBytesMax = kHttpFieldsBytesMax + 384;
 
 // "Not Found" for the codes that this server sends, "Error" for others.
 std::string_view HttpReason(unsigned status);
 
-// "Sat, 21 Nov 2026 08:00:00 GMT" (RFC 9110 5.6.7): 29 bytes. Answers how many were written.
+// "Sat, 21 Nov 2026 08:00:00 GMT" (RFC 9110 5.6.7): 29 bytes. Returns how many were written.
 inline constexpr std::size_t kHttpDateBytesMax = 40;
 std::size_t FormatHttpDate(std::time_t when, std::span<char, kHttpDateBytesMax> out);
 

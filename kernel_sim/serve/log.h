@@ -30,7 +30,7 @@ struct LogField {
 class Log {
  public:
   // Null: the file cannot be opened (OpenForWriting: a FIFO is refused), and `*error` says why.
-  // Passive level. SIGPIPE and SIGXFSZ are ignored by whoever logs.
+  // Passive level. The program must ignore SIGPIPE and SIGXFSZ.
   static std::unique_ptr<Log> Open(const LogOptions& options, std::string* error);
   // Writes what waits.
   ~Log();
@@ -42,11 +42,11 @@ class Log {
   void Write(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
   bool Wants(LogLevel level) const { return level >= level_; }
 
-  // Opens the file again, under the same name, after somebody has renamed it. Failure (as
-  // OpenForWriting): it cannot be opened, and the old one is kept. Passive level, any thread.
+  // Opens the file again, under the same name, after it was renamed. Failure (as OpenForWriting):
+  // it cannot be opened, and the old one is kept. Passive level, any thread.
   Status Reopen();
 
-  // A line that could not even be put into words. Any thread, any level.
+  // Counts a line that could not even be formatted. Any thread, any level.
   void NoteLost();
   // Lines that were not written.
   std::uint64_t lost() const;

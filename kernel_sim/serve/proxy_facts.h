@@ -1,4 +1,4 @@
-// What the PROXY protocol tells of a connection, asked of the connection.
+// What the PROXY protocol reports about a connection, taken from the connection.
 //
 // Private to serve/. On the connection's loop, at dispatch level.
 #pragma once

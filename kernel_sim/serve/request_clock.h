@@ -1,10 +1,10 @@
 // RequestClock: whether the one request that a connection is reading comes fast enough.
 //
 // Three limits, each against a client that keeps a connection busy with a byte now and then: for
-// the head, blank lines before it included; for the whole request; and a least rate of the
-// body, looked at window by window, so that what came fast before buys no time later.
+// the head, blank lines before it included; for the whole request; and a least rate of the body,
+// checked window by window, so that bytes that came fast give no time later.
 //
-// Asks nobody for the time and starts no timer. Private to serve/. Any thread, one at a time.
+// It reads no clock and starts no timer. Private to serve/. Any thread, one at a time.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace ktlsim::serve {
 
-// How long a body may do as it likes before its rate counts, and the length of each window.
+// How long a body may take before its rate counts, and the length of each window.
 inline constexpr std::uint64_t kBodyWindowNs = 5 * kNsPerSecond;
 
 class RequestClock {

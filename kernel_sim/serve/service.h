@@ -11,7 +11,7 @@ namespace ktlsim::serve {
 
 class Service {
  public:
-  // Stopped, if it ever made a handler.
+  // Must be stopped, if it ever made a handler.
   virtual ~Service() = default;
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;

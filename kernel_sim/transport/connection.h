@@ -22,12 +22,12 @@ namespace ktlsim::transport {
 
 class Connection;
 
-// Called from the loop, never from inside a call of the connection. Every function of Connection
-// may be called from each of these, except from OnEnded.
+// Called from the loop, never from inside a call of the connection. Each of these may call every
+// function of Connection, except OnEnded.
 class ConnectionHandler {
  public:
-  // Only for a connection that was dialled: the peer's system took it, and the handshake begins
-  // when this returns, unless the handler has closed or aborted the connection.
+  // Only for a connection that was dialled: the peer's system has accepted it, and the handshake
+  // begins when this returns, unless the handler has closed or aborted the connection.
   virtual void OnSocketConnected(Connection& connection) { static_cast<void>(connection); }
   // The handshake is complete; plaintext may flow both ways.
   virtual void OnEstablished(Connection& connection) { static_cast<void>(connection); }
@@ -93,13 +93,13 @@ class Connection {
   // close_notify after what was sent, then FIN; plaintext still comes in. The connection ends when
   // the peer closes too.
   virtual void ShutdownSend() = 0;
-  // The same, and what still comes in is dropped; waits for the peer's close for
-  // Limits::close_ns. In the handshake, where nothing can be closed in order, FIN at once.
+  // The same, but plaintext that still comes in is dropped; waits for the peer's close for
+  // Limits::close_ns. In the handshake, where an orderly close is impossible, FIN is sent at once.
   virtual void Close() = 0;
-  // Close, because of what the peer did: OnEnded, the log and the statistics get `why`,
-  // whatever way the end comes about.
+  // Close, because of what the peer did: OnEnded, the log and the statistics get `why`, however the
+  // connection then ends.
   virtual void CloseFor(EndKind why) = 0;
-  // RST; whatever is in flight is dropped.
+  // RST; everything in flight is dropped.
   void Abort() { AbortFor(EndKind::kAborted); }
   // Abort; OnEnded, the log and the statistics get `why`.
   virtual void AbortFor(EndKind why) = 0;
@@ -107,9 +107,8 @@ class Connection {
   // ---- Questions
 
   virtual bool established() const = 0;
-  // The peer that was accepted or dialled; also after the end. Family 0: it was gone before its
-  // address could be read.
-  // A client on a Unix-domain socket has no name, unless it has bound its socket.
+  // The address of the peer; also after the end. Family 0: the peer was gone before its address
+  // could be read. A client on a Unix-domain socket has no name, unless it has bound its socket.
   virtual const io::Address& peer_address() const = 0;
   // Our end, while the socket is open.
   virtual Result<io::Address> LocalAddress() = 0;

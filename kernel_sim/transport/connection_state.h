@@ -20,7 +20,7 @@ enum class ConnectionState : std::uint8_t {
 enum class ConnectionEvent : std::uint8_t {
   kConnect,  // there is a socket
   kEstablish,
-  kFail,  // by an alert, ours or for want of one FIN
+  kFail,  // the handshake or a record failed: our alert, or FIN without one, ends it
   kEnd,   // time limit, reset, abort, both sides closed, or nothing was established
   kRetire,
 };

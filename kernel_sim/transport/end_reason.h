@@ -25,15 +25,15 @@ enum class EndKind : std::uint8_t {
   kHandshakeTimeout,       // Limits::handshake_ns
   kIdleTimeout,            // Limits::idle_ns
   kRecordTimeout,          // Limits::record_ns
-  kHeadTimeout,         // told by the user (Connection::CloseFor): a request's head came too late,
-  kRequestTimeout,      // or a whole request,
-  kBodyTooSlow,         // or its body at less than the least rate
-  kNoBackend,           // told by the user (Connection::AbortFor): none could be had,
-  kBackendFailed,       // or the one it had broke off
-  kRefusedForOverload,  // the library's queue was full at the first leg
-  kNoMemory,            // buffers or async contexts
-  kAborted,             // Connection::Abort
-  kStopped,             // the path stopped: in the handshake, or after its drain limit
+  kHeadTimeout,            // from the user (Connection::CloseFor): a request's head came too late,
+  kRequestTimeout,         // or a whole request,
+  kBodyTooSlow,            // or its body at less than the least rate
+  kNoBackend,              // from the user (Connection::AbortFor): no backend was available,
+  kBackendFailed,          // or its backend broke off
+  kRefusedForOverload,     // the library's queue was full at the first leg
+  kNoMemory,               // buffers or async contexts
+  kAborted,                // Connection::Abort
+  kStopped,                // the path stopped: in the handshake, or after its drain limit
 };
 inline constexpr std::size_t kEndKinds = 24;
 
@@ -42,7 +42,7 @@ const char* EndKindText(EndKind kind);
 // "closed_in_handshake", for reports. Never null.
 const char* EndKindName(EndKind kind);
 
-// What a failed SECURITY_STATUS is about, or that the failure is the peer's verdict.
+// The class of a failed SECURITY_STATUS, or that the failure is the peer's verdict.
 enum class FailureClass : std::uint8_t {
   kNone,                 // not a failure
   kProtocolViolation,    // the peer's bytes break the protocol

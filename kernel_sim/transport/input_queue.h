@@ -1,8 +1,9 @@
 // InputQueue: received bytes of one connection that are not consumed yet, in order.
 //
-// Most bytes stay in the loop's receive buffers, where records are opened in place. Those are
-// everybody's, so what cannot be consumed soon is moved to memory of our own: the head of a record
-// whose rest is still to come (Assemble), and everything while reading is paused (Detach).
+// Most bytes stay in the loop's receive buffers, where records are opened in place. All connections
+// share those buffers, so bytes that cannot be consumed soon are moved to memory of our own: the
+// head of a record whose rest is still to come (Assemble), and everything while reading is paused
+// (Detach).
 //
 // Belongs to the connection's loop. The front may be in use by a call in flight: until it ends only
 // Append, AppendCopy and the questions are legal; they leave the front where it is.
@@ -44,7 +45,7 @@ class InputQueue {
   InputQueue(ChunkPool& chunks, BufferPool& buffers) : chunks_(chunks), buffers_(buffers) {}
   ~InputQueue() { Clear(); }
 
-  // Those that return bool return false when memory is short; then nothing has changed.
+  // Functions that return bool return false when memory is short; then nothing has changed.
   [[nodiscard]] bool Append(io::BufferLease lease);
   [[nodiscard]] bool AppendCopy(std::span<const std::byte> bytes);
 

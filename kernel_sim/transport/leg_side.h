@@ -2,7 +2,7 @@
 // AcceptSecurityContext (a leg) and by DecryptMessage, and the tokens that legs make. One call at a
 // time.
 //
-// What a newcomer gets wrong: a call can not be taken back. The descriptors and what they point to
+// What a newcomer gets wrong: a call cannot be taken back. The descriptors and what they point to
 // (the front of the input, the token) are the library's until the callback has come, also when the
 // connection has died meanwhile.
 //
@@ -34,7 +34,7 @@ enum class LegCall : std::uint8_t {
   kFetchAlert
 };
 
-// A leg that is due whatever bytes are there.
+// A leg that is due independently of the input.
 enum class OwedLeg : std::uint8_t {
   kNone,
   kFirst,          // a client's
@@ -48,7 +48,7 @@ enum class LegOutcome : std::uint8_t {
   kComplete,  // CompleteAuthToken comes first
   kEstablished,
   kNothingDue,  // no KeyUpdate was due
-  kStuck,       // nothing taken and nothing to say: the same call would be made again and again
+  kStuck,       // no input consumed and no token made: the same call would be repeated without end
   kFailed,
 };
 
@@ -115,8 +115,8 @@ class LegSide {
   // ---- Input
 
   // kYes: the front of the input begins with a whole record. kNo: bytes are missing; what is there
-  // has been moved out of the receive buffers, unless a length that was only announced shall cost
-  // nothing (`announced_is_free`). kTooLong: it would take more than `bytes_max`.
+  // has been moved out of the receive buffers, unless an announced length must not cost memory
+  // (`announced_is_free`). kTooLong: it would take more than `bytes_max`.
   Ready FirstRecordReady(std::size_t bytes_max, bool announced_is_free);
   // The input of the next leg: all there is, or just what the leg before got.
   std::span<std::byte> NextInput() const;
@@ -134,7 +134,7 @@ class LegSide {
   SECURITY_STATUS SubmitLeg(LegCall call, const CtxtHandle& context, std::span<std::byte> input);
   // For CompleteAuthToken.
   PSecBufferDesc output() { return &output_desc_; }
-  // Legs that were answered, each with a token, or that established the connection.
+  // How many legs have made a token, or established the connection.
   std::uint32_t answered() const { return answered_; }
   // A leg of the handshake has ended.
   LegOutcome OnLeg(SECURITY_STATUS status);
@@ -159,9 +159,9 @@ class LegSide {
 
   // The first bytes were no TLS.
   bool speaks_tls() const { return speaks_tls_; }
-  // What the newest leg says about itself.
+  // The newest leg's own report of its failure.
   const KtlsimContext_Failure& failure() const { return failure_; }
-  // The alert to be asked for, or sent, because the peer has met a bound of ours.
+  // The alert to be requested, or sent, because the peer has exceeded a bound of ours.
   void set_bound_alert(std::uint8_t alert) { bound_alert_ = alert; }
   std::uint8_t bound_alert() const { return static_cast<std::uint8_t>(bound_alert_); }
   // An alert record that is not encrypted, as the token. False: no memory.

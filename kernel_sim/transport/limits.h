@@ -14,10 +14,10 @@ inline constexpr std::uint64_t kPeerPatienceNs = kNsPerSecond / 4;
 
 // A time limit of 0 means none. All of them also win while a call is in flight.
 struct Limits {
-  // From the moment a leg is owed (connection accepted, token sent) until the peer's whole answer
-  // has been processed, in however many records it comes. What a silent peer can hold.
+  // From the moment a leg is owed (connection accepted, token sent) until the peer's whole reply
+  // has been processed, however many records it has. Bounds a silent peer.
   std::uint64_t leg_ns = 10 * kNsPerSecond;
-  // From the start of the connection until it is established. What a slow peer can hold.
+  // From the start of the connection until it is established. Bounds a slow peer.
   std::uint64_t handshake_ns = 30 * kNsPerSecond;
   // Established, and no plaintext was received and none could be sent. Records without plaintext,
   // key updates and parts of a record are no activity.
@@ -30,8 +30,8 @@ struct Limits {
   // may have in all is the package's to bound (TLS: 16 KiB, 66 KiB with certificates, 512 KiB in
   // all).
   std::size_t incomplete_bytes_max = 40 * 1024;
-  // Answers, each a token to send, until the connection is established. The records they answer do
-  // not count: a peer may cut its flight as it likes (RFC 8446 5.1).
+  // Legs that make a token, until the connection is established. The peer's records do not count:
+  // it may cut its flight as it likes (RFC 8446 5.1).
   std::uint32_t legs_max = 32;
 };
 

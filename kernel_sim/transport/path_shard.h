@@ -31,7 +31,7 @@ struct ShardCounters {
   Counter legs, plaintext_received, plaintext_sent, records_opened, records_sealed, socket_sends;
   Counter submissions_refused, accepts_held, accepts_failed, close_waits_expired;
   Counter connections, handshakes, async_contexts, security_contexts;
-  Counter handshakes_waiting;  // of the handshakes: for a peer that takes its time
+  Counter handshakes_waiting;  // those of the handshakes whose peer is slow
 };
 
 class PathShard {
@@ -59,11 +59,11 @@ class PathShard {
   // Called by a connection as its very last act, after OnEnded. Destroys it.
   void Retire(TlsConnection& connection);
 
-  // For connections to tell: a handshake ended, well or not, or is one of handshakes_waiting; the
-  // library refused a first leg.
+  // Connections report here that a handshake has ended, in success or failure, or is one of
+  // handshakes_waiting, or that the library refused a first leg.
   virtual void OnFewerHandshakes() {}
   virtual void OnRefusedForOverload() {}
-  // Just before the handler hears of it.
+  // Called just before the handler's OnEnded.
   virtual void OnConnectionEnded(const Connection& connection, const EndReason& reason) {
     static_cast<void>(connection);
     static_cast<void>(reason);
@@ -78,7 +78,7 @@ class PathShard {
   TransportStatistics Statistics() const;
 
  protected:
-  // Whatever else keeps the shard on its loop: the listener.
+  // What else keeps the shard on its loop: the listener.
   virtual void OnStopping() {}
   virtual bool Quiet() const { return true; }
   virtual void OnConnectionRetired() {}

@@ -28,7 +28,7 @@ inline constexpr ULONG kClientFlags = ISC_REQ_SEQUENCE_DETECT | ISC_REQ_CONFIDEN
 // nothing of it before the last of its TCP segments has come; so the first records of a burst may
 // be small ones, each in a segment of its own.
 struct RecordSizing {
-  // No record has more, whatever the version permits.
+  // No record carries more, even where the version permits it.
   std::uint32_t bytes_max = 16384;
   // Dynamic: so many bytes of a burst go into records of `first_bytes_max`. 0: fixed size.
   std::uint32_t first_bytes = 0;
@@ -37,8 +37,8 @@ struct RecordSizing {
   std::uint64_t idle_ns = kNsPerSecond;
 
   static RecordSizing Fixed(std::uint32_t bytes_max) { return {.bytes_max = bytes_max}; }
-  // 40 records that fit one segment each, whatever is around them on a link of 1500 bytes (IPv6,
-  // TCP options, TLS 1.2); then full size, until a second of silence. What the field settled on.
+  // 40 records that fit one segment each on a link of 1500 bytes (with IPv6, TCP options, TLS 1.2);
+  // then full size, until a second of silence. Other servers use about the same values.
   static RecordSizing Dynamic() { return {.first_bytes = 40 * 1369}; }
 };
 
@@ -50,8 +50,8 @@ struct TlsOptions {
   Limits limits;
   RecordSizing record_sizing;
   // After so many sealed records the connection asks for a KeyUpdate that may be due (a leg without
-  // input). Far below what one AES-GCM key may seal, 2^24.5 records (RFC 8446 5.5), far above what
-  // the question costs.
+  // input). Far below what one AES-GCM key may seal, 2^24.5 records (RFC 8446 5.5), and so rarely
+  // that the extra leg costs nothing measurable.
   std::uint64_t records_between_key_checks = std::uint64_t{1} << 20;
 };
 

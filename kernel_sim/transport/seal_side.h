@@ -23,7 +23,7 @@ namespace ktlsim::transport {
 
 class SealSide {
  public:
-  // What has become of a call.
+  // The result of a call.
   enum class Outcome : std::uint8_t {
     kSealed,
     kSealedClose,    // that was close_notify
@@ -43,8 +43,8 @@ class SealSide {
   // ---- Sealing
 
   bool in_flight() const { return sealing_ == Sealing::kInFlight; }
-  // Is there something to seal, and may it be sealed now? `close_due`: close_notify, after
-  // everything else.
+  // True: there is something to seal, and it may be sealed now. `close_due`: close_notify is due,
+  // after everything else.
   bool Due(bool close_due) const;
   // Describes the next record, or close_notify if the queue has none; not for a retry, which finds
   // everything described. False: no memory for close_notify.
@@ -61,7 +61,7 @@ class SealSide {
 
   // ---- Keys
 
-  // No record may be sealed: the leg functions have something to say first.
+  // No record may be sealed: a leg has to be made first.
   void Hold();
   void Release() { held_ = false; }
   bool held() const { return held_; }
@@ -75,8 +75,8 @@ class SealSide {
   bool HoldsFront() const { return in_flight() && queue_.sealing_front(); }
   // The sealed bytes to send now, until Sent; empty: none.
   std::span<const std::byte> BeginSend();
-  // True: plaintext of the handler was among what is sent since the queue was empty last. Answers
-  // to key updates alone are no activity: the peer can have as many as it likes.
+  // True: the bytes sent since the queue was last empty contain plaintext of the handler. Replies
+  // to key updates alone are no activity: the peer can cause as many as it likes.
   bool Sent(std::uint64_t now_ns);
 
  private:
@@ -95,8 +95,8 @@ class SealSide {
   bool is_close_ = false;  // what pieces_ describe is close_notify
   bool held_ = false;
   bool key_check_due_ = false;
-  bool key_limit_met_ = false;     // the last record was refused, perhaps for want of a fresh key
-  bool plaintext_queued_ = false;  // of what is sealed some is plaintext of the handler
+  bool key_limit_met_ = false;  // the last record was refused, perhaps because the key must change
+  bool plaintext_queued_ = false;  // some sealed bytes are plaintext of the handler
 };
 
 }  // namespace ktlsim::transport

@@ -54,7 +54,7 @@ class SendQueue {
   std::span<std::byte> Space(std::uint64_t now_ns);
   void Commit(std::size_t bytes);
 
-  // Is there plaintext that has not been handed out by BeginSeal? In front: in the buffer that is
+  // True: there is plaintext that BeginSeal has not handed out. In front: in the buffer that is
   // sent first.
   bool HasUnsealed() const;
   bool FrontHasUnsealed() const;

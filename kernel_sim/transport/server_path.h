@@ -4,9 +4,9 @@
 // from the one backlog that it has, whichever processor is first.
 //
 // Accepting is held back while a processor has too many handshakes or connections, or while the
-// library refuses first legs; meanwhile peers wait in the kernel's backlog. A handshake that waits
-// for its peer longer than a moment (kPeerPatienceNs) does not count, until the peer goes on:
-// silent peers hold back nobody.
+// library refuses first legs; meanwhile peers wait in the kernel's backlog. A handshake that has
+// waited for its peer for longer than kPeerPatienceNs does not count until the peer's next message,
+// so silent peers do not hold back others.
 #pragma once
 
 #include <ktlsim/sspi_ext.h>
@@ -25,16 +25,16 @@
 namespace ktlsim::transport {
 
 // For each accepted connection, on its loop's thread at dispatch level, before the handshake. The
-// handler stays its maker's and must live until its OnEnded. Null, or a bad_alloc: there is no
+// handler belongs to its maker and must live until its OnEnded. Null, or a bad_alloc: there is no
 // memory for it, and the connection is refused.
 using HandlerFactory = std::function<ConnectionHandler*(Connection& connection)>;
 
-// Hears of every connection that was accepted, on its loop's thread at dispatch level.
+// Called for every accepted connection, on its loop's thread at dispatch level.
 class EndObserver {
  public:
   virtual void OnConnectionEnded(const Connection& connection, const EndReason& reason) = 0;
-  // None could be accepted: out of descriptors or memory, or the system refuses. It is tried again
-  // after a moment; meanwhile clients wait in the backlog.
+  // No connection could be accepted: out of descriptors or memory, or the system refuses. The
+  // listener tries again a little later; meanwhile clients wait in the backlog.
   virtual void OnAcceptFailed(const Status& reason) { static_cast<void>(reason); }
 
  protected:
@@ -49,7 +49,7 @@ struct ServerOptions {
   std::uint32_t max_handshakes_per_processor = 512;
   std::uint64_t drain_ns = 5 * kNsPerSecond;  // how long Stop waits for orderly ends
   int backlog = 4096;
-  // The port may be another socket's that shares it, too, of whatever program of the same user;
+  // Another program of the same user may listen on the port, too, if it shares the port as well;
   // connections then go to either. Without it Start fails with EADDRINUSE. Not for Unix-domain
   // sockets, which cannot be shared.
   bool share_port = false;
@@ -72,15 +72,16 @@ class ServerPath {
   // (kResource), nothing is left running.
   Result<io::Address> Start(const ServerOptions& options, HandlerFactory factory);
 
-  // New connections are made with these from now on; those that are there keep what they have. Not
-  // changed by this: address, role, backlog, share_port, observer and notify_mode. What `factory`
-  // holds is let go on a loop, at dispatch level, with the last connection that it made a handler
-  // for. Passive level, not at the same time as a stop, nor after one has begun. Only when started;
-  // on failure nothing has changed.
+  // New connections are made with these from now on; existing ones keep what they have. Not changed
+  // by this: address, role, backlog, share_port, observer and notify_mode. `factory` is destroyed
+  // on a loop, at dispatch level, after the last connection for which it made a handler. Passive
+  // level, not at the same time as a stop, nor after one has begun. Only when started; on failure
+  // nothing has changed.
   Status Replace(const ServerOptions& options, HandlerFactory factory);
 
-  // Replace in two steps: all that can fail, which changes nothing, and what cannot. For who
-  // replaces several paths or none. No stop may begin in between. Passive level.
+  // Replace in two steps: first everything that can fail, which changes nothing, then the part that
+  // cannot. For a caller that replaces several paths or none. No stop may begin in between. Passive
+  // level.
   class Replacement {
    private:
     friend class ServerPath;

@@ -1,8 +1,8 @@
-// Stepping: how a path runs where one thread plays everybody: processors, passive threads, and
-// whoever starts and stops the path. That is a seeded schedule; a program never needs it.
+// Stepping: how a path runs on a seeded schedule, where one thread plays all others: processors,
+// passive threads, and the thread that starts and stops the path. Programs never need it.
 //
-// While one lives, its thread is such a thread: a wait of a path's steps the others instead of
-// blocking, and what a path would give to a thread of its own is given to `run_passive`.
+// While an object of it lives, its thread is such a thread: a path that would wait steps the others
+// instead, and work for a thread of the path's own goes to `run_passive`.
 #pragma once
 
 #include <functional>
@@ -23,7 +23,7 @@ class Stepping {
   Stepping(const Stepping&) = delete;
   Stepping& operator=(const Stepping&) = delete;
 
-  // The calling thread's; null, as in every program: it has others to wait for.
+  // The calling thread's object; null in every program, whose threads really wait.
   static Stepping* Current();
 
   bool TakeStep() { return step_(); }

@@ -1,6 +1,5 @@
-// TimeLimits: until when one connection waits for its peer. Knows times and nothing else: its owner
-// has the clock and one timer, and sets the timer to wake_ns() whenever a function here returns
-// true.
+// TimeLimits: how long one connection waits for its peer. It knows only times: its owner has the
+// clock and one timer, and sets the timer to wake_ns() whenever a function here returns true.
 //
 // Each `now_ns` is the loop's time. Belongs to the connection's loop.
 #pragma once

@@ -7,9 +7,9 @@
 // its socket and security context, but stays in memory, with everything a call in flight may
 // touch, until the callback has come and found it dead.
 //
-// It coordinates its parts: LegSide and SealSide make the calls, TimeLimits knows the times. What
-// they bring about is decided here. tls_connection.cc: life and socket. tls_legs.cc: the handshake,
-// and alerts. tls_reading.cc, tls_sending.cc: records. tls_limits.cc: time limits.
+// It coordinates its parts: LegSide and SealSide make the calls, TimeLimits knows the times. This
+// class decides what follows from their results. tls_connection.cc: life and socket. tls_legs.cc:
+// the handshake, and alerts. tls_reading.cc, tls_sending.cc: records. tls_limits.cc: time limits.
 #pragma once
 
 #include <ktlsim/sspi_ext.h>
@@ -47,12 +47,12 @@ class TlsConnection final : public Connection,
 
   // Begins. The handler must be set before.
   void set_handler(ConnectionHandler* handler) { handler_ = handler; }
-  // Lives as long as this connection, as whatever holds its profile must.
+  // Lives as long as this connection, as the owner of its profile must.
   void set_keeps(std::shared_ptr<const void> keeps) { keeps_ = std::move(keeps); }
   void BeginAccepted(io::SocketId socket);
   void BeginConnect(const io::Address& peer);
 
-  // OnDrain, or if nothing is established yet an early end.
+  // OnDrain, or an early end if the handshake is not complete.
   void CloseForStop();
 
   // Connection.
@@ -86,7 +86,7 @@ class TlsConnection final : public Connection,
    private:
     TlsConnection& connection_;
   };
-  // Tries again, a little later, what the library refused because its queue was full.
+  // Repeats, a little later, a submission that the library refused because its queue was full.
   static constexpr std::uint64_t kRetryNs = kNsPerMs;
   class RetryTimer final : public io::Timer {
    public:
@@ -130,14 +130,14 @@ class TlsConnection final : public Connection,
   void Move(ReadingEvent event) { reading_ = kReadingTable.After(reading_, event); }
   // The user may still hand over plaintext.
   bool MaySend() const { return state_ == State::kEstablished && our_end_ == OurEnd::kOpen; }
-  // Established: nothing may follow any more but FIN (RFC 8446 6.1).
+  // Established: only FIN may follow now (RFC 8446 6.1).
   bool CloseIsSealed() const { return our_end_ == OurEnd::kSealed || our_end_ == OurEnd::kFin; }
   // The handler knows that no more plaintext comes.
   bool PeerHasClosed() const {
     return peer_end_ == PeerEnd::kClosed || peer_end_ == PeerEnd::kTruncated;
   }
   bool Drops() const { return reading_ == Reading::kDropped; }
-  // Why a connection ends that nothing else has ended.
+  // The reason of an end that has no other reason.
   EndKind OrderlyEnd() const {
     return peer_end_ == PeerEnd::kTruncated ? EndKind::kTruncatedByPeer : EndKind::kCompleted;
   }

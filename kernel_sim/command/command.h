@@ -1,4 +1,4 @@
-// What main puts together: each subcommand adds itself and runs when it was chosen.
+// The parts of main: each subcommand adds itself, and runs when it is chosen.
 #pragma once
 
 #include <functional>

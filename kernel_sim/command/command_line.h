@@ -1,4 +1,4 @@
-// The command line as a whole: its help, and its messages to a person who mistypes.
+// The command line as a whole: its help, and the messages for a mistyped one.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,7 @@ std::string WrapText(std::string_view text, std::size_t width, std::size_t inden
 // Columns of the terminal that `out` is; else of COLUMNS; else `otherwise`.
 std::size_t OutputWidth(std::FILE* out, std::size_t otherwise);
 
-// OutputWidth of standard output, 80 where nothing tells; from 40 to 120.
+// OutputWidth of standard output, 80 where the width is unknown; from 40 to 120.
 std::size_t HelpWidth();
 
 // Help of `app` and of its subcommands in lines of HelpWidth().

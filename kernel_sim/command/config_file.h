@@ -2,7 +2,7 @@
 //
 // Keys at the top are for the process and for every listener; each [[listener]] table is a listener
 // that overrides them. Without such a table the top level is the one listener. Options of the
-// command line go between: they win over the top level and lose to a table.
+// command line are in between: they override the top level, and a table overrides them.
 #pragma once
 
 #include <functional>
@@ -19,7 +19,7 @@ namespace ktlsim::command {
 std::string LoadConfig(const std::string& path,
                        const std::function<std::string(SettingScope&)>& options,
                        ServeConfig* config);
-// The same from a text, which `name` stands for in messages.
+// The same from a text; messages call it `name`.
 std::string ParseConfig(const std::string& text, const std::string& name,
                         const std::function<std::string(SettingScope&)>& options,
                         ServeConfig* config);

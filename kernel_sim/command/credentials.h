@@ -50,7 +50,7 @@ class Credential {
   ~Credential();
 
   const CredHandle& handle() const { return handle_; }
-  // The handle is the caller's now, and is not freed here.
+  // Hands the handle to the caller, who frees it.
   CredHandle Release();
 
  private:
@@ -64,15 +64,16 @@ struct ServerCredentialOptions {
   std::string cipher_suites;        // empty: the library's default
   std::string groups;               // the same
   std::vector<SniCertificate> sni;  // besides the certificate, which is the default
-  bool strict_sni = false;          // a name that none is for: unrecognized_name
+  bool strict_sni = false;          // a name without a certificate gets unrecognized_name
   ClientAuth client_auth = ClientAuth::kNone;
-  std::string client_ca_file;               // PEM; for client_auth
-  bool serve_expired = false;               // certificates that are out of date
-  const CredHandle* sessions_of = nullptr;  // the credential whose sessions go on; null: none
-  SettingPlaces places;                     // for errors
+  std::string client_ca_file;  // PEM; for client_auth
+  bool serve_expired = false;  // certificates that are out of date
+  const CredHandle* sessions_of =
+      nullptr;           // the credential whose sessions are taken over; null: none
+  SettingPlaces places;  // for errors
 };
 
-// What MakeServerCredential has found besides.
+// Further findings of MakeServerCredential.
 struct CredentialFindings {
   bool out_of_date = false;           // nothing was made, because the certificate is
   std::vector<std::string> warnings;  // names that were left out, and what is served out of date
@@ -84,12 +85,12 @@ struct ClientCredentialOptions {
   std::string cipher_suites;
   std::string groups;                    // colon-separated; empty: the library's default
   bool verify = true;                    // the server's certificate
-  std::string trust_pem;                 // what it must lead to
+  std::string trust_pem;                 // its trust anchors
   std::string trust_file;                // the same, in a file; both empty: the system's store
   PCCERT_CONTEXT certificate = nullptr;  // the client's own
 };
 
-// Passive level. `*error` says in words what failed, and then nothing is answered.
+// Passive level. If this fails, `*error` says why in words, and the result is empty.
 std::optional<Certificate> LoadCertificate(const std::string& cert_file,
                                            const std::string& key_file, std::string* error);
 std::optional<Certificate> CreateSelfSigned(const std::string& name, ULONG key_type,

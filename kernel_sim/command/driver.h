@@ -1,10 +1,10 @@
 // LoadPhase: keeps a number of client connections busy and counts what they do.
 //
 // Each slot is one connection at a time and lives on one loop: it dials, does its operations, and
-// dials again when the connection has ended, after a while if it has failed. The phase is started,
-// measured for a while, and ended by the main thread. Counted is what ends in the measured time;
-// the latencies are those of all that has begun by its end, also of what ends later or never.
-// Errors of the warm-up are counted apart.
+// dials again when the connection has ended, after a while if it has failed. The main thread starts
+// the phase, measures for a while, and ends it. Operations that end in the measured time are
+// counted. The latencies are those of all operations that have begun by its end, even if they end
+// later or never. Errors of the warm-up are counted apart.
 //
 // Closed loop: a slot begins its next operation when the last one has ended. Open loop (a rate):
 // each slot has a timetable, and an operation counts from the time at which it should have begun,
@@ -50,18 +50,18 @@ struct LoadPlan {
   std::string request;                       // kExchange: sent as it is
   StatusSet success = StatusSet::Default();  // kExchange: other statuses are errors
   bool check_body = false;  // kExchange: the response's body is that of FillHttpBody
-  // A handshake is closed by the server; else by the client, which waits for a ticket before if it
-  // wants one.
+  // True: the server closes after a handshake. False: the client closes, and first waits for a
+  // ticket if it wants one.
   bool server_closes = false;
   double rate = 0;  // operations per second of all slots together; 0: closed loop
-  // How long an operation may take from when it is begun, its connection included; then it is an
-  // error, and the connection is given up. 0: without end.
+  // How long an operation may take from its beginning, its connection included; then it is an
+  // error, and the connection is given up. 0: no limit.
   std::uint64_t timeout_ns = 0;
   // How long one of several addresses may take to accept, while others are left to be tried. RFC
   // 8305 dials the next one beside it after a quarter of a second; here it is given up, after as
   // long as TCP needs to try twice (RFC 6298 2.1).
   std::uint64_t next_address_ns = 1500 * kNsPerMs;
-  // What the user can do about a connection that failed, for the error's text; null: nothing.
+  // What the user can do about a failed connection, for the error's text; null: nothing.
   const char* (*hint)(const transport::EndReason& reason) = nullptr;
 
   // Between two operations of one slot; 0: closed loop.
@@ -75,7 +75,7 @@ struct LoadTally {
   std::atomic<std::uint64_t> operations{0};
   std::atomic<std::uint64_t> bytes{0};
   std::array<std::atomic<std::uint64_t>, kStatusClasses> statuses{};
-  // The main thread's after End.
+  // Owned by the main thread after End.
   LatencyHistogram latency;
   std::uint64_t late = 0;
   std::uint64_t unfinished = 0;
@@ -94,10 +94,10 @@ class LoadPhase {
   void Start();
   void BeginMeasuring();
   void EndMeasuring();
-  // Lets every slot finish its operation and waits until their connections have ended. What does
-  // not end within `limit_ns` is aborted: an operation counts as unfinished. `waiting` is called
-  // now and then with how many slots are waited for, and how long at most; false from it ends the
-  // wait.
+  // Lets every slot finish its operation and waits until their connections have ended. A connection
+  // that does not end within `limit_ns` is aborted, and its operation counts as unfinished.
+  // `waiting` is called now and then with how many slots are waited for, and how long at most;
+  // false from it ends the wait.
   using Waiting = std::function<bool(std::size_t slots, std::uint64_t left_ns)>;
   void End(std::uint64_t limit_ns, const Waiting& waiting = {});
 
@@ -108,7 +108,7 @@ class LoadPhase {
   std::uint64_t warm_up_errors() const { return warm_up_errors_.load(std::memory_order_relaxed); }
   // Slots that have not come to their end.
   std::size_t live_slots() const { return live_.load(std::memory_order_relaxed); }
-  // Since Start there were errors and not one handshake.
+  // True: since Start there were errors and no completed handshake.
   bool nobody_there() const { return !negotiated_known() && errors() + warm_up_errors() != 0; }
   // Open loop, after End: operations whose time came before EndMeasuring and that never began.
   std::uint64_t not_begun() const { return not_begun_.load(std::memory_order_relaxed); }

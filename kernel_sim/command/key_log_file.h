@@ -2,7 +2,7 @@
 // key log format, when its user asks for that.
 //
 // Lines are whole and do not mix: each is one write to a file opened for appending. A line that
-// cannot be written is counted, said once, and ends nothing.
+// cannot be written is counted and reported once, and ends no connection.
 #pragma once
 
 #include <atomic>
@@ -21,8 +21,8 @@ class KeyLogFile {
   // error. It is made for its owner alone (0600), and becomes InUse: for one at a time. Then
   // credentials.h records what it makes.
   //
-  // Null and `*error`: it cannot be written, says which of the two named it, and what to do.
-  // Passive level, before the first credential is made.
+  // Null and `*error`: the file cannot be written; `*error` says which of the two named it, and the
+  // remedy. Passive level, before the first credential is made.
   static std::unique_ptr<KeyLogFile> Open(const std::string& option, std::string* error);
   // The library has stopped.
   ~KeyLogFile();
@@ -32,10 +32,11 @@ class KeyLogFile {
   // The one that is open, or null.
   static KeyLogFile* InUse();
 
-  // Who opens it, whose secrets these are, and who else can read them. In full sentences.
+  // A warning for the operator: which setting named the file, what a reader of it can do, and
+  // whether other users can read it.
   std::string Warning() const;
 
-  // From now on `log` hears of the first line that is lost. It outlives this.
+  // From now on the first lost line is reported to `log`, which outlives this object.
   void TellLosses(serve::Log* log) { log_.store(log, std::memory_order_release); }
   // "3 lines ... lost: No space left on device". Empty: none was.
   std::string Losses() const;

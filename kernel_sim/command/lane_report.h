@@ -22,7 +22,7 @@ namespace ktlsim::command {
 // Nanoseconds; a percentile is below its figure.
 struct TimeFigures {
   std::uint64_t calls = 0;  // that were timed
-  std::uint64_t mean = 0;   // about
+  std::uint64_t mean = 0;   // approximate
   std::uint64_t p50 = 0;
   std::uint64_t p90 = 0;
   std::uint64_t p99 = 0;

@@ -24,7 +24,7 @@ inline constexpr std::array kNotifyWords = {Word<ULONG>{"on-processor", KTLSIM_N
 std::span<const CommandSetting<StartupOptions>, kLibrarySettings> LibrarySettings();
 // `--placement inline|pool` alone: `stress` has one of its own.
 std::span<const CommandSetting<StartupOptions>, kPlacementSettings> PlacementSettings();
-// `--key-log FILE` alone, for commands whose traffic somebody may want to decrypt.
+// `--key-log FILE` alone, for commands whose traffic a user may want to decrypt.
 std::span<const CommandSetting<StartupOptions>, kKeyLogSettings> KeyLogSettings();
 // `--notify on-processor|pool`, likewise.
 std::span<const CommandSetting<StartupOptions>, kNotifySettings> NotifySettings();

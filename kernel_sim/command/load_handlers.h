@@ -60,13 +60,13 @@ class LoadSlot : public transport::ConnectionHandler {
   void StopWaiting();
   void RecordBytes(std::size_t bytes);
   void RecordStatus(unsigned status);
-  // The operation has ended well. With `kept`, the next one can be begun on this connection now;
-  // else when the connection has ended, which is right from here on.
+  // The operation has succeeded. With `kept`, the next one can begin on this connection now;
+  // otherwise when the connection has ended, which is no error from here on.
   void Succeeded(bool kept);
   void RecordOperation();
   // Counts an error and gives the connection up.
   void Fail(transport::Connection& connection, const std::string& text);
-  // From here on it is right for the connection to end.
+  // From here on the end of the connection is no error.
   void ExpectEnd() { end_expected_ = true; }
   bool operating() const { return operating_; }
 
@@ -119,8 +119,8 @@ class LoadSlot : public transport::ConnectionHandler {
   transport::Connection* connection_ = nullptr;
   std::uint64_t next_ns_ = 0;   // open loop: when the next operation should begin
   std::uint64_t begun_ns_ = 0;  // of the current one
-  // The limits of the operation and of the address that is dialled. It is not set anew for each
-  // operation, but looks at what there is when it fires.
+  // The limits of the operation and of the address that is dialled. The timer is not restarted for
+  // each operation; when it fires, it looks at the current ones.
   LimitTimer limit_timer_{this};
   std::uint64_t tried_since_ns_ = 0;  // when the current operation was really begun
   std::uint64_t dialled_ns_ = 0;

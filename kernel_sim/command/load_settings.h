@@ -1,4 +1,4 @@
-// What `ktlsim load` can be told, and the one table of it.
+// The settings of `ktlsim load`, in one table.
 #pragma once
 
 #include <cstdint>
@@ -48,8 +48,8 @@ const char* LoadModeName(LoadMode mode);
 
 std::span<const CommandSetting<LoadOptions>> LoadSettings();
 
-// What the settings have to do with each other. Empty: all is well; else what is wrong and what
-// would be right.
+// Checks the settings against each other. Empty: all is well; else what is wrong and what would be
+// right.
 std::string CheckLoadOptions(const LoadOptions& options);
 
 }  // namespace ktlsim::command

@@ -1,4 +1,4 @@
-// What a figure was measured on.
+// The machine on which a figure was measured.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@ namespace ktlsim::command {
 struct Machine {
   unsigned cores = 0;  // that this process may use
   unsigned cores_online = 0;
-  std::string cpu;         // empty: the system does not say
+  std::string cpu;         // empty: the system does not report it
   std::string ring_level;  // KTLSIM_RING_LEVEL; empty: all that the kernel offers
   std::string kernel;
   std::string openssl;

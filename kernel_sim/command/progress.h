@@ -1,5 +1,5 @@
-// Progress: tells on standard error how far a phase is: one line that is written over on a
-// terminal, a line per phase elsewhere.
+// Progress: shows on standard error how far a phase is: on a terminal one line that is overwritten,
+// elsewhere a line per phase.
 #pragma once
 
 #include <cstddef>

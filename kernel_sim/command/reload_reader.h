@@ -1,5 +1,5 @@
-// ReloadReader: reads what a reload needs, on a thread of its own, so that signals are heeded while
-// a file system takes its time.
+// ReloadReader: reads what a reload needs, on a thread of its own, so that signals are handled
+// while a file system is slow.
 #pragma once
 
 #include <pthread.h>
@@ -16,8 +16,8 @@ namespace ktlsim::command {
 // Passive level, one thread: the one that waits for signals.
 class ReloadReader {
  public:
-  // Makes a plan, on the other thread; what it throws is the plan's error. Once `given_up` is set
-  // nobody wants it any more.
+  // Makes a plan, on the other thread; what it throws becomes the plan's error. Once `given_up` is
+  // set, the plan is not needed any more.
   using Read = std::function<ServePlan(const std::atomic<bool>& given_up)>;
 
   explicit ReloadReader(Read read) : read_(std::move(read)), owner_(pthread_self()) {}

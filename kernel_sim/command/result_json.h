@@ -18,8 +18,8 @@ nlohmann::json ResultJson(const ResultRow& row, const std::string& cpu_side);
 void AddVerdict(const Verdict& verdict, nlohmann::json* json);
 // Sets "rundown" and "rundown_clean".
 void AddRundown(const RundownCheck& rundown, nlohmann::json* json);
-// Empty: the file can be written, and is there now; else why not. Better heard before a long run
-// than after it. "-" is standard output.
+// Empty: the file can be written, and exists now; else why not. A user wants to know that before a
+// long run, not after it. "-" is standard output.
 std::string CheckWritable(const std::string& path);
 // Where tables and text go: to standard output, unless the JSON does.
 std::FILE* TextOutput(const std::string& json_path);

@@ -24,9 +24,10 @@ struct ResultRow {
   std::uint64_t bytes = 0;
   std::array<std::uint64_t, kStatusClasses> statuses{};  // of the responses
   double seconds = 0;
-  // For the side that the table's title names; none: it cannot be told apart from the other's.
+  // For the side that the table's title names; none: it cannot be separated from the other side's.
   std::optional<std::uint64_t> cpu_ns;
-  // For what began in the time: also what ended later, and what did not, with its age by then.
+  // For operations that began in the measured time, including those that ended later or, with their
+  // age, not at all.
   LatencyHistogram latency;
   // By the first connection; none: no handshake was completed.
   std::optional<transport::ConnectionInfo> negotiated;
@@ -39,7 +40,7 @@ struct ResultRow {
 
   double rate() const;  // operations per second
   double megabytes_per_second() const;
-  // 0 where there is no cpu_ns.
+  // 0 without cpu_ns.
   double cpu_ns_per_operation() const;
   double cpu_seconds_per_gigabyte() const;
 };

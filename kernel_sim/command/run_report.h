@@ -1,4 +1,4 @@
-// What `ktlsim run` tells: the table, and the same as JSON.
+// The report of `ktlsim run`: the table, and the same as JSON.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// What `ktlsim run` can be told, and the one table of it.
+// The settings of `ktlsim run`, in one table.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@ struct RunOptions {
   std::string json;
 
   std::uint64_t warm_up_ns() const { return std::min(kNsPerSecond / 2, duration_ns / 5); }
-  // A core can only make so many handshakes at once; more in flight is only more waiting.
+  // More handshakes in flight than the cores can make only wait longer.
   unsigned handshakes_in_flight() const { return std::max(1U, connections / 4); }
   unsigned bulk_connections() const { return std::max(1U, connections / 16); }
 };

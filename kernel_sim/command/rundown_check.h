@@ -1,4 +1,4 @@
-// After KtlsimStop everything that was made must be gone. These are the counters that say so.
+// After KtlsimStop everything that was made must be gone. These counters show it.
 #pragma once
 
 #include <cstdint>

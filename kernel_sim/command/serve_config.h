@@ -1,4 +1,4 @@
-// What `ktlsim serve` is to do, however it was said: by options or in a file.
+// The configuration of `ktlsim serve`, whether it comes from options or from a file.
 #pragma once
 
 #include <cstdint>
@@ -69,21 +69,20 @@ struct ServeConfig {
   std::string json;
 };
 
-// What the pieces of one listener have to do with each other. Empty: all is well; else what is
-// wrong and the remedy.
+// Checks the settings of one listener against each other. Empty: all is well; else what is wrong
+// and the remedy.
 std::string CheckListener(const ListenerConfig& listener);
-// The same for what listeners have to do with each other, without asking for the addresses of
-// names.
+// The same for listeners against each other, without looking up names.
 std::string CheckAddresses(const ServeConfig& config);
 
 // Looks names up: every address of a name becomes a listener, or a backend. That is done once; a
-// caller that wants a name's new addresses loads the configuration again. Takes its time; any
+// caller that wants a name's new addresses loads the configuration again. May take long; any
 // thread. Empty: done; else what is wrong, where, and the remedy.
 std::string ResolveNames(ServeConfig* config);
 
 // "FILE:LINE: key `listen`: localhost:1 (127.0.0.1:1): ", for what is wrong with this door.
 std::string PlaceOf(const ListenerConfig& listener, const ListenerConfig::Door& door);
-// The door at `address`; one that nobody wrote where there is none.
+// The door at `address`; a default one where there is none.
 ListenerConfig::Door DoorAt(const ListenerConfig& listener, const io::Address& address);
 
 const char* ServeModeName(ServeMode mode);

@@ -17,7 +17,7 @@ class ServeOptions {
   // Must live until `app` has parsed.
   void AddTo(CLI::App& app);
 
-  // What was said, as often as wanted. Empty: done; else "--option: what is wrong".
+  // Applies the options, any number of times. Empty: done; else "--option: what is wrong".
   std::string Apply(SettingScope& scope) const;
 
   const std::string& config_file() const { return config_file_; }

@@ -1,4 +1,4 @@
-// What `ktlsim serve` tells at its end, and when it is asked (SIGUSR1).
+// The statistics that `ktlsim serve` prints at its end and on SIGUSR1.
 #pragma once
 
 #include <cstdint>

@@ -15,7 +15,7 @@
 namespace ktlsim::command {
 
 // Where settings go. A scope is the command line, a file's top level or one of its listeners; the
-// first value for a list in a scope replaces what an outer scope said.
+// first value for a list in a scope replaces the outer scope's list.
 struct SettingScope {
   ServeConfig& config;
   ListenerConfig& listener;

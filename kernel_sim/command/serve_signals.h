@@ -1,4 +1,4 @@
-// The signals that `ktlsim serve` is led by.
+// The signals that control `ktlsim serve`.
 #pragma once
 
 #include <csignal>
@@ -18,16 +18,16 @@ class ServeSignals {
   // Why they could not be blocked, in words; empty: they are.
   const std::string& error() const { return error_; }
 
-  // Waits for the next one. Where none can be waited for, says so and takes it for SIGTERM: a
-  // server that no signal reaches could only be killed.
+  // Waits for the next one. Where waiting is impossible, it says so and returns SIGTERM: a server
+  // that no signal reaches could only be killed.
   int Next();
-  // What another thread has Next return when it has something; it may come for no reason.
+  // Another thread makes Next return this when it has a result; it may come without one.
   static int Nudge() { return SIGRTMIN; }
   static bool Ends(int signal) { return signal == SIGTERM || signal == SIGINT; }
 
   // From here on SIGTERM and SIGINT have their default effect: they end the process at once.
   static void LetGo();
-  // Until Hold: so that a start that takes long can be ended.
+  // Until Hold, so that a long start can be ended.
   static void Hold();
 
  private:

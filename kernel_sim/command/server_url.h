@@ -11,7 +11,7 @@ struct ServerUrl {
   std::string host;  // a name or an address; an IPv6 address without its brackets
   std::uint16_t port = 443;
   std::string path;  // with the query; empty: none was given
-  // "unix:/PATH" or "unix:@NAME": the server is there, whatever its host is called. Empty: none.
+  // "unix:/PATH" or "unix:@NAME": where the server is, whatever the host name is. Empty: none.
   std::string unix_socket = {};
 
   // Where it is, for people: the socket, or Authority().

@@ -1,4 +1,4 @@
-// SettingPlaces: where a listener's settings were said, for what turns out wrong with them later.
+// SettingPlaces: where each setting of a listener comes from, for errors that show later.
 #pragma once
 
 #include <map>
@@ -11,7 +11,7 @@ class SettingPlaces {
  public:
   // `place`: "FILE:LINE". `value`: which one of a list; empty for other settings.
   void Note(std::string_view name, std::string_view value, std::string place);
-  // An option says it now, or nobody.
+  // The setting comes from an option now, or from nowhere.
   void Forget(std::string_view name);
   // "FILE:LINE: key `name`", or "--name" where no file has said it.
   std::string Of(std::string_view name, std::string_view value = {}) const;

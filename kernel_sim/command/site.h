@@ -21,7 +21,7 @@
 
 namespace ktlsim::command {
 
-// What statistics say of a listener besides its figures. Nobody changes it once it is made.
+// What statistics report about a listener besides its figures. Immutable.
 struct SiteFacts {
   std::optional<CertificateFacts> certificate;  // the default one
   TlsVersions versions = TlsVersions::k12And13;
@@ -30,7 +30,7 @@ struct SiteFacts {
   std::vector<std::string> alpn;
 };
 
-// What an address shows of itself. Nobody changes it once it is made.
+// The certificate that an address presents. Immutable.
 struct Identity {
   std::string self_signed;  // the name in a certificate of our own; empty: it is from files
   std::string key_type;
@@ -43,8 +43,8 @@ class Outfit {
  public:
   // Reads the certificates and opens the folder. Null: `*error` says what is wrong and the remedy.
   // Passive level; the library is started. `before`, if any, is what it replaces: its TLS sessions
-  // go on as far as nothing has changed that they rest on, and a self-signed certificate is kept.
-  // `findings`: what a healthy one is to be warned of, or that only a date is wrong. Any thread.
+  // are taken over as far as nothing has changed that they rest on, and a self-signed certificate
+  // is kept. `findings`: warnings about a usable one, or that only a date is wrong. Any thread.
   static std::unique_ptr<Outfit> Make(const ListenerConfig& config, const Identity* before,
                                       serve::ConnectionLog& log, std::string* error,
                                       CredentialFindings* findings);
@@ -79,10 +79,10 @@ class Graveyard {
   Graveyard(const Graveyard&) = delete;
   Graveyard& operator=(const Graveyard&) = delete;
 
-  // What `outfit` becomes when the last reference to it is dropped, on whatever thread. The
-  // graveyard must be there until then.
+  // A reference to `outfit` that sends it here when the last copy is dropped, on any thread. The
+  // graveyard must exist until then.
   std::shared_ptr<Outfit> Lend(std::unique_ptr<Outfit> outfit);
-  // Frees what has come. Passive level. The forwarding statistics of what was freed are added.
+  // Frees the outfits that have come. Passive level. Their forwarding statistics are added up.
   void Collect(serve::ForwardStatistics* forward);
 
  private:
@@ -97,8 +97,8 @@ class Graveyard {
 
 class Site {
  public:
-  // Which of a configuration's it is: an address, and how often that was there before, which ports
-  // of the system's choice may be.
+  // Identifies a listener of a configuration: its address, and how often the same address came
+  // before it, since port 0 may occur several times.
   struct Id {
     std::string address;  // as io::Address::Parse reads it
     std::size_t occurrence = 0;
@@ -111,8 +111,8 @@ class Site {
   // Stops.
   ~Site() { Stop(); }
 
-  // Begins to listen. `own_port`: it is this program that listens there already. Empty: done; else
-  // what is wrong and the remedy.
+  // Begins to listen. `own_port`: this program itself already listens there. Empty: done; else what
+  // is wrong and the remedy.
   std::string Start(std::unique_ptr<Outfit> outfit, std::uint64_t drain_ns, bool own_port);
   // New connections get `outfit`, in two steps: Prepare, which may fail and changes nothing, and
   // Commit, which cannot fail. Forget is for a Prepare that no Commit follows.
@@ -129,7 +129,7 @@ class Site {
   void Collect() { graveyard_.Collect(&past_forward_); }
 
   const Id& id() const { return id_; }
-  const std::string& bound() const { return bound_; }  // as it is
+  const std::string& bound() const { return bound_; }  // the real address
   ServeMode mode() const { return mode_; }
   // What new connections get, or got before the end; null before the start.
   const std::shared_ptr<const SiteFacts>& facts() const { return facts_; }

@@ -1,4 +1,5 @@
-// SocketName: how people write where a socket listens or connects, and the addresses that this is.
+// SocketName: how people write where a socket listens or connects, and the addresses that this
+// means.
 //
 //   HOST:PORT          a name, an IPv4 address or [IPv6]; a name can have several addresses
 //   :PORT, *:PORT      to listen on every address of the machine, IPv4 and IPv6
@@ -22,7 +23,7 @@ struct SocketName {
   bool every_address = false;
   io::Address unix_socket;  // or none
 
-  // The same for names that are surely the same, without a look-up.
+  // Equal texts for names that certainly mean the same, without a look-up.
   std::string Key() const;
 };
 
@@ -30,11 +31,11 @@ struct SocketName {
 // a listener may name every address, or port 0.
 std::string ParseSocketName(std::string_view text, SocketUse use, SocketName* name);
 
-// The addresses of `name`, each once, in the resolver's order. Asks the resolver for names, which
-// may take its time: passive level. Empty: done; else why there are none and the remedy.
+// The addresses of `name`, each once, in the resolver's order. Looking up a name may take long:
+// passive level. Empty: done; else why there are none and the remedy.
 //
-// Addresses of a name that are IPv6's are left out where the machine has no IPv6 at all, as
-// /etc/hosts names them all the same.
+// IPv6 addresses of a name are left out where the machine has no IPv6 at all, because /etc/hosts
+// often has them nevertheless.
 std::string LookUp(const SocketName& name, std::vector<io::Address>* addresses);
 
 }  // namespace ktlsim::command

@@ -8,7 +8,7 @@
 
 namespace ktlsim::command {
 
-// The library's own, for 0; see KtlsimOptions.
+// The library's own default, for 0; see KtlsimOptions.
 inline constexpr unsigned kDefaultQueueDepth = 4096;
 inline constexpr unsigned kDefaultNotifyThreads = 256;
 
@@ -19,7 +19,7 @@ struct StartupOptions {
   unsigned crypto_processors = 0;         // of a pool; 0: as many as processors
   unsigned queue_depth = 0;               // calls per processor
   std::uint32_t queue_wait_limit_ms = 0;  // 0: none
-  // KTLSIM_NOTIFY_*, for whatever the command submits; not the library's own.
+  // KTLSIM_NOTIFY_*, for the calls that the command submits; no option of the library.
   ULONG notify_mode = KTLSIM_NOTIFY_ON_PROCESSOR;
   unsigned notify_threads_max = 0;
   bool pin_processors = false;

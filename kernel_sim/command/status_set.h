@@ -7,7 +7,7 @@
 
 namespace ktlsim::command {
 
-// 100 to 599; what is no status is in no set.
+// 100 to 599; any other number is in no set.
 class StatusSet {
  public:
   // 200 to 399: the server did what was asked, or said where else to ask.
@@ -21,8 +21,7 @@ class StatusSet {
 };
 
 // A comma list of classes and statuses: "2xx,404". Empty on success, else what is wrong with
-// `text`;
-// `*set` is as it was then.
+// `text`; `*set` is then unchanged.
 std::string ParseStatuses(std::string_view text, StatusSet* set);
 
 }  // namespace ktlsim::command

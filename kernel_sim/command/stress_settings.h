@@ -1,4 +1,4 @@
-// What `ktlsim stress` can be told, and the one table of it.
+// The settings of `ktlsim stress`, in one table.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 namespace ktlsim::command {
 
 struct StressOptions {
-  StressPlan plan;         // but for `foreign`
+  StressPlan plan;         // without `foreign`
   std::string server;      // to be dialled, as it was written; empty: one of our own
   std::uint64_t seed = 0;  // 0: from the clock
   std::string json;

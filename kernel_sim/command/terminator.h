@@ -37,8 +37,8 @@ struct ServePlan {
   std::string error;  // empty: all is well; else what is wrong and the remedy
 };
 
-// Makes everything that `config` names, and lets it go again; an address that is in use is only a
-// warning, for the server may be running. Empty: all is well; else what is wrong and the remedy.
+// Makes everything that `config` names, and destroys it again; an address that is in use is only a
+// warning, since the server may be running. Empty: all is well; else what is wrong and the remedy.
 // The library is started.
 std::string TryConfig(const ServeConfig& config, std::vector<std::string>* warnings);
 
@@ -51,15 +51,15 @@ class Terminator {
   Terminator(const Terminator&) = delete;
   Terminator& operator=(const Terminator&) = delete;
 
-  // Reads files, which may take its time. Any thread, also beside all the others here; the plan is
-  // used up before the terminator ends. It is left unfinished, with an error, once `given_up` says
-  // so.
+  // Reads files, which may take long. Any thread, also at the same time as the other functions; the
+  // plan must be used up before the terminator ends. Once `given_up` is set, the plan is left
+  // unfinished, with an error.
   ServePlan Plan(ServeConfig config, const std::atomic<bool>* given_up = nullptr);
   // Listens everywhere. Empty: done; else why not, and nothing runs.
   std::string Start(ServePlan plan);
-  // Goes over to `plan` without losing a connection: listeners that stay get it for their new
-  // connections, new ones start, those that are gone drain, those that were left out stay as they
-  // are. If anything is bad, or memory is short, all stays as it was; either way the log tells.
+  // Switches to `plan` without losing a connection: listeners that stay use it for their new
+  // connections, new ones start, removed ones drain, those that were left out stay as they are. If
+  // anything is bad, or memory is short, nothing changes. The log reports both.
   void Reload(ServePlan plan);
   // Stops accepting everywhere, then waits until connections have finished or the limit is over.
   // Once only; later calls do nothing.
@@ -85,7 +85,7 @@ class Terminator {
   void Warn(const ServePlan& plan);
   // Or null.
   Site* FindSite(const Site::Id& id) const;
-  // Whether one of ours, or of `fresh`, listens where `address` is.
+  // Whether one of our listeners, or of `fresh`, listens on `address`.
   bool IsOurs(const std::string& address, const std::vector<std::unique_ptr<Site>>& fresh) const;
   void GoOnWith(Change& change);
   void BuryRetired();

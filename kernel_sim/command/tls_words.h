@@ -1,4 +1,4 @@
-// The words of `--tls`, which serve, load and run take alike.
+// The words of `--tls`, the same for serve, load and run.
 #pragma once
 
 #include <array>

@@ -73,7 +73,7 @@ std::string ParseWord(std::string_view text, const std::array<Word<Value>, kCoun
 std::string ParseAlpn(std::string_view text, std::vector<std::string>* alpn);
 
 // Empty when every name of `alpn` is of a protocol that an HTTP/1.x server or client speaks (RFC
-// 7301 6); else what is wrong. `who` is the one that speaks: "root", "--mode request".
+// 7301 6); else what is wrong. `who` is the setting that needs it: "root", "--mode request".
 std::string CheckHttpAlpn(std::span<const std::string> alpn, std::string_view who);
 
 // Empty when `text` may stand in a line of a protocol: no CR, LF, NUL or other control character.

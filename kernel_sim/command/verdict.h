@@ -1,4 +1,4 @@
-// Verdict: whether the figures of a run say what they seem to say, and if not, why.
+// Verdict: whether the figures of a run are valid, and if not, why.
 //
 // Every command that measures ends with one: in the table, in JSON, and in its exit code.
 #pragma once
@@ -37,7 +37,7 @@ class Verdict {
     std::string text;  // a sentence: DoubtText, then the detail
   };
 
-  // Empty `detail`: DoubtText says it all.
+  // Empty `detail`: DoubtText is sufficient.
   void Add(Doubt doubt, const std::string& detail = {});
 
   bool valid() const { return reasons_.empty(); }
@@ -55,7 +55,7 @@ void JudgeRow(const ResultRow& row, Verdict* verdict);
 // What was left of all.
 void JudgeRundown(const RundownCheck& rundown, Verdict* verdict);
 
-// How a generator was used.
+// How busy a generator was.
 struct GeneratorUse {
   double rate_asked = 0;  // per second; 0: closed loop
   double seconds = 0;

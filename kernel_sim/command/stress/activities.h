@@ -51,7 +51,7 @@ enum class StressActivity : std::uint8_t {
   kStopInFlight,
   kRestartUnderLoad,
   kFork,
-  // The whole.
+  // The whole library.
   kStatistics,
   kRestart,
   kRound,
@@ -66,15 +66,16 @@ using FaultSet = std::bitset<kStressActivities>;
 bool IsFault(StressActivity activity);
 bool Has(const FaultSet& faults, StressActivity activity);
 FaultSet AllFaults();
-// "all", "none", or names with commas between them. None: an unknown name, which `*error` tells.
+// "all", "none", or names with commas between them. No value: an unknown name, which `*error`
+// reports.
 std::optional<FaultSet> ParseFaults(const std::string& list, std::string* error);
 std::vector<std::string> FaultNameList();
 // "half-close, slow-reader, ...", for people.
 std::string FaultNames();
 
 enum class StressOutcome : std::uint8_t {
-  kRight,    // all of it was as it should be
-  kRefused,  // answered with a refusal that is documented
+  kRight,    // everything was as it should be
+  kRefused,  // ended with a documented refusal
   kCut,      // ended early for a reason of our own: a restart, a delete, a cancel, the round's end
 };
 inline constexpr std::size_t kStressOutcomes = 3;

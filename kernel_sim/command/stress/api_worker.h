@@ -21,8 +21,8 @@ inline constexpr std::size_t kApiMixes = 3;
 // it leaves in flight counts in `round.live`.
 void RunApiWorker(StressRound& round, std::uint64_t seed, ApiMix mix);
 
-// Calls that are still in flight when KtlsimStop is called, the next thing to do. They cannot be
-// refused and leave nothing over.
+// Calls that are still in flight when KtlsimStop is called right after them. They cannot be
+// refused, and leave nothing over.
 class LastCalls {
  public:
   // Makes what they will delete and free.

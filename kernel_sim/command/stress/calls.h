@@ -31,7 +31,7 @@ SspiAsyncContext* CreateFor(CallRecord& record, ULONG notify_mode);
 enum class FirstLeg : std::uint8_t {
   kClient,
   kGarbage,   // a server's, with bytes that are no ClientHello
-  kLongName,  // a client's, for a target whose name is as long as may be: it is slow to submit
+  kLongName,  // a client's, for a target with a name of the greatest length: it is slow to submit
 };
 FirstLeg RandomFirstLeg(io::SeededRandom& random);
 SECURITY_STATUS SubmitFirstLeg(StressRound& round, SspiAsyncContext* async, CallMemory& memory,
@@ -49,7 +49,7 @@ class HeldLeg {
   HeldLeg(StressRound& round, const char* what, io::SeededRandom& random);
   HeldLeg(StressRound& round, const char* what, FirstLeg leg, ULONG notify_mode,
           ULONG wait_limit_ms);
-  // Waits; then all of it goes.
+  // Waits; then everything is freed.
   ~HeldLeg();
   HeldLeg(const HeldLeg&) = delete;
   HeldLeg& operator=(const HeldLeg&) = delete;
@@ -74,8 +74,8 @@ class HeldLeg {
   std::atomic<bool> called_{false};
 };
 
-// What is done after a submission, drawn before it: the callback may have ended by then all
-// that it was drawn from.
+// What is done after a submission. It is drawn before, because the callback may by then have ended
+// the objects that the choice depends on.
 struct BehindSubmission {
   StressRound& round;
   CallRecord& record;
@@ -85,7 +85,8 @@ struct BehindSubmission {
   // Then it counts in `round.live` already: a delete may not be refused because of a stop.
   bool deletes = false;
 
-  // Tells the ledger, and does it. True: the callback has come, or will. Any level up to dispatch.
+  // Reports to the ledger, and does it. True: the callback has come, or will. Any level up to
+  // dispatch.
   bool Accepted(SECURITY_STATUS submitted) const;
 };
 

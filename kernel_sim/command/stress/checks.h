@@ -1,6 +1,6 @@
 // The invariants that `ktlsim stress` watches, apart from what each activity checks by itself:
 // every accepted asynchronous call completes exactly once and a refused one never, with a final
-// status; nothing of the caller's is written to once a call is over.
+// status; no memory of the caller is written to once a call is over.
 #pragma once
 
 #include <ktlsim/sspi_ext.h>
@@ -19,7 +19,7 @@
 
 namespace ktlsim::command {
 
-// What broke, in words. Any thread; any level, because what breaks is rare.
+// What broke, in words. Any thread; any level, because violations are rare.
 class StressEvidence {
  public:
   void Add(std::string what);
@@ -34,7 +34,8 @@ class StressEvidence {
 };
 
 // One call of an asynchronous function with a callback, from before it is made until the round is
-// over. It outlives the call on purpose: a second completion finds it and not freed memory.
+// over. It outlives the call on purpose, so that a second completion finds it instead of freed
+// memory.
 class CallRecord {
  public:
   // What the owner does about the completion.
@@ -70,8 +71,8 @@ class CallLedger {
   // the record's routine, but never twice and never for a refused call.
   static void Notify(SspiAsyncContext* async, PVOID record);
 
-  // KtlsimCancelAsyncCall, counted: what is granted must end as cancelled. Any level up to
-  // dispatch.
+  // KtlsimCancelAsyncCall, counted: a call whose cancellation is granted must end as cancelled. Any
+  // level up to dispatch.
   SECURITY_STATUS Cancel(SspiAsyncContext* async);
 
   // When nothing can complete any more: each accepted call has, once; those whose cancellation was
@@ -101,7 +102,7 @@ class CallLedger {
   std::deque<CallRecord> records_ KTLSIM_GUARDED_BY(lock_);
 };
 
-// Everything of the caller's that one call may read and write.
+// All memory of the caller that one call may read and write.
 struct CallMemory {
   static constexpr std::size_t kBytesMax = 17 * 1024;
 
@@ -116,8 +117,8 @@ struct CallMemory {
   std::array<unsigned char, kBytesMax> output;
 };
 
-// Lends CallMemory, and fills what comes back with poison that must still be there when it is lent
-// again, much later. AddressSanitizer, where there is one, sees the very access.
+// Lends CallMemory, and fills returned memory with poison that must still be there when it is lent
+// again, much later. AddressSanitizer, if present, reports the access itself.
 class PoisonedYard {
  public:
   explicit PoisonedYard(StressEvidence& evidence) : evidence_(evidence) {}

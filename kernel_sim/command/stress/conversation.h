@@ -9,7 +9,7 @@
 
 namespace ktlsim::command {
 
-// Passive level. Counts in `round.live` until its end; whatever it finds goes to the round.
+// Passive level. Counts in `round.live` until its end; its findings go to the round.
 void BeginStressConversation(StressRound& round, std::uint64_t seed);
 
 }  // namespace ktlsim::command

@@ -1,4 +1,4 @@
-// The library's own counters, against each other and against what a round has counted itself.
+// The library's own counters, checked against each other and against a round's own counts.
 #pragma once
 
 #include <atomic>
@@ -44,7 +44,7 @@ struct CallCounters {
   std::uint64_t depth = 0;  // of the lanes
   CallCounters& operator+=(const CallCounters& other);
 };
-// Empty, or what does not agree when nothing is in flight: with `seen`, or by itself.
+// Empty, or what disagrees when nothing is in flight: with `seen`, or among the counters.
 std::string Disagreement(const CallCounters& counters, const CallLedger::Counts& seen);
 
 CallCounters ReadCallCounters(StressEvidence& evidence);

@@ -1,6 +1,6 @@
-// HeldCallers: threads that are held up in the midst of whatever they do while the others go on, as
-// a busy machine does to any thread, only far more often. What a caller looked up before that and
-// uses afterwards is as old as can be.
+// HeldCallers: threads that are held up in the middle of their work while the others go on, as on a
+// busy machine, only far more often. Whatever a caller looked up before is then as old as possible
+// when it is used.
 #pragma once
 
 #include <pthread.h>
@@ -27,8 +27,8 @@ class HeldCallers {
     HeldCallers& callers_;
   };
 
-  // One of them, drawn, is held up for as long as this lives, but not for long: what it was doing
-  // may be what the others wait for. One at a time in the process; any thread that is no member.
+  // One of them, drawn, is held up for as long as this lives. That must be short: the others may be
+  // waiting for what it was doing. One at a time in the process; on any thread that is no member.
   class Hold {
    public:
     Hold(HeldCallers& callers, io::SeededRandom& random);
@@ -37,7 +37,7 @@ class HeldCallers {
     Hold& operator=(const Hold&) = delete;
   };
 
-  // How often somebody has been held up in this process so far. Any thread.
+  // How often a thread has been held up in this process so far. Any thread.
   static std::uint64_t Count();
 
  private:

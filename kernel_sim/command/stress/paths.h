@@ -22,14 +22,14 @@ class StressPaths {
  public:
   explicit StressPaths(StressRound& round) : round_(round) {}
 
-  // `foreign`: use the server there instead of own ones. Fills the round's targets. Empty, or why
+  // `foreign`: use the server there instead of our own. Fills the round's targets. Empty, or why
   // not.
   std::string Start(const std::optional<io::Address>& foreign);
   // The honest load: about so many connections.
   std::string StartLoad(unsigned connections);
   // Stops the shifting server and starts it elsewhere. Passive level.
   void Restart();
-  // The load ends; what went wrong with it is reported.
+  // Ends the load; its failures are reported.
   void EndLoad();
   // Stops everything, and checks that every connection has an end and a reason.
   void Stop();

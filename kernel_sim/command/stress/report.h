@@ -17,11 +17,11 @@ namespace ktlsim::command {
 
 struct StressReport {
   std::uint64_t seed = 0;
-  std::string again;  // the command that makes the same choices once more
+  std::string again;  // the command that repeats the same choices
   double seconds = 0;
   StressTally tally;
   StressEvidence evidence;
-  CallLedger::Counts calls;  // of its own making
+  CallLedger::Counts calls;  // the calls that it made itself
   LaneReport lanes;          // of all starts
   bool time_every_call = false;
   transport::TransportStatistics servers;

@@ -1,4 +1,5 @@
-// What befalls the whole library while others call it: stops and starts, and forks of the process.
+// What happens to the whole library while other threads call it: stops and starts, and forks of the
+// process.
 #pragma once
 
 #include <cstdint>

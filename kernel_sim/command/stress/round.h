@@ -86,8 +86,8 @@ struct StressRound {
   HeldCallers callers;  // of the asynchronous functions, held up while the library restarts
   std::atomic<bool> ending{false};
   std::atomic<bool> stopped{false};  // the library, where the round `restarts`
-  // Conversations and calls that have not come to their end. The last thing that one of them
-  // touches of a round; release, so that the round can go when this is seen to be zero.
+  // Conversations and calls that have not ended. It is the last member of a round that any of them
+  // touches; release, so that the round can be destroyed when this is seen to be zero.
   std::atomic<std::uint64_t> live{0};
 
  private:

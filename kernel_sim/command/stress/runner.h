@@ -50,8 +50,8 @@ struct StressPlan {
   std::optional<ULONG> notify_mode;    // KTLSIM_NOTIFY_*; none: mixed
   std::optional<io::Address> foreign;  // dial this server and none of our own
   const std::atomic<bool>* interrupted = nullptr;
-  // A call or a conversation was lost: nothing can be waited for or taken down. Tells the report
-  // and ends the process. Any thread.
+  // A call or a conversation was lost, so nothing can be waited for or taken down. Prints the
+  // report and ends the process. Any thread.
   std::function<void()> give_up;
 };
 
@@ -62,7 +62,7 @@ class StressRunner {
   StressRunner(const StressPlan& plan, StressReport& report)
       : plan_(plan), report_(report), seeds_(report.seed) {}
 
-  // Empty, or what kept it from running. What broke is in the report.
+  // Empty, or what kept it from running. Violations are in the report.
   std::string Run();
 
  private:

@@ -1,4 +1,4 @@
-// Calls that are over when they return: the synchronous functions and the questions.
+// Calls that are over when they return: the synchronous functions and the queries.
 #pragma once
 
 #include "io/seeded_random.h"
@@ -10,7 +10,7 @@ namespace ktlsim::command {
 // Passive level.
 void RunSyncCalls(StressRound& round, io::SeededRandom& random);
 
-// Visits the processors and reads what there is to read. Passive level.
+// Visits the processors and reads all statistics. Passive level.
 void RunQuestions(StressRound& round, io::SeededRandom& random);
 
 }  // namespace ktlsim::command

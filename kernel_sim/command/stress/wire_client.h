@@ -43,14 +43,13 @@ class WireClient {
   // ---- TLS
   // The record with the ClientHello. Empty: no context could be made.
   WireBytes Hello(const CredHandle& credential);
-  // Behind Hello and its sending. False: `status` says why, or the peer ended; both are its fault
-  // or ours.
+  // After Hello and its sending. False: `status` says why, or the peer ended the connection.
   bool FinishHandshake();
   // One record; empty on failure.
   WireBytes Seal(std::span<const unsigned char> plaintext);
   // close_notify, as a record.
   WireBytes CloseNotify();
-  // A KeyUpdate that asks for the peer's, as a record. TLS 1.3 only.
+  // A KeyUpdate that requests the peer's, as a record. TLS 1.3 only.
   WireBytes KeyUpdate();
   // The next plaintext; empty: `status` or `ended` say why.
   WireBytes Receive(std::size_t bytes_at_a_time = 64 * 1024);

@@ -60,7 +60,7 @@ void Listener::AcceptEnded(Status reason) {
     StartWhenWanted();
     return;
   }
-  // EMFILE, ENFILE, ENOBUFS, ENOMEM and whatever else may pass.
+  // EMFILE, ENFILE, ENOBUFS, ENOMEM and other errors that may pass.
   last_failure_ = reason;
   ++retries_;
   handler_.OnAcceptFailed(reason);

@@ -95,7 +95,7 @@ void LoopBackend::NoteClosed(SocketId socket) {
   figures_.Subtract<&RingStatistics::sockets>();
 }
 
-// nullptr: those that are on their way from one place to another.
+// nullptr: operations on their way from one place to another.
 OperationList LoopBackend::* LoopBackend::ListOf(OperationPlace place) {
   switch (place) {
     case OperationPlace::kIdle:
@@ -320,7 +320,7 @@ void LoopBackend::CompleteAccept(AcceptOperation& operation, const Outcome& outc
   }
 }
 
-// `looked`: the ring itself had cancelled it, to have it look at its socket anew.
+// `looked`: the ring itself had cancelled it, so that it looks at its socket again.
 void LoopBackend::CompleteReceive(ReceiveOperation& operation, const Outcome& outcome,
                                   bool looked) {
   const std::int32_t result = outcome.result;
@@ -479,7 +479,7 @@ void LoopBackend::EndSuspects() {
   }
 }
 
-// The kernel has nothing of it any more, and will not say what became of it.
+// The kernel no longer has it, and will not report how it ended.
 void LoopBackend::EndSuspect(Operation& operation) {
   switch (OperationState::Of(operation).place) {
     case OperationPlace::kIdle:

@@ -110,7 +110,7 @@ void MemoryKernel::Transmit(const SocketRef& socket, std::span<const std::byte> 
   const bool cuts = script != nullptr && socket->sent_bytes + bytes.size() >= script->offset;
   const auto fate = static_cast<unsigned>(random_.Below(1000));
   if (options_.keep_wire) KeepWire(*socket, bytes);
-  // What vanishes fills the window, too, since the peer will never read it.
+  // Bytes that vanish fill the window, too, since the peer will never read them.
   socket->outstanding += bytes.size();
   if (socket->sending != MemorySending::kCut) {
     std::size_t arrives = bytes.size();

@@ -54,7 +54,7 @@ Found LookAt(const Address& address, int* error_number) {
   return *error_number == 0 ? Found::kDead : Found::kTaken;
 }
 
-// Empty: it is ours. A socket that is bound and does not listen yet looks dead to others.
+// Empty: it is ours. To other programs a socket that is bound and does not listen yet looks dead.
 Status MakeWay(const Address& address) {
   int error_number = 0;
   switch (LookAt(address, &error_number)) {

@@ -37,7 +37,7 @@ io_uring_sqe* UringRing::NextSqe() {
 // both, takes the bytes, and nothing will wake it again. (FIN shows in TCP's count of waiting
 // bytes; on a Unix socket it is lost in the same way.) The kernel's mending of a sister case
 // (liburing issue 1549) left this one. So a poll for the end stands beside it, and once that has
-// fired the receive goes on one shot at a time, each of which looks anew. A start costs up to two
+// fired the receive goes on one shot at a time, each of which looks again. A start costs up to two
 // requests more; one-shot receives from the beginning would cost each record one: 15 % of the
 // requests per second of `ktlsim run` (median of five pairs of runs, 32 to -1).
 bool UringRing::TryWatch(ReceiveOperation& operation) {

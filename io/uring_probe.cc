@@ -106,7 +106,7 @@ std::string RingLevel() {
   return level != nullptr ? level : "";
 }
 
-// 0, or the errno value with which the question itself was refused.
+// 0, or the errno value with which the probe itself was refused.
 int AskForOpcodes(io_uring& ring, unsigned long long* opcodes) {
   constexpr unsigned kOpcodesMax = 256;
   const std::unique_ptr<io_uring_probe, decltype(&std::free)> probe(
@@ -115,7 +115,7 @@ int AskForOpcodes(io_uring& ring, unsigned long long* opcodes) {
       &std::free);
   if (probe == nullptr) return ENOMEM;
   const int error_number = -io_uring_register_probe(&ring, probe.get(), kOpcodesMax);
-  if (error_number == EINVAL) return 0;  // too old for the question
+  if (error_number == EINVAL) return 0;  // too old for the probe
   if (error_number != 0) return error_number;
   for (int opcode = 0; opcode < 64; ++opcode) {
     if (io_uring_opcode_supported(probe.get(), opcode) != 0) *opcodes |= 1ull << opcode;

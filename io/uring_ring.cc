@@ -272,7 +272,7 @@ std::size_t UringRing::Recover() {
   return ran;
 }
 
-// And waits until the kernel is through with all of it.
+// Cancels everything, then waits until the kernel has let go of all of it.
 void UringRing::CancelEverything() {
   io_uring_sync_cancel_reg everything{};
   everything.fd = -1;
@@ -298,7 +298,7 @@ void UringRing::Wake() {
 }
 
 // Multishot and edge triggered: each write posts one completion, and the counter is never read. If
-// the kernel ends the poll, arming it anew reports at once what was missed.
+// the kernel ends the poll, arming it again reports at once what was missed.
 void UringRing::ArmWake() {
   io_uring_sqe* sqe = NextSqe();
   wake_parked_ = sqe == nullptr;

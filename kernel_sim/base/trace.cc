@@ -16,7 +16,7 @@ namespace {
 
 struct Event {
   const char* name;
-  const char* lane;  // null: it is not of a call
+  const char* lane;  // null: the event is not of a call
   std::uint64_t id;
   std::uint64_t detail;
   std::uint64_t sequence;
@@ -90,7 +90,7 @@ void PrintTextNow(const Event& event) {
   PrintText(stderr, prefix.data(), event);
 }
 
-// Event, lane and status are names of ours; that of a thread is anybody's.
+// The names of events, lanes and statuses are ours; a thread's name can be anything.
 void MakePlain(std::array<char, 16>* text) {
   for (char& c : *text) {
     const bool plain = c >= ' ' && c < 0x7f && c != '"' && c != '\\';

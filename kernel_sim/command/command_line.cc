@@ -25,7 +25,7 @@ constexpr std::size_t kWidthDefault = 80;
 constexpr std::size_t kWidthMax = 120;
 constexpr std::size_t kNameColumn = 30;
 
-// CLI11's own formatter breaks no lines: a terminal does, in the middle of words.
+// CLI11's own formatter breaks no lines, and a terminal breaks them in the middle of words.
 class WrappedHelp : public CLI::Formatter {
  public:
   std::string make_description(const CLI::App* app) const override {
@@ -97,7 +97,7 @@ int Refuse(std::string_view command, const std::string& why, std::string_view he
   return kExitUsage;
 }
 
-// Before parsing: CLI11 tells of a missing subcommand where one was mistyped.
+// Before parsing: CLI11 would report a missing subcommand where one was mistyped.
 std::optional<int> RefuseUnknownCommand(const CLI::App& app, int argc, char** argv) {
   constexpr const char* kHelp = "explains the commands";
   const std::vector<std::string> names = CommandNames(app);

@@ -5,7 +5,7 @@
 namespace ktlsim::command {
 namespace {
 
-// Goes through a text once. What stands in a string or a comment does not count (TOML 1.0.0).
+// Goes through a text once. Characters in strings and comments do not count (TOML 1.0.0).
 class DepthScanner {
  public:
   explicit DepthScanner(std::string_view text) : rest_(text) {}
@@ -59,7 +59,7 @@ class DepthScanner {
     rest_.remove_prefix(many_lines ? 3 : 1);
     while (!rest_.empty()) {
       const char c = rest_.front();
-      // Without its end it is no TOML; what follows is looked at all the same.
+      // Without its end the text is no TOML; the rest is checked nevertheless.
       if (c == '\n' && !many_lines) return;
       if (c == '\n') ++line_;
       if (c == '\\' && quote == '"') {

@@ -18,7 +18,7 @@ using Form = SettingForm;
 constexpr std::size_t kConfigBytesMax = 4 << 20;
 constexpr std::string_view kListenerTable = "listener";
 
-// What a value is as the text an option would have. False: it has no such form.
+// A value as the text that an option would have. False: it has no such form.
 bool TextOf(const toml::node& node, std::string* text) {
   if (const auto* string = node.as_string()) {
     *text = string->get();
@@ -35,7 +35,7 @@ class Reader {
  public:
   Reader(std::string name, ServeConfig& config) : name_(std::move(name)), config_(config) {}
 
-  // Top level, but for listeners.
+  // The top level, without the listeners.
   std::string ReadTop(const toml::table& top, SettingScope& scope) {
     for (const auto& [key, node] : top) {
       if (key.str() == kListenerTable) continue;
@@ -67,7 +67,7 @@ class Reader {
 
   std::string ReadListener(const toml::table& table, const ListenerConfig& base) {
     ListenerConfig listener = base;
-    // An address is one listener's.
+    // An address belongs to one listener.
     listener.listen.clear();
     SettingScope scope{config_, listener};
     for (const auto& [key, node] : table) {

@@ -66,11 +66,10 @@ struct ServerCredentialOptions {
   std::vector<SniCertificate> sni;  // besides the certificate, which is the default
   bool strict_sni = false;          // a name without a certificate gets unrecognized_name
   ClientAuth client_auth = ClientAuth::kNone;
-  std::string client_ca_file;  // PEM; for client_auth
-  bool serve_expired = false;  // certificates that are out of date
-  const CredHandle* sessions_of =
-      nullptr;           // the credential whose sessions are taken over; null: none
-  SettingPlaces places;  // for errors
+  std::string client_ca_file;               // PEM; for client_auth
+  bool serve_expired = false;               // certificates that are out of date
+  const CredHandle* sessions_of = nullptr;  // whose sessions are taken over; null: none
+  SettingPlaces places;                     // for errors
 };
 
 // Further findings of MakeServerCredential.

@@ -39,7 +39,7 @@ std::optional<std::uint64_t> ParseDurationNs(std::string_view text) {
 
 std::string FormatDuration(std::uint64_t ns) {
   const auto value = static_cast<double>(ns);
-  // What three digits round to the next unit is that unit's.
+  // A value that three digits round up to the next unit is shown in that unit.
   if (ns < 1000) return fmt::format("{} ns", ns);
   if (ns < 999500) return fmt::format("{:.3g} us", value / 1e3);
   if (ns < 999500000) return fmt::format("{:.3g} ms", value / 1e6);

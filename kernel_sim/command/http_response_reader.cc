@@ -17,7 +17,7 @@ const llhttp_settings_t& HttpResponseReader::Settings() {
   static const llhttp_settings_t settings = [] {
     llhttp_settings_t made;
     llhttp_settings_init(&made);
-    // These have no body, whatever length they tell (RFC 9112 6.3).
+    // These have no body, whatever length they announce (RFC 9112 6.3).
     made.on_headers_complete = [](llhttp_t* parser) -> int {
       const unsigned status = parser->status_code;
       return status / 100 == 1 || status == 204 || status == 304 ? kNoBody : kBody;

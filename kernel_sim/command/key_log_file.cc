@@ -38,7 +38,7 @@ const char* ErrorText(int error) {
 }  // namespace
 
 std::unique_ptr<KeyLogFile> KeyLogFile::Open(const std::string& option, std::string* error) {
-  // Not of a program that runs with more rights than its caller.
+  // Not in a program that runs with more rights than its caller.
   const char* const variable = secure_getenv(kVariable);
   const bool from_environment = option.empty();
   const std::string path = !from_environment ? option : variable != nullptr ? variable : "";
@@ -97,7 +97,7 @@ std::string KeyLogFile::Losses() const {
 Status KeyLogFile::Reopen() {
   const Result<int> fresh = OpenFile(path_);
   if (!fresh.ok()) return fresh.status();
-  // At once: whoever writes meanwhile writes to the one or to the other.
+  // In one step: a thread that writes meanwhile writes to the old file or to the new one.
   const int replaced = dup3(fresh.value(), descriptor_, O_CLOEXEC);
   const int error = errno;
   close(fresh.value());

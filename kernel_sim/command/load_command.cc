@@ -43,7 +43,8 @@ namespace ktlsim::command {
 namespace {
 
 constexpr std::uint64_t kCloseLimitNs = kNsPerSecond;
-// After the warm-up, and so long after the start, a server that nobody could reach will not come.
+// A server that could not be reached until the end of the warm-up, and for this long, will not
+// come.
 constexpr std::uint64_t kNobodyThereNs = 2 * kNsPerSecond;
 
 std::atomic<bool> interrupted{false};
@@ -103,7 +104,7 @@ std::string LoadRun::AddProfile() {
   tls.target_name = ServerName();
   tls.alpn = options_.alpn;
   tls.limits.close_ns = kCloseLimitNs;
-  // What an operation may take in all is all that counts; a connection may be idle between two.
+  // Only the limit of the whole operation counts; a connection may be idle between two operations.
   tls.limits.leg_ns = 0;
   tls.limits.handshake_ns = 0;
   tls.limits.idle_ns = 0;

@@ -18,13 +18,13 @@ namespace {
 using transport::Connection;
 using transport::EndReason;
 
-// A slot whose every attempt fails goes on, because its server may come back; ever more slowly, or
-// it would keep a core busy with nothing.
+// A slot whose every attempt fails goes on, because its server may come back; ever more slowly,
+// because it would otherwise keep a core busy.
 constexpr std::uint64_t kRedialMinNs = 10 * kNsPerMs;
 constexpr std::uint64_t kRedialMaxNs = kNsPerSecond;
 constexpr unsigned kRedialPhases = 16;
-// As long as a leg of the handshake may take: a server under this very load sends its tickets when
-// it has worked off the handshakes that were there before.
+// As long as a leg of the handshake may take: a server under this load sends its tickets after the
+// handshakes that came earlier.
 constexpr std::uint64_t kTicketWaitNs = 10 * kNsPerSecond;
 
 bool IsResumed(Connection& connection) {
@@ -202,10 +202,10 @@ void LoadSlot::EndSoon() {
 
 void LoadSlot::BeginNext() {
   if (abandoned_) return WindUp();
-  // The operation goes on, with the next address.
+  // The operation continues with the next address.
   if (operating_) return Dial();
   if (phase_.ending()) return WindUp();
-  // The last connection is still closing: OnEnded goes on.
+  // The last connection is still closing: OnEnded continues.
   if (connection_ != nullptr && end_expected_) return;
   const std::uint64_t now = MonotonicClock::Now();
   if (interval_ns_ != 0 && next_ns_ > now) {
@@ -300,7 +300,7 @@ void LoadSlot::OnEnded(Connection& connection, const EndReason& reason) {
   } else if (!idle) {
     ++failures_in_a_row_;
     failed = true;
-    // What Fail gave up and which addresses were refused is counted already.
+    // Operations that Fail gave up, and refused addresses, are counted already.
     const bool known = reason.kind == transport::EndKind::kAborted ||
                        reason.kind == transport::EndKind::kConnectFailed;
     if (!known) phase_.CountError(TextOf(reason));

@@ -59,7 +59,7 @@ void LoadSlot::ArmLimit() {
 }
 
 void LoadSlot::OnLimit() {
-  // Between two operations, or two addresses: whatever comes next arms it.
+  // Between two operations, or two addresses: the next one arms it.
   if (!operating_ || connection_ == nullptr) return;
   const std::uint64_t now = MonotonicClock::Now();
   const std::uint64_t timeout_ns = phase_.plan().timeout_ns;
@@ -80,7 +80,7 @@ void LoadSlot::TimeOut() {
                                  kWaitedFor[static_cast<std::size_t>(reached_)]));
 }
 
-// For an operation that failed for its age.
+// For an operation that failed because of its age.
 void LoadSlot::RecordAge(std::uint64_t now_ns) {
   const bool counts = phase_.measuring() || (phase_.measured() && begun_ns_ < phase_.ended_ns());
   if (counts) place_.tally.latency.Record(now_ns - begun_ns_);

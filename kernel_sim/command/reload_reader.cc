@@ -12,7 +12,7 @@ namespace {
 
 constexpr const char* kOutOfMemory = "out of memory";
 
-// Throws nothing: there may be no memory for the words.
+// Throws nothing: there may be no memory for the text.
 std::string WordsOf(const std::exception& failure) {
   try {
     return failure.what();

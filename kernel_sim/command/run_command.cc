@@ -264,7 +264,7 @@ ResultRow Runner::Measure(const PhaseSpec& spec, LoadPhase& load) {
   const std::uint64_t begin = MonotonicClock::Now();
   load.BeginMeasuring();
   Watch(spec, load, options_.duration_ns);
-  // A short time on a busy machine may see not one operation end: one more moment, until one has.
+  // In a short time on a busy machine no operation may end: the time is extended until one has.
   for (unsigned i = 0; i < kMoreMoments && load.operations() == 0 && load.errors() == 0; ++i) {
     Watch(spec, load, kNsPerSecond / 10);
   }
@@ -280,7 +280,7 @@ ResultRow Runner::Measure(const PhaseSpec& spec, LoadPhase& load) {
   row.operation = spec.operation;
   row.bulk = spec.bulk;
   load.Tell(&row);
-  // Both sides are ours: an error of the warm-up is one like any other.
+  // Both sides are ours, so an error of the warm-up counts like any other.
   row.errors += load.warm_up_errors();
   for (const std::string& text : load.warm_up_error_texts()) row.error_texts.push_back(text);
   return row;
@@ -295,7 +295,7 @@ std::string Runner::Run(RunReport* report) {
     if (!error.empty()) break;
     ResultRow row = Measure(spec, *phases_.back().load);
     report->interrupted = Interrupted();
-    // A phase that was cut short is no figure.
+    // A phase that was cut short gives no figures.
     if (report->interrupted) break;
     report->rows.push_back(std::move(row));
   }

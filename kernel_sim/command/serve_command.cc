@@ -1,4 +1,4 @@
-// `ktlsim serve`: a TLS terminator, led by signals until SIGTERM or SIGINT.
+// `ktlsim serve`: a TLS terminator, controlled by signals until SIGTERM or SIGINT.
 
 #include <atomic>
 #include <cstdio>
@@ -78,7 +78,7 @@ int Check(const ServeConfig& config) {
   return kExitOk;
 }
 
-// None of what signals ask for ends the server for want of memory.
+// A shortage of memory in what a signal requests does not end the server.
 void ReopenLog(serve::Log& log) {
   try {
     KeyLogFile* const key_log = KeyLogFile::InUse();
@@ -95,7 +95,7 @@ void ReopenLog(serve::Log& log) {
   }
 }
 
-// Never silently: where the log does not take it, standard error does.
+// Never silently: if the log level excludes the warning, it goes to standard error.
 void WarnOfKeyLog(KeyLogFile& key_log, serve::Log& log) {
   const std::string warning = key_log.Warning();
   if (log.Wants(serve::LogLevel::kWarning)) {

@@ -8,7 +8,7 @@
 namespace ktlsim::command {
 namespace {
 
-// A value on its own; what it has to do with others is seen when all are there.
+// A value on its own; it is checked against others when all are there.
 std::string Check(const Setting& setting, const std::string& value) {
   ServeConfig config;
   ListenerConfig listener;

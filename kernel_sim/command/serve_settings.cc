@@ -158,7 +158,7 @@ constexpr Setting kOwnSettings[] = {
 
     {"cert", Form::kOne, false, "FILE", "Certificate chain, PEM, leaf first",
      [](S s, V v) {
-       // What an outer scope said gives way; what this one said is a contradiction.
+       // An outer scope's setting gives way; one of this scope is a contradiction.
        if (!s.given.contains("self-signed")) s.listener.self_signed.clear();
        return TakeText(v, &s.listener.cert_file);
      }},

@@ -34,7 +34,7 @@ ServeSignals::ServeSignals() {
     error_ = fmt::format("signals cannot be blocked: rt_sigprocmask: {}; a sandbox must allow it",
                          Words(error_number));
   }
-  // A closed pipe or socket is an outcome like any other.
+  // Writing to a closed pipe or socket is an ordinary error.
   if (std::signal(SIGPIPE, SIG_IGN) == SIG_ERR && error_.empty()) {
     error_ = fmt::format("SIGPIPE cannot be ignored: rt_sigaction: {}; a sandbox must allow it",
                          Words(errno));

@@ -42,7 +42,7 @@ bool SplitAuthority(std::string_view authority, std::string_view* host, std::str
   const std::size_t colon = authority.find(':');
   *host = authority.substr(0, colon);
   *port = colon == std::string_view::npos ? std::string_view() : authority.substr(colon + 1);
-  // More colons: an IPv6 address without brackets, whose port nobody could tell.
+  // More colons: an IPv6 address without brackets, whose port would be ambiguous.
   return port->find(':') == std::string_view::npos &&
          (colon == std::string_view::npos || !port->empty());
 }

@@ -8,7 +8,7 @@
 namespace ktlsim::command {
 namespace {
 
-// What is longer is no slip of a finger, and would cost time to compare.
+// A longer text is no typing error, and would cost time to compare.
 constexpr std::size_t kNameMax = 64;
 
 // Letters to add, drop, change, or swap with their neighbour (optimal string alignment).

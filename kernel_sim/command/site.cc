@@ -154,7 +154,8 @@ Outfit::~Outfit() {
 // ---- Graveyard
 
 std::shared_ptr<Outfit> Graveyard::Lend(std::unique_ptr<Outfit> outfit) {
-  // The grave is dug now: whoever drops the last reference may not be able to.
+  // The place in the graveyard is allocated now: the thread that drops the last reference may not
+  // be able to.
   auto grave = std::make_unique<Grave>();
   Outfit* const lent = outfit.get();
   grave->outfit = std::move(outfit);

@@ -42,14 +42,14 @@ std::string ParseUnixName(std::string_view text, SocketUse use, SocketName* name
       slashes ? io::Address::Parse(fmt::format("unix:/{}", rest.substr(path)))
               : io::Address::Parse(text);
   if (!address.ok()) return Wrong(text, address.status().what(), use);
-  // What would not survive a line of a log, or of a message.
+  // Characters that would break a line of a log, or of a message.
   if (std::string wrong = CheckOneLine(rest); !wrong.empty()) return Wrong(text, wrong, use);
   *name = {};
   name->unix_socket = address.value();
   return {};
 }
 
-// What is often written instead. Empty: nothing of that.
+// Recognises forms that are often written by mistake. Empty: none of them.
 std::string LooksLike(std::string_view text, SocketUse use) {
   if (text.starts_with('/') || text.starts_with('@')) {
     return Meant(text, "a Unix-domain socket is written with unix: before it",

@@ -182,7 +182,7 @@ void Terminator::Reload(ServePlan plan) {
   log_.Write(LogLevel::kInfo, "reloaded", {{"listeners", std::to_string(sites_.size())}});
 }
 
-// Everything that can fail, for want of memory, too.
+// Everything that can fail, including for lack of memory.
 std::string Terminator::Prepare(ServePlan& plan, Change* change) {
   change->kept.reserve(plan.places.size());
   change->fresh.reserve(plan.places.size());
@@ -232,8 +232,8 @@ void Terminator::Warn(const ServePlan& plan) {
   }
 }
 
-// What is neither kept nor fresh has no place in the new configuration, and drains while signals
-// are heeded.
+// A site that is neither kept nor fresh is not in the new configuration, and drains while signals
+// are handled.
 void Terminator::GoOnWith(Change& change) {
   std::size_t fresh_at = 0;
   for (Site* const wanted : change.kept) {

@@ -231,7 +231,8 @@ void AsyncContextTable::Accept(AsyncContextSlot& slot, bool recallable) {
 }
 
 Turn AsyncContextTable::Start(AsyncContextSlot& slot) {
-  // A call that is left to its recaller may be over, and the slot in another, at once.
+  // A call that is left to the thread that recalls it may be over at once, and the slot in another
+  // state.
   const char* const lane = NameOf(slot.request->lane());
   const Change change = Update(slot.word, [](std::uint64_t word) {
     const AsyncState state = StateOf(word);

@@ -46,7 +46,7 @@ Status Processor::Start(const RingFactory& factory) {
   return {};
 }
 
-// Nothing may be thrown here: on the processor's thread nobody would catch it.
+// Nothing may be thrown here: nothing on the processor's thread would catch it.
 Result<std::unique_ptr<io::Ring>> Processor::MakeRing(const RingFactory& factory) {
   try {
     const MemoryWatch watch;

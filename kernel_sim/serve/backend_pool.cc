@@ -36,7 +36,7 @@ bool BackendPool::Claim(Backend& backend, std::uint64_t now_ns) {
   if (Healthy(backend)) return TakePlace(backend);
   std::uint64_t until_ns = backend.out_until_ns.load(std::memory_order_relaxed);
   if (now_ns < until_ns) return false;
-  // Whoever moves the time is the one that tries; the others wait for what it finds.
+  // The thread that moves the time is the one that tries; the others wait for its result.
   if (!backend.out_until_ns.compare_exchange_strong(until_ns, now_ns + kBackendOutMinNs,
                                                     std::memory_order_relaxed)) {
     return false;

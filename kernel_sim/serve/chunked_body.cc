@@ -64,7 +64,7 @@ struct Move {
   State to;
 };
 
-// What is not here is refused. The content is not here, either: it is counted, not looked at.
+// A byte without a row is refused. The content has no row, either: it is counted, not examined.
 constexpr Move kMoves[] = {
     {State::kSize, kHex, State::kSizeDigits},
     {State::kSizeDigits, kHex, State::kSizeDigits},
@@ -187,7 +187,7 @@ void ChunkedBody::Take(char c) {
   const State before = state_;
   state_ = After(before, c);
   if (state_ == State::kSizeDigits) {
-    // The first zero may be all there is to say.
+    // The first zero may be the whole size.
     if (before == State::kSizeDigits && size_ == 0) Charge();
     if (state_ == State::kSizeDigits) TakeDigit(c);
   } else if (state_ == State::kData) {
@@ -203,7 +203,7 @@ void ChunkedBody::Take(char c) {
 }
 
 void ChunkedBody::TakeDigit(char c) {
-  // Refused where it is known, not when the bytes have come.
+  // Refused as soon as the size is known, not when the bytes have come.
   if (size_ > (left_of_body_ >> 4)) {
     Refuse(413);
     return;

@@ -10,13 +10,13 @@ namespace {
 using transport::EndKind;
 using transport::EndReason;
 
-// Ends that nobody needs to look into, unless somebody is looking: port checks, and our own doing.
+// Ends that are logged at the debug level only: port checks, and ends of our own making.
 bool IsEveryday(const EndReason& reason) {
   switch (reason.kind) {
     case EndKind::kCompleted:
     case EndKind::kClosedBeforeHandshake:
     case EndKind::kAborted:
-    case EndKind::kNoBackend:  // which OnNoBackend tells
+    case EndKind::kNoBackend:  // logged by OnNoBackend
     case EndKind::kBackendFailed:
     case EndKind::kStopped:
     case EndKind::kConnectFailed:
@@ -76,7 +76,7 @@ bool ConnectionLog::Admit(LogLevel level) {
   return true;
 }
 
-// Called from loops: nothing may be thrown. A line that there is no memory for is counted as lost.
+// Called from loops: nothing may be thrown. A line without memory is counted as lost.
 template <typename MakeAndWrite>
 void ConnectionLog::Tell(LogLevel level, MakeAndWrite write) {
   if (!Admit(level)) return;

@@ -10,7 +10,7 @@ namespace {
 using transport::Connection;
 using transport::EndReason;
 
-// What may wait for room: the rest of one record, and the one that OnPlaintext may still bring
+// What may wait for room: the rest of one record, and the record that OnPlaintext may still bring
 // after PauseReading.
 constexpr std::size_t kPendingMax = 128 * 1024;
 

@@ -30,7 +30,7 @@ unsigned StatusOfError(int error_number) {
     case ENOENT:
     case ENOTDIR:
     case ENAMETOOLONG:
-    case ENXIO:  // a FIFO or socket nobody serves
+    case ENXIO:  // a FIFO or socket without a partner
       return 404;
     case EACCES:
     case EPERM:
@@ -52,7 +52,7 @@ class FileContent final : public HttpContent {
   FileContent(FileShare& share, io::Loop& loop) : share_(share), loop_(loop) {}
 
   HttpRequestText* request_text() override { return &text_; }
-  // No body changes what is answered.
+  // No body changes the response.
   bool WantsBody(const HttpRequest& request) override {
     static_cast<void>(request);
     return false;
@@ -198,7 +198,7 @@ int FileContent::OpenFolder(FileTree::Wait wait) {
   const std::string index = target_.path.empty() ? kIndexName : target_.path + "/" + kIndexName;
   const int error_number = share_.tree.OpenBelow(index, wait, &file_, &facts_);
   if (error_number != ENOENT) return error_number;
-  // A folder without an index is there, and not for show; anything else is not there.
+  // A folder without an index exists but is not shown; anything else does not exist.
   const int folder_error = share_.tree.OpenBelow(target_.path, wait, &file_, &facts_);
   if (folder_error != 0) return folder_error;
   return facts_.directory ? EACCES : ENOTDIR;

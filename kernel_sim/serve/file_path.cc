@@ -39,13 +39,13 @@ unsigned AppendSegment(std::string_view segment, std::string& out) {
       i += 2;
     }
     if (c == '\0') return 400;
-    // No file's name has one; taken for a separator it would mean another file.
+    // No file name has a slash in it; as a separator it would mean another file.
     if (c == '/') return 404;
     out += c;
   }
   const std::string_view decoded = std::string_view(out).substr(begin);
-  // Clients resolve these before they ask (RFC 3986 5.2.4); a client that sends them wants
-  // something else.
+  // Clients resolve these before they send a request (RFC 3986 5.2.4); a client that sends them has
+  // other intentions.
   return decoded == "." || decoded == ".." ? 400 : 0;
 }
 
@@ -99,7 +99,7 @@ std::string QueryOf(std::string_view target) {
   const std::size_t begin = target.find('?');
   std::string query;
   for (const char c : begin == std::string_view::npos ? std::string_view() : target.substr(begin)) {
-    // What the client encoded stays as it is; what no URI has is encoded here.
+    // Encoded bytes of the client stay as they are; bytes that no URI may have are encoded here.
     if (c > ' ' && c < '\x7f' && c != '"' && c != '<' && c != '>') {
       query += c;
     } else {

@@ -15,11 +15,11 @@ namespace {
 
 // O_NONBLOCK: a FIFO or a device must not make us wait; only regular files are served.
 constexpr int kOpenFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-// A rename somewhere near makes a resolution that may not leave the root start again.
+// With RESOLVE_BENEATH a rename at the same time makes the resolution start again.
 constexpr int kRaces = 16;
 
-// Errors of openat2 with which an old kernel or a filter says that it does not know the call. If
-// the file is the reason, the walk meets it too.
+// Errors of openat2 by which an old kernel or a filter refuses the call itself. If the file is the
+// reason, the walk gets the same error.
 bool MayBeUnknown(int error_number) {
   switch (error_number) {
     case ENOSYS:
@@ -40,7 +40,7 @@ int OpenBeneath(int root, const char* path, std::uint64_t more) {
   return static_cast<int>(syscall(SYS_openat2, root, path, &how, sizeof(how)));
 }
 
-// The C library asks newfstatat. Where a filter refuses that, its twin may be allowed.
+// The C library uses newfstatat. Where a filter refuses that, statx may be allowed.
 int Ask(const OpenFile& file, struct stat* status) {
   if (fstat(file.descriptor(), status) == 0) return 0;
   const int error_number = errno;
@@ -132,12 +132,12 @@ int ReadCached(const OpenFile& file, std::uint64_t offset, std::span<std::byte> 
   iovec piece{out.data(), out.size()};
   const ssize_t bytes =
       preadv2(file.descriptor(), &piece, 1, static_cast<off_t>(offset), RWF_NOWAIT);
-  // Some file systems cannot tell, old kernels and filters do not know the call; and whatever else
-  // is wrong, the plain read tells.
+  // Some file systems do not support the flag, and old kernels and filters do not know the call.
+  // The plain read reports any other error.
   return bytes >= 0 ? static_cast<int>(bytes) : -EAGAIN;
 }
 
-// Not preadv2: its older twin is there where a filter knows no other.
+// Not preadv2: a filter that does not know it may allow the older call.
 int ReadBlocking(const OpenFile& file, std::uint64_t offset, std::span<std::byte> out) {
   for (;;) {
     const ssize_t bytes =

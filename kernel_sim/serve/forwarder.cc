@@ -48,7 +48,8 @@ class Forwarder final : public transport::ConnectionHandler,
   void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override;
   void OnWritable(Connection& connection) override;
   void OnPeerClosed(Connection& connection, bool truncated) override;
-  // Where a request ends only the backend knows: both go on until they end or the limit comes.
+  // Only the backend knows where a request ends: both sides go on until they end or the limit
+  // comes.
   void OnDrain(Connection& connection) override { static_cast<void>(connection); }
   void OnEnded(Connection& connection, const EndReason& reason) override;
 
@@ -110,7 +111,7 @@ class Forwarder final : public transport::ConnectionHandler,
   HeldBytes down_{here_.buffers};  // towards the client
 
   bool ended_ = false;           // OnEnded has come
-  bool client_paused_ = false;   // not read, for the backend is slow
+  bool client_paused_ = false;   // not read, because the backend is slow
   bool client_closed_ = false;   // close_notify
   bool backend_closed_ = false;  // FIN
 };
@@ -167,8 +168,8 @@ void Forwarder::OnEnded(Connection& connection, const EndReason& reason) {
   client_ = nullptr;
   ended_ = true;
   down_.Drop();
-  // What an orderly client has said still gets there, whether or not it waited, and whether or not
-  // there is a backend yet.
+  // The bytes of an orderly client still get to the backend, whether or not the client waited, and
+  // whether or not there is a backend yet.
   const bool left = !up_sending_.empty() || !up_filling_.empty();
   if (reason.orderly() && client_closed_ && left) {
     BeginFlush();
@@ -194,7 +195,7 @@ void Forwarder::BeginFlush() {
 
 // ---- The backend's side
 
-// False: nobody is left to try.
+// False: no backend is left to try.
 bool Forwarder::ConnectNext() {
   connect_begun_ns_ = here_.loop.NowNs();
   if (flushing() && connect_begun_ns_ >= flush_deadline_ns_) return false;
@@ -268,7 +269,7 @@ void Forwarder::OnLimit() {
 }
 
 void Forwarder::OnReceived(io::BufferLease bytes) {
-  if (!client_here()) return;  // nobody wants it any more
+  if (!client_here()) return;  // no client wants it any more
   std::span<const std::byte> rest = bytes.bytes();
   if (down_.empty()) rest = rest.subspan(client_->Send(rest));
   if (rest.empty()) return;
@@ -349,7 +350,7 @@ bool Forwarder::KeepUp(std::span<const std::byte> bytes) {
   return true;
 }
 
-// Sends what is filled, then passes the client's end on.
+// Sends the filled bytes, then passes the client's end on.
 void Forwarder::PumpUp() {
   io::Stream* const socket = stream();
   if (socket == nullptr || socket->closing() || socket->sending()) return;

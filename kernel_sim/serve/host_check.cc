@@ -39,7 +39,7 @@ void HostCheck::Take(char c) {
   switch (state_) {
     case State::kStart:
       state_ = c == '[' ? State::kLiteral : AfterNameByte(c);
-      // A port alone names nobody.
+      // A port alone names no host.
       if (state_ == State::kPort || state_ == State::kBlank) state_ = State::kBad;
       return;
     case State::kName:

@@ -52,7 +52,7 @@ std::optional<std::uint64_t> ParseNumber(std::string_view text) {
   const char* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, number);
   if (text.empty() || stop != end) return {};
-  // Beyond every file is beyond this one.
+  // A number beyond every file is beyond this one.
   if (error == std::errc::result_out_of_range) return ~std::uint64_t{0};
   if (error != std::errc()) return {};
   return number;
@@ -68,8 +68,8 @@ ByteRange ParseRange(std::string_view text, std::uint64_t size) {
   if (left.empty()) {
     if (!last) return {};
     if (*last == 0) return {ByteRange::Kind::kUnsatisfiable};
-    // The suffix of nothing is nothing, which is satisfied (RFC 9110 14.1.2), and which no
-    // Content-Range can tell.
+    // A suffix of an empty file is empty: satisfiable (RFC 9110 14.1.2), but no Content-Range can
+    // express it.
     if (size == 0) return {};
     const std::uint64_t bytes = std::min(*last, size);
     return {ByteRange::Kind::kPart, size - bytes, bytes};

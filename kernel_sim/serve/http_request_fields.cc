@@ -1,4 +1,4 @@
-// What llhttp says of a request's head, and what the head says of the body.
+// What llhttp reports about a request's head, and what the head says about the body.
 
 #include <new>
 #include <utility>
@@ -82,7 +82,7 @@ int HttpRequestReader::OnUrl(llhttp_t* parser, const char* at, std::size_t bytes
   return self->refusal_ == 0 ? 0 : -1;
 }
 
-// Finds the authority of a target in absolute form. What else the form demands llhttp checks.
+// Finds the authority of a target in absolute form. llhttp checks the rest of the form.
 void HttpRequestReader::TakeTargetByte(char c) {
   switch (target_form_) {
     case TargetForm::kUnknown:
@@ -142,7 +142,8 @@ int HttpRequestReader::OnFieldName(llhttp_t* parser, const char* at, std::size_t
 int HttpRequestReader::OnFieldNameEnd(llhttp_t* parser) {
   HttpRequestReader* self = Self(parser);
   const std::string_view name(self->name_, std::exchange(self->name_bytes_, std::uint8_t{0}));
-  // RFC 9110 5.1: a name has a byte at least. Elsewhere this has ended a head early.
+  // RFC 9110 5.1: a name has at least one byte. Other parsers have taken an empty one for the end
+  // of the head.
   if (name.empty()) {
     self->refusal_ = 400;
     return -1;
@@ -222,7 +223,7 @@ void HttpRequestReader::ShortValue::Put(char c) {
 
 int HttpRequestReader::OnHeadersComplete(llhttp_t* parser) {
   HttpRequestReader* self = Self(parser);
-  // An offer to upgrade is declined by going on (RFC 9110 7.8); CONNECT is answered as any method.
+  // An offer to upgrade is declined by going on (RFC 9110 7.8); CONNECT is treated like any method.
   parser->upgrade = 0;
   const unsigned refusal = self->JudgeHead();
   if (refusal != 0) {
@@ -252,9 +253,9 @@ unsigned HttpRequestReader::JudgeHead() {
   return 0;
 }
 
-// RFC 9112 6.1: under HTTP/1.0 a coding is faulty framing; one that is not known is 501. 6.3: when
-// the last is not "chunked", nobody knows where the body ends, which comes first: 400. A length
-// beside it llhttp has refused already.
+// RFC 9112 6.1: under HTTP/1.0 a coding is faulty framing; an unknown one is 501. 6.3: when the
+// last is not "chunked", the end of the body is not known, and this is checked first: 400. llhttp
+// has already refused a length besides a coding.
 unsigned HttpRequestReader::JudgeCoding(bool version_1_0) {
   if (version_1_0 || (parser_.flags & F_CHUNKED) == 0) return 400;
   if (!transfer_encoding_.Is("chunked")) return 501;

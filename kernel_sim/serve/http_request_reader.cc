@@ -12,7 +12,7 @@ bool IsBlank(char c) { return c == ' ' || c == '\t'; }
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 }  // namespace
 
-// An idle connection keeps no long words.
+// An idle connection keeps no long texts.
 void HttpRequestText::Clear() { *this = {}; }
 
 HttpRequestReader::HttpRequestReader(const HttpRequestLimits& limits, HttpRequestText* text)
@@ -87,7 +87,7 @@ HttpRequestReader::Outcome HttpRequestReader::ReadHeadLine(std::span<const std::
   if (cr_held_ && !text.empty()) return Refuse(400);
   const std::size_t cr = text.find('\r');
   if (cr != std::string_view::npos) text = text.substr(0, cr);
-  // RFC 9112 2.2: a CR that no line feed follows could be a line's end to others.
+  // RFC 9112 2.2: other implementations may end a line at a CR without a line feed.
   const bool bare_cr = cr != std::string_view::npos && cr + 1 < line.size() - (ends ? 1 : 0);
   cr_held_ = cr != std::string_view::npos;
 
@@ -152,8 +152,8 @@ HttpRequestReader::Outcome HttpRequestReader::Execute(std::string_view bytes) {
   }
 }
 
-// 501 for a method that llhttp does not know (RFC 9110 15.6.2), 400 for what is none: as the first
-// byte that fits no method says, since that does not depend on how the bytes were cut.
+// 501 for a method that llhttp does not know (RFC 9110 15.6.2), 400 for a text that is no method.
+// The first byte that fits no method decides, since that does not depend on how the bytes were cut.
 unsigned HttpRequestReader::RefusalOfMethod(char byte) {
   constexpr std::string_view kTokenMarks = "!#$%&'*+-.^_`|~";  // RFC 9110 5.6.2
   const bool in_token = IsDigit(byte) || (byte >= 'A' && byte <= 'Z') ||
@@ -162,7 +162,8 @@ unsigned HttpRequestReader::RefusalOfMethod(char byte) {
   return in_token || byte == ' ' ? 501 : 400;
 }
 
-// 505 for a version that we do not have, 400 for what is none or has something after it.
+// 505 for a version that we do not support, 400 for a text that is no version or has something
+// after it.
 unsigned HttpRequestReader::RefusalOfVersion() const {
   const std::string_view version(version_, version_bytes_);
   if (version.size() != sizeof(version_)) return 400;

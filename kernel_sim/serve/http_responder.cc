@@ -138,7 +138,7 @@ std::size_t HttpResponder::Consume(Connection& connection, std::span<const std::
   return total;
 }
 
-// `bytes` more have been read. A request that came as a whole costs no look at the time.
+// `bytes` more have been read. A request that came as a whole costs no reading of the clock.
 void HttpResponder::Watch(Connection& connection, std::size_t bytes) {
   const HttpRequestReader::Phase phase = reader_.phase();
   if (done_ || responding() || phase == HttpRequestReader::Phase::kIdle) {
@@ -172,7 +172,7 @@ void HttpResponder::GiveUp(EndKind why) {
   close_kind_ = why;
   AnswerWithout(408);
   Pump(*connection_);
-  // A client that does not read either has no claim to it.
+  // A client that does not read its responses either gets no 408.
   if (stage_ != Stage::kNone) connection_->CloseFor(why);
 }
 
@@ -312,7 +312,7 @@ bool HttpResponder::PumpBody(Connection& connection) {
         stage_ = Stage::kBodyAwaited;
         return false;
       case HttpContent::Outcome::kFailed:
-        // Fewer bytes than were announced: an orderly end would make a lie of it.
+        // Fewer bytes than were announced: an orderly end would make the body look whole.
         connection.Abort();
         return false;
     }
@@ -371,7 +371,7 @@ void HttpResponder::OnDrain(Connection& connection) {
     connection.Close();
   } else if (stage_ == Stage::kHeadAwaited || (stage_ == Stage::kHead && head_sent_ == 0)) {
     const Stage stage = stage_;
-    BeginHead();  // it can still say that it is the last one
+    BeginHead();  // its head can still say that it is the last one
     stage_ = stage;
   }
 }

@@ -55,7 +55,7 @@ std::string TimeText() {
                      utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, ms % 1000);
 }
 
-// What a peer chose, such as a name, must not be able to look like a line of ours.
+// A text that a peer chose, such as a name, must not look like a line of ours.
 void AppendQuoted(std::string& out, std::string_view text) {
   out += '"';
   for (const char c : text) {
@@ -81,10 +81,10 @@ bool NeedsQuotes(std::string_view text) {
   return false;
 }
 
-// Who reads slowly may hold up a line for so long; once it has, lines are lost until it reads on.
+// A slow reader may hold up a line for this long; after that, lines are lost until it reads on.
 constexpr int kSlowReaderMs = 1000;
 
-// Whole lines to a descriptor. What fails is counted and forgotten.
+// Writes whole lines to a descriptor. Failures are counted, nothing else.
 class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
   explicit DescriptorSink(int descriptor, bool owned) : descriptor_(descriptor), owned_(owned) {

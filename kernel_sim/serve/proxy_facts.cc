@@ -15,7 +15,7 @@ void TellClientCertificate(CtxtHandle context, ProxyFacts& facts) {
   SecPkgContext_CertificateValidationResult result{};
   const SECURITY_STATUS status =
       QueryContextAttributesA(&context, SECPKG_ATTR_CERT_CHECK_RESULT, &result);
-  // Not judged: shown all the same. None shown: SEC_E_NO_CREDENTIALS.
+  // A certificate that was not judged counts as shown. None shown: SEC_E_NO_CREDENTIALS.
   facts.client_certificate = status == SEC_E_OK || status == SEC_E_UNSUPPORTED_FUNCTION;
   facts.certificate_verified = status == SEC_E_OK && result.hrVerifyChainStatus == 0;
 }
@@ -32,7 +32,7 @@ std::string ServerNameOf(CtxtHandle context) {
 
 ProxyFacts ProxyFactsOf(transport::Connection& connection) {
   ProxyFacts facts;
-  // A listener on [::] sees IPv4 clients in mapped form; a backend wants to know them as they are.
+  // A listener on [::] sees IPv4 clients in mapped form; the backend needs the real address.
   facts.source = connection.peer_address().Unmapped();
   if (const Result<io::Address> local = connection.LocalAddress()) {
     facts.destination = local.value().Unmapped();

@@ -44,7 +44,7 @@ class Writer {
     std::memcpy(out_.data() + size_, bytes, count);
     size_ += count;
   }
-  // A length that is known later: what was written since.
+  // A length that is known only later: the bytes written since.
   std::size_t BeginLength() {
     size_ += 2;
     return size_;
@@ -82,7 +82,7 @@ std::uint8_t FamilyOf(const ProxyFacts& facts) {
   }
 }
 
-// sun_path as it is: an abstract name begins with a NUL, and what has no name is all NUL.
+// sun_path as it is: an abstract name begins with a NUL, and a socket without a name is all NUL.
 void WriteUnix(const io::Address& address, Writer& writer) {
   std::array<char, kUnixAddressBytes> path{};
   constexpr std::size_t kPathAt = offsetof(sockaddr_un, sun_path);

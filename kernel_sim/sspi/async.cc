@@ -72,9 +72,9 @@ SECURITY_STATUS Submit(Executive& executive, Request& request, Executive::Bound 
 
 // `prepare(request)` fills the request and returns a submission status.
 //
-// Teardown (kAlways) is prepared in a library that does not run, too: giving the request up again
-// frees what it was for, as when the library stops just then. Its callers ignore the status by
-// custom.
+// Teardown (kAlways) is prepared even when the library does not run: giving the request up again
+// frees its object, as when the library stops at that moment. Its callers usually ignore the
+// status.
 template <typename Prepare>
 SECURITY_STATUS SubmitAsync(SspiAsyncContext* context, bool callback_required,
                             Executive::Bound bound, Prepare prepare) {

@@ -1,5 +1,5 @@
-// Query and set functions for contexts and credentials. A and W forms are alike until an
-// attribute carries strings of the caller's choice: those that exist today are wide in both.
+// Query and set functions for contexts and credentials. A and W forms differ only for attributes
+// with strings in the caller's width: the strings of most attributes are wide in both.
 
 #include <ktlsim/sspi_ext.h>
 #include <schannel.h>

@@ -56,7 +56,7 @@ SECURITY_STATUS PrepareOnStrand(Request& request, Reference<ContextObject> conte
 
 RunResult RunAcquire(Request& request) {
   const SECURITY_STATUS status = AcquireNow(request.payload<AcquireParameters>());
-  ForgetReason();  // it was noted for a processor, which did not ask
+  ForgetReason();  // the reason was noted on the processor's thread, whose call this is not
   return Finish(request, status);
 }
 
@@ -65,7 +65,7 @@ struct LegCall {
   LegCall(const LegCall&) = delete;
   LegCall& operator=(const LegCall&) = delete;
   ~LegCall() {
-    // A first leg that was refused or failed: nobody has the handle, so nobody else could.
+    // A first leg that was refused or failed: no caller has the handle, so it is deleted here.
     if (owns_handle) CloseContext(&handle);
   }
 
@@ -102,7 +102,7 @@ RunResult RunLeg(Request& request) {
     parameters.attributes.Store(result.attributes);
     if (parameters.expiry != nullptr) parameters.expiry->QuadPart = result.expiry;
   } else if ((result.attributes & ISC_RET_ALLOCATED_MEMORY) != 0) {
-    // The one bit that counts on every return: there is an alert to send and to give back.
+    // The one bit that counts on every return: there is an alert to send, in memory to release.
     parameters.attributes.Store(ISC_RET_ALLOCATED_MEMORY);
   }
   request.set_reason(result.reason);

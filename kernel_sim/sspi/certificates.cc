@@ -74,7 +74,7 @@ PCCERT_CONTEXT PublishCertificate(tls::Certificate::Ptr certificate) {
   owned->certificate = std::move(certificate);
   const auto leaf = owned->certificate->leaf();
   owned->context.dwCertEncodingType = X509_ASN_ENCODING;
-  // The structure has no const; the bytes are shared and nobody may write them.
+  // The structure has no const; the bytes are shared and must not be written.
   owned->context.pbCertEncoded = const_cast<BYTE*>(leaf.data());
   owned->context.cbCertEncoded = static_cast<DWORD>(leaf.size());
   Registry& registry = TheRegistry();

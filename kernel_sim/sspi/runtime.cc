@@ -33,7 +33,7 @@ bool SameName(std::string_view a, std::string_view b) {
                     [](char x, char y) { return LowerAscii(x) == LowerAscii(y); });
 }
 
-// Best without memory: the status is right, whatever becomes of its text.
+// Without memory the text may be lost; the status is still right.
 SECURITY_STATUS FailedStart(const Status& status) {
   try {
     const std::string detail = io::LastProbeText();
@@ -54,8 +54,8 @@ Runtime& Runtime::MakeInstance() {
 }
 
 Runtime::Runtime() : fork_handlers_(RegisterForkHandlers()) {
-  // Processors may be in the midst of a handshake when the process exits: OpenSSL must not be taken
-  // away from under them. (It is, where the program itself was the first to use OpenSSL.)
+  // Processors may be in the middle of a handshake when the process exits, so OpenSSL must not
+  // clean up before them. (It does, where the program itself was the first to use OpenSSL.)
   OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
   SetTraceStatusName(&KtlsimStatusName);
   for (Package* package : AllPackages()) package->SetHost(*this);
@@ -84,7 +84,7 @@ executive::Executive* Runtime::StartOnFirstUse(SECURITY_STATUS* failure) {
       break;
   }
   MutexLock lock(start_mutex_);
-  // Somebody else may have started it meanwhile, and even stopped it.
+  // Another thread may have started it meanwhile, and even stopped it.
   if (state_.load(std::memory_order_acquire) == RuntimeState::kNeverStarted) {
     *failure = StartLocked({});
     if (*failure != SEC_E_OK) return nullptr;
@@ -92,7 +92,7 @@ executive::Executive* Runtime::StartOnFirstUse(SECURITY_STATUS* failure) {
   return executive_;
 }
 
-// Once in a process; what failed for want of memory is tried again by the next start.
+// Once in a process; a part that failed for lack of memory is tried again by the next start.
 bool Runtime::PrepareProcess() {
   if (!fork_handlers_) fork_handlers_ = RegisterForkHandlers();
   if (!exit_handler_) {

@@ -1,4 +1,4 @@
-// SslGetServerIdentity: which server does a ClientHello ask for? Pure parsing of hostile bytes.
+// SslGetServerIdentity: the server name in a ClientHello. Pure parsing of hostile bytes.
 
 #include <schannel.h>
 #include <sspi.h>
@@ -35,7 +35,7 @@ class Cursor {
     rest_ = rest_.subspan(bytes);
     return taken;
   }
-  // A vector with a length of `length_bytes` in front.
+  // A vector that begins with a length of `length_bytes`.
   Cursor Vector(std::size_t length_bytes) { return Cursor(Take(Number(length_bytes)), ok_); }
 
  private:
@@ -95,7 +95,7 @@ SECURITY_STATUS SslGetServerIdentity(PBYTE ClientHello, DWORD ClientHelloSize,
   }
   const std::optional<Cursor> extensions = ExtensionsOf({ClientHello, ClientHelloSize});
   if (!extensions) {
-    // Five bytes of header tell how long the record is; what is cut can still come.
+    // Five bytes of header say how long the record is; the rest can still come.
     const bool cut =
         ClientHelloSize < 5 || (ClientHello[0] == kHandshakeRecord &&
                                 ClientHelloSize < 5U + ClientHello[3] * 256U + ClientHello[4]);

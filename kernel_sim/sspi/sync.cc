@@ -35,7 +35,7 @@ SECURITY_STATUS RunAndWait(Executive& executive, Prepare prepare) {
   SECURITY_STATUS status = NothingThrown([&] { return prepare(*request); });
   if (status == SEC_E_OK) {
     status = executive.SubmitAndWait(*request) ? request->status() : SEC_E_SHUTDOWN_IN_PROGRESS;
-    // Found out on a processor, told where somebody waits for it.
+    // The reason was found on a processor; it is noted here, on the thread that waits.
     if (status == request->status() && request->reason() != nullptr) NoteReason(request->reason());
   }
   request->Discard();
@@ -195,7 +195,7 @@ SECURITY_STATUS DeleteSecurityContext(PCtxtHandle phContext) {
   }
   if (!AtPassiveLevel()) return Told(SEC_E_UNSUPPORTED_FUNCTION);
   Executive* executive = Runtime::Instance().ExecutiveIfRunning();
-  // Calls that are still ahead of it while the library stops have references of their own.
+  // Earlier calls that still run while the library stops have references of their own.
   if (executive == nullptr) return Told(CloseContext(phContext) ? SEC_E_OK : SEC_E_INVALID_HANDLE);
   const SECURITY_STATUS status =
       RunAndWait(*executive, [&](Request& request) { return PrepareDelete(request, phContext); });

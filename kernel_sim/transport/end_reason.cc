@@ -205,14 +205,14 @@ const char* StatusName(SECURITY_STATUS status) {
 
 std::string EndReason::ToString() const {
   const bool failed = kind == EndKind::kHandshakeFailed || kind == EndKind::kRecordFailed;
-  // What a peer says after the handshake is about the handshake as often as about a record.
+  // An alert that comes after the handshake can be about the handshake or about a record.
   const bool late = kind == EndKind::kRecordFailed && received_alert >= 0;
   std::string text = late ? "after the handshake" : EndKindText(kind);
   if (failed) {
     text += ": ";
     text += *why != '\0' ? why : KtlsimStatusText(status);
   }
-  // A received one is in the words already.
+  // A received alert is in the words already.
   if (sent_alert >= 0) {
     text += " (alert ";
     text += AlertText(sent_alert);

@@ -1,6 +1,6 @@
-// Every outcome goes through the same table (SSPI, server context initialisation): a token is sent
-// whatever the status, SEC_E_INCOMPLETE_MESSAGE keeps the bytes and reads more, EXTRA is fed back
-// before anything is read.
+// Every outcome follows the same rules (SSPI, server context initialisation): a token is sent
+// whatever the status, SEC_E_INCOMPLETE_MESSAGE keeps the bytes and reads more, EXTRA is the next
+// leg's input before anything is read.
 #include "kernel_sim/transport/leg_side.h"
 
 #include <schannel.h>

@@ -101,7 +101,7 @@ void PathShard::FinishWhenQuiet() {
   if (!stopping() || finished_ || live_ != nullptr || !Quiet()) return;
   finished_ = true;
   loop_.StopTimer(drain_timer_);
-  // From a turn of its own: whoever called us may still be inside the shard.
+  // In a later turn: the caller may still be inside the shard.
   loop_.Post(farewell_);
 }
 

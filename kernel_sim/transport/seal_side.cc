@@ -53,7 +53,7 @@ SealSide::Outcome SealSide::Finish(SECURITY_STATUS status, bool keys_may_change)
   if (status == SEC_E_OK) {
     outcome = is_close_ ? Outcome::kSealedClose : Outcome::kSealed;
   } else if (status == SEC_E_CONTEXT_EXPIRED && (held_ || holds_ != holds_at_submit_)) {
-    // It met a post-handshake message that was just being read. The same record again, after it.
+    // A post-handshake message was just being read. The same record again, after it.
     outcome = Outcome::kLater;
   } else if (status == SEC_E_CONTEXT_EXPIRED && keys_may_change &&
              !std::exchange(key_limit_met_, true)) {
@@ -74,7 +74,7 @@ void SealSide::Count() {
   if (!is_close_) plaintext_queued_ = true;
   key_limit_met_ = false;
   ++records_since_key_check_;
-  // EncryptMessage has no room for a KeyUpdate: the leg functions hand it out, when asked.
+  // EncryptMessage has no room for a KeyUpdate: a leg without input returns it.
   if (records_since_key_check_ >= profile_.records_between_key_checks()) key_check_due_ = true;
 }
 

@@ -21,7 +21,7 @@ namespace {
 
 // After the library has refused a first leg for overload.
 constexpr std::uint64_t kOverloadPauseNs = 10 * kNsPerMs;
-// For each handshake that may be under way, so many more may wait for their peers.
+// For each handshake that may be in progress, this many more may wait for their peers.
 constexpr std::uint64_t kWaitingPerHandshake = 8;
 
 struct AcceptLimits {
@@ -29,7 +29,7 @@ struct AcceptLimits {
   std::uint32_t handshakes = 0;
 };
 
-// What new connections are made with; the connections share it.
+// What new connections are made with; they share it.
 struct Generation {
   TlsProfile profile;
   HandlerFactory factory;
@@ -126,8 +126,7 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
     if (!open_ || stopping()) return;
     const AcceptLimits& limits = generation_->limits;
     const std::uint64_t connections = counters().connections.value();
-    // Who keeps us waiting costs no time of the processor and must not keep others out. It costs
-    // memory, though.
+    // A slow peer costs no processor time and must not keep others out. It costs memory, though.
     const std::uint64_t free_of_charge = std::min<std::uint64_t>(
         counters().handshakes_waiting.value(), kWaitingPerHandshake * limits.handshakes);
     const std::uint64_t handshakes = counters().handshakes.value() - free_of_charge;
@@ -223,7 +222,7 @@ Result<io::Address> ServerPath::Impl::StartShards(const ServerOptions& options,
     Result<io::Address> bound = address;
     RunOnLoop(*loop, [&] { bound = shard->Open(address, listen); });
     if (!bound) return bound;
-    // The first of them may have had a port chosen; the others share it.
+    // The system may have chosen the first one's port; the others share it.
     address = *bound;
     listen.first_of_port = false;
     if (address.is_unix()) listen.same_as = ShardAt(0)->listening_socket();

@@ -12,7 +12,7 @@ std::uint64_t Earlier(std::uint64_t a_ns, std::uint64_t b_ns) {
   return std::min(a_ns, b_ns);
 }
 
-// 0 for a limit of 0, which is none.
+// 0, no deadline, for a limit of 0.
 std::uint64_t After(std::uint64_t begin_ns, std::uint64_t limit_ns) {
   return limit_ns == 0 ? 0 : begin_ns + limit_ns;
 }
@@ -61,8 +61,8 @@ bool TimeLimits::WakeForRecordOrIdle() {
   return true;
 }
 
-// The timer is not moved with every record: it is set for a moment that is not too late, and
-// everything is looked at when it fires.
+// The timer is not moved with every record: it is set for a moment that is not too late, and all
+// limits are checked when it fires.
 bool TimeLimits::BeginRecord(std::uint64_t now_ns) {
   record_begun_ns_ = now_ns;
   const std::uint64_t deadline_ns = RecordDeadline();

@@ -11,7 +11,7 @@
 namespace ktlsim::transport {
 namespace {
 
-// Established, with nothing in the way: what may wait in the queue before the socket has to.
+// How many received bytes may wait in the queue before receiving pauses, once established.
 constexpr std::size_t kInputBytesMax = 256 * 1024;
 
 }  // namespace
@@ -124,8 +124,8 @@ void TlsConnection::OnReceived(io::BufferLease bytes) {
 }
 
 void TlsConnection::Store(io::BufferLease bytes) {
-  // A receive buffer is only kept where records are opened without delay. Anywhere else it would be
-  // missing to others for as long as the peer or the handler likes.
+  // A receive buffer is kept only where records are opened without delay. Anywhere else the peer or
+  // the handler could withhold it from other connections.
   const bool soon = state_ == State::kEstablished && reading_ == Reading::kOn &&
                     (legs_.idle() || legs_.call() == LegCall::kDecrypt) && !legs_.token().due();
   const bool stored =
@@ -186,7 +186,7 @@ void TlsConnection::SocketFailed(int error_number) {
 
 void TlsConnection::PauseReading() {
   if (reading_ == Reading::kOn) Move(ReadingEvent::kPause);
-  limits_.EndRecord();  // from here on it is not the peer that is slow
+  limits_.EndRecord();  // from here on the peer is not the slow one
   if (state_ != State::kEstablished) return;
   UpdateReceiving();
   // A call in flight, or the handler above us, still uses the front: OnDecrypted does it then.
@@ -198,7 +198,7 @@ void TlsConnection::ResumeReading() {
   Move(ReadingEvent::kResume);
   if (state_ != State::kEstablished) return;
   UpdateReceiving();
-  // Not from here: what follows may call the handler.
+  // Not here: what follows may call the handler.
   if (!in_handler_) RetryIn(0);
 }
 
@@ -282,7 +282,7 @@ Result<io::Address> TlsConnection::LocalAddress() {
 void TlsConnection::EndWhenBothClosed() {
   if (our_end_ != OurEnd::kFin || (state_ != State::kEstablished && state_ != State::kFailed))
     return;
-  // FIN counts at once when what came before it is not wanted; else when reading gets there
+  // FIN counts at once when the bytes before it are dropped; else when reading gets there
   // (PeerClosed).
   const bool dropping = Drops() || state_ == State::kFailed;
   if (PeerHasClosed() || (peer_end_ == PeerEnd::kFin && dropping)) {
@@ -317,7 +317,7 @@ void TlsConnection::DeleteSecurityContext() {
   if (!SecIsValidHandle(&context_)) return;
   SspiAsyncContext* async = SspiCreateAsyncContext();
   if (async == nullptr) return;  // FinishIfIdle tries again
-  // Fire and forget: it waits for whatever is in flight on the context, and is never refused.
+  // Fire and forget: it waits for the calls in flight on the context, and is never refused.
   static_cast<void>(SspiDeleteSecurityContextAsync(async, &context_));
   SspiFreeAsyncContext(async);
   SecInvalidateHandle(&context_);

@@ -1,5 +1,5 @@
-// The leg side of a connection: what its calls bring, and the handshake that they make. A context
-// that was stored is deleted on every way out.
+// The leg side of a connection: the results of its calls, and the handshake that they make. A
+// stored context is deleted on every way out.
 
 #include <schannel.h>
 
@@ -36,7 +36,7 @@ void TlsConnection::OnLegSideDone() {
     return;
   }
   if (state_ == State::kFailed && call != LegCall::kFetchAlert) {
-    // The seal side failed meanwhile; what this call brought is of no interest any more.
+    // The seal side failed meanwhile; the result of this call does not matter any more.
     legs_.token().Drop();
     legs_.input().Clear();
     PumpSending();
@@ -112,7 +112,7 @@ void TlsConnection::SubmitLeg(LegCall call, std::span<std::byte> input) {
   }
   const bool first = legs_.answered() == 0 && profile().is_server() && !SecIsValidHandle(&context_);
   if (submitted == SEC_E_INSUFFICIENT_MEMORY && first) {
-    // Nothing has been spent on this peer yet: better none than too late.
+    // Nothing has been spent on this peer yet: refusing it is better than serving it too late.
     shard_.counters().submissions_refused.Add();
     shard_.OnRefusedForOverload();
     EndGracefully(EndKind::kRefusedForOverload);
@@ -228,7 +228,7 @@ void TlsConnection::FetchAlert(EndKind kind, SECURITY_STATUS status) {
   fetch_status_ = status;
   seals_.Hold();
   SubmitLeg(LegCall::kFetchAlert, {});
-  // Without the alert, then.
+  // Then it ends without the alert.
   if (legs_.call() != LegCall::kFetchAlert) Fail(kind, status);
 }
 
@@ -333,8 +333,8 @@ void TlsConnection::OnPassiveCallDone(PassiveCall& done) {
   }
 }
 
-// The peer has met a bound of ours, which the package does not know: it is asked for the alert, or,
-// where it has no context yet and so the peer no keys, the alert is plain.
+// The peer has exceeded a bound of ours, which the package does not know. The package is asked for
+// the alert; where it has no context yet, and so the peer no keys, the alert is not encrypted.
 void TlsConnection::FailAtBound(EndKind kind, std::uint8_t alert) {
   legs_.set_bound_alert(alert);
   fetch_kind_ = kind;

@@ -49,7 +49,7 @@ void TlsConnection::OnLimit() {
       return;
     case Verdict::kCloseTimeout:
       shard_.counters().close_waits_expired.Add();
-      // What is still being sent then is never taken.
+      // The peer would never take the bytes that are still being sent.
       End({.kind = OrderlyEnd()},
           stream()->sending() ? io::Stream::CloseMode::kReset : io::Stream::CloseMode::kGraceful);
       return;

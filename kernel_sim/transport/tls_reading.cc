@@ -1,4 +1,5 @@
-// The reading of records: DecryptMessage in place, one record per call, and what it asks for.
+// The reading of records: DecryptMessage in place, one record per call, and what its status
+// requires.
 
 #include "kernel_sim/transport/tls_connection.h"
 
@@ -6,7 +7,7 @@ namespace ktlsim::transport {
 
 void TlsConnection::PumpReading() {
   if (state_ != State::kEstablished || !legs_.idle() || in_handler_) return;
-  // While a token of ours waits to be sent, nothing is read that could ask for another one.
+  // While a token of ours waits to be sent, no record is read that could require another one.
   if (!legs_.token().due() && legs_.post_handshake_owed()) {
     SubmitPostHandshake();
     return;
@@ -92,7 +93,8 @@ bool TlsConnection::Deliver(std::span<std::byte> plaintext) {
     limits_.Touch(loop().NowNs());
     alive = CallHandler([&](auto& handler) { handler.OnPlaintext(*this, plaintext); });
   }
-  // It lies in memory that others get next: a buffer of the pool, or a receive buffer of the loop.
+  // It lies in memory that other connections get next: a buffer of the pool, or a receive buffer of
+  // the loop.
   Wipe(plaintext);
   return alive;
 }
@@ -109,8 +111,8 @@ void TlsConnection::PeerClosed(bool truncated) {
   EndWhenBothClosed();
 }
 
-// A ticket, a key update or a request to authenticate came in: the leg functions want to see it. No
-// record may be sealed until they have.
+// A ticket, a key update or a request to authenticate came in: it is for a leg. No record may be
+// sealed until that has run.
 void TlsConnection::StartPostHandshake() {
   seals_.Hold();
   legs_.OwePostHandshake(UsesTls13());
@@ -126,8 +128,8 @@ void TlsConnection::SubmitPostHandshake() {
   SubmitLeg(LegCall::kPostHandshake, with_input ? legs_.NextInput() : std::span<std::byte>());
 }
 
-// So many records were sealed that the key may be due for a change: only a leg can say so, and hand
-// the KeyUpdate out. What is sealed after it must be sent after it.
+// So many records were sealed that a key update may be due: only a leg can say so, and return the
+// KeyUpdate. Records sealed after it must be sent after it.
 void TlsConnection::SubmitKeyCheck() {
   seals_.BeginKeyCheck();
   // TLS 1.2 has no way to change keys.

@@ -12,7 +12,7 @@ std::span<std::byte> TlsConnection::SendSpace() {
   const std::span<std::byte> space = seals_.queue().Space(loop().NowNs());
   if (space.empty()) {
     write_wanted_ = true;
-    // Nothing on its way whose end would tell us: memory is short.
+    // Memory is short, and nothing is in flight whose end would call us.
     if (seals_.queue().idle()) RetryIn(kNsPerMs);
   }
   return space;
@@ -21,7 +21,7 @@ std::span<std::byte> TlsConnection::SendSpace() {
 void TlsConnection::CommitSend(std::size_t bytes) {
   if (!MaySend()) return;
   seals_.queue().Commit(bytes);
-  // From inside a handler once, when it has returned: so that several commits share a record.
+  // Inside a handler only once, after it has returned, so that several commits share a record.
   PumpSending();
 }
 

@@ -65,7 +65,7 @@ void SubmitBurstCall(StressRound& round, SeededRandom& random, FirstLeg leg,
   const SECURITY_STATUS status = SubmitFirstLeg(round, async, *memory, leg);
   round.ledger.Answered(record, status);
   if (status == SEC_E_OK) return;
-  // Refused: everything may go at once.
+  // Refused: everything may be freed at once.
   call.reset(owned);
   SspiFreeAsyncContext(async);
   round.yard.GiveBack(memory);
@@ -206,7 +206,7 @@ void LargeBurst(StressRound& round, SeededRandom& random) {
   SubmitBurst(round, random, 64, StressActivity::kFullQueue);
 }
 
-// Whoever submits them is most of the time on the way in.
+// The threads that submit them are on their way in most of the time.
 void LongNames(StressRound& round, SeededRandom& random) {
   for (std::uint64_t i = random.Between(1, 16); i > 0; --i) {
     SubmitBurstCall(round, random, FirstLeg::kLongName, StressActivity::kBurst);

@@ -15,8 +15,8 @@ namespace {
 constexpr unsigned kEagerLooks = 64;
 constexpr std::chrono::microseconds kLookGap(200);
 
-// Most calls end within a few looks. Who goes on looking without a pause takes from a small machine
-// the very time that its call waits for.
+// Most calls end within a few polls. Polling without a pause takes away the very processor time
+// that the call needs on a small machine.
 template <typename Condition>
 void LookUntil(Condition condition) {
   for (unsigned looks = 0; !condition(); ++looks) {
@@ -75,10 +75,10 @@ void CallAndFree(StressRound& round, const char* what, ULONG notify_mode, Submit
   round.live.fetch_add(1, std::memory_order_relaxed);
   SspiAsyncContext* const async = CreateFor(record, notify_mode);
   const SECURITY_STATUS status = submit(async);
-  // Somebody holds the round: a conversation, a worker, or the one that ends it.
+  // A holder keeps the round: a conversation, a worker, or the thread that ends it.
   round.ledger.Answered(record, status);
   if (status == SEC_E_OK) return;
-  // A teardown has freed what it was for, whatever the library was doing.
+  // A teardown has freed its object, whatever the library was doing.
   if (!round.ShutOut(status)) {
     round.evidence.Add(fmt::format("{}: refused with {}", what, transport::StatusName(status)));
   }
@@ -88,7 +88,7 @@ void CallAndFree(StressRound& round, const char* what, ULONG notify_mode, Submit
 }  // namespace
 
 ULONG NotifyModeFor(const StressRound& round, io::SeededRandom& random) {
-  // Drawn in any case, so that a seed chooses everything else alike.
+  // Drawn in any case, so that a seed makes all other choices in the same way.
   const ULONG drawn =
       random.Chance(500) ? ULONG{KTLSIM_NOTIFY_POOL} : ULONG{KTLSIM_NOTIFY_ON_PROCESSOR};
   return round.notify_mode.value_or(drawn);

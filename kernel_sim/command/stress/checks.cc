@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kTextsMax = 20;
 constexpr unsigned char kPoison = 0xa5;
-// So many rest before the first of them is lent again.
+// This many are at rest before the first of them is lent again.
 constexpr std::size_t kRestingMin = 256;
 
 std::span<std::byte> BytesOf(CallMemory& memory) {

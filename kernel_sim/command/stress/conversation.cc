@@ -394,7 +394,7 @@ void Conversation::End(StressActivity activity, StressOutcome outcome) {
 void BeginStressConversation(StressRound& round, std::uint64_t seed) {
   round.live.fetch_add(1, std::memory_order_relaxed);
   auto conversation = std::make_unique<Conversation>(round, seed);
-  // Its own from here on.
+  // They belong to this conversation from here on.
   conversation.release()->Begin();
 }
 

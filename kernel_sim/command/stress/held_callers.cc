@@ -24,7 +24,7 @@ void WaitInHandler(int) {
   const int interrupted_errno = errno;
   const std::uint32_t mine = holds.load();
   if (mine % 2 == 1) held_up.fetch_add(1);
-  // A signal that comes when its hold is over finds an even number, or holds up for the next one.
+  // A signal that comes after its hold is over finds an even number, or belongs to the next hold.
   for (unsigned looks = 0; mine % 2 == 1 && holds.load() == mine && looks < kLooksMax; ++looks) {
     static_cast<void>(nanosleep(&kLookGap, nullptr));
   }
@@ -56,7 +56,8 @@ HeldCallers::Hold::Hold(HeldCallers& callers, io::SeededRandom& random) {
   holds.fetch_add(1);
   const ScopedLock lock(callers.mutex_);
   if (!installed || callers.threads_.empty()) return;
-  // Who is in the list has not ended. Without the signal nobody is held up, which is no fault.
+  // A thread in the list has not ended. Without the signal no thread is held up, which is no
+  // failure.
   static_cast<void>(pthread_kill(callers.threads_[random.Below(callers.threads_.size())], kSignal));
 }
 

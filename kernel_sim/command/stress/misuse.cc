@@ -69,7 +69,7 @@ class Misuse {
     SspiFreeAsyncContext(async);
   }
 
-  // In flight or done, without reinit it is refused, and the first call does not notice.
+  // In flight or done, without reinit it is refused, and the first call is not affected.
   void SecondSubmission() {
     HeldLeg first(round_, "first of two", random_);
     if (!first.accepted()) return;

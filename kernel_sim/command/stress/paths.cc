@@ -17,8 +17,8 @@ using transport::EndKind;
 
 constexpr std::uint64_t kEndLimitNs = 20 * kNsPerSecond;
 constexpr std::uint64_t kBulkBytes = 4 * 1024 * 1024;
-// By a timetable, for each of --connections: honest requests are to be there, not to leave no room
-// for anything else.
+// By a timetable, for each of --connections: honest requests must be present without crowding out
+// everything else.
 constexpr double kRequestsPerSecond = 8;
 constexpr double kHandshakesPerSecond = 0.8;
 constexpr double kBulkPerSecond = 0.15;

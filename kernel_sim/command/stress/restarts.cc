@@ -31,7 +31,7 @@ constexpr unsigned kChildSeconds = 30;
 constexpr bool kThreadsInChildren = false;
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
-constexpr bool kThreadsInChildren = false;  // it ends a forked child that makes one
+constexpr bool kThreadsInChildren = false;  // ThreadSanitizer ends a forked child that makes one
 #else
 constexpr bool kThreadsInChildren = true;
 #endif
@@ -43,7 +43,7 @@ void Pause(io::SeededRandom& random, std::uint64_t us_max) {
   std::this_thread::sleep_for(std::chrono::microseconds(random.Below(us_max + 1)));
 }
 
-// Nothing is in flight any more, and so it stays: the figures of the start that ended are final.
+// Nothing is in flight any more, so the figures of the start that ended are final.
 void StopAndCount(StressRound& round, CallCounters* ended, LaneReport* lanes) {
   const SECURITY_STATUS status = KtlsimStop();
   if (status != SEC_E_OK) {
@@ -54,14 +54,14 @@ void StopAndCount(StressRound& round, CallCounters* ended, LaneReport* lanes) {
   *lanes += ReadLanes();
 }
 
-// Empty, or why it did not start. One caller looks on: it may be on the way in, with what it has
-// looked up in the start that ends.
+// Empty, or why it did not start. One caller is held up meanwhile: it may be on its way in, with
+// what it has looked up in the start that ends.
 std::string RestartOnce(StressRound& round, io::SeededRandom& random, const StartupOptions& startup,
                         CallCounters* ended, LaneReport* lanes) {
   const HeldCallers::Hold hold(round.callers, random);
   StopAndCount(round, ended, lanes);
   round.stopped.store(true, std::memory_order_relaxed);
-  // Mostly at once, so that whoever is on the way in finds another start.
+  // Mostly at once, so that a call on its way in finds another start.
   if (random.Chance(200)) Pause(random, kStoppedUsMax);
   std::string error = StartLibrary(startup);
   round.stopped.store(false, std::memory_order_relaxed);

@@ -202,7 +202,7 @@ bool StressRunner::RestartsNamed() const {
 
 ApiMix StressRunner::NextMix() const {
   if (rounds_ % 3 == 0 && Has(plan_.faults, StressActivity::kFullQueue)) return ApiMix::kFullQueues;
-  // Where restarts were asked for by name, they are what it is about.
+  // Where restarts were named explicitly, they get the rounds of full queues, too.
   const bool turn = rounds_ % 3 == 2 || (rounds_ % 3 == 0 && RestartsNamed());
   return turn && Restarts() ? ApiMix::kRestarts : ApiMix::kEverything;
 }

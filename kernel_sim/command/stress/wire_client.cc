@@ -95,7 +95,7 @@ void WireClient::Reset() {
   close(std::exchange(descriptor_, -1));
 }
 
-// All of the inbox goes in; what is not consumed stays in it.
+// The whole inbox goes in; bytes that are not consumed stay in it.
 WireBytes WireClient::Leg(bool first) {
   WireBytes output(kTokenMax);
   std::array<SecBuffer, 2> in = {

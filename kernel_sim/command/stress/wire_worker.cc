@@ -22,7 +22,7 @@ namespace {
 
 using A = StressActivity;
 
-// Nobody may wait longer for the server to end a connection.
+// No worker waits longer for the server to end a connection.
 constexpr int kEndLimitMs = 20000;
 constexpr std::size_t kRecordMax = 16384;
 
@@ -58,7 +58,8 @@ class WireWorker {
   bool ending() const { return round_.ending.load(std::memory_order_relaxed); }
   void Count(StressOutcome outcome) { round_.tally.Add(activity_, outcome); }
   void Broken(const std::string& what);
-  // What is a violation on the server that is always there, and to be expected of the other.
+  // Reports a missing response: a violation on the server that is always there, but expected of the
+  // other one.
   void Unanswered(const std::string& what);
   void ExpectEnd(WireClient& client);
   bool Connect(const WireClient& client);
@@ -149,7 +150,7 @@ bool WireWorker::Connect(const WireClient& client) {
 
 void WireWorker::ExpectEnd(WireClient& client) {
   if (client.DrainToEnd(kEndLimitMs)) return Count(StressOutcome::kRight);
-  // How long another's server waits is its own affair.
+  // How long a foreign server waits is not ours to check.
   if (round_.targets.foreign) return Count(StressOutcome::kCut);
   Broken("the server did not end the connection");
 }
@@ -256,7 +257,7 @@ void WireWorker::KeyUpdate() {
   Exchange(client, {.body_bytes = 30000, .update_keys = true});
 }
 
-// The shifting server ends what is silent; with any other the patience is ours.
+// The shifting server ends silent connections; with any other we end them ourselves.
 void WireWorker::Silent() {
   WireClient client(peer_);
   if (!Connect(client)) return;
@@ -269,7 +270,7 @@ void WireWorker::Silent() {
 void WireWorker::SendAndExpectEnd(const WireBytes& bytes) {
   WireClient client(peer_);
   if (!Connect(client)) return;
-  static_cast<void>(client.SendRaw(bytes));  // the server may have had enough before the end
+  static_cast<void>(client.SendRaw(bytes));  // the server may close before the end
   client.ShutdownSend();
   ExpectEnd(client);
 }
@@ -352,7 +353,8 @@ void WireWorker::AbortSomewhere() {
       const std::uint64_t body_bytes = random_.Between(1, 1 << 20);
       if (!SendRequest(client, {.body_bytes = body_bytes})) return;
       std::uint64_t received = 0;
-      // After a whole response nothing comes, and the server would keep the connection for long.
+      // After a whole response nothing comes, and the server would keep the connection for a long
+      // time.
       for (std::uint64_t i = random_.Below(3); i > 0 && !client.ended() && received < body_bytes;
            --i) {
         received += client.Receive().size();

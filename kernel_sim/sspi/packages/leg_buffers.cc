@@ -168,7 +168,7 @@ SECURITY_STATUS PlaceToken(const LegBuffers& buffers, std::span<const std::byte>
   if (token == nullptr) return bytes.empty() ? SEC_E_OK : SEC_E_BUFFER_TOO_SMALL;
   if (bytes.empty()) {
     token->cbBuffer = 0;
-    // Nothing that a caller might take for memory to give back.
+    // No pointer that a caller might take for memory to release.
     if (buffers.allocates()) token->pvBuffer = nullptr;
     return SEC_E_OK;
   }

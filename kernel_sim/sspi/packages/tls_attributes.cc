@@ -1,4 +1,4 @@
-// What QueryContextAttributes tells about an established TLS connection.
+// What QueryContextAttributes returns for an established TLS connection.
 
 #include <schannel.h>
 

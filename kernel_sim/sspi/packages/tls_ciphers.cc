@@ -36,7 +36,7 @@ bool HasRange(const CRYPTO_SETTINGS& setting) {
   return setting.dwMinBitLength != 0 || setting.dwMaxBitLength != 0;
 }
 
-// Inside a disabled entry the pair of lengths names what stays permitted.
+// In a disabled entry the pair of lengths names the range that stays permitted.
 bool StaysPermitted(const CRYPTO_SETTINGS& setting, DWORD bits) {
   return HasRange(setting) && bits >= setting.dwMinBitLength &&
          (setting.dwMaxBitLength == 0 || bits <= setting.dwMaxBitLength);

@@ -17,7 +17,7 @@
 namespace ktlsim::sspi {
 namespace {
 
-// The verdict is left to the caller, who reads it in SECPKG_ATTR_CERT_CHECK_RESULT.
+// The verdict is left to the caller, which reads it in SECPKG_ATTR_CERT_CHECK_RESULT.
 constexpr ULONG kTakesNotesOnly =
     SCH_CRED_MANUAL_CRED_VALIDATION | SCH_CRED_DEFERRED_CRED_VALIDATION;
 constexpr ULONG kRevocationChecks = SCH_CRED_REVOCATION_CHECK_END_CERT |
@@ -71,7 +71,7 @@ LegResult TlsContext::Leg(const LegArguments& arguments) {
     return Deliver(buffers, step);
   }
   if (!control_.empty() || (kept_alert_ && (established_ != nullptr || buffers.token.empty()))) {
-    // The input is not looked at: all of it is EXTRA.
+    // The input is not read: all of it is EXTRA.
     return Deliver(buffers, HandOutControl());
   }
   if (buffers.token.empty() && KeyUpdateDue()) {
@@ -187,7 +187,7 @@ TlsContext::Step TlsContext::RunHandshake(const LegBuffers& buffers, std::span<s
 }
 
 SECURITY_STATUS TlsContext::QueueAlert(tls::Alert alert) {
-  // What is sealed must be sent: room first.
+  // A sealed record must be sent, so room is made first.
   output_.reserve(output_.size() + tls::RecordWriter::kControlRecordBytesMax);
   std::array<std::byte, tls::RecordWriter::kControlRecordBytesMax> record;
   std::size_t used = 0;
@@ -252,7 +252,7 @@ TlsContext::Step TlsContext::HandOutControl() {
     // The other form of it is for the failure that DecryptMessage could only tell by its status.
     if (opening_ended_) step.alert = kept_alert_;
     kept_alert_.reset();
-    // TLS 1.2: the reply to the message that DecryptMessage has dealt with, and all of it.
+    // TLS 1.2: the whole reply to the message that DecryptMessage has handled.
     if (established_ != nullptr && established_->owed.record_bytes == 0) {
       LegDone();
     }
@@ -267,7 +267,7 @@ TlsContext::Step TlsContext::HandOutControl() {
 
 TlsContext::Step TlsContext::RunPostHandshake(std::span<std::byte> input) {
   if (established_->owed.record_bytes != 0) return TakeOwedMessage(input);
-  // TLS 1.2: DecryptMessage has dealt with the message, this call returns the reply.
+  // TLS 1.2: DecryptMessage has handled the message, this call returns the reply.
   LegDone();
   Step step;
   step.status = SEC_E_OK;
@@ -282,8 +282,8 @@ TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
     step.status = input.empty() ? SEC_E_INCOMPLETE_MESSAGE : SEC_E_INVALID_TOKEN;
     return step;
   }
-  // An update that the peer asks for must be sent: room first, for it or for a later call to make
-  // it.
+  // An update that the peer requests must be sent: first room is made for it, or for a later call
+  // that makes it.
   output_.reserve(output_.size() + tls::RecordWriter::kControlRecordBytesMax);
   control_.reserve(control_.size() + 1);
   established_->owed = {};
@@ -327,7 +327,7 @@ TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
   return step;
 }
 
-// Hands out what is to be sent. A failure: nothing was changed.
+// Returns what is to be sent. On failure nothing was changed.
 SECURITY_STATUS TlsContext::HandOutToken(const LegBuffers& buffers, ULONG* attributes) {
   const bool of_handshake = output_.empty() && handshake_ != nullptr;
   const std::span<const std::byte> bytes =
@@ -367,13 +367,14 @@ LegResult TlsContext::Deliver(const LegBuffers& buffers, const Step& step) {
   result.status = step.status;
   result.reason = step.reason;
   if (step.status == SEC_E_INCOMPLETE_MESSAGE) return Incomplete(buffers, 0);
-  // Told on every return, whether anything was made or not.
+  // Set on every return, whether anything was allocated or not.
   if (buffers.allocates()) result.attributes |= ISC_RET_ALLOCATED_MEMORY;
   const bool failed = step.status < 0;
   const SECURITY_STATUS placed = HandOutToken(buffers, &result.attributes);
   if (placed != SEC_E_OK) {
     if (!failed) return WaitForRoom(buffers, step, placed);
-    // The failure is what counts. Nothing may look like a token; the alert comes with the next one.
+    // The failure is returned now. Nothing may look like a token; the alert comes with the next
+    // leg.
     if (buffers.out_token != nullptr) buffers.out_token->cbBuffer = 0;
     failed_alert_ = step.alert;
   }
@@ -423,7 +424,7 @@ SECURITY_STATUS TlsContext::TakeOver() {
 }
 
 ULONG TlsContext::ResultAttributes(const LegBuffers& buffers) const {
-  // What TLS gives is there whether it was asked for or not.
+  // The properties of TLS hold whether they were requested or not.
   if (direction_ == Direction::kInbound) {
     return ASC_RET_REPLAY_DETECT | ASC_RET_SEQUENCE_DETECT | ASC_RET_CONFIDENTIALITY |
            ASC_RET_STREAM | ((buffers.flags & ASC_REQ_INTEGRITY) != 0 ? ASC_RET_INTEGRITY : 0) |

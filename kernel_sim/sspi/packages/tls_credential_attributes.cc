@@ -22,7 +22,7 @@
 namespace ktlsim::sspi {
 namespace {
 
-// What a system trusts is a fifth of a megabyte.
+// The certificates that a system trusts are a fifth of a megabyte.
 constexpr std::size_t kTrustBytesMax = 8 << 20;
 
 SECURITY_STATUS ReadTrust(PackageHost& host, const char* path, std::string* pem) {
@@ -32,7 +32,7 @@ SECURITY_STATUS ReadTrust(PackageHost& host, const char* path, std::string* pem)
     return MemoryOr(file.status(), SEC_E_UNKNOWN_CREDENTIALS);
   }
   pem->assign(file->text());
-  // Nothing would mean: what the system trusts.
+  // An empty text would mean the system's certificates.
   if (!pem->empty()) return SEC_E_OK;
   host.NoteReason({"the trust file ", path, " is empty"});
   return SEC_E_UNKNOWN_CREDENTIALS;
@@ -229,7 +229,7 @@ SECURITY_STATUS TlsCredential::SetAttribute(ULONG attribute, const void* buffer,
   }
   if (status != SEC_E_OK) return status;
   status = Rebuild(std::move(options));
-  // Nothing but the list itself can be wrong with it.
+  // Only the list itself can be wrong here.
   const bool list = attribute == KTLSIM_ATTR_GROUPS;
   return list && status == SEC_E_UNKNOWN_CREDENTIALS ? SEC_E_INVALID_PARAMETER : status;
 }

@@ -66,7 +66,7 @@ SECURITY_STATUS ReadCertificates(PackageHost& host, DWORD format, DWORD count,
   return SEC_E_OK;
 }
 
-// `Cred`: either structure. What neither can have here.
+// `Cred`: either structure. Refuses the members that are not supported in either.
 template <typename Cred>
 SECURITY_STATUS CheckSettings(PackageHost& host, const Cred& cred) {
   if (const FlagRule* refused = FindRefusal(CredentialFlagRules(), cred.dwFlags)) {
@@ -134,7 +134,7 @@ SECURITY_STATUS ReadSchannelCred(PackageHost& host, Direction direction, const S
   ULONG enabled = cred.grbitEnabledProtocols;
   if ((enabled & wrong) != 0 && (enabled & ~wrong) == 0) return SEC_E_ALGORITHM_MISMATCH;
   if ((enabled & kAllDtls) != 0 && (enabled & ~kAllDtls) != 0) return SEC_E_ALGORITHM_MISMATCH;
-  // The old structure's default ends at TLS 1.2; TLS 1.3 is had by naming it.
+  // The old structure's default ends at TLS 1.2; it has TLS 1.3 only if that is named.
   if (enabled == 0) enabled = SP_PROT_TLS1_2;
   status = SetVersions(host, direction, enabled, request);
   if (status == SEC_E_OK) status = ReadCiphers(host, cred, &request->options);
@@ -175,7 +175,7 @@ SECURITY_STATUS ReadSchCredentials(PackageHost& host, Direction direction,
   if (status != SEC_E_OK) return status;
   if (cred.cTlsParameters > SCH_CRED_MAX_SUPPORTED_PARAMETERS) return SEC_E_INVALID_PARAMETER;
   if (cred.cTlsParameters != 0 && cred.pTlsParameters == nullptr) return SEC_E_INVALID_PARAMETER;
-  // Sets per ALPN protocol are not told apart: exactly one, for every protocol.
+  // Sets per ALPN protocol are not supported: there is exactly one, for every protocol.
   if (cred.cTlsParameters > 1) return SEC_E_UNSUPPORTED_FUNCTION;
   status = cred.cTlsParameters == 0
                ? SetVersions(host, direction, OwnBits(direction), request)

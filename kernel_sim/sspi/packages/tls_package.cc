@@ -43,7 +43,7 @@ std::uint64_t NextCredentialNumber() {
   return next.fetch_add(1);
 }
 
-// Sessions carry the epoch of their target in their name: what is forgotten is found no more.
+// The names of sessions contain the epoch of their target, so forgotten sessions are not found.
 class SessionEpochs {
  public:
   void ForgetAll() {
@@ -54,7 +54,7 @@ class SessionEpochs {
   }
   void Forget(std::string_view target) {
     MutexLock lock(mutex_);
-    // Nobody has so many targets; more are forgotten then, and never fewer.
+    // No program has so many targets. With more, all sessions are forgotten, so never too few.
     if (of_target_.size() == kTargetsMax) {
       ++all_;
       of_target_.clear();
@@ -172,7 +172,7 @@ SECURITY_STATUS TlsCredential::Rebuild(tls::EndpointOptions options) {
       host_.NoteReason(message.empty() ? endpoint.status().ToString() : message);
       return MemoryOr(endpoint.status(), SEC_E_UNKNOWN_CREDENTIALS);
     }
-    // Sessions and ticket keys that the first one made are every other one's, too.
+    // The other endpoints share the sessions and ticket keys of the first one.
     options.sessions = (*endpoint)->options().sessions;
     options.ticket_keys = (*endpoint)->options().ticket_keys;
     endpoints->push_back(std::move(*endpoint));

@@ -41,8 +41,8 @@ std::size_t TriplesIn(std::span<const SecBuffer> buffers) {
   return ours < 4 ? 1 : (ours - 1) / 3;
 }
 
-// A whole record that, as far as one can see from outside, holds data. TLS 1.3 disguises all as
-// such; in TLS 1.2 alerts and handshake messages are left for a call of their own.
+// A whole record that appears to hold data. In TLS 1.3 every record does; in TLS 1.2 alerts and
+// handshake messages are left for a call of their own.
 bool BeginsWithDataRecord(std::span<const std::byte> wire) {
   return wire.size() >= tls::kRecordHeaderBytes &&
          wire[0] == static_cast<std::byte>(tls::ContentType::kApplicationData) &&
@@ -121,8 +121,8 @@ SECURITY_STATUS TlsContext::EncryptAlert(SecBuffer* record) {
   return status;
 }
 
-// Before the first of several records: what could refuse a later one refuses all, so that the
-// caller may try again with the same plaintext.
+// Before the first of several records: anything that would refuse a later one refuses all, so that
+// the caller can try again with the same plaintext.
 SECURITY_STATUS TlsContext::CheckSeveral(std::span<SecBuffer> buffers) const {
   const tls::RecordWriter& writer = established_->tls.writer;
   std::uint64_t records = 0;
@@ -204,8 +204,8 @@ SECURITY_STATUS TlsContext::OpenFirst(std::span<SecBuffer> buffers, SecBuffer& d
   return Present(buffers, wire, record, qop);
 }
 
-// After a record of data. What ends the connection is left for the next call, for which the reader
-// returns the same: the plaintext before it must not be lost.
+// After a record of data. A record that ends the connection is left for the next call, in which the
+// reader returns the same: the plaintext before it must not be lost.
 SECURITY_STATUS TlsContext::OpenNext(std::span<SecBuffer> buffers, ULONG* qop,
                                      std::span<std::byte>* rest) {
   const std::span<std::byte> wire = *rest;
@@ -233,7 +233,7 @@ SECURITY_STATUS TlsContext::ReceiveAlert(std::span<SecBuffer> buffers, std::span
   return StatusOfReceivedAlert(record.alert.description);
 }
 
-// The connection is over for records; the next leg without input hands the alert out.
+// No more records can be opened; the next leg without input returns the alert.
 SECURITY_STATUS TlsContext::FailRecord(tls::Alert alert, const char* why) {
   KeepFailure(why, std::nullopt, alert);
   kept_alert_ = alert;
@@ -273,7 +273,7 @@ SECURITY_STATUS TlsContext::PresentHandshake(std::span<SecBuffer> buffers,
   SetBuffer(buffers[1], SECBUFFER_DATA, record.fragment.first(0));
   SetBuffer(buffers[2], SECBUFFER_STREAM_TRAILER,
             wire.subspan(trailer_at, record.consumed - trailer_at));
-  // A ticket asks for nothing, so records that are sealed meanwhile, or wait in a queue, go on.
+  // A ticket needs no reply, so records that are sealed meanwhile, or wait in a queue, go on.
   OweLeg(facts.version != tls::Version::kTls13 || !HasTicketsOnly(record.fragment));
   if (facts.version == tls::Version::kTls13) {
     // The plaintext goes back as a record of its own kind, and EXTRA begins there: callers pass

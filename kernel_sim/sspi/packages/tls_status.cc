@@ -37,7 +37,7 @@ constexpr AlertStatus kReceivedAlerts[] = {
     {AlertDescription::kNoApplicationProtocol, SEC_E_APPLICATION_PROTOCOL_MISMATCH},
 };
 
-// Our own judgement of the peer, by the alert that it was sent.
+// Our own verdict on the peer, by the alert that it was sent.
 constexpr AlertStatus kSentAlerts[] = {
     {AlertDescription::kBadRecordMac, SEC_E_MESSAGE_ALTERED},
     {AlertDescription::kHandshakeFailure, SEC_E_ALGORITHM_MISMATCH},
@@ -103,7 +103,7 @@ SECURITY_STATUS StatusOfFault(tls::CertificateFault fault) {
 // By the alert received, else by what is wrong with the peer's certificate, else by `failure`.
 SECURITY_STATUS StatusOfHandshakeFailure(const tls::StepResult& result) {
   if (result.not_tls) return SEC_E_INVALID_TOKEN;
-  // Before all verdicts: none of them is worth anything without memory.
+  // Before all verdicts: none of them is reliable without memory.
   if (result.failure.category() == Category::kResource) return SEC_E_INSUFFICIENT_MEMORY;
   if (result.received_alert) return StatusOfReceivedAlert(result.received_alert->description);
   if (result.certificate_fault != tls::CertificateFault::kNone) {

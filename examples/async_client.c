@@ -80,7 +80,7 @@ static SECURITY_STATUS Handshake(Client* client, char* server) {
   return status;
 }
 
-// Sealed here and now: only what may take long is worth a queue.
+// Sealed at once: only work that may take long is worth a queue.
 static SECURITY_STATUS Request(Client* client, const char* server) {
   unsigned char record[1200];
   SecPkgContext_StreamSizes size;
@@ -99,7 +99,7 @@ static SECURITY_STATUS Request(Client* client, const char* server) {
   return status;
 }
 
-// Prints what comes until the server has said that nothing follows.
+// Prints the plaintext until the server's close_notify.
 static SECURITY_STATUS PrintAnswer(Client* client) {
   SECURITY_STATUS status = SEC_E_OK;
   while (Fill(client, status)) {
@@ -110,7 +110,7 @@ static SECURITY_STATUS PrintAnswer(Client* client) {
     if (status == SEC_I_CONTEXT_EXPIRED) return SEC_E_OK;  // close_notify
     if (status == SEC_E_OK) fwrite(part[1].pvBuffer, 1, part[1].cbBuffer, stdout);
     KeepExtra(client, &part[3]);
-    // A ticket or a key update, which is for the leg function; that may have something to send.
+    // A ticket or a key update, which is for a leg; that may return a token to send.
     if (status == SEC_I_RENEGOTIATE) status = Handshake(client, NULL);
     if (status != SEC_E_OK) return status;
   }
@@ -118,7 +118,7 @@ static SECURITY_STATUS PrintAnswer(Client* client) {
 }
 
 static SECURITY_STATUS Acquire(Client* client, const char* trust_file) {
-  SCH_CREDENTIALS auth = {.dwVersion = SCH_CREDENTIALS_VERSION};  // whatever is usual
+  SCH_CREDENTIALS auth = {.dwVersion = SCH_CREDENTIALS_VERSION};  // the defaults
   KtlsimCred_Trust trust = {trust_file};
   const SECURITY_STATUS status = AcquireCredentialsHandleA(
       NULL, UNISP_NAME_A, SECPKG_CRED_OUTBOUND, NULL, &auth, NULL, NULL, &client->credential, NULL);

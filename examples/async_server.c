@@ -1,12 +1,12 @@
-// A TLS server on the asynchronous SSPI: one request and one answer per connection.
+// A TLS server on the asynchronous SSPI: one request and one response per connection.
 //   cc async_server.c $(pkg-config --cflags --libs ktlsim) -o async_server
 //   ./async_server 8443 certificate.pem key.pem 10      (ends after 10 connections)
 //   curl --cacert certificate.pem https://localhost:8443/
 //
 // The main thread accepts. Each step of a connection is queued and completes in a callback on a
 // notification thread, which may block: so it sends, receives, and submits the next step. A
-// connection belongs to whoever has its step: once a submission was accepted, the submitter never
-// touches it again.
+// connection belongs to the thread that runs its step: once a submission was accepted, the
+// submitter never touches it again.
 #include <arpa/inet.h>
 #include <ktlsim/sspi_ext.h>
 #include <schannel.h>
@@ -116,7 +116,7 @@ static void Shaken(SspiAsyncContext* async, PVOID data) {
   SubmitOpen(connection);
 }
 
-// Seals the answer and close_notify. Short work needs no queue: both calls run here and now.
+// Seals the response and close_notify. Short work needs no queue: both calls run at once.
 static void Answer(Connection* connection) {
   const char text[] = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nhello\n";
   SecPkgContext_StreamSizes sizes;
@@ -198,7 +198,7 @@ int main(int argc, char** argv) {
     Connection* const connection = calloc(1, sizeof(*connection));
     const int peer = accept(listener, NULL, NULL);
     if (connection == NULL || peer < 0) return perror("accept"), 1;
-    const struct timeval patience = {.tv_sec = 10};  // a silent client gives its thread back
+    const struct timeval patience = {.tv_sec = 10};  // a silent client does not keep its thread
     setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     connection->socket = peer;
     connection->async = SspiCreateAsyncContext();

@@ -30,8 +30,8 @@ std::atomic<int> connections_left;
 constexpr std::string_view kAnswer =
     "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nhello\n";
 
-// One connection: receives, shakes hands, answers the first record, closes. Deletes itself when no
-// operation and no call is in flight any more.
+// One connection: receives, makes the handshake, responds to the first record, closes. Deletes
+// itself when no operation and no call is in flight any more.
 class Connection final : public io::ReceiveOperation, public io::SendOperation {
  public:
   Connection(io::Loop& loop, io::SocketId socket) : loop_(loop), socket_(socket) {
@@ -110,7 +110,7 @@ class Connection final : public io::ReceiveOperation, public io::SendOperation {
     return goes_on ? Advance() : End();
   }
 
-  // Sealed here and now: short, and EncryptMessage never blocks.
+  // Sealed at once: it is short, and EncryptMessage never blocks.
   void Answer() {
     SecPkgContext_StreamSizes sizes{};
     if (QueryContextAttributesA(&context_, SECPKG_ATTR_STREAM_SIZES, &sizes) != SEC_E_OK)

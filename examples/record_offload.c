@@ -72,7 +72,7 @@ static long Open(void) {
     count = rest;
     if (status == SEC_E_OK) opened += part[1].cbBuffer;
     if (status != SEC_I_RENEGOTIATE) continue;
-    // A session ticket, for the leg function: it has nothing to send.
+    // A session ticket, for a leg, which returns no token.
     SecBuffer in[2] = {{count, SECBUFFER_TOKEN, inbox}, {0, SECBUFFER_EMPTY, NULL}};
     SecBuffer out = {0, SECBUFFER_TOKEN, NULL};
     SecBufferDesc input = {SECBUFFER_VERSION, 2, in}, output = {SECBUFFER_VERSION, 1, &out};
@@ -121,7 +121,7 @@ static SECURITY_STATUS Run(int wanted) {
   epoll_ctl(loop, EPOLL_CTL_ADD, wakeup,
             &(struct epoll_event){.events = EPOLLIN, .data.fd = wakeup});
   int next = 0, oldest = 0;
-  long back = Open();  // the handshake may have left something
+  long back = Open();  // the handshake may have left bytes
   while (back >= 0 && back < (long)wanted * kPlaintext) {
     while (next < wanted && next - oldest < kRecords) {
       const SECURITY_STATUS status = Queue(&records[next % kRecords], next);

@@ -1,4 +1,4 @@
-// What the library counts: makes some handshakes in memory, then reads every counter there is.
+// The library's statistics: makes some handshakes in memory, then reads every counter.
 //   cc statistics.c $(pkg-config --cflags --libs ktlsim) -o statistics
 //   ./statistics 50
 #include <ktlsim/sspi_ext.h>

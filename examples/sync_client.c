@@ -87,7 +87,7 @@ static SECURITY_STATUS PrintAnswer(int peer, CredHandle* credential, CtxtHandle*
   SECURITY_STATUS status = SEC_E_OK;
   for (;;) {
     if ((count == 0 || status == SEC_E_INCOMPLETE_MESSAGE) && !Receive(peer))
-      return SEC_E_INCOMPLETE_MESSAGE;                     // cut off: do not trust what came
+      return SEC_E_INCOMPLETE_MESSAGE;                     // cut off: the data is not complete
     SecBuffer part[4] = {{count, SECBUFFER_DATA, inbox}};  // and three EMPTY
     SecBufferDesc message = {SECBUFFER_VERSION, 4, part};
     status = DecryptMessage(context, &message, 0, NULL);
@@ -106,7 +106,7 @@ static SECURITY_STATUS PrintAnswer(int peer, CredHandle* credential, CtxtHandle*
   }
 }
 
-// close_notify, for a server that checks that nothing is missing.
+// close_notify, so that the server knows that nothing is missing.
 static void ShutDown(int peer, CredHandle* credential, CtxtHandle* context) {
   DWORD type = SCHANNEL_SHUTDOWN, attributes = 0;
   SecBuffer token = {sizeof(type), SECBUFFER_TOKEN, &type};
@@ -139,7 +139,7 @@ int main(int argc, char** argv) {
   if (status == SEC_E_OK) status = SendRequest(peer, &context, argv[3]);
   if (status == SEC_E_OK) status = PrintAnswer(peer, &credential, &context, argv[3]);
   if (status == SEC_E_OK) ShutDown(peer, &credential, &context);
-  if (status != SEC_E_OK)  // nothing was called on this thread since that would change the text
+  if (status != SEC_E_OK)  // no later call on this thread has changed the text
     fprintf(stderr, "failed: %s (0x%08x)\n", KtlsimStatusName(status), (unsigned)status);
   if (SecIsValidHandle(&context)) DeleteSecurityContext(&context);
   FreeCredentialsHandle(&credential);

@@ -1,9 +1,9 @@
 // What does a call cost from its submission to its callback, when the work itself is nothing?
 //
 // BM_ChainOnProcessor: submitted on a processor, the next call from the callback of the one before.
-// BM_ForeignThread: submitted by a foreign thread that spins for its callback, with a processor
-// that is kept awake or left to fall asleep between calls. `mode` 0 is a notification thread, 1 on
-// the processor; `awake` 1 keeps a work item circling on the processor's ring.
+// BM_ForeignThread: submitted by a thread outside the library that spins for its callback, with a
+// processor that is kept awake or left to fall asleep between calls. `mode` 0 is a notification
+// thread, 1 on the processor; `awake` 1 keeps a work item circling on the processor's ring.
 // BM_ProcessorToProcessor: submitted on one processor, run on another, notified back on the first:
 // two hops a call. Its floor is BM_WakeRoundTrip (io/wake_bench.cc), two bare wake-ups.
 #include <atomic>

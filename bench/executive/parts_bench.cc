@@ -36,7 +36,7 @@ void Close(ObjectTable::Handle handle) {
   object->Release();
 }
 
-// One of these is in every call that names a context: look up, and give the reference back.
+// Every call that names a context does one of these: look up, and release the reference.
 void BM_HandleLookup(benchmark::State& state) {
   const ObjectTable::Handle handle = Insert();
   for (auto _ : state) Table().Lookup(handle)->Release();
@@ -81,7 +81,7 @@ void BM_StrandUncontended(benchmark::State& state) {
 }
 BENCHMARK(BM_StrandUncontended);
 
-// A second call waits behind the first each time.
+// A second call waits for the first each time.
 void BM_StrandQueued(benchmark::State& state) {
   Strand strand;
   Request requests[2];
@@ -108,8 +108,8 @@ void BM_PostedWork(benchmark::State& state) {
 }
 BENCHMARK(BM_PostedWork);
 
-// The same with two producers, while a third thread takes out what there is. Each producer waits
-// for its item to be taken before it puts it in again.
+// The same with two producers, while a third thread takes out all items. Each producer waits for
+// its item to be taken before it puts it in again.
 void BM_PostedWorkContended(benchmark::State& state) {
   struct Marked : WorkItem {
     Marked()

@@ -159,7 +159,7 @@ void BM_EncryptMessage(benchmark::State& state) {
 
 void BM_DecryptMessage(benchmark::State& state) {
   const Shape shape(state);
-  // A connection of its own: the benchmark above seals without anybody opening.
+  // A connection of its own: the benchmark above seals records that are never opened.
   Pair pair(kSuites[shape.aead]);
   const std::size_t call_bytes = shape.records * shape.record_bytes();
   Bytes wire(shape.calls * call_bytes, 'x');

@@ -3,7 +3,7 @@
 // runs outside the timer. Clients judge no certificate. `resumed`: every handshake resumes the
 // session of one before the clock.
 //
-// Both: ECDSA P-256, X25519, TLS_AES_128_GCM_SHA256 or its TLS 1.2 sister, one ticket. Ours
+// Both: ECDSA P-256, X25519, TLS_AES_128_GCM_SHA256 or its TLS 1.2 counterpart, one ticket. Ours
 // includes what libssl need not do: catching the secrets, making the record layer, freeing the SSL.
 #include <cstdint>
 #include <ctime>

@@ -1,5 +1,5 @@
-// What does an idle connection hold? Counted by the allocator: what taking over leaves behind, with
-// the Established object itself, and nothing of the endpoint or the thread's key cache.
+// What does an idle connection hold? Counted by the allocator: the memory that remains after the
+// take-over, with the Established object itself, without the endpoint and the thread's key cache.
 #include <malloc.h>
 
 #include <memory>
@@ -26,7 +26,7 @@ std::shared_ptr<Endpoint> MakeEndpoint(Role role, Version version) {
   return Endpoint::Create(options).value();
 }
 
-// Steps both until both are established; what they leave is returned, the rest is gone.
+// Steps both until both are established; returns the Established objects, and frees the rest.
 struct Ends {
   std::unique_ptr<Established> client;
   std::unique_ptr<Established> server;

@@ -1,4 +1,4 @@
-// ipsec-mb called as directly as can be: the floor under BM_RecordSeal and BM_RecordOpen.
+// ipsec-mb called as directly as possible: the floor of BM_RecordSeal and BM_RecordOpen.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ class RawIpsecMb {
   bool usable() const { return state_ != nullptr; }
   // In place, a 5 byte AAD, a nonce that moves on.
   void Seal(std::span<std::uint8_t> data);
-  // The same work backwards; the tag is computed and not looked at.
+  // The same work backwards; the tag is computed and not compared.
   void Open(std::span<std::uint8_t> data);
 
  private:

@@ -130,7 +130,7 @@ void BM_RecordOpenOnce(benchmark::State& state) {
 }
 
 // The engine and the bare library on one more byte than the record's data. The engine must be given
-// a tag that fits, so it opens what is copied in; the copy is part of it, as in BM_RecordOpen.
+// the right tag, so it opens a copied record; the copy is part of the time, as in BM_RecordOpen.
 void BM_EngineOpen(benchmark::State& state) {
   if (EngineMissing(state)) return;
   const std::vector<std::uint8_t> key(Suite(state)->key_bytes, 7);

@@ -13,9 +13,11 @@ namespace {
 // Where the parts of a nonce begin.
 constexpr std::size_t kNodeAt = 1;
 constexpr std::size_t kTimeAt = 5;
-constexpr std::size_t kRandomAt = 12;
-constexpr std::size_t kServerAt = 24;
-constexpr std::size_t kCodeAt = 32;
+constexpr std::size_t kEpochAt = 12;
+constexpr std::size_t kNumberAt = 20;
+constexpr std::size_t kRandomAt = 24;
+constexpr std::size_t kServerAt = 36;
+constexpr std::size_t kCodeAt = 44;
 
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kServerBytes = kCodeAt - kServerAt;
@@ -114,13 +116,15 @@ bool NonceMint::IsOurs(const Key& key, const Raw& raw) {
   return code_is_right && server_is_right;
 }
 
-bool NonceMint::Mint(std::uint64_t now_ms, NonceText* out) const {
+bool NonceMint::Mint(std::uint64_t now_ms, const NonceStamp& stamp, NonceText* out) const {
   if (!current_.has_value()) return false;
   Raw raw{};
   const std::span parts(raw);
   raw[0] = kVersion;
   PutNumber(node_, parts.subspan(kNodeAt, kTimeAt - kNodeAt));
-  PutNumber(now_ms, parts.subspan(kTimeAt, kRandomAt - kTimeAt));
+  PutNumber(now_ms, parts.subspan(kTimeAt, kEpochAt - kTimeAt));
+  PutNumber(stamp.epoch, parts.subspan(kEpochAt, kNumberAt - kEpochAt));
+  PutNumber(stamp.number, parts.subspan(kNumberAt, kRandomAt - kNumberAt));
   if (!FillRandom(parts.subspan(kRandomAt, kServerAt - kRandomAt))) return false;
   std::ranges::copy(current_->server.bytes().first(kServerBytes), parts.begin() + kServerAt);
   HashValue code;
@@ -138,12 +142,15 @@ NonceJudgement NonceMint::Judge(std::string_view nonce, std::uint64_t now_ms,
                     (previous_.has_value() && IsOurs(*previous_, raw));
   if (!ours) return {};
   const std::span<const std::uint8_t> parts(raw);
-  const std::uint64_t made_ms = GetNumber(parts.subspan(kTimeAt, kRandomAt - kTimeAt));
+  const std::uint64_t made_ms = GetNumber(parts.subspan(kTimeAt, kEpochAt - kTimeAt));
   const bool ahead = made_ms > now_ms && made_ms - now_ms > kClockSkewMs;
   const bool old = now_ms > made_ms && now_ms - made_ms > life_ms;
   return {.kind = ahead || old ? NonceKind::kExpired : NonceKind::kGood,
           .node = static_cast<std::uint32_t>(GetNumber(parts.subspan(kNodeAt, kTimeAt - kNodeAt))),
-          .made_ms = made_ms};
+          .made_ms = made_ms,
+          .stamp = {.epoch = GetNumber(parts.subspan(kEpochAt, kNumberAt - kEpochAt)),
+                    .number = static_cast<std::uint32_t>(
+                        GetNumber(parts.subspan(kNumberAt, kRandomAt - kNumberAt)))}};
 }
 
 std::optional<Opaque> Opaque::Draw() {

@@ -4,11 +4,12 @@
 // made, under a code that nobody without the key can make. Whether it was used before is counted
 // elsewhere (nonce_counts.h).
 //
-// A nonce is 64 characters of base64url (RFC 4648 5) for 48 bytes:
+// A nonce is 80 characters of base64url (RFC 4648 5) for 60 bytes:
 //
-//   version 1 | node 4 | milliseconds 7 | random 12 | server 8 | HMAC-SHA-256 16
+//   version 1 | node 4 | milliseconds 7 | epoch 8 | number 4 | random 12 | server 8 | HMAC 16
 //
-// Numbers have the highest byte first. `server` is a code of the server's name and realm.
+// Numbers have the highest byte first. `server` is a code of the server's name and realm. The codes
+// are cut from HMAC-SHA-256.
 #pragma once
 
 #include <array>
@@ -21,8 +22,8 @@
 
 namespace ktlsim::digest {
 
-inline constexpr std::size_t kNonceCharacters = 64;
-inline constexpr std::size_t kNonceBytes = 48;
+inline constexpr std::size_t kNonceCharacters = 80;
+inline constexpr std::size_t kNonceBytes = 60;
 inline constexpr std::size_t kNonceKeyBytes = 32;
 
 // How long a challenge may stay without an answer, and how long an established context may go on
@@ -42,6 +43,14 @@ class NonceText {
   std::array<char, kNonceCharacters> characters_{};
 };
 
+// What the place that keeps the counts wants to find in a nonce again.
+struct NonceStamp {
+  std::uint64_t epoch = 0;   // the life of that place: counts of another one are lost
+  std::uint32_t number = 0;  // of the nonces of one context: a later one has a greater number
+
+  friend constexpr bool operator==(const NonceStamp&, const NonceStamp&) = default;
+};
+
 enum class NonceKind : std::uint8_t {
   kGood,
   kExpired,  // ours, and older than its life, or of a clock that is ahead: `stale` if all else
@@ -54,6 +63,7 @@ struct NonceJudgement {
   NonceKind kind = NonceKind::kForeign;
   std::uint32_t node = 0;     // which node made it; of no meaning with kForeign
   std::uint64_t made_ms = 0;  // when; the same
+  NonceStamp stamp;           // the same
 };
 
 // Makes and judges the nonces of one server and realm. All nodes of a server share the key. Any
@@ -72,7 +82,7 @@ class NonceMint {
 
   // `now_ms` is the time of day in milliseconds, the same on all nodes. False: no randomness or no
   // memory.
-  [[nodiscard]] bool Mint(std::uint64_t now_ms, NonceText* out) const;
+  [[nodiscard]] bool Mint(std::uint64_t now_ms, const NonceStamp& stamp, NonceText* out) const;
 
   // `life_ms` is how long a nonce is good in the state in which its context is. An error of OpenSSL
   // reads as kForeign.

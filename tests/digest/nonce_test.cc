@@ -13,6 +13,8 @@ namespace {
 constexpr std::uint64_t kNow = 1'700'000'000'000;
 constexpr std::uint64_t kLife = kUnansweredMsDefault;
 
+constexpr NonceStamp kStamp = {.epoch = 0xfedcba9876543210, .number = 0x80000003};
+
 using Key = std::array<std::uint8_t, kNonceKeyBytes>;
 
 Key KeyOf(std::uint8_t fill) {
@@ -28,7 +30,7 @@ NonceMint::Identity Node(std::uint32_t node, std::string_view server = "server",
 
 std::string Minted(const NonceMint& mint, std::uint64_t now_ms = kNow) {
   NonceText nonce;
-  EXPECT_TRUE(mint.Mint(now_ms, &nonce));
+  EXPECT_TRUE(mint.Mint(now_ms, kStamp, &nonce));
   return std::string(nonce.view());
 }
 
@@ -43,6 +45,7 @@ TEST(NonceTest, SaysWhenAndWhereItWasMade) {
   EXPECT_EQ(judgement.kind, NonceKind::kGood);
   EXPECT_EQ(judgement.node, 0x80000001U);
   EXPECT_EQ(judgement.made_ms, kNow);
+  EXPECT_EQ(judgement.stamp, kStamp);
 }
 
 TEST(NonceTest, EachDiffers) {

@@ -8,8 +8,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <new>
+#include <string>
 #include <utility>
 
 #include "kernel_sim/base/descriptor.h"
@@ -62,6 +65,48 @@ Status RefuseForWriting(const char* path, mode_t mode) {
   if (S_ISREG(mode) || S_ISCHR(mode)) return {};
   if (S_ISFIFO(mode) && IsPipe(path)) return {};
   return RefuseKind(mode);
+}
+
+Status WriteAll(int file, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = write(file, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return IoError(errno, "write the file");
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+// Gives the new file the owner and the mode of the one that it will replace.
+Status TakeOver(int file, const struct stat& old) {
+  struct stat now{};
+  if (fstat(file, &now) != 0) return IoError(errno, "look at the new file");
+  const bool same_owner = now.st_uid == old.st_uid && now.st_gid == old.st_gid;
+  if (!same_owner && fchown(file, old.st_uid, old.st_gid) != 0) {
+    return IoError(errno, "give the new file its owner");
+  }
+  if (fchmod(file, old.st_mode & 07777) != 0) return IoError(errno, "give the new file its mode");
+  return {};
+}
+
+// Writes and closes the file that will replace one like `old`.
+Status FillDraft(Descriptor& file, std::string_view text, const struct stat& old) {
+  Status status = WriteAll(file.number(), text);
+  if (status.ok()) status = TakeOver(file.number(), old);
+  if (status.ok() && fsync(file.number()) != 0) status = IoError(errno, "write the file");
+  if (status.ok() && close(file.Release()) != 0) status = IoError(errno, "write the file");
+  return status;
+}
+
+// A rename is only sure when the folder has reached the disk.
+Status SyncFolder(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  const std::string name = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const Descriptor folder(open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.valid()) return IoError(errno, "open the folder");
+  // Some file systems do not offer it for folders.
+  if (fsync(folder.number()) != 0 && errno != EINVAL) return IoError(errno, "write the folder");
+  return {};
 }
 
 }  // namespace
@@ -170,15 +215,36 @@ Status WriteFile(const char* path, std::string_view text) {
   const Result<int> opened = OpenForWriting(path, O_TRUNC, 0666);
   if (!opened.ok()) return opened.status();
   Descriptor file(opened.value());
-  while (!text.empty()) {
-    const ssize_t written = write(file.number(), text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return IoError(errno, "write the file");
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
+  const Status status = WriteAll(file.number(), text);
+  if (!status.ok()) return status;
   // Some file systems report only here that there was no room.
   if (close(file.Release()) != 0) return IoError(errno, "write the file");
   return {};
+}
+
+Status ReplaceFile(const char* path, std::string_view text, mode_t mode) {
+  struct stat old{};
+  const bool exists = stat(path, &old) == 0;
+  if (!exists && errno != ENOENT) return OpenFailure(errno);
+  if (exists && !S_ISREG(old.st_mode)) return RefuseKind(old.st_mode);
+  if (!exists) {
+    old.st_mode = mode;
+    old.st_uid = geteuid();
+    old.st_gid = getegid();
+  }
+  const std::unique_ptr<char, decltype(&free)> resolved(realpath(path, nullptr), &free);
+  if (exists && resolved == nullptr) return IoError(errno, "follow the file's name");
+  const std::string target = exists ? resolved.get() : path;
+  std::string draft = target + ".XXXXXX";
+  Descriptor file(mkostemp(draft.data(), O_CLOEXEC));
+  if (!file.valid()) return IoError(errno, "create a file in the folder");
+  Status status = FillDraft(file, text, old);
+  if (status.ok() && rename(draft.c_str(), target.c_str()) != 0) {
+    status = IoError(errno, "put the new file in the place of the old one");
+  }
+  if (status.ok()) return SyncFolder(target);
+  unlink(draft.c_str());
+  return status;
 }
 
 }  // namespace ktlsim

@@ -66,4 +66,13 @@ Result<int> OpenForWriting(const char* path, int flags, mode_t mode);
 // file may then hold a part of it. Otherwise as OpenForWriting.
 Status WriteFile(const char* path, std::string_view text);
 
+// Replaces the file `path` with one that has `text`, in one step: whoever opens it, also after a
+// crash, finds the old content or the new one, whole. Owner and mode stay as they are; a file that
+// does not exist yet gets `mode`. Where `path` is a symbolic link, the file that it leads to is
+// replaced.
+//
+// kContract: it is not a regular file. kIo: the system refuses; the old file is as it was. Passive
+// level, any thread.
+Status ReplaceFile(const char* path, std::string_view text, mode_t mode);
+
 }  // namespace ktlsim

@@ -185,6 +185,47 @@ TEST_F(FileTest, WritesReplacesAndSaysWhyNot) {
   EXPECT_TRUE(Tells(WriteFile(Path("none/f").c_str(), "text").ToString(), "No such file"));
 }
 
+TEST_F(FileTest, ReplacesAFileInOneStep) {
+  const std::string path = File("f", "old content");
+  ASSERT_EQ(chmod(path.c_str(), 0640), 0);
+  std::filesystem::create_symlink(path, Path("link"));
+  std::ifstream reader(path);
+  ASSERT_TRUE(ReplaceFile(Path("link").c_str(), "new", 0600).ok());
+  EXPECT_EQ(ReadFile(path.c_str(), kMax)->text(), "new");
+  EXPECT_TRUE(std::filesystem::is_symlink(Path("link"))) << "what it leads to is replaced";
+  struct stat facts{};
+  ASSERT_EQ(stat(path.c_str(), &facts), 0);
+  EXPECT_EQ(facts.st_mode & 07777U, 0640U) << "its mode stays";
+  std::string old;
+  std::getline(reader, old);
+  EXPECT_EQ(old, "old content") << "who has it open reads on";
+  ASSERT_TRUE(ReplaceFile(Path("new").c_str(), "text", 0600).ok());
+  ASSERT_EQ(stat(Path("new").c_str(), &facts), 0);
+  EXPECT_EQ(facts.st_mode & 07777U, 0600U);
+}
+
+TEST_F(FileTest, AReplacementThatFailsLeavesTheOldFile) {
+  const std::string path = File("f", "old");
+  const auto before = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &limit), 0);
+  const rlimit little = {.rlim_cur = 100, .rlim_max = limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &little), 0);
+  const Status status = ReplaceFile(path.c_str(), std::string(10000, 'x'), 0600);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  std::signal(SIGXFSZ, before);
+  EXPECT_TRUE(Tells(status.ToString(), "write the file")) << status.ToString();
+  EXPECT_EQ(ReadFile(path.c_str(), kMax)->text(), "old");
+  EXPECT_TRUE(Tells(ReplaceFile(Fifo().c_str(), "text", 0600).ToString(), "FIFO"));
+  EXPECT_TRUE(Tells(ReplaceFile(folder_.c_str(), "text", 0600).ToString(), "directory"));
+  EXPECT_TRUE(Tells(ReplaceFile(Path("none/f").c_str(), "text", 0600).ToString(), "No such file"));
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+    files += entry.path().empty() ? 0 : 1;
+  }
+  EXPECT_EQ(files, 2) << "the file and the FIFO, and no draft";
+}
+
 TEST_F(FileTest, AFifoIsRefusedForWritingThoughSomebodyReads) {
   const std::string fifo = Fifo();
   const int reader = open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);

@@ -176,7 +176,7 @@ bool Executive::RecallExpired(Request& request) { return contexts_.Recall(*reque
 
 void Executive::EndExpired(Request& request) { EndRecall(request, kQueueTimeoutStatus); }
 
-// Until LetGo the request belongs to this call: nobody else completes it.
+// Until LetGo the request belongs to this call: no other thread completes it.
 void Executive::EndRecall(Request& request, std::int32_t status) {
   request.set_status(status);
   Strand* const strand = request.strand();

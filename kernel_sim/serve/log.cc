@@ -118,7 +118,7 @@ class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
   void flush_() override {}
 
  private:
-  // A pipe or a terminal that nobody reads must not hold up the end of the process.
+  // A pipe or a terminal without a reader must not hold up the end of the process.
   bool WaitForRoom() {
     pollfd room{.fd = descriptor_, .events = POLLOUT, .revents = 0};
     const int ready = poll(&room, 1, stuck_ ? 0 : kSlowReaderMs);

@@ -1,4 +1,4 @@
-// What `ktlsim serve` does with the extensions of a ClientHello, RFC by RFC: answered, ignored or
+// What `ktlsim serve` does with the extensions of a ClientHello, RFC by RFC: accepted, ignored or
 // refused, and with which alert. The client is OpenSSL.
 
 #include <arpa/inet.h>

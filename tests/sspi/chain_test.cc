@@ -1,5 +1,5 @@
-// Certificates that somebody issued: chains with an authority in between, certificates out of date,
-// the names of trusted authorities that a server sends, and ASC_REQ_MUTUAL_AUTH.
+// Issued certificates: chains with an authority in between, certificates out of date, the names of
+// trusted authorities that a server sends, and ASC_REQ_MUTUAL_AUTH.
 #include <unistd.h>
 
 #include <algorithm>

@@ -22,7 +22,7 @@ class Proxy {
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
 
-  // Starts it and waits until it answers.
+  // Starts it and waits until it responds.
   void Start(const ChildProcess::Arguments& arguments);
 
   TemporaryFolder folder_;

@@ -482,7 +482,7 @@ TEST_P(HostileTest, TooManyLegsEnd) {
   StartServer(options);
   RawPeer peer = Dial();
   TestEnd client(false);
-  // In TLS 1.2 the server's answer to the second flight is the second.
+  // In TLS 1.2 the server's reply to the second flight is its second flight.
   TestCredential old = TestCredential::Client(SP_PROT_TLS1_3_CLIENT);
   for (int flights = 0; flights < 2;) {
     const Bytes token = client.Leg(old.get());

@@ -137,8 +137,8 @@ AeadChoice ChooseAead(const char* forced) {
 }
 
 const AeadChoice& ChosenAead() {
-  // Read once, before the library's own threads: nobody changes the environment meanwhile.
-  // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing here writes the environment
+  // Read once, before the library's own threads start, so the environment does not change
+  // meanwhile. NOLINTNEXTLINE(concurrency-mt-unsafe): nothing here writes the environment
   static const AeadChoice choice = ChooseAead(std::getenv("KTLSIM_AEAD"));
   return choice;
 }

@@ -14,7 +14,7 @@ constexpr int kSignal = SIGURG;
 constexpr unsigned kLooksMax = 250;
 constexpr timespec kLookGap = {.tv_sec = 0, .tv_nsec = 200'000};
 
-// Odd while somebody is held. For a signal handler: no locks.
+// Odd while a thread is held. For a signal handler: no locks.
 std::atomic<std::uint32_t> holds{0};
 std::atomic<std::uint64_t> held_up{0};
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free &&

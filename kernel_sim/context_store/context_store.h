@@ -3,11 +3,11 @@
 // (memory_store.h) or in a Redis that several machines share.
 //
 // What a newcomer gets wrong: a count that cannot be judged is never good. kStale, kUnavailable,
-// kTimedOut and their kin all mean that the request at hand may be a replay: challenge the client
-// again, serve nothing. After kTimedOut nobody knows whether the count was advanced.
+// kTimedOut and the like all mean that the request at hand may be a replay: challenge the client
+// again, serve nothing. After kTimedOut it is not known whether the count was advanced.
 //
-// An operation either is over when it is begun or completes later by StoreCall::OnStored. So no
-// thread waits for a store, and with memory nothing is suspended.
+// An operation is either over when its function returns, or completes later by StoreCall::OnStored.
+// So no thread waits for a store, and with memory nothing is suspended.
 #pragma once
 
 #include <array>

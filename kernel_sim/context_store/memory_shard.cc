@@ -13,9 +13,9 @@
 namespace ktlsim::context_store {
 namespace {
 
-// How far the hand goes at most: an operation at dispatch level has little time.
+// How far the hand moves at most: an operation at dispatch level has little time.
 constexpr int kHandSteps = 64;
-// Slots that each Put looks at, so that what expired goes although nobody asks for it.
+// Slots that each Put examines, so that expired entries are dropped although nothing asks for them.
 constexpr int kSweepSteps = 2;
 
 std::uint64_t Later(std::uint64_t now_ns, std::uint64_t by_ns) {
@@ -248,7 +248,7 @@ void MemoryShard::Sweep(std::uint64_t now_ns) {
   }
 }
 
-// False: `bytes` are more than fit, whatever goes.
+// False: `bytes` do not fit, whatever is dropped.
 bool MemoryShard::MakeRoomOutside(std::size_t bytes, std::uint32_t keep) {
   const std::size_t replaced = keep == kNoSlot ? 0 : At(keep).outside.size();
   for (int i = 0; i < kHandSteps; ++i) {

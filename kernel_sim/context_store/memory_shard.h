@@ -1,9 +1,9 @@
 // MemoryShard: one of the parts of a MemoryStore, with a lock of its own.
 //
 // A table of 8-byte cells (open addressing) leads to slots of 192 bytes, which hold the name, the
-// counts and a value of ordinary size: a look-up touches one cell and one slot. Which entry goes
-// when the shard is full decides a clock hand with a second chance, since a list in the order of
-// use would touch the slots of two others with each look-up.
+// counts and a value of ordinary size: a look-up touches one cell and one slot. When the shard is
+// full, a clock hand with a second chance decides which entry is dropped, since a list in the order
+// of use would touch the slots of two others with each look-up.
 //
 // Private to context_store/.
 #pragma once
@@ -39,8 +39,8 @@ class OutsideValue {
   std::uint32_t size_ = 0;
 };
 
-// A name in a form that compares quickly: `hash` is keyed, so that nobody can choose names that
-// collide.
+// A name in a form that compares quickly: `hash` is keyed, so that a client cannot choose names
+// that collide.
 struct HashedKey {
   const Key& key;
   std::uint64_t hash;

@@ -1,17 +1,17 @@
-// NodeKeys: the secret that all machines of one shared store have, and what is made of it.
+// NodeKeys: the secret that all machines of one shared store have, and the keys made from it.
 //
 // One file of random bytes, the same on every machine, gives three subkeys by HKDF (RFC 5869), each
 // for one purpose: the MAC of nonces, the sealing of values, the index that names entries in the
-// store. So what the store holds neither names nor authenticates anybody to a reader without the
-// file, and what it hands out is known to be ours, under the name that it was put under.
+// store. So to a reader without the file the contents of the store neither name nor authenticate
+// any user, and a value that opens is known to be ours, put under this name.
 //
 // What a newcomer gets wrong: the file is the secret of all users at once. Its reader can make
 // nonces and open every entry.
 //
 // Two files at a time, so that the secret can be replaced on one machine after the other: the
 // current one makes, both open. In turn: every machine gets the new file as its previous one; then
-// every machine makes it the current one and the old file the previous one; when all that was made
-// under the old one has expired, it goes.
+// every machine makes it the current one and the old file the previous one; when everything made
+// under the old one has expired, the old file is removed.
 #pragma once
 
 #include <array>

@@ -1,7 +1,7 @@
 // Challenge: what a server sends in WWW-Authenticate (RFC 7616 3.3).
 //
-// What a newcomer gets wrong: SSPI's tokens and this text have no scheme's name in front; reading
-// accepts one. Any level, no state.
+// What a newcomer gets wrong: SSPI's tokens and this text do not begin with the scheme's name;
+// reading accepts one. Any level, no state.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 // Nonces that can be judged without memory, and the opaque value that names a context.
 //
 // What a newcomer gets wrong: a nonce is no secret and no proof. It says when and for whom it was
-// made, under a code that nobody without the key can make. Whether it was used before is counted
+// made, under a code that cannot be made without the key. Whether it was used before is counted
 // elsewhere (nonce_counts.h).
 //
 // A nonce is 80 characters of base64url (RFC 4648 5) for 60 bytes:

@@ -21,8 +21,8 @@ enum class CountVerdict : std::uint8_t {
 // From this count on a nonce is exhausted.
 inline constexpr std::uint32_t kNonceCountEnd = 0xffffff00;
 
-// How far behind the highest count one may come that was overtaken on its way. A client with
-// several connections sends them in any order.
+// How far below the highest count a late count may be. A client with several connections sends its
+// counts in any order.
 inline constexpr unsigned kCountWindowMax = 64;
 inline constexpr unsigned kCountWindowDefault = 64;
 inline constexpr unsigned kCountWindowStrict = 0;  // exactly the last one and 1
@@ -35,8 +35,8 @@ struct CountState {
   friend constexpr bool operator==(const CountState&, const CountState&) = default;
 };
 
-// What `count` is to `state`, with a window of at most kCountWindowMax. With kNew, `*next` is the
-// state after it; otherwise it is `state`. This is the whole rule, for whoever keeps the state.
+// Judges `count` against `state`, with a window of at most kCountWindowMax. With kNew, `*next` is
+// the state after it; otherwise it is `state`. This is the whole rule, for any keeper of the state.
 constexpr CountVerdict JudgeCount(const CountState& state, std::uint32_t count, unsigned window,
                                   CountState* next) {
   *next = state;

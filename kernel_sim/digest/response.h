@@ -46,9 +46,9 @@ struct Response {
 };
 
 // Reads with or without the scheme's name. Everything that counts must be there: without `qop`,
-// `nc` and `cnonce` (RFC 2069) nothing would tell a replay. kConflict: `username` and `username*`,
-// or `username*` with userhash=true. kUnknownAlgorithm: not one of ours; whether it was offered is
-// the caller's to see. *out is to be used with kNone only.
+// `nc` and `cnonce` (RFC 2069) a replay could not be recognised. kConflict: `username` and
+// `username*`, or `username*` with userhash=true. kUnknownAlgorithm: not one of ours; whether it
+// was offered is the caller's to see. *out is to be used with kNone only.
 Fault ParseResponse(std::string_view text, Response* out);
 
 // `nc` is written as it is, and must be NcText's eight digits. kMissing: no nonce, cnonce, uri or

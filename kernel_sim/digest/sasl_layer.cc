@@ -30,7 +30,7 @@ std::string_view AsText(Bytes bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// How much of H(A1) goes into the keys that seal: the two weak ones know less of it.
+// How much of H(A1) goes into the keys that seal: less for the two weak ciphers.
 std::size_t KeyMaterialBytes(SaslCipher cipher) {
   switch (cipher) {
     case SaslCipher::kRc4_40:

@@ -3,10 +3,10 @@
 //
 // What a newcomer gets wrong: a sealed message depends on all those before it, since RC4 goes on
 // and CBC takes its vector from the last block. So sealing has an object for each direction, while
-// signing is a function of the key and the number. The four bytes of length that SASL puts in front
-// of a message on a stream are not part of it here.
+// signing is a function of the key and the number. The four bytes of length that SASL puts before a
+// message on a stream are not part of it here.
 //
-// The ciphers are those of the year 2000: for what still speaks them, not for secrets.
+// The ciphers are those of the year 2000: for peers that still use them, not for secrets.
 #pragma once
 
 #include <cstddef>

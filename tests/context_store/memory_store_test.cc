@@ -141,7 +141,7 @@ TEST_F(MemoryStoreTest, AnEntryWithoutRequestsExpiresEarlier) {
   EXPECT_EQ(Get("a"), StoreResult::kNotFound) << "no request for 10 s";
 }
 
-// What nobody asks for any more goes when others come.
+// Entries that nothing asks for any more are dropped when others come.
 TEST_F(MemoryStoreTest, PutsSweepWhatExpired) {
   Begin();
   PutRequest brief = Lasting("value");
@@ -160,8 +160,8 @@ TEST_F(MemoryStoreTest, PutsSweepWhatExpired) {
 TEST_F(MemoryStoreTest, AFullStoreKeepsWhatIsLookedAt) {
   Begin(64);
   for (int i = 0; i < 64; ++i) EXPECT_EQ(Put(std::to_string(i), Lasting("v")), StoreResult::kOk);
-  // The first that does not fit takes the second chance of all; from then on it counts who is
-  // asked for.
+  // The first entry that does not fit uses up the second chance of all; from then on it matters
+  // which entries are looked up.
   EXPECT_EQ(Put("first", Lasting("v")), StoreResult::kOk);
   int kept = 0;
   for (int round = 0; round < 200; ++round) {

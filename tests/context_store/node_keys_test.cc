@@ -107,7 +107,7 @@ TEST(NodeKeysTest, AnAlteredValueDoesNotOpen) {
   }
 }
 
-// A stranger who can write to the store cannot move a value.
+// An attacker that can write to the store cannot move a value.
 TEST(NodeKeysTest, AMovedValueDoesNotOpen) {
   const KeysPtr keys = Keys(SecretA());
   std::vector<std::byte> sealed;

@@ -18,6 +18,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/temporary_folder.h"
+
 namespace ktlsim {
 namespace {
 
@@ -25,8 +27,6 @@ constexpr std::size_t kMax = 4096;
 
 class FileTest : public testing::Test {
  protected:
-  ~FileTest() override { std::filesystem::remove_all(folder_); }
-
   std::string Path(const std::string& name) const { return folder_ + "/" + name; }
   std::string File(const std::string& name, const std::string& text) const {
     std::ofstream(Path(name), std::ios::binary) << text;
@@ -53,10 +53,8 @@ class FileTest : public testing::Test {
     return text.find(word) != std::string::npos;
   }
 
-  const std::string folder_ = [] {
-    std::string name = std::filesystem::temp_directory_path() / "ktlsim-file-XXXXXX";
-    return std::string(mkdtemp(name.data()));
-  }();
+  const test::TemporaryFolder temporary_;
+  const std::string& folder_ = temporary_.path();
 };
 
 // Does something to the file at one step of its reading.

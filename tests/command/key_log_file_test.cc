@@ -14,20 +14,15 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/temporary_folder.h"
+
 namespace ktlsim::command {
 namespace {
 
 class KeyLogFileTest : public testing::Test {
  protected:
-  KeyLogFileTest() {
-    char pattern[] = "/tmp/ktlsim-key-log-XXXXXX";
-    folder_ = mkdtemp(pattern);
-    unsetenv("SSLKEYLOGFILE");
-  }
-  ~KeyLogFileTest() override {
-    unsetenv("SSLKEYLOGFILE");
-    std::filesystem::remove_all(folder_);
-  }
+  KeyLogFileTest() { unsetenv("SSLKEYLOGFILE"); }
+  ~KeyLogFileTest() override { unsetenv("SSLKEYLOGFILE"); }
 
   std::string Path(const std::string& name) const { return folder_ + "/" + name; }
   static std::vector<std::string> Lines(const std::string& path) {
@@ -47,7 +42,8 @@ class KeyLogFileTest : public testing::Test {
     return file;
   }
 
-  std::string folder_;
+  const test::TemporaryFolder temporary_;
+  const std::string& folder_ = temporary_.path();
 };
 
 TEST_F(KeyLogFileTest, NobodyHasAsked) {

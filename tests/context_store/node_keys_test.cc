@@ -13,6 +13,7 @@
 #include <openssl/hmac.h>
 
 #include "tests/context_store/store_test_support.h"
+#include "tests/support/temporary_folder.h"
 
 namespace ktlsim::context_store {
 namespace {
@@ -168,18 +169,11 @@ TEST(NodeKeysTest, ANonceIsOursOrNot) {
 
 class NodeKeyFileTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = std::filesystem::temp_directory_path() / "ktlsim-node-key-XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder = name;
+  std::string File(const std::string& name, const std::string& content) const {
+    return temporary_.Write(name, content);
   }
-  void TearDown() override { std::filesystem::remove_all(folder); }
-  std::string File(const std::string& name, const std::string& content) {
-    const std::string path = folder / name;
-    std::ofstream(path, std::ios::binary) << content;
-    return path;
-  }
-  std::filesystem::path folder;
+  const test::TemporaryFolder temporary_;
+  const std::filesystem::path folder = temporary_.path();
 };
 
 TEST_F(NodeKeyFileTest, AllBytesOfTheFileAreTheKey) {

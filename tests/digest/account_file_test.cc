@@ -14,6 +14,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/temporary_folder.h"
+
 namespace ktlsim::digest {
 namespace {
 
@@ -75,7 +77,6 @@ TEST(AccountFileTest, WhatIsRefused) {
 
 class EditAccountFileTest : public testing::Test {
  protected:
-  ~EditAccountFileTest() override { std::filesystem::remove_all(folder_); }
   std::string path() const { return folder_ + "/users"; }
   std::string Content() const {
     std::ifstream file(path());
@@ -88,10 +89,8 @@ class EditAccountFileTest : public testing::Test {
   }
 
   AccountFault fault_;
-  const std::string folder_ = [] {
-    std::string name = std::filesystem::temp_directory_path() / "ktlsim-users-XXXXXX";
-    return std::string(mkdtemp(name.data()));
-  }();
+  const test::TemporaryFolder temporary_;
+  const std::string& folder_ = temporary_.path();
 };
 
 TEST_F(EditAccountFileTest, AddsReplacesAndRemoves) {

@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "kernel_sim/digest/account_file.h"
+#include "tests/support/temporary_folder.h"
 
 namespace ktlsim::digest {
 namespace {
@@ -209,14 +210,11 @@ TEST(AccountsTest, FurtherRequestsNeedNoAccount) {
 
 class AccountStoreTest : public testing::Test {
  protected:
-  ~AccountStoreTest() override { std::filesystem::remove_all(folder_); }
   void Write(const std::string& text) const { std::ofstream(path()) << text; }
   std::string path() const { return folder_ + "/users"; }
 
-  const std::string folder_ = [] {
-    std::string name = std::filesystem::temp_directory_path() / "ktlsim-accounts-XXXXXX";
-    return std::string(mkdtemp(name.data()));
-  }();
+  const test::TemporaryFolder temporary_;
+  const std::string& folder_ = temporary_.path();
 };
 
 TEST_F(AccountStoreTest, KeepsTheOldAccountsWhereTheNewOnesCannotBeRead) {

@@ -5,11 +5,8 @@
 #include <ktlsim/sspi_ext.h>
 #include <schannel.h>
 #include <sspi.h>
-#include <unistd.h>
 
 #include <array>
-#include <cstdio>
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +16,7 @@
 #include "tests/faults/fault_run.h"
 #include "tests/support/sspi_async.h"
 #include "tests/support/sspi_pair.h"
+#include "tests/support/temporary_folder.h"
 #include "tests/support/test_authority.h"
 
 namespace ktlsim::test {
@@ -128,16 +126,12 @@ class FaultAuthority {
     expired = load(late.Pem() + old.Pem(), late);
     const IssuedCertificate unknown = stranger.Leaf("localhost");
     untrusted = load(unknown.Pem(), unknown);
-    trust_path = Write("trust", root.Pem());
-    chain_path = Write("chain", chain_pem);
-    key_path = Write("key", key_pem);
+    trust_path = folder_.Write("trust.pem", root.Pem());
+    chain_path = folder_.Write("chain.pem", chain_pem);
+    key_path = folder_.Write("key.pem", key_pem);
   }
-  static std::string Write(const char* what, const std::string& text) {
-    std::string path =
-        testing::TempDir() + "ktlsim-faults-" + std::to_string(getpid()) + "-" + what + ".pem";
-    std::ofstream(path) << text;
-    return path;
-  }
+
+  const TemporaryFolder folder_;
 };
 
 // A credential acquired without faults.

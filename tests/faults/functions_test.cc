@@ -18,6 +18,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/faults/ends.h"
+#include "tests/support/paths.h"
 
 // The kernel-mode table, which the library's own headers show in kernel mode only.
 extern "C" PSecurityFunctionTableW Ktlsim_k_InitSecurityInterfaceW(void);
@@ -826,7 +827,7 @@ std::string TextOf(const std::filesystem::path& path) {
 
 // The functions that the headers declare as exported.
 std::set<std::string> DeclaredFunctions() {
-  const std::filesystem::path root = KTLSIM_SOURCE_DIR;
+  const std::filesystem::path root = SourceRoot();
   std::vector<std::filesystem::path> headers = {root / "kernel_sim/sspi/kernel_mode.h"};
   for (const auto& entry :
        std::filesystem::recursive_directory_iterator(root / "kernel_sim/include")) {
@@ -852,7 +853,7 @@ TEST(FunctionTableTest, HasEveryExportedFunctionAndNoOther) {
 
 // The version script names functions one by one, or by their first letters.
 TEST(FunctionTableTest, IsWhatTheVersionScriptShows) {
-  std::string script = TextOf(std::string(KTLSIM_SOURCE_DIR) + "/kernel_sim/packaging/ktlsim.map");
+  std::string script = TextOf(SourceRoot() + "/kernel_sim/packaging/ktlsim.map");
   script =
       std::regex_replace(script.substr(0, script.find("local:")), std::regex(R"(/\*[^]*?\*/)"), "");
   const std::regex entry(R"((\w+)(\*?);)");

@@ -16,6 +16,7 @@
 #include "kernel_sim/command/terminator.h"
 #include "tests/faults/ends.h"
 #include "tests/faults/tls_client.h"
+#include "tests/support/temporary_folder.h"
 
 namespace ktlsim::test {
 namespace {
@@ -88,13 +89,12 @@ class FaultBackend {
 
 class ServeFaultsTest : public testing::TestWithParam<ServeMode> {
  protected:
-  ServeFaultsTest() : folder_(testing::TempDir() + "ktlsim-faults-" + std::to_string(getpid())) {
+  ServeFaultsTest() {
     for (const char* root : {"old", "new"}) {
       std::filesystem::create_directories(folder_ + "/" + root);
       std::ofstream(folder_ + "/" + root + "/page") << root << std::string(40'000, 'x');
     }
   }
-  ~ServeFaultsTest() override { std::filesystem::remove_all(folder_); }
 
   std::string Name(const char* scene) const {
     return std::string(command::ServeModeName(GetParam())) + ", " + scene;
@@ -149,7 +149,8 @@ class ServeFaultsTest : public testing::TestWithParam<ServeMode> {
   void ReloadScene(FaultRun& run, const std::string& before, const std::string& after);
 
   FaultBackend backend_;
-  const std::string folder_;
+  const TemporaryFolder temporary_;
+  const std::string& folder_ = temporary_.path();
 };
 
 // A log in a fresh file, and a running terminator.

@@ -16,17 +16,13 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/temporary_folder.h"
+
 namespace ktlsim::io {
 namespace {
 
 class UnixSocketTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = std::filesystem::temp_directory_path() / "ktlsim-unix-XXXXXX";
-    folder_ = mkdtemp(name.data());
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   std::string Path() const { return folder_ + "/s"; }
   Address At() const { return Address::Parse("unix:" + Path()).value(); }
   bool There() const {
@@ -47,7 +43,8 @@ class UnixSocketTest : public testing::Test {
     return listener.status().code();
   }
 
-  std::string folder_;
+  const test::TemporaryFolder temporary_;
+  const std::string& folder_ = temporary_.path();
 };
 
 TEST_F(UnixSocketTest, ALiveOneIsInUse) {

@@ -10,6 +10,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/temporary_folder.h"
+
 namespace ktlsim::serve {
 namespace {
 
@@ -20,8 +22,6 @@ using Wait = FileTree::Wait;
 class FileTreeTest : public testing::TestWithParam<bool> {
  protected:
   FileTreeTest() {
-    std::string name = std::filesystem::temp_directory_path() / "ktlsim-tree-XXXXXX";
-    base_ = mkdtemp(name.data());
     std::filesystem::create_directories(root() + "/sub/deep");
     Write("secret", "secret");
     Write("root/file", "0123456789");
@@ -33,7 +33,6 @@ class FileTreeTest : public testing::TestWithParam<bool> {
     Link("sub/deep", "root/inside");
     Link("loop", "root/loop");
   }
-  ~FileTreeTest() override { std::filesystem::remove_all(base_); }
 
   std::string root() const { return base_ + "/root"; }
   void Write(const std::string& path, const std::string& text) const {
@@ -55,7 +54,8 @@ class FileTreeTest : public testing::TestWithParam<bool> {
     return error_number;
   }
 
-  std::string base_;
+  const test::TemporaryFolder temporary_;
+  const std::string& base_ = temporary_.path();
 };
 
 TEST_P(FileTreeTest, OpensWhatIsBelow) {

@@ -15,6 +15,7 @@
 #include <gtest/gtest.h>
 
 #include "kernel_sim/serve/connection_log.h"
+#include "tests/support/temporary_folder.h"
 
 namespace ktlsim::serve {
 namespace {
@@ -38,8 +39,6 @@ TEST(LogTest, WhatAPeerChoseCannotMakeALine) {
 
 class LogFileTest : public testing::Test {
  protected:
-  ~LogFileTest() override { std::filesystem::remove_all(folder_); }
-
   static std::string Content(const std::string& path) {
     std::ifstream file(path);
     std::ostringstream content;
@@ -47,10 +46,8 @@ class LogFileTest : public testing::Test {
     return content.str();
   }
 
-  const std::string folder_ = [] {
-    std::string name = std::filesystem::temp_directory_path() / "ktlsim-log-XXXXXX";
-    return std::string(mkdtemp(name.data()));
-  }();
+  const test::TemporaryFolder temporary_;
+  const std::string& folder_ = temporary_.path();
   std::string error_;
 };
 

@@ -3,8 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +11,7 @@
 #include <openssl/ssl.h>
 
 #include "tests/support/sspi_pair.h"
+#include "tests/support/temporary_folder.h"
 #include "tests/support/test_authority.h"
 
 namespace ktlsim::test {
@@ -34,16 +33,12 @@ struct Loaded {
 class TrustFile {
  public:
   explicit TrustFile(const IssuedCertificate& root)
-      : path_(testing::TempDir() + "ktlsim-chain-" + std::to_string(getpid()) + ".pem") {
-    std::ofstream(path_) << root.Pem();
-  }
-  ~TrustFile() { std::remove(path_.c_str()); }
-  TrustFile(const TrustFile&) = delete;
-  TrustFile& operator=(const TrustFile&) = delete;
+      : path_(folder_.Write("trust.pem", root.Pem())) {}
   const char* path() const { return path_.c_str(); }
 
  private:
-  std::string path_;
+  const TemporaryFolder folder_;
+  const std::string path_;
 };
 
 class ChainTest : public testing::TestWithParam<ULONG> {

@@ -1,9 +1,6 @@
 // The credential side of a terminator and its clients, through the public API: certificates by
 // name, clients' certificates, groups, the attributes of credentials, which sessions are forgotten.
-#include <unistd.h>
 
-#include <cstdio>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
@@ -16,6 +13,7 @@
 #include <openssl/x509.h>
 
 #include "tests/support/sspi_pair.h"
+#include "tests/support/temporary_folder.h"
 #include "tls/identity/certificate.h"
 
 namespace ktlsim::test {
@@ -65,17 +63,12 @@ std::string AuthorityNamed(const std::string& name) {
 
 class PemFile {
  public:
-  explicit PemFile(const std::string& pem)
-      : path_(testing::TempDir() + "ktlsim-identity-" + std::to_string(getpid()) + ".pem") {
-    std::ofstream(path_) << pem;
-  }
-  ~PemFile() { std::remove(path_.c_str()); }
-  PemFile(const PemFile&) = delete;
-  PemFile& operator=(const PemFile&) = delete;
+  explicit PemFile(const std::string& pem) : path_(folder_.Write("file.pem", pem)) {}
   const char* path() const { return path_.c_str(); }
 
  private:
-  std::string path_;
+  const TemporaryFolder folder_;
+  const std::string path_;
 };
 
 class Credential {

@@ -4,10 +4,7 @@
 #include <ktlsim/sspi_ext.h>
 #include <schannel.h>
 #include <sspi.h>
-#include <unistd.h>
 
-#include <cstdio>
-#include <fstream>
 #include <memory>
 #include <string>
 
@@ -18,6 +15,7 @@
 
 #include "tests/support/sspi_async.h"
 #include "tests/support/sspi_pair.h"
+#include "tests/support/temporary_folder.h"
 
 namespace ktlsim::test {
 namespace {
@@ -250,20 +248,14 @@ Pem MakePem() {
   return pem;
 }
 
-// The file is removed by the destructor.
 class TestFile {
  public:
-  TestFile(const std::string& name, const std::string& text)
-      : path_(testing::TempDir() + "ktlsim-" + std::to_string(getpid()) + "-" + name) {
-    std::ofstream(path_, std::ios::binary) << text;
-  }
-  TestFile(const TestFile&) = delete;
-  TestFile& operator=(const TestFile&) = delete;
-  ~TestFile() { std::remove(path_.c_str()); }
+  TestFile(const std::string& name, const std::string& text) : path_(folder_.Write(name, text)) {}
   const char* path() const { return path_.c_str(); }
 
  private:
-  std::string path_;
+  const TemporaryFolder folder_;
+  const std::string path_;
 };
 
 constexpr CERT_CONTEXT kSomething{};

@@ -4,14 +4,13 @@
 #include <schannel.h>
 #include <sspi.h>
 
-#include <cstdio>
-#include <fstream>
 #include <string>
 
 #include <gtest/gtest.h>
 
 #include "kernel_sim/sspi/certificates.h"
 #include "tests/support/sspi_pair.h"
+#include "tests/support/temporary_folder.h"
 
 namespace ktlsim::test {
 namespace {
@@ -28,8 +27,9 @@ class RevocationTest : public testing::TestWithParam<ULONG> {
     return client;
   }
   void Trust(TestCredential& credential, ULONG attribute) {
-    const std::string path = testing::TempDir() + "ktlsim-settings-trust.pem";
-    std::ofstream(path) << sspi::CertificateOf(LocalhostCertificate())->ChainPem().value();
+    const TemporaryFolder folder;
+    const std::string path =
+        folder.Write("trust.pem", sspi::CertificateOf(LocalhostCertificate())->ChainPem().value());
     if (attribute == KTLSIM_ATTR_TRUST) {
       KtlsimCred_Trust trust{path.c_str()};
       EXPECT_EQ(SetCredentialsAttributesA(credential.get(), attribute, &trust, sizeof(trust)),
@@ -39,7 +39,6 @@ class RevocationTest : public testing::TestWithParam<ULONG> {
       EXPECT_EQ(SetCredentialsAttributesA(credential.get(), attribute, &policy, sizeof(policy)),
                 SEC_E_OK);
     }
-    std::remove(path.c_str());
   }
   static SecPkgContext_CertificateValidationResult CheckResult(TestEnd& end) {
     SecPkgContext_CertificateValidationResult result{};

@@ -17,6 +17,7 @@
 #include <gtest/gtest.h>
 
 #include "kernel_sim/sspi/packages/tls_settings.h"
+#include "tests/support/paths.h"
 #include "tests/support/sspi_pair.h"
 
 namespace ktlsim::test {
@@ -26,7 +27,7 @@ using sspi::FlagRule;
 using sspi::Treatment;
 
 std::string TextOf(const std::string& header) {
-  std::ifstream file(std::string(KTLSIM_SOURCE_DIR "/kernel_sim/include/") + header);
+  std::ifstream file(SourceRoot() + "/kernel_sim/include/" + header);
   EXPECT_TRUE(file) << header;
   return {std::istreambuf_iterator<char>(file), {}};
 }

@@ -10,6 +10,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/paths.h"
+
 namespace ktlsim::sspi {
 namespace {
 
@@ -20,7 +22,7 @@ TEST(StatusTextTest, EveryStatusOfTheHeadersHasItsNameAndText) {
       R"(#define (\w+) \(\((?:SECURITY_STATUS|HRESULT|NTSTATUS)\)0x([0-9A-Fa-f]{8})\))");
   std::set<std::uint32_t> seen;
   for (const char* header : {"ktlsim/detail/status_codes.h", "ktlsim/sspi_ext.h"}) {
-    std::ifstream file(std::string(KTLSIM_INCLUDE_DIR "/") + header);
+    std::ifstream file(test::SourceRoot() + "/kernel_sim/include/" + header);
     ASSERT_TRUE(file) << header;
     for (std::string line; std::getline(file, line);) {
       std::smatch match;

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "kernel_sim/base/state_table.h"
+#include "tests/support/paths.h"
 
 namespace ktlsim::test {
 
@@ -36,7 +37,7 @@ std::string TextOf(const StateTable<State, Event, kMoves>& table) {
 // `readme` is relative to the source tree.
 template <typename State, typename Event, std::size_t kMoves>
 void ExpectReadmeShows(const char* readme, const StateTable<State, Event, kMoves>& table) {
-  std::ifstream file(std::string(KTLSIM_SOURCE_DIR) + "/" + readme);
+  std::ifstream file(SourceRoot() + "/" + readme);
   std::stringstream text;
   text << file.rdbuf();
   EXPECT_NE(text.str().find(TextOf(table)), std::string::npos) << "put this there:\n"

@@ -5,13 +5,14 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/paths.h"
 #include "tests/system/child_process.h"
 
 namespace ktlsim::system_tests {
 namespace {
 
 Finished Ktlsim(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), KTLSIM_COMMAND);
+  arguments.insert(arguments.begin(), test::CommandPath());
   return RunProgram(arguments);
 }
 

@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/paths.h"
 #include "tests/system/load_process.h"
 #include "tests/system/openssl_server.h"
 #include "tests/system/serve_process.h"
@@ -138,7 +139,7 @@ TEST(KeyLogUseTest, WhatCannotBeWrittenIsRefusedAtOnce) {
       {"load", "127.0.0.1:1"},
       {"run"}};
   for (const std::vector<std::string>& command : commands) {
-    ChildProcess::Arguments option = {KTLSIM_COMMAND};
+    ChildProcess::Arguments option = {test::CommandPath()};
     option.insert(option.end(), command.begin(), command.end());
     ChildProcess::Arguments variable = {"env", "SSLKEYLOGFILE=/nonexistent/keys"};
     variable.insert(variable.end(), option.begin(), option.end());

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/json_schema.h"
+#include "tests/support/paths.h"
 #include "tests/system/child_process.h"
 #include "tests/system/serve_process.h"
 
@@ -14,8 +15,9 @@ namespace ktlsim::system_tests {
 
 LoadResult Load(const std::string& peer, const std::vector<std::string>& arguments) {
   const TemporaryFolder folder;
-  ChildProcess::Arguments all = {KTLSIM_COMMAND, "load", "--connect", peer,
-                                 "--warm-up",    "0.1",  "--json",    folder.File("load.json")};
+  ChildProcess::Arguments all = {
+      test::CommandPath(), "load", "--connect", peer,
+      "--warm-up",         "0.1",  "--json",    folder.File("load.json")};
   all.insert(all.end(), arguments.begin(), arguments.end());
   if (std::find(all.begin(), all.end(), "--seconds") == all.end()) {
     all.insert(all.end(), {"--seconds", "0.5"});

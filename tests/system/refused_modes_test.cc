@@ -14,6 +14,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/paths.h"
 #include "tests/system/refusals.h"
 #include "tests/system/refused_scenes.h"
 #include "tests/system/tcp_backend.h"
@@ -111,7 +112,7 @@ class ProgramScene : public Scene {
 class LoadScene : public ProgramScene {
  public:
   explicit LoadScene(std::unique_ptr<ServeProcess> server)
-      : ProgramScene({KTLSIM_COMMAND, "load", "--connect", server->address(), "--insecure",
+      : ProgramScene({test::CommandPath(), "load", "--connect", server->address(), "--insecure",
                       "--connections", "2", "--warm-up", "0", "--seconds", "0.1"}),
         server_(std::move(server)) {}
 
@@ -138,8 +139,9 @@ constexpr std::array kModes = {
          12},
     Mode{"Run",
          [] {
-           return std::unique_ptr<Scene>(new ProgramScene(
-               {KTLSIM_COMMAND, "run", "--seconds", "0.2", "--tls", "1.3", "--connections", "4"}));
+           return std::unique_ptr<Scene>(
+               new ProgramScene({test::CommandPath(), "run", "--seconds", "0.2", "--tls", "1.3",
+                                 "--connections", "4"}));
          },
          4},
     Mode{"Library",

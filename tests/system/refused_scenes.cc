@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "tests/support/paths.h"
+
 namespace ktlsim::system_tests {
 namespace {
 
@@ -39,8 +41,8 @@ std::string GetStatus(int port, const std::string& path) {
 }
 
 ChildProcess::Arguments ServeScene::Arguments() {
-  ChildProcess::Arguments all = {KTLSIM_COMMAND, "serve",         "--listen",
-                                 "127.0.0.1:0",  "--self-signed", "localhost"};
+  ChildProcess::Arguments all = {test::CommandPath(), "serve",         "--listen",
+                                 "127.0.0.1:0",       "--self-signed", "localhost"};
   const ChildProcess::Arguments mode = Mode();
   all.insert(all.end(), mode.begin(), mode.end());
   return all;

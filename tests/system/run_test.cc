@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/support/json_schema.h"
+#include "tests/support/paths.h"
 #include "tests/system/serve_process.h"
 
 namespace ktlsim::system_tests {
@@ -18,7 +19,7 @@ namespace {
 
 nlohmann::json RunKtlsim(const std::vector<std::string>& arguments) {
   const TemporaryFolder folder;
-  ChildProcess::Arguments all = {KTLSIM_COMMAND, "run", "--json", folder.File("run.json")};
+  ChildProcess::Arguments all = {test::CommandPath(), "run", "--json", folder.File("run.json")};
   all.insert(all.end(), arguments.begin(), arguments.end());
   const Finished run = RunProgram(all, "", std::chrono::seconds(60));
   EXPECT_EQ(run.code, 0) << run.output;
@@ -119,8 +120,8 @@ TEST(RunTest, AnArgumentThatIsNoUtf8IsReplacedInTheResult) {
   const TemporaryFolder folder;
   const std::string name = folder.File("\xff.json");
   const Finished run =
-      RunProgram({KTLSIM_COMMAND, "run", "--seconds", "0.1", "--tls", "1.2", "--json", name}, "",
-                 std::chrono::seconds(60));
+      RunProgram({test::CommandPath(), "run", "--seconds", "0.1", "--tls", "1.2", "--json", name},
+                 "", std::chrono::seconds(60));
   EXPECT_EQ(run.code, 0) << run.output;
   std::ifstream file(name);
   const nlohmann::json result = nlohmann::json::parse(file, nullptr, false);
@@ -137,7 +138,8 @@ TEST(RunTest, TheShortestTimeThatIsAllowedIsEnough) {
 
 TEST(RunTest, ASignalPrintsWhatIsFinished) {
   const TemporaryFolder folder;
-  ChildProcess run({KTLSIM_COMMAND, "run", "--seconds", "1", "--json", folder.File("run.json")});
+  ChildProcess run(
+      {test::CommandPath(), "run", "--seconds", "1", "--json", folder.File("run.json")});
   // The third phase has begun, so two are finished.
   ASSERT_TRUE(run.WaitForOutput("full handshake 1.3")) << run.output();
   run.Signal(SIGINT);

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/paths.h"
 #include "tests/system/serve_process.h"
 #include "tests/system/tcp_backend.h"
 
@@ -28,7 +29,7 @@ class ServeListenTest : public testing::Test {
     return fmt::format("[[listener]]\nlisten = \"{}\"\nrespond-bytes = {}\n", address, bytes);
   }
   static Finished Run(const std::vector<std::string>& arguments) {
-    std::vector<std::string> command = {KTLSIM_COMMAND, "serve"};
+    std::vector<std::string> command = {test::CommandPath(), "serve"};
     command.insert(command.end(), arguments.begin(), arguments.end());
     return RunProgram(command);
   }
@@ -121,7 +122,7 @@ TEST_F(ServeListenTest, ALowPortForAUserNamesTheCapability) {
   if (first <= 443) GTEST_SKIP() << "every user may bind port 443 here";
   std::vector<std::string> command;
   if (geteuid() == 0) command = {"setpriv", "--bounding-set", "-net_bind_service", "--"};
-  command.insert(command.end(), {KTLSIM_COMMAND, "serve", "--listen", "127.0.0.1:443",
+  command.insert(command.end(), {test::CommandPath(), "serve", "--listen", "127.0.0.1:443",
                                  "--self-signed", "name", "--echo"});
   const Finished refused = RunProgram(command);
   EXPECT_EQ(refused.code, 2) << refused.output;

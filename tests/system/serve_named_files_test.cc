@@ -18,6 +18,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/paths.h"
 #include "tests/system/authority.h"
 #include "tests/system/serve_process.h"
 
@@ -146,8 +147,8 @@ TEST_F(NamedFilesTest, AreRefusedAtTheStartAndByTheCheck) {
     for (const Impostor& impostor : Impostors()) {
       const Replaced replaced(Path(name), impostor);
       for (const bool check : {true, false}) {
-        std::vector<std::string> arguments = {KTLSIM_COMMAND, "serve",    "--listen",
-                                              "127.0.0.1:0",  "--config", Path("config")};
+        std::vector<std::string> arguments = {test::CommandPath(), "serve",    "--listen",
+                                              "127.0.0.1:0",       "--config", Path("config")};
         if (check) arguments.emplace_back("--check");
         const Finished told = RunProgram(arguments);
         EXPECT_EQ(told.code, 2) << told.output;
@@ -174,8 +175,8 @@ TEST_F(NamedFilesTest, AnEmptyFileIsNoCertificateAndNoTrust) {
 TEST_F(NamedFilesTest, ADamagedCertificateAmongTheTrustedIsNotLeftOutSilently) {
   std::ofstream(Path("ca"), std::ios::app)
       << "-----BEGIN CERTIFICATE-----\nbm8gY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n";
-  const Finished told = RunProgram(
-      {KTLSIM_COMMAND, "serve", "--listen", "127.0.0.1:0", "--config", Path("config"), "--check"});
+  const Finished told = RunProgram({test::CommandPath(), "serve", "--listen", "127.0.0.1:0",
+                                    "--config", Path("config"), "--check"});
   EXPECT_EQ(told.code, 2) << told.output;
   EXPECT_NE(told.output.find("damaged"), std::string::npos) << told.output;
 }
@@ -183,7 +184,7 @@ TEST_F(NamedFilesTest, ADamagedCertificateAmongTheTrustedIsNotLeftOutSilently) {
 TEST_F(NamedFilesTest, AFifoIsNoPlaceForTheLogNorForStatistics) {
   ASSERT_EQ(mkfifo(Path("fifo").c_str(), 0600), 0);
   for (const char* option : {"--log-file", "--json"}) {
-    const Finished told = RunProgram({KTLSIM_COMMAND, "serve", "--listen", "127.0.0.1:0",
+    const Finished told = RunProgram({test::CommandPath(), "serve", "--listen", "127.0.0.1:0",
                                       "--config", Path("config"), option, Path("fifo")});
     EXPECT_EQ(told.code, 2) << told.output;
     EXPECT_NE(told.output.find(option), std::string::npos) << told.output;

@@ -12,23 +12,14 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/json_schema.h"
+#include "tests/support/paths.h"
 
 namespace ktlsim::system_tests {
-
-TemporaryFolder::TemporaryFolder() {
-  std::string name = std::filesystem::temp_directory_path() / "ktlsim-test-XXXXXX";
-  path_ = mkdtemp(name.data());
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
 
 ServeProcess::ServeProcess(const std::vector<std::string>& arguments,
                            const std::vector<std::string>& launcher) {
   ChildProcess::Arguments all = launcher;
-  all.insert(all.end(), {KTLSIM_COMMAND, "serve", "--listen", "127.0.0.1:0", "--json",
+  all.insert(all.end(), {test::CommandPath(), "serve", "--listen", "127.0.0.1:0", "--json",
                          folder_.File("statistics.json")});
   all.insert(all.end(), arguments.begin(), arguments.end());
   child_ = std::make_unique<ChildProcess>(all);

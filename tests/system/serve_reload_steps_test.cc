@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/paths.h"
 #include "tests/support/test_authority.h"
 #include "tests/system/serve_process.h"
 
@@ -199,7 +200,7 @@ TEST_F(ReloadStepsTest, AnExpiredCertificateIsServedWhenThatIsAskedFor) {
 
 TEST_F(ReloadStepsTest, TheCheckWarnsOfOneAndRefusesWhenNothingIsLeft) {
   Issue("late", kExpired);
-  const std::vector<std::string> check = {KTLSIM_COMMAND, "serve", "--config", Path("config"),
+  const std::vector<std::string> check = {test::CommandPath(), "serve", "--config", Path("config"),
                                           "--check"};
   Write("config", kListener + Files("late") + "echo = true\n");
   const Finished nothing = RunProgram(check);

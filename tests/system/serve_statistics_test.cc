@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/support/json_schema.h"
+#include "tests/support/paths.h"
 #include "tests/system/serve_process.h"
 
 namespace ktlsim::system_tests {
@@ -27,7 +28,7 @@ TEST(ServeStatisticsTest, EveryListenerIsThereAndNothingIsSaidThatIsNotKnown) {
                                        << "[[listener]]\nlisten = \"127.0.0.1:0\"\necho = true\n"
                                        << "[[listener]]\nlisten = \"127.0.0.1:0\"\ntls = \"1.2\"\n"
                                        << "key-type = \"rsa\"\nrespond-bytes = 10\n";
-  ChildProcess server({KTLSIM_COMMAND, "serve", "--config", folder.File("config")});
+  ChildProcess server({test::CommandPath(), "serve", "--config", folder.File("config")});
   ASSERT_TRUE(server.WaitForOutput("listening on")) << server.output();
   // The file is written before the table.
   server.Signal(SIGUSR1);

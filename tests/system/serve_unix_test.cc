@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/paths.h"
 #include "tests/system/load_process.h"
 #include "tests/system/serve_process.h"
 #include "tests/system/tcp_backend.h"
@@ -37,7 +38,7 @@ class ServeUnixTest : public testing::Test {
     return arguments;
   }
   static Finished Serve(const Arguments& arguments) {
-    Arguments command = {KTLSIM_COMMAND, "serve"};
+    Arguments command = {test::CommandPath(), "serve"};
     command.insert(command.end(), arguments.begin(), arguments.end());
     return RunProgram(command);
   }

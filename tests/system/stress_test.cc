@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/support/json_schema.h"
+#include "tests/support/paths.h"
 #include "tests/system/child_process.h"
 #include "tests/system/serve_process.h"
 
@@ -30,8 +31,8 @@ struct StressResult {
 
 StressResult Stress(const std::vector<std::string>& arguments) {
   const TemporaryFolder folder;
-  ChildProcess::Arguments all = {KTLSIM_COMMAND, "stress", "--seed",
-                                 "20",           "--json", folder.File("stress.json")};
+  ChildProcess::Arguments all = {test::CommandPath(),       "stress", "--seed", "20", "--json",
+                                 folder.File("stress.json")};
   all.insert(all.end(), arguments.begin(), arguments.end());
   StressResult result{RunProgram(all, "", std::chrono::seconds(90)), {}};
   std::ifstream file(folder.File("stress.json"));

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "tests/support/paths.h"
 #include "tests/system/child_process.h"
 #include "tests/system/serve_process.h"
 
@@ -15,7 +16,7 @@ namespace {
 // One handshake, or a few, with the client's trace in the output.
 std::string Traced(const ServeProcess& server, const std::string& form) {
   const Finished run =
-      RunProgram({"env", "KTLSIM_TRACE=" + form, KTLSIM_COMMAND, "load", server.address(),
+      RunProgram({"env", "KTLSIM_TRACE=" + form, test::CommandPath(), "load", server.address(),
                   "--insecure", "--mode", "handshake", "--connections", "1", "--rate", "10",
                   "--seconds", "0.2", "--warm-up", "0", "--processors", "1"},
                  "", std::chrono::seconds(60));

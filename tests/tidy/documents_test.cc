@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/paths.h"
 #include "tests/tidy/source_tree.h"
 
 namespace ktlsim::test {
@@ -24,7 +25,7 @@ TEST(DocumentsTest, LinksLeadSomewhere) {
   static const std::regex link("\\]\\(([^)#: ]+)(#[^)]*)?\\)");
   for (const std::string& path : Documents()) {
     const std::string text = ReadFromRoot(path);
-    const auto folder = std::filesystem::path(KTLSIM_SOURCE_DIR) / path;
+    const auto folder = std::filesystem::path(SourceRoot()) / path;
     for (auto at = std::sregex_iterator(text.begin(), text.end(), link);
          at != std::sregex_iterator(); ++at) {
       EXPECT_TRUE(std::filesystem::exists(folder.parent_path() / (*at)[1].str()))
@@ -52,7 +53,7 @@ TEST(DocumentsTest, FoldersHaveAReadme) {
         "kernel_sim/packaging", "kernel_sim/serve", "kernel_sim/sspi", "kernel_sim/transport",
         "tls", "tls/handshake", "tls/identity", "tls/record"}) {
     const std::string readme = std::string(folder) + "/README.md";
-    EXPECT_TRUE(std::filesystem::exists(std::string(KTLSIM_SOURCE_DIR "/") + readme)) << readme;
+    EXPECT_TRUE(std::filesystem::exists(SourceRoot() + "/" + readme)) << readme;
   }
 }
 

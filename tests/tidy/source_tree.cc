@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/paths.h"
+
 namespace ktlsim::test {
 namespace {
 
@@ -15,7 +17,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kFolders[] = {"bench", "examples", "io", "kernel_sim", "tests", "tls"};
 
-std::string Root() { return KTLSIM_SOURCE_DIR "/"; }
+std::string Root() { return SourceRoot() + "/"; }
 
 bool IsSource(const fs::path& path) {
   return path.extension() == ".h" || path.extension() == ".cc" || path.extension() == ".c";

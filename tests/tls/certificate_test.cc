@@ -1,23 +1,17 @@
 #include "tls/identity/certificate.h"
 
 #include <ctime>
-#include <fstream>
 #include <string>
 
 #include <gtest/gtest.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
+#include "tests/support/temporary_folder.h"
 #include "tests/tls/support.h"
 
 namespace ktlsim::tls::test {
 namespace {
-
-std::string Write(const std::string& name, const std::string& text) {
-  const std::string path = testing::TempDir() + name;
-  std::ofstream(path) << text;
-  return path;
-}
 
 std::string EncryptedKey() {
   BIO* bio = BIO_new(BIO_s_mem());
@@ -97,9 +91,10 @@ TEST(CertificateTest, SaysWhatIsWrong) {
 }
 
 TEST(CertificateTest, FilesAreNamedInTheMessage) {
-  const std::string chain = Write("chain.pem", EcdsaCertificate()->ChainPem().value());
-  const std::string key = Write("key.pem", EcdsaCertificate()->KeyPem().value());
-  const std::string other = Write("other.pem", RsaCertificate()->KeyPem().value());
+  const ktlsim::test::TemporaryFolder folder;
+  const std::string chain = folder.Write("chain.pem", EcdsaCertificate()->ChainPem().value());
+  const std::string key = folder.Write("key.pem", EcdsaCertificate()->KeyPem().value());
+  const std::string other = folder.Write("other.pem", RsaCertificate()->KeyPem().value());
   std::string message;
   EXPECT_TRUE(Certificate::FromPemFiles(chain, key, &message).ok()) << message;
   EXPECT_FALSE(Certificate::FromPemFiles("/nowhere.pem", key, &message).ok());
@@ -108,7 +103,7 @@ TEST(CertificateTest, FilesAreNamedInTheMessage) {
   EXPECT_TRUE(message.starts_with(other)) << message;
   EXPECT_FALSE(Certificate::FromPemFiles(key, key, &message).ok());
   EXPECT_TRUE(message.starts_with(key)) << message;
-  EXPECT_FALSE(Certificate::FromPemFiles(testing::TempDir(), key, &message).ok());
+  EXPECT_FALSE(Certificate::FromPemFiles(folder.path(), key, &message).ok());
 }
 
 }  // namespace

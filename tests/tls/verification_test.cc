@@ -1,5 +1,4 @@
 // Judging the peer's certificate: which ones pass, which fail, and with which words and alerts.
-#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -8,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/temporary_folder.h"
 #include "tests/tls/support.h"
 
 namespace ktlsim::tls::test {
@@ -152,12 +152,11 @@ TEST_P(VerificationTest, PeerChainsAreInterned) {
 // The file that this process uses as the system's trusted certificates.
 class SystemTrustFile {
  public:
-  SystemTrustFile() : path_(testing::TempDir() + "ktlsim_trust_" + std::to_string(getpid())) {
+  SystemTrustFile() {
     setenv("SSL_CERT_FILE", path_.c_str(), 1);
     setenv("SSL_CERT_DIR", "/nonexistent", 1);
   }
   ~SystemTrustFile() {
-    std::remove(path_.c_str());
     unsetenv("SSL_CERT_FILE");
     unsetenv("SSL_CERT_DIR");
   }
@@ -171,7 +170,8 @@ class SystemTrustFile {
   }
 
  private:
-  std::string path_;
+  const ktlsim::test::TemporaryFolder folder_;
+  const std::string path_ = folder_.File("trust.pem");
 };
 
 TEST_P(VerificationTest, WithoutATrustOfItsOwnTheSystemsCounts) {

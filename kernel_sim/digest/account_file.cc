@@ -169,7 +169,11 @@ std::size_t AccountFile::Remove(std::string_view user, std::string_view realm) {
     return HasNoMeaning(line) || ParseLine(line, &account) != nullptr || account.user != user ||
            account.realm != realm;
   };
-  const auto gone = std::stable_partition(lines_.begin(), lines_.end(), is_other);
+  // By swapping: a string that is moved from may keep its characters, and what is removed is wiped.
+  auto gone = lines_.begin();
+  for (std::string& line : lines_) {
+    if (is_other(line)) std::swap(*gone++, line);
+  }
   const auto removed = static_cast<std::size_t>(lines_.end() - gone);
   std::for_each(gone, lines_.end(), Wipe);
   lines_.erase(gone, lines_.end());

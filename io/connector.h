@@ -2,6 +2,7 @@
 #pragma once
 
 #include "io/loop.h"
+#include "kernel_sim/base/member_item.h"
 
 namespace ktlsim::io {
 
@@ -37,25 +38,14 @@ class Connector {
    private:
     Connector& connector_;
   };
-  class Refusal final : public WorkItem {
-   public:
-    explicit Refusal(Connector& connector)
-        : WorkItem([](WorkItem& item) {
-            Connector& owner = static_cast<Refusal&>(item).connector_;
-            owner.Ended(owner.refusal_);
-          }),
-          connector_(connector) {}
 
-   private:
-    Connector& connector_;
-  };
-
+  void Refused() { Ended(refusal_); }
   void Ended(Status outcome);
 
   Loop& loop_;
   ConnectHandler& handler_;
   Attempt attempt_{*this};
-  Refusal refusing_{*this};
+  MemberItem<&Connector::Refused> refusing_{*this};
   Status refusal_;
   SocketId socket_ = kNoSocket;
   bool connecting_ = false;

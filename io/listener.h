@@ -8,8 +8,10 @@
 #include <cstdint>
 
 #include "io/loop.h"
+#include "io/member_timer.h"
 #include "io/unix_socket.h"
 #include "kernel_sim/base/clock.h"
+#include "kernel_sim/base/member_item.h"
 
 namespace ktlsim::io {
 
@@ -64,23 +66,6 @@ class Listener {
    private:
     Listener& listener_;
   };
-  class Retry final : public Timer {
-   public:
-    explicit Retry(Listener& listener) : listener_(listener) {}
-    void OnTimer() override { listener_.StartWhenWanted(); }
-
-   private:
-    Listener& listener_;
-  };
-  class Farewell final : public WorkItem {
-   public:
-    explicit Farewell(Listener& listener)
-        : WorkItem([](WorkItem& item) { static_cast<Farewell&>(item).listener_.Finish(); }),
-          listener_(listener) {}
-
-   private:
-    Listener& listener_;
-  };
 
   void Accepted(SocketId socket);
   void AcceptEnded(Status reason);
@@ -92,8 +77,8 @@ class Listener {
   SocketId socket_ = kNoSocket;
   SocketFile file_;
   Accept accept_{*this};
-  Retry retry_{*this};
-  Farewell farewell_{*this};
+  MemberTimer<&Listener::StartWhenWanted> retry_{*this};
+  MemberItem<&Listener::Finish> farewell_{*this};
   Status last_failure_;
   std::uint64_t retries_ = 0;
   bool wanted_ = false;

@@ -12,6 +12,7 @@
 #include <span>
 
 #include "io/loop.h"
+#include "kernel_sim/base/member_item.h"
 
 namespace ktlsim::io {
 
@@ -84,15 +85,6 @@ class Stream {
    private:
     Stream& stream_;
   };
-  class Farewell final : public WorkItem {
-   public:
-    explicit Farewell(Stream& stream)
-        : WorkItem([](WorkItem& item) { static_cast<Farewell&>(item).stream_.Finish(); }),
-          stream_(stream) {}
-
-   private:
-    Stream& stream_;
-  };
 
   void Received(BufferLease bytes);
   void ReceiveEnded(Status reason);
@@ -105,7 +97,7 @@ class Stream {
   SocketId socket_;
   Receive receive_;
   Sending send_{*this};
-  Farewell farewell_{*this};
+  MemberItem<&Stream::Finish> farewell_{*this};
   CloseMode close_mode_ = CloseMode::kGraceful;
   bool receive_wanted_ = false;
   bool receive_ended_ = false;

@@ -171,17 +171,7 @@ class ExchangeSlot final : public LoadSlot {
 }  // namespace
 
 LoadSlot::LoadSlot(LoadPhase& phase, const Place& place)
-    : phase_(phase),
-      place_(place),
-      interval_ns_(phase.plan().interval_ns()),
-      start_item_(this, [](WorkItem& item) { static_cast<Item&>(item).slot->Start(); }),
-      next_item_(this, [](WorkItem& item) { static_cast<Item&>(item).slot->BeginNext(); }),
-      end_item_(this, [](WorkItem& item) { static_cast<Item&>(item).slot->EndSoon(); }),
-      abort_item_(this, [](WorkItem& item) {
-        LoadSlot* const slot = static_cast<Item&>(item).slot;
-        slot->Abandon();
-        slot->phase_.DropHold();
-      }) {}
+    : phase_(phase), place_(place), interval_ns_(phase.plan().interval_ns()) {}
 
 void LoadSlot::PostStart() { place_.loop.Post(start_item_); }
 void LoadSlot::PostEnd() { place_.loop.Post(end_item_); }
@@ -338,6 +328,11 @@ void LoadSlot::RecordOperation() {
     return;
   }
   place_.tally.latency.Record(MonotonicClock::Now() - begun_ns_);
+}
+
+void LoadSlot::Abort() {
+  Abandon();
+  phase_.DropHold();
 }
 
 // The phase has waited long enough.

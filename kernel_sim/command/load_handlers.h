@@ -7,7 +7,8 @@
 #include <string>
 
 #include "io/loop.h"
-#include "kernel_sim/base/work_item.h"
+#include "io/member_timer.h"
+#include "kernel_sim/base/member_item.h"
 #include "kernel_sim/command/driver.h"
 #include "kernel_sim/transport/connection.h"
 
@@ -71,21 +72,6 @@ class LoadSlot : public transport::ConnectionHandler {
   bool operating() const { return operating_; }
 
  private:
-  struct Item : WorkItem {
-    Item(LoadSlot* owner, Routine routine) : WorkItem(routine), slot(owner) {}
-    LoadSlot* slot;
-  };
-  struct SlotTimer final : io::Timer {
-    explicit SlotTimer(LoadSlot* owner) : slot(owner) {}
-    void OnTimer() override { slot->OnTimer(); }
-    LoadSlot* slot;
-  };
-
-  struct LimitTimer final : io::Timer {
-    explicit LimitTimer(LoadSlot* owner) : slot(owner) {}
-    void OnTimer() override { slot->OnLimit(); }
-    LoadSlot* slot;
-  };
   // How far the connection has come.
   enum class Reached : std::uint8_t { kDialled, kConnected, kEstablished };
 
@@ -95,6 +81,7 @@ class LoadSlot : public transport::ConnectionHandler {
   void OnTimer();
   void WindUp();
   void Retire();
+  void Abort();
   void Abandon();
   void RedialLater();
   bool TryNextAddress(const transport::EndReason& reason);
@@ -111,17 +98,17 @@ class LoadSlot : public transport::ConnectionHandler {
   const Place place_;
   const std::uint64_t interval_ns_;  // 0: closed loop
 
-  Item start_item_;
-  Item next_item_;
-  Item end_item_;
-  Item abort_item_;
-  SlotTimer timer_{this};
+  MemberItem<&LoadSlot::Start> start_item_{*this};
+  MemberItem<&LoadSlot::BeginNext> next_item_{*this};
+  MemberItem<&LoadSlot::EndSoon> end_item_{*this};
+  MemberItem<&LoadSlot::Abort> abort_item_{*this};
+  io::MemberTimer<&LoadSlot::OnTimer> timer_{*this};
   transport::Connection* connection_ = nullptr;
   std::uint64_t next_ns_ = 0;   // open loop: when the next operation should begin
   std::uint64_t begun_ns_ = 0;  // of the current one
   // The limits of the operation and of the address that is dialled. The timer is not restarted for
   // each operation; when it fires, it looks at the current ones.
-  LimitTimer limit_timer_{this};
+  io::MemberTimer<&LoadSlot::OnLimit> limit_timer_{*this};
   std::uint64_t tried_since_ns_ = 0;  // when the current operation was really begun
   std::uint64_t dialled_ns_ = 0;
   Reached reached_ = Reached::kDialled;

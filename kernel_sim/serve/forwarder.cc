@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "io/connector.h"
+#include "io/member_timer.h"
 #include "io/stream.h"
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/serve/held_bytes.h"
@@ -54,15 +55,6 @@ class Forwarder final : public transport::ConnectionHandler,
   void OnEnded(Connection& connection, const EndReason& reason) override;
 
  private:
-  class LimitTimer final : public io::Timer {
-   public:
-    explicit LimitTimer(Forwarder& forwarder) : forwarder_(forwarder) {}
-    void OnTimer() override { forwarder_.OnLimit(); }
-
-   private:
-    Forwarder& forwarder_;
-  };
-
   ~Forwarder() = default;
 
   // The backend's side.
@@ -101,7 +93,7 @@ class Forwarder final : public transport::ConnectionHandler,
   std::variant<std::monostate, io::Connector, io::Stream> backend_socket_;
   std::size_t backend_ = BackendPool::kNone;  // whose place we have
   BackendPool::Tried tried_ = 0;
-  LimitTimer limit_timer_{*this};
+  io::MemberTimer<&Forwarder::OnLimit> limit_timer_{*this};
   std::uint64_t connect_begun_ns_ = 0;
   std::uint64_t flush_deadline_ns_ = 0;  // 0: no flush
 

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "io/member_timer.h"
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/serve/http_content.h"
 #include "kernel_sim/serve/http_request_reader.h"
@@ -42,15 +43,6 @@ class HttpResponder final : public transport::ConnectionHandler, private HttpCon
   void OnEnded(Connection& connection, const EndReason& reason) override;
 
  private:
-  class ClockTimer final : public io::Timer {
-   public:
-    explicit ClockTimer(HttpResponder& responder) : responder_(responder) {}
-    void OnTimer() override { responder_.OnClock(); }
-
-   private:
-    HttpResponder& responder_;
-  };
-
   // Where the response under way is.
   enum class Stage : std::uint8_t { kNone, kAwaited, kHead, kHeadAwaited, kBody, kBodyAwaited };
 
@@ -83,7 +75,7 @@ class HttpResponder final : public transport::ConnectionHandler, private HttpCon
   Connection* connection_ = nullptr;
   HttpRequestReader reader_;
   RequestClock clock_;
-  ClockTimer clock_timer_{*this};
+  io::MemberTimer<&HttpResponder::OnClock> clock_timer_{*this};
   std::uint64_t clock_armed_ns_ = 0;  // when clock_timer_ will look, if it is armed
   HttpResponse response_;
   std::uint64_t body_sent_ = 0;

@@ -11,6 +11,8 @@
 #include <cstdint>
 
 #include "io/loop.h"
+#include "io/member_timer.h"
+#include "kernel_sim/base/member_item.h"
 #include "kernel_sim/transport/connection.h"
 #include "kernel_sim/transport/input_queue.h"
 #include "kernel_sim/transport/memory.h"
@@ -85,32 +87,13 @@ class PathShard {
   void FinishWhenQuiet();
 
  private:
-  class DrainTimer final : public io::Timer {
-   public:
-    explicit DrainTimer(PathShard& shard) : shard_(shard) {}
-    void OnTimer() override { shard_.AbortAll(); }
-
-   private:
-    PathShard& shard_;
-  };
-  class Farewell final : public WorkItem {
-   public:
-    explicit Farewell(PathShard& shard)
-        : WorkItem([](WorkItem& item) {
-            // The shard may be gone as soon as the latch has been counted down.
-            static_cast<Farewell&>(item).shard_.latch_->CountDown();
-          }),
-          shard_(shard) {}
-
-   private:
-    PathShard& shard_;
-  };
-
   struct Slot;  // memory for a connection, and its async contexts
 
   Slot* TakeSlot();
   void FreeSlot(Slot& slot);
   void AbortAll();
+  // The shard may be gone as soon as the latch has been counted down.
+  void CountDown() { latch_->CountDown(); }
 
   io::Loop& loop_;
   PassiveWorker& passive_;
@@ -123,8 +106,8 @@ class PathShard {
   std::uint32_t kept_count_ = 0;
   StopLatch* latch_ = nullptr;
   bool finished_ = false;
-  DrainTimer drain_timer_{*this};
-  Farewell farewell_{*this};
+  io::MemberTimer<&PathShard::AbortAll> drain_timer_{*this};
+  MemberItem<&PathShard::CountDown> farewell_{*this};
 };
 
 // Begins the stop on the shard's loop; `latch` is counted down once when it has stopped. Allocates

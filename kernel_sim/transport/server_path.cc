@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "io/listener.h"
+#include "io/member_timer.h"
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/base/level.h"
 #include "kernel_sim/base/mutex.h"
@@ -62,15 +63,6 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
   }
 
  private:
-  class OverloadTimer final : public io::Timer {
-   public:
-    explicit OverloadTimer(ServerShard& shard) : shard_(shard) {}
-    void OnTimer() override { shard_.Gate(); }
-
-   private:
-    ServerShard& shard_;
-  };
-
   void OnAccepted(io::SocketId socket) override {
     TlsConnection* connection = NewConnection(generation_->profile);
     if (connection == nullptr) {
@@ -146,7 +138,7 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
   GenerationRef generation_;
   EndObserver* const observer_;
   io::Listener listener_{loop(), *this};
-  OverloadTimer overload_timer_{*this};
+  io::MemberTimer<&ServerShard::Gate> overload_timer_{*this};
   bool open_ = false;
   bool held_ = false;
 };

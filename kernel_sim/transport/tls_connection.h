@@ -22,7 +22,9 @@
 #include <variant>
 
 #include "io/connector.h"
+#include "io/member_timer.h"
 #include "io/stream.h"
+#include "kernel_sim/base/member_item.h"
 #include "kernel_sim/transport/connection.h"
 #include "kernel_sim/transport/connection_state.h"
 #include "kernel_sim/transport/leg_side.h"
@@ -78,36 +80,9 @@ class TlsConnection final : public Connection,
 
  private:
   using State = ConnectionState;
-  class LimitTimer final : public io::Timer {
-   public:
-    explicit LimitTimer(TlsConnection& connection) : connection_(connection) {}
-    void OnTimer() override { connection_.OnLimit(); }
-
-   private:
-    TlsConnection& connection_;
-  };
   // Repeats, a little later, a submission that the library refused because its queue was full.
   static constexpr std::uint64_t kRetryNs = kNsPerMs;
-  class RetryTimer final : public io::Timer {
-   public:
-    explicit RetryTimer(TlsConnection& connection) : connection_(connection) {}
-    void OnTimer() override { connection_.OnRetry(); }
 
-   private:
-    TlsConnection& connection_;
-  };
-  // From a callback on a thread of the notification pool back to the loop. Until it has run, the
-  // call counts as in flight, so the connection is there.
-  template <void (TlsConnection::*kDone)()>
-  class Return final : public WorkItem {
-   public:
-    explicit Return(TlsConnection& connection)
-        : WorkItem([](WorkItem& item) { (static_cast<Return&>(item).connection_.*kDone)(); }),
-          connection_(connection) {}
-
-   private:
-    TlsConnection& connection_;
-  };
   // ---- Time limits (tls_limits.cc)
   void OnLimit();
   void SetLimitTimer();
@@ -222,11 +197,13 @@ class TlsConnection final : public Connection,
   io::SocketId socket_id_ = io::kNoSocket;  // of the stream
   CtxtHandle context_;
   EndReason reason_;
-  Return<&TlsConnection::OnLegSideDone> leg_return_{*this};
-  Return<&TlsConnection::OnSealDone> seal_return_{*this};
+  // From a callback on a thread of the notification pool back to the loop. Until it has run, the
+  // call counts as in flight, so the connection is there.
+  MemberItem<&TlsConnection::OnLegSideDone> leg_return_{*this};
+  MemberItem<&TlsConnection::OnSealDone> seal_return_{*this};
   TimeLimits limits_;
-  LimitTimer limit_timer_{*this};  // for limits_
-  RetryTimer retry_timer_{*this};
+  io::MemberTimer<&TlsConnection::OnLimit> limit_timer_{*this};  // for limits_
+  io::MemberTimer<&TlsConnection::OnRetry> retry_timer_{*this};
 
   LegSide legs_;
   SealSide seals_;

@@ -20,7 +20,7 @@ class ListenerHandler {
   // The receiver owns `socket`. May still come after Pause, not after Close.
   virtual void OnAccepted(SocketId socket) = 0;
   // Accepting failed, out of descriptors or memory, and is put off for kRetryAfterNs.
-  virtual void OnAcceptFailed(const Status& reason) { static_cast<void>(reason); }
+  virtual void OnAcceptFailed(const Status& /*reason*/) {}
   // Exactly once, after Close. The listener may be destroyed from inside.
   virtual void OnListenerClosed() = 0;
 

@@ -38,8 +38,7 @@ class HandshakeSlot final : public LoadSlot {
  public:
   using LoadSlot::LoadSlot;
 
-  void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override {
-    static_cast<void>(plaintext);
+  void OnPlaintext(Connection& connection, std::span<std::byte> /*plaintext*/) override {
     if (phase().plan().server_closes) {
       Fail(connection, "plaintext where only a handshake was asked for");
     }
@@ -276,8 +275,7 @@ std::string LoadSlot::TextOf(const EndReason& reason) const {
   return text;
 }
 
-void LoadSlot::OnEnded(Connection& connection, const EndReason& reason) {
-  static_cast<void>(connection);
+void LoadSlot::OnEnded(Connection& /*connection*/, const EndReason& reason) {
   connection_ = nullptr;
   StopWaiting();
   const bool idle = timer_.armed();  // the next operation's time has not come
@@ -382,14 +380,9 @@ std::unique_ptr<LoadSlot> MakeLoadSlot(LoadPhase& phase, const LoadSlot::Place& 
   return std::make_unique<HandshakeSlot>(phase, place);
 }
 
-void CloseWhenEstablished::OnPlaintext(Connection& connection, std::span<std::byte> plaintext) {
-  static_cast<void>(connection);
-  static_cast<void>(plaintext);
-}
+void CloseWhenEstablished::OnPlaintext(Connection& /*connection*/,
+                                       std::span<std::byte> /*plaintext*/) {}
 
-void CloseWhenEstablished::OnEnded(Connection& connection, const EndReason& reason) {
-  static_cast<void>(connection);
-  static_cast<void>(reason);
-}
+void CloseWhenEstablished::OnEnded(Connection& /*connection*/, const EndReason& /*reason*/) {}
 
 }  // namespace ktlsim::command

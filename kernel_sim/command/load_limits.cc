@@ -86,9 +86,6 @@ void LoadSlot::RecordAge(std::uint64_t now_ns) {
   if (counts) place_.tally.latency.Record(now_ns - begun_ns_);
 }
 
-void LoadSlot::OnSocketConnected(Connection& connection) {
-  static_cast<void>(connection);
-  reached_ = Reached::kConnected;
-}
+void LoadSlot::OnSocketConnected(Connection& /*connection*/) { reached_ = Reached::kConnected; }
 
 }  // namespace ktlsim::command

@@ -15,8 +15,7 @@ namespace {
 
 class EchoService final : public serve::Service {
  public:
-  transport::ConnectionHandler* NewHandler(transport::Connection& connection) override {
-    static_cast<void>(connection);
+  transport::ConnectionHandler* NewHandler(transport::Connection& /*connection*/) override {
     return serve::MakeEcho();
   }
 };
@@ -25,8 +24,7 @@ class RespondService final : public serve::Service {
  public:
   explicit RespondService(const serve::HttpOptions& options) : options_(options) {}
 
-  transport::ConnectionHandler* NewHandler(transport::Connection& connection) override {
-    static_cast<void>(connection);
+  transport::ConnectionHandler* NewHandler(transport::Connection& /*connection*/) override {
     return serve::MakeHttpResponder(options_);
   }
 

@@ -40,11 +40,7 @@ class Echo final : public transport::ConnectionHandler {
     if (truncated || pending_.empty()) connection.Close();
   }
 
-  void OnEnded(Connection& connection, const EndReason& reason) override {
-    static_cast<void>(connection);
-    static_cast<void>(reason);
-    delete this;
-  }
+  void OnEnded(Connection& /*connection*/, const EndReason& /*reason*/) override { delete this; }
 
  private:
   void Keep(Connection& connection, std::span<const std::byte> bytes) {

@@ -53,10 +53,7 @@ class FileContent final : public HttpContent {
 
   HttpRequestText* request_text() override { return &text_; }
   // No body changes the response.
-  bool WantsBody(const HttpRequest& request) override {
-    static_cast<void>(request);
-    return false;
-  }
+  bool WantsBody(const HttpRequest& /*request*/) override { return false; }
   Outcome Answer(const HttpRequest& request, HttpContentWaiter& waiter,
                  HttpResponse& response) override;
   Outcome Fill(std::uint64_t offset, std::span<std::byte> out, HttpContentWaiter& waiter,

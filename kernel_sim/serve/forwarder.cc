@@ -51,7 +51,7 @@ class Forwarder final : public transport::ConnectionHandler,
   void OnPeerClosed(Connection& connection, bool truncated) override;
   // Only the backend knows where a request ends: both sides go on until they end or the limit
   // comes.
-  void OnDrain(Connection& connection) override { static_cast<void>(connection); }
+  void OnDrain(Connection& /*connection*/) override {}
   void OnEnded(Connection& connection, const EndReason& reason) override;
 
  private:
@@ -77,7 +77,7 @@ class Forwarder final : public transport::ConnectionHandler,
   bool KeepUp(std::span<const std::byte> bytes);
   void PumpUp();
   void PumpDown();
-  void BackendFailed(Status reason);
+  void BackendFailed();
   void CloseBackend(io::Stream::CloseMode mode);
   void AbortClient(EndKind why);
   void ReleaseBackend();
@@ -140,10 +140,7 @@ void Forwarder::OnPlaintext(Connection& connection, std::span<std::byte> plainte
     connection.PauseReading();
 }
 
-void Forwarder::OnWritable(Connection& connection) {
-  static_cast<void>(connection);
-  PumpDown();
-}
+void Forwarder::OnWritable(Connection& /*connection*/) { PumpDown(); }
 
 void Forwarder::OnPeerClosed(Connection& connection, bool truncated) {
   if (truncated) {
@@ -155,8 +152,7 @@ void Forwarder::OnPeerClosed(Connection& connection, bool truncated) {
   PumpUp();
 }
 
-void Forwarder::OnEnded(Connection& connection, const EndReason& reason) {
-  static_cast<void>(connection);
+void Forwarder::OnEnded(Connection& /*connection*/, const EndReason& reason) {
   client_ = nullptr;
   ended_ = true;
   down_.Drop();
@@ -275,7 +271,7 @@ void Forwarder::OnReceived(io::BufferLease bytes) {
 
 void Forwarder::OnReceiveEnded(Status reason) {
   if (!reason.ok()) {
-    BackendFailed(reason);
+    BackendFailed();
     return;
   }
   backend_closed_ = true;
@@ -285,15 +281,14 @@ void Forwarder::OnReceiveEnded(Status reason) {
 void Forwarder::OnSent(Status outcome) {
   up_sending_.Drop();
   if (!outcome.ok()) {
-    BackendFailed(outcome);
+    BackendFailed();
     return;
   }
   PumpUp();
   if (ended_ && up_sending_.empty()) CloseBackend(io::Stream::CloseMode::kGraceful);
 }
 
-void Forwarder::BackendFailed(Status reason) {
-  static_cast<void>(reason);
+void Forwarder::BackendFailed() {
   here_.backend_resets.Add();
   CloseBackend(io::Stream::CloseMode::kReset);
   AbortClient(EndKind::kBackendFailed);

@@ -39,10 +39,7 @@ class HttpContent {
 
   // Whether a body that waits for "100 Continue" is asked for. False: Answer is called in its
   // place, and the connection ends with the response (RFC 9110 10.1.1).
-  virtual bool WantsBody(const HttpRequest& request) {
-    static_cast<void>(request);
-    return true;
-  }
+  virtual bool WantsBody(const HttpRequest& /*request*/) { return true; }
 
   // Responds to `request`: fills status, body length and fields of `response`; keep-alive is the
   // caller's decision. Both objects stay where they are until EndResponse; with kLater the response

@@ -264,8 +264,7 @@ unsigned HttpRequestReader::JudgeCoding(bool version_1_0) {
   return 0;
 }
 
-int HttpRequestReader::OnMessageComplete(llhttp_t* parser) {
-  static_cast<void>(parser);
+int HttpRequestReader::OnMessageComplete(llhttp_t* /*parser*/) {
   // Nothing after the head is for llhttp.
   return HPE_PAUSED;
 }

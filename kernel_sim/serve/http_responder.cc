@@ -368,8 +368,7 @@ void HttpResponder::OnDrain(Connection& connection) {
   }
 }
 
-void HttpResponder::OnEnded(Connection& connection, const EndReason& reason) {
-  static_cast<void>(reason);
+void HttpResponder::OnEnded(Connection& connection, const EndReason& /*reason*/) {
   if (clock_timer_.armed()) connection.loop().StopTimer(clock_timer_);
   content_.Release();
   delete this;

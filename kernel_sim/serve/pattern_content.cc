@@ -27,9 +27,8 @@ class PatternContent final : public HttpContent {
  public:
   explicit PatternContent(std::uint64_t respond_bytes) : respond_bytes_(respond_bytes) {}
 
-  Outcome Answer(const HttpRequest& request, HttpContentWaiter& waiter,
+  Outcome Answer(const HttpRequest& request, HttpContentWaiter& /*waiter*/,
                  HttpResponse& response) override {
-    static_cast<void>(waiter);
     response.status = 200;
     response.body_bytes = respond_bytes_;
     response.content_type = "text/plain";
@@ -41,9 +40,8 @@ class PatternContent final : public HttpContent {
     return Outcome::kReady;
   }
 
-  Outcome Fill(std::uint64_t offset, std::span<std::byte> out, HttpContentWaiter& waiter,
+  Outcome Fill(std::uint64_t offset, std::span<std::byte> out, HttpContentWaiter& /*waiter*/,
                std::size_t* bytes) override {
-    static_cast<void>(waiter);
     FillHttpBody(offset, out);
     *bytes = out.size();
     return Outcome::kReady;

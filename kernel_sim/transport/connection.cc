@@ -5,8 +5,7 @@
 
 namespace ktlsim::transport {
 
-void ConnectionHandler::OnPeerClosed(Connection& connection, bool truncated) {
-  static_cast<void>(truncated);
+void ConnectionHandler::OnPeerClosed(Connection& connection, bool /*truncated*/) {
   connection.Close();
 }
 

@@ -28,17 +28,17 @@ class ConnectionHandler {
  public:
   // Only for a connection that was dialled: the peer's system has accepted it, and the handshake
   // begins when this returns, unless the handler has closed or aborted the connection.
-  virtual void OnSocketConnected(Connection& connection) { static_cast<void>(connection); }
+  virtual void OnSocketConnected(Connection& /*connection*/) {}
   // The handshake is complete; plaintext may flow both ways.
-  virtual void OnEstablished(Connection& connection) { static_cast<void>(connection); }
+  virtual void OnEstablished(Connection& /*connection*/) {}
   // A message came that belongs to TLS itself: a ticket (the session can be resumed now) or a key
   // update.
-  virtual void OnPostHandshake(Connection& connection) { static_cast<void>(connection); }
+  virtual void OnPostHandshake(Connection& /*connection*/) {}
   // At least one byte, in order; valid, and writable, during the call only. May come once more
   // after PauseReading when called from elsewhere.
   virtual void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) = 0;
   // There is room again after SendSpace was empty or Send took less than all.
-  virtual void OnWritable(Connection& connection) { static_cast<void>(connection); }
+  virtual void OnWritable(Connection& /*connection*/) {}
   // No more plaintext will come. `truncated`: FIN without close_notify, so the end of the data is
   // not authentic. Sending is still possible: the default closes.
   virtual void OnPeerClosed(Connection& connection, bool truncated);

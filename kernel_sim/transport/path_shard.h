@@ -66,10 +66,7 @@ class PathShard {
   virtual void OnFewerHandshakes() {}
   virtual void OnRefusedForOverload() {}
   // Called just before the handler's OnEnded.
-  virtual void OnConnectionEnded(const Connection& connection, const EndReason& reason) {
-    static_cast<void>(connection);
-    static_cast<void>(reason);
-  }
+  virtual void OnConnectionEnded(const Connection& /*connection*/, const EndReason& /*reason*/) {}
 
   // Closes every connection, aborts them `drain_ns` later, and counts `latch` down once when the
   // last has ended. After that the loop does not know this shard any more.

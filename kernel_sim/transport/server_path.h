@@ -35,7 +35,7 @@ class EndObserver {
   virtual void OnConnectionEnded(const Connection& connection, const EndReason& reason) = 0;
   // No connection could be accepted: out of descriptors or memory, or the system refuses. The
   // listener tries again a little later; meanwhile clients wait in the backlog.
-  virtual void OnAcceptFailed(const Status& reason) { static_cast<void>(reason); }
+  virtual void OnAcceptFailed(const Status& /*reason*/) {}
 
  protected:
   ~EndObserver() = default;

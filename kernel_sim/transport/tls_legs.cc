@@ -17,8 +17,7 @@ constexpr std::uint8_t kRecordOverflow = 22;
 
 }  // namespace
 
-void TlsConnection::LegCallback(SspiAsyncContext* context, void* self) {
-  static_cast<void>(context);
+void TlsConnection::LegCallback(SspiAsyncContext* /*context*/, void* self) {
   auto& connection = *static_cast<TlsConnection*>(self);
   if (connection.shard_.notified_on_loop()) {
     connection.OnLegSideDone();

@@ -49,8 +49,7 @@ void TlsConnection::SubmitSeal() {
   }
 }
 
-void TlsConnection::SealCallback(SspiAsyncContext* context, void* self) {
-  static_cast<void>(context);
+void TlsConnection::SealCallback(SspiAsyncContext* /*context*/, void* self) {
   auto& connection = *static_cast<TlsConnection*>(self);
   if (connection.shard_.notified_on_loop()) {
     connection.OnSealDone();

@@ -56,12 +56,10 @@ class Slot final : public transport::ConnectionHandler, public WorkItem {
     const auto bytes = std::as_bytes(std::span(job_.request.data(), job_.request.size()));
     if (sent_ < bytes.size()) sent_ += connection.Send(bytes.subspan(sent_));
   }
-  void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override {
-    static_cast<void>(connection);
+  void OnPlaintext(Connection& /*connection*/, std::span<std::byte> plaintext) override {
     answer_.text.append(reinterpret_cast<const char*>(plaintext.data()), plaintext.size());
   }
-  void OnEnded(Connection& connection, const EndReason& reason) override {
-    static_cast<void>(connection);
+  void OnEnded(Connection& /*connection*/, const EndReason& reason) override {
     answer_.reason = reason;
     if (reason.orderly() && answer_.text.ends_with(job_.expected)) ++job_.succeeded;
     job_.loop.Post(*this);

@@ -77,5 +77,18 @@ TEST(UnusedNamesTest, EveryFunctionIsCalled) {
   }
 }
 
+TEST(UnusedNamesTest, AnUnusedParameterHasItsNameInAComment) {
+  static const std::regex cast("\\bstatic_cast<void>\\((\\w+)\\);");
+  for (const SourceFile& file : Sources()) {
+    if (!IsOurs(file)) continue;
+    for (auto at = std::sregex_iterator(file.code.begin(), file.code.end(), cast);
+         at != std::sregex_iterator(); ++at) {
+      ADD_FAILURE() << file.path << ":"
+                    << LineAt(file.code, static_cast<std::size_t>(at->position())) << ": write /*"
+                    << (*at)[1] << "*/ where the parameter is declared";
+    }
+  }
+}
+
 }  // namespace
 }  // namespace ktlsim::test

@@ -217,12 +217,10 @@ TEST_F(LimitsTest, ARecordMayWaitAsLongAsItsHandlerPauses) {
       connection.PauseReading();
       connection_ = &connection;
     }
-    void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override {
-      static_cast<void>(connection);
+    void OnPlaintext(Connection& /*connection*/, std::span<std::byte> plaintext) override {
       received_ += plaintext.size();
     }
-    void OnEnded(Connection& connection, const EndReason& reason) override {
-      static_cast<void>(connection);
+    void OnEnded(Connection& /*connection*/, const EndReason& reason) override {
       connection_ = nullptr;
       reason_ = reason;
       delete this;
@@ -272,8 +270,7 @@ TEST_F(LimitsTest, WhatTheHandlerClosesForIsTold) {
       connection.Send(plaintext);
       connection.CloseFor(EndKind::kHeadTimeout);
     }
-    void OnEnded(Connection& connection, const EndReason& reason) override {
-      static_cast<void>(connection);
+    void OnEnded(Connection& /*connection*/, const EndReason& reason) override {
       reason_ = reason;
       delete this;
     }

@@ -224,8 +224,7 @@ SECURITY_STATUS HeldLeg::Wait() {
   return status;
 }
 
-void HeldLeg::OnCompleted(void* owner, SspiAsyncContext* async) {
-  static_cast<void>(async);
+void HeldLeg::OnCompleted(void* owner, SspiAsyncContext* /*async*/) {
   // The last thing that is touched: its owner goes on.
   static_cast<HeldLeg*>(owner)->called_.store(true, std::memory_order_release);
 }

@@ -32,10 +32,7 @@ class Misuse {
     round_.evidence.Add(fmt::format("misuse: {} returned {}", what, transport::StatusName(answer)));
   }
 
-  static void NeverCalled(void* owner, SspiAsyncContext* async) {
-    static_cast<void>(owner);
-    static_cast<void>(async);
-  }
+  static void NeverCalled(void* /*owner*/, SspiAsyncContext* /*async*/) {}
 
   // The ledger knows that it may not complete.
   SECURITY_STATUS RefusedLeg(const char* what, SspiAsyncContext* async, bool with_callback) {

@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "io/passive_job.h"
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/serve/content_types.h"
 #include "kernel_sim/serve/file_path.h"
@@ -49,7 +50,7 @@ unsigned StatusOfError(int error_number) {
 
 class FileContent final : public HttpContent {
  public:
-  FileContent(FileShare& share, io::Loop& loop) : share_(share), loop_(loop) {}
+  FileContent(FileShare& share, io::Loop& loop) : share_(share), work_(loop, *this) {}
 
   HttpRequestText* request_text() override { return &text_; }
   // No body changes the response.
@@ -64,29 +65,10 @@ class FileContent final : public HttpContent {
  private:
   enum class Job : std::uint8_t { kNone, kOpen, kRead };
 
-  // On a worker thread at passive level, while the loop's side does not touch what it uses.
-  class Forth final : public WorkItem {
-   public:
-    explicit Forth(FileContent& content)
-        : WorkItem([](WorkItem& item) { static_cast<Forth&>(item).content_.Work(); }),
-          content_(content) {}
-
-   private:
-    FileContent& content_;
-  };
-  class Back final : public WorkItem {
-   public:
-    explicit Back(FileContent& content)
-        : WorkItem([](WorkItem& item) { static_cast<Back&>(item).content_.Returned(); }),
-          content_(content) {}
-
-   private:
-    FileContent& content_;
-  };
-
   ~FileContent() = default;
 
   bool StartJob(Job job, HttpContentWaiter& waiter);
+  // On a worker thread at passive level, while the loop's side does not touch what it uses.
   void Work();
   void Returned();
   int OpenTarget(FileTree::Wait wait);
@@ -101,7 +83,6 @@ class FileContent final : public HttpContent {
 
   // Fixed.
   FileShare& share_;
-  io::Loop& loop_;
 
   HttpRequestText text_;
   FilePath target_;
@@ -122,8 +103,7 @@ class FileContent final : public HttpContent {
 
   Job job_ = Job::kNone;
   HttpContentWaiter* waiter_ = nullptr;  // null while a job runs: the connection is gone
-  Forth forth_{*this};
-  Back back_{*this};
+  io::PassiveJob<&FileContent::Work, &FileContent::Returned> work_;
 };
 
 // ---- What may block
@@ -131,7 +111,7 @@ class FileContent final : public HttpContent {
 bool FileContent::StartJob(Job job, HttpContentWaiter& waiter) {
   job_ = job;
   waiter_ = &waiter;
-  if (share_.workers.Run(forth_)) return true;
+  if (work_.Start(share_.workers)) return true;
   job_ = Job::kNone;
   return false;
 }
@@ -146,7 +126,6 @@ void FileContent::Work() {
   } else {
     piece_bytes_ = ReadBlocking(file_, piece_at_, {piece_.get(), kFileReadBytes});
   }
-  loop_.Post(back_);
 }
 
 void FileContent::Returned() {

@@ -6,11 +6,11 @@
 #include <cstdint>
 
 #include "io/loop.h"
+#include "kernel_sim/base/passive_worker.h"
 #include "kernel_sim/base/rundown.h"
 #include "kernel_sim/serve/file_service.h"
 #include "kernel_sim/serve/file_tree.h"
 #include "kernel_sim/serve/http_content.h"
-#include "kernel_sim/transport/passive_worker.h"
 
 namespace ktlsim::serve {
 
@@ -22,7 +22,7 @@ struct FileShare {
   const FileTree tree;
   FileWatcher* const watcher;  // or null
   Rundown contents;
-  transport::PassiveWorker workers;
+  PassiveWorker workers;
 };
 
 // For a connection on `loop`. `share` must live until a read in progress at Release has ended:

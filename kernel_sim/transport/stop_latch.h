@@ -7,7 +7,7 @@
 #include <mutex>
 
 #include "kernel_sim/base/assert.h"
-#include "kernel_sim/transport/stepping.h"
+#include "kernel_sim/base/stepping.h"
 
 namespace ktlsim::transport {
 

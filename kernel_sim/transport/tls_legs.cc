@@ -5,6 +5,7 @@
 
 #include <new>
 
+#include "io/passive_job.h"
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/transport/tls_connection.h"
 
@@ -254,44 +255,23 @@ SECURITY_STATUS AskForAlert(CtxtHandle context, std::uint8_t description) {
 }  // namespace
 
 struct TlsConnection::PassiveCall {
-  explicit PassiveCall(TlsConnection& owner) : connection(owner), context(owner.context_) {}
+  explicit PassiveCall(TlsConnection& owner)
+      : connection(owner), context(owner.context_), job(owner.loop(), *this) {}
 
-  // At passive level. The token may still change; the connection stays where it is until `back`.
-  class Forth final : public WorkItem {
-   public:
-    explicit Forth(PassiveCall& owner)
-        : WorkItem([](WorkItem& item) {
-            PassiveCall& self = static_cast<Forth&>(item).call_;
-            TlsConnection& connection = self.connection;
-            self.outcome = connection.legs_.call() == LegCall::kComplete
-                               ? CompleteAuthToken(&self.context, connection.legs_.output())
-                               : AskForAlert(self.context, connection.legs_.bound_alert());
-            connection.loop().Post(self.back);
-          }),
-          call_(owner) {}
-
-   private:
-    PassiveCall& call_;
-  };
-  class Back final : public WorkItem {
-   public:
-    explicit Back(PassiveCall& owner)
-        : WorkItem([](WorkItem& item) {
-            PassiveCall& call = static_cast<Back&>(item).call_;
-            call.connection.OnPassiveCallDone(call);
-          }),
-          call_(owner) {}
-
-   private:
-    PassiveCall& call_;
-  };
+  // At passive level. The token may still change; the connection stays where it is until the
+  // return.
+  void Work() {
+    outcome = connection.legs_.call() == LegCall::kComplete
+                  ? CompleteAuthToken(&context, connection.legs_.output())
+                  : AskForAlert(context, connection.legs_.bound_alert());
+  }
+  void Return() { connection.OnPassiveCallDone(*this); }
 
   TlsConnection& connection;
   CtxtHandle context;
   SECURITY_STATUS leg_status = SEC_E_OK;
   SECURITY_STATUS outcome = SEC_E_OK;
-  Forth forth{*this};
-  Back back{*this};
+  io::PassiveJob<&PassiveCall::Work, &PassiveCall::Return> job;
 };
 
 bool TlsConnection::StartPassiveCall(LegCall call, SECURITY_STATUS leg_status) {
@@ -299,7 +279,7 @@ bool TlsConnection::StartPassiveCall(LegCall call, SECURITY_STATUS leg_status) {
   if (passive == nullptr) return false;
   passive->leg_status = leg_status;
   legs_.BeginPassive(call);
-  if (shard_.passive().Run(passive->forth)) return true;
+  if (passive->job.Start(shard_.passive())) return true;
   static_cast<void>(legs_.Finish());
   delete passive;
   return false;

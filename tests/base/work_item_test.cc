@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include "kernel_sim/base/member_item.h"
+
 namespace ktlsim {
 namespace {
 
@@ -96,6 +98,43 @@ TEST(WorkQueueTest, LosesNothingBetweenThreads) {
   for (auto& thread : producers) thread.join();
   EXPECT_EQ(wakes.load(), slept);
 }
+
+class Machine {
+ public:
+  void PostTo(WorkQueue& queue) {
+    static_cast<void>(queue.Push(start_));
+    static_cast<void>(queue.Push(stop_));
+  }
+  int started() const { return started_; }
+  bool stopped() const { return stopped_; }
+
+ private:
+  void Start() { ++started_; }
+  void Stop() { stopped_ = true; }
+
+  MemberItem<&Machine::Start> start_{*this};
+  MemberItem<&Machine::Stop> stop_{*this};
+  int started_ = 0;
+  bool stopped_ = false;
+};
+
+TEST(MemberItemTest, CallsTheFunctionOfItsOwner) {
+  WorkQueue queue;
+  Machine first;
+  Machine second;
+  first.PostTo(queue);
+  WorkItem* const start = queue.TakeAll();
+  WorkItem* const stop = WorkQueue::Next(*start);
+  start->Run();
+  EXPECT_EQ(first.started(), 1);
+  EXPECT_FALSE(first.stopped());
+  stop->Run();
+  EXPECT_TRUE(first.stopped());
+  EXPECT_EQ(second.started(), 0);
+}
+
+// The link to its queue, the routine and the owner.
+static_assert(sizeof(Machine) <= 2 * (sizeof(WorkItem) + sizeof(void*)) + 2 * sizeof(int));
 
 }  // namespace
 }  // namespace ktlsim

@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include "io/member_timer.h"
+#include "io/passive_job.h"
 #include "io/uring.h"
 #include "kernel_sim/base/level.h"
 #include "tests/io/ring_test_support.h"
@@ -167,6 +169,67 @@ TEST(PostTest, MixesWithCompletions) {
   ASSERT_TRUE(TurnUntil(*ring, [&] { return receive.ended; }));
   ring->Close(pair.client);
   ring->Close(pair.server);
+}
+
+class Clock {
+ public:
+  explicit Clock(Ring& ring) : ring_(ring) {}
+  void Wind(std::uint64_t deadline_ns) { ring_.StartTimer(bell_, deadline_ns); }
+  int struck() const { return struck_; }
+
+ private:
+  void Strike() {
+    if (++struck_ < 3) Wind(0);
+  }
+
+  Ring& ring_;
+  MemberTimer<&Clock::Strike> bell_{*this};
+  int struck_ = 0;
+};
+
+TEST(MemberTimerTest, CallsTheFunctionOfItsOwner) {
+  auto ring = MakeRing();
+  Clock clock(*ring);
+  clock.Wind(0);
+  for (int i = 1; i <= 3; ++i) {
+    ring->Turn(0);
+    EXPECT_EQ(clock.struck(), i);
+  }
+  ring->Turn(0);
+  EXPECT_EQ(clock.struck(), 3);
+}
+
+class Errand {
+ public:
+  explicit Errand(Ring& ring) : job_(ring, *this) {}
+  bool Start(PassiveWorker& workers) { return job_.Start(workers); }
+  int returned() const { return returned_; }
+
+ private:
+  void Go() {
+    EXPECT_EQ(CurrentLevel(), Level::kPassive);
+    EXPECT_NE(std::this_thread::get_id(), home_);
+    ++gone_;
+  }
+  void Return() {
+    EXPECT_EQ(std::this_thread::get_id(), home_);
+    EXPECT_EQ(gone_, ++returned_);
+  }
+
+  const std::thread::id home_ = std::this_thread::get_id();
+  PassiveJob<&Errand::Go, &Errand::Return> job_;
+  int gone_ = 0;  // handed over with the job
+  int returned_ = 0;
+};
+
+TEST(PassiveJobTest, WorksOnAnotherThreadAndReturnsToTheLoop) {
+  auto ring = MakeRing();
+  PassiveWorker workers;
+  Errand errand(*ring);
+  for (int i = 1; i <= 3; ++i) {
+    ASSERT_TRUE(errand.Start(workers));
+    while (errand.returned() < i) ring->Turn(kWaitForever);
+  }
 }
 
 }  // namespace

@@ -17,9 +17,9 @@
 
 #include "io/memory_network.h"
 #include "io/memory_ring.h"
+#include "kernel_sim/base/stepping.h"
 #include "kernel_sim/executive/executive.h"
 #include "kernel_sim/executive/seeded_scheduler.h"
-#include "kernel_sim/transport/stepping.h"
 #include "tests/support/deterministic_tls.h"
 #include "tests/transport/raw_peer.h"
 
@@ -78,7 +78,7 @@ class SeededMachine {
   executive::SeededScheduler scheduler_;
   DeterministicTls deterministic_;
   std::deque<WorkItem*> passive_;
-  transport::Stepping stepping_;
+  Stepping stepping_;
   std::unique_ptr<io::MemoryRing> peer_ring_;
   std::vector<std::unique_ptr<Peer>> peers_;
 };

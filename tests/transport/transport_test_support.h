@@ -19,10 +19,10 @@
 #include <gtest/gtest.h>
 
 #include "io/address.h"
+#include "kernel_sim/base/stepping.h"
 #include "kernel_sim/transport/client_path.h"
 #include "kernel_sim/transport/processors.h"
 #include "kernel_sim/transport/server_path.h"
-#include "kernel_sim/transport/stepping.h"
 #include "tests/support/sspi_pair.h"
 #include "tests/transport/raw_peer.h"
 #include "tests/transport/seeded_machine.h"
@@ -51,7 +51,7 @@ inline std::string Pattern(std::size_t bytes, unsigned seed = 1) {
 
 // Waits until `done`, which any thread may bring about. False: it takes too long.
 [[nodiscard]] inline bool WaitUntil(const std::function<bool()>& done) {
-  transport::Stepping* const stepping = transport::Stepping::Current();
+  Stepping* const stepping = Stepping::Current();
   const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (!done()) {
     if (stepping != nullptr) {
@@ -75,7 +75,7 @@ class Monitor {
   }
   template <typename Predicate>
   [[nodiscard]] bool Wait(Predicate predicate) {
-    if (transport::Stepping::Current() != nullptr) return WaitUntil(predicate);
+    if (Stepping::Current() != nullptr) return WaitUntil(predicate);
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(30), predicate);
   }

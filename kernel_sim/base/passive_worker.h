@@ -12,7 +12,7 @@
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/base/work_item.h"
 
-namespace ktlsim::transport {
+namespace ktlsim {
 
 class PassiveWorker {
  public:
@@ -38,4 +38,4 @@ class PassiveWorker {
   std::vector<std::thread> threads_ KTLSIM_GUARDED_BY(mutex_);
 };
 
-}  // namespace ktlsim::transport
+}  // namespace ktlsim

@@ -1,15 +1,15 @@
-// Stepping: how a path runs on a seeded schedule, where one thread plays all others: processors,
-// passive threads, and the thread that starts and stops the path. Programs never need it.
+// Stepping: how code that waits runs on a seeded schedule, where one thread plays all others:
+// processors, passive threads, and the thread that starts and stops them. Programs never need it.
 //
-// While an object of it lives, its thread is such a thread: a path that would wait steps the others
-// instead, and work for a thread of the path's own goes to `run_passive`.
+// While an object of it lives, its thread is such a thread: code that would wait steps the others
+// instead, and work for a thread of its own goes to `run_passive`.
 #pragma once
 
 #include <functional>
 
 #include "kernel_sim/base/work_item.h"
 
-namespace ktlsim::transport {
+namespace ktlsim {
 
 class Stepping {
  public:
@@ -35,4 +35,4 @@ class Stepping {
   Stepping* const outer_;
 };
 
-}  // namespace ktlsim::transport
+}  // namespace ktlsim

@@ -1,12 +1,12 @@
-#include "kernel_sim/transport/passive_worker.h"
+#include "kernel_sim/base/passive_worker.h"
 
 #include <exception>
 #include <new>
 #include <utility>
 
-#include "kernel_sim/transport/stepping.h"
+#include "kernel_sim/base/stepping.h"
 
-namespace ktlsim::transport {
+namespace ktlsim {
 
 PassiveWorker::~PassiveWorker() {
   std::vector<std::thread> threads;
@@ -60,4 +60,4 @@ void PassiveWorker::Main() {
   }
 }
 
-}  // namespace ktlsim::transport
+}  // namespace ktlsim

@@ -1,8 +1,8 @@
-#include "kernel_sim/transport/stepping.h"
+#include "kernel_sim/base/stepping.h"
 
 #include <utility>
 
-namespace ktlsim::transport {
+namespace ktlsim {
 namespace {
 
 thread_local Stepping* current = nullptr;
@@ -18,4 +18,4 @@ Stepping::~Stepping() { current = outer_; }
 
 Stepping* Stepping::Current() { return current; }
 
-}  // namespace ktlsim::transport
+}  // namespace ktlsim

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <memory>
 #include <new>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -11,10 +10,9 @@
 #include "io/member_timer.h"
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/base/level.h"
-#include "kernel_sim/base/mutex.h"
 #include "kernel_sim/transport/path_shard.h"
+#include "kernel_sim/transport/path_shards.h"
 #include "kernel_sim/transport/processors.h"
-#include "kernel_sim/transport/stop_latch.h"
 #include "kernel_sim/transport/tls_connection.h"
 
 namespace ktlsim::transport {
@@ -157,38 +155,26 @@ class ServerPath::Impl {
   Result<std::shared_ptr<const Next>> Prepare(const ServerOptions& options,
                                               HandlerFactory factory) const;
   void Commit(const Next& next);
-  void BeginStop();
-  bool Drained() { return !stopping_ || stopping_->IsZero(); }
-  void Stop();
-  TransportStatistics Statistics() const;
+  PathShards<ServerShard>& shards() { return shards_; }
 
  private:
   static Result<GenerationRef> MakeGeneration(const ServerOptions& options, HandlerFactory factory,
                                               std::size_t loops);
   Result<io::Address> StartShards(const ServerOptions& options, HandlerFactory factory);
-  // Null: there are not so many.
-  ServerShard* ShardAt(std::size_t index) const;
 
-  std::uint64_t drain_ns_ = 0;
-  bool started_ = false;
-  PassiveWorker passive_;
-  std::optional<StopLatch> stopping_;  // from BeginStop to the end of Stop
-
-  mutable Mutex mutex_;
-  std::vector<std::unique_ptr<ServerShard>> shards_ KTLSIM_GUARDED_BY(mutex_);
-  TransportStatistics finished_ KTLSIM_GUARDED_BY(mutex_);
+  PathShards<ServerShard> shards_;
 };
 
 Result<io::Address> ServerPath::Impl::Start(const ServerOptions& options, HandlerFactory factory) {
   KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
-  if (started_) return Status(Category::kContract, 0, "the server path runs already");
+  if (!shards_.empty()) return Status(Category::kContract, 0, "the server path runs already");
   Result<io::Address> bound = ResourceError("memory for a path");
   try {
     bound = StartShards(options, std::move(factory));
   } catch (const std::bad_alloc&) {
     KTLSIM_ASSERT(!bound.ok());
   }
-  if (!bound) Stop();
+  if (!bound) shards_.Stop();
   return bound;
 }
 
@@ -198,33 +184,23 @@ Result<io::Address> ServerPath::Impl::StartShards(const ServerOptions& options,
   if (!loops) return loops.status();
   Result<GenerationRef> generation = MakeGeneration(options, std::move(factory), (*loops).size());
   if (!generation) return generation.status();
-  started_ = true;
-  drain_ns_ = options.drain_ns;
+  shards_.set_drain_ns(options.drain_ns);
   io::Address address = options.address;
   io::ListenOptions listen{
       .backlog = options.backlog, .share_port = true, .first_of_port = !options.share_port};
   for (io::Loop* loop : *loops) {
-    auto made = std::make_unique<ServerShard>(*loop, passive_, *generation, options.observer,
-                                              options.notify_mode);
-    ServerShard* const shard = made.get();
-    {
-      MutexLock lock(mutex_);
-      shards_.push_back(std::move(made));  // before it listens: from then on only Stop ends it
-    }
+    // Before it listens: from then on only Stop ends it.
+    ServerShard& shard = shards_.Add(std::make_unique<ServerShard>(
+        *loop, shards_.passive(), *generation, options.observer, options.notify_mode));
     Result<io::Address> bound = address;
-    RunOnLoop(*loop, [&] { bound = shard->Open(address, listen); });
+    RunOnLoop(*loop, [&] { bound = shard.Open(address, listen); });
     if (!bound) return bound;
     // The system may have chosen the first one's port; the others share it.
     address = *bound;
     listen.first_of_port = false;
-    if (address.is_unix()) listen.same_as = ShardAt(0)->listening_socket();
+    if (address.is_unix()) listen.same_as = shards_.first().listening_socket();
   }
   return address;
-}
-
-ServerShard* ServerPath::Impl::ShardAt(std::size_t index) const {
-  MutexLock lock(mutex_);
-  return index < shards_.size() ? shards_[index].get() : nullptr;
 }
 
 Result<GenerationRef> ServerPath::Impl::MakeGeneration(const ServerOptions& options,
@@ -242,10 +218,7 @@ Result<std::shared_ptr<const ServerPath::Impl::Next>> ServerPath::Impl::Prepare(
     const ServerOptions& options, HandlerFactory factory) const {
   KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
   auto next = std::make_shared<Next>();
-  {
-    MutexLock lock(mutex_);
-    for (const auto& shard : shards_) next->shards.push_back(shard.get());
-  }
+  next->shards = shards_.All();
   if (next->shards.empty()) return Status(Category::kContract, 0, "the server path does not run");
   Result<GenerationRef> generation =
       MakeGeneration(options, std::move(factory), next->shards.size());
@@ -257,41 +230,14 @@ Result<std::shared_ptr<const ServerPath::Impl::Next>> ServerPath::Impl::Prepare(
 
 void ServerPath::Impl::Commit(const Next& next) {
   KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
-  drain_ns_ = next.drain_ns;
+  shards_.set_drain_ns(next.drain_ns);
   for (ServerShard* shard : next.shards) {
     RunOnLoop(shard->loop(), [&] { shard->Replace(next.generation); });
   }
 }
 
-void ServerPath::Impl::BeginStop() {
-  KTLSIM_ASSERT(CurrentLevel() == Level::kPassive);
-  std::uint32_t count = 0;
-  while (ShardAt(count) != nullptr) ++count;
-  if (count == 0 || stopping_) return;
-  stopping_.emplace(count);
-  for (std::size_t i = 0; i < count; ++i) BeginStopOf(*ShardAt(i), drain_ns_, *stopping_);
-}
-
-void ServerPath::Impl::Stop() {
-  BeginStop();
-  if (stopping_) stopping_->Wait();
-  stopping_.reset();
-  MutexLock lock(mutex_);
-  for (const auto& shard : shards_) finished_ += shard->Statistics();
-  shards_.clear();
-  finished_.async_contexts = 0;  // the pooled ones went with the shards
-  started_ = false;
-}
-
-TransportStatistics ServerPath::Impl::Statistics() const {
-  MutexLock lock(mutex_);
-  TransportStatistics statistics = finished_;
-  for (const auto& shard : shards_) statistics += shard->Statistics();
-  return statistics;
-}
-
 ServerPath::ServerPath() : impl_(std::make_unique<Impl>()) {}
-ServerPath::~ServerPath() { impl_->Stop(); }
+ServerPath::~ServerPath() { impl_->shards().Stop(); }
 Result<io::Address> ServerPath::Start(const ServerOptions& options, HandlerFactory factory) {
   return impl_->Start(options, std::move(factory));
 }
@@ -316,9 +262,9 @@ Result<ServerPath::Replacement> ServerPath::Prepare(const ServerOptions& options
 void ServerPath::Commit(const Replacement& replacement) {
   impl_->Commit(*static_cast<const Impl::Next*>(replacement.content_.get()));
 }
-void ServerPath::BeginStop() { impl_->BeginStop(); }
-bool ServerPath::Drained() const { return impl_->Drained(); }
-void ServerPath::Stop() { impl_->Stop(); }
-TransportStatistics ServerPath::Statistics() const { return impl_->Statistics(); }
+void ServerPath::BeginStop() { impl_->shards().BeginStop(); }
+bool ServerPath::Drained() const { return impl_->shards().Drained(); }
+void ServerPath::Stop() { impl_->shards().Stop(); }
+TransportStatistics ServerPath::Statistics() const { return impl_->shards().Statistics(); }
 
 }  // namespace ktlsim::transport

@@ -2,7 +2,8 @@
 
 #include <new>
 #include <span>
-#include <vector>
+
+#include "kernel_sim/serve/held_plaintext.h"
 
 namespace ktlsim::serve {
 namespace {
@@ -10,28 +11,22 @@ namespace {
 using transport::Connection;
 using transport::EndReason;
 
-// What may wait for room: the rest of one record, and the record that OnPlaintext may still bring
-// after PauseReading.
-constexpr std::size_t kPendingMax = 128 * 1024;
-
 class Echo final : public transport::ConnectionHandler {
  public:
   void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override {
     std::span<const std::byte> rest = plaintext;
     if (pending_.empty()) rest = rest.subspan(connection.Send(rest));
-    if (!rest.empty()) Keep(connection, rest);
+    if (!rest.empty()) pending_.Keep(connection, rest);
   }
 
   void OnWritable(Connection& connection) override {
     if (pending_.empty()) return;
-    sent_ += connection.Send(std::span(pending_).subspan(sent_));
-    if (sent_ < pending_.size()) return;
-    pending_.clear();
-    sent_ = 0;
+    pending_.bytes().Consume(connection.Send(pending_.bytes().bytes()));
+    if (!pending_.empty()) return;
     if (peer_closed_) {
       connection.Close();
     } else {
-      connection.ResumeReading();
+      pending_.ResumeReading(connection);
     }
   }
 
@@ -43,21 +38,8 @@ class Echo final : public transport::ConnectionHandler {
   void OnEnded(Connection& /*connection*/, const EndReason& /*reason*/) override { delete this; }
 
  private:
-  void Keep(Connection& connection, std::span<const std::byte> bytes) {
-    if (pending_.empty()) connection.PauseReading();
-    if (pending_.size() + bytes.size() > kPendingMax) {
-      connection.Abort();
-      return;
-    }
-    try {
-      pending_.insert(pending_.end(), bytes.begin(), bytes.end());
-    } catch (const std::bad_alloc&) {
-      connection.AbortFor(transport::EndKind::kNoMemory);
-    }
-  }
-
-  std::vector<std::byte> pending_;
-  std::size_t sent_ = 0;
+  // Waits for room.
+  HeldPlaintext<GrowingBytes> pending_{GrowingBytes::kBytesMax};
   bool peer_closed_ = false;
 };
 

@@ -13,6 +13,7 @@
 #include "io/stream.h"
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/serve/held_bytes.h"
+#include "kernel_sim/serve/held_plaintext.h"
 #include "kernel_sim/serve/proxy_facts.h"
 #include "kernel_sim/serve/proxy_protocol.h"
 
@@ -99,11 +100,10 @@ class Forwarder final : public transport::ConnectionHandler,
 
   // Towards the backend: what is on its way, and what comes after it.
   HeldBytes up_sending_{here_.buffers};
-  HeldBytes up_filling_{here_.buffers};
+  HeldPlaintext<HeldBytes> up_filling_{2 * kRecordBytes, here_.buffers};
   HeldBytes down_{here_.buffers};  // towards the client
 
   bool ended_ = false;           // OnEnded has come
-  bool client_paused_ = false;   // not read, because the backend is slow
   bool client_closed_ = false;   // close_notify
   bool backend_closed_ = false;  // FIN
 };
@@ -113,31 +113,24 @@ class Forwarder final : public transport::ConnectionHandler,
 void Forwarder::OnEstablished(Connection& connection) {
   client_ = &connection;
   client_address_ = connection.peer_address();
-  if (share_.options.proxy_protocol && !PutProxyHeader()) {
-    AbortClient(EndKind::kNoMemory);
-    return;
-  }
+  if (share_.options.proxy_protocol && !PutProxyHeader()) return;
   if (!ConnectNext()) AbortClient(EndKind::kNoBackend);
 }
 
+// False: the client has been aborted.
 bool Forwarder::PutProxyHeader() {
   try {
     const ProxyFacts facts = ProxyFactsOf(*client_);
     std::array<std::byte, kProxyHeaderBytesMax> header;
     return KeepUp(std::span(header).first(FormatProxyHeader(facts, header)));
   } catch (const std::bad_alloc&) {
+    AbortClient(EndKind::kNoMemory);
     return false;
   }
 }
 
-void Forwarder::OnPlaintext(Connection& connection, std::span<std::byte> plaintext) {
-  if (!KeepUp(plaintext)) {
-    AbortClient(EndKind::kNoMemory);
-    return;
-  }
-  PumpUp();
-  if (up_filling_.room() < 2 * kRecordBytes && !std::exchange(client_paused_, true))
-    connection.PauseReading();
+void Forwarder::OnPlaintext(Connection& /*connection*/, std::span<std::byte> plaintext) {
+  if (KeepUp(plaintext)) PumpUp();
 }
 
 void Forwarder::OnWritable(Connection& /*connection*/) { PumpDown(); }
@@ -330,10 +323,10 @@ void Forwarder::DeleteIfOver() {
 
 // ---- Bytes
 
-// False: no memory, or a client that ignores the pause.
+// False: the client has been aborted.
 bool Forwarder::KeepUp(std::span<const std::byte> bytes) {
-  if (!up_filling_.Keep(bytes)) return false;
-  NotePeak(up_filling_.size() + up_sending_.size());
+  if (!up_filling_.Keep(*client_, bytes)) return false;
+  NotePeak(up_filling_.bytes().size() + up_sending_.size());
   return true;
 }
 
@@ -342,9 +335,9 @@ void Forwarder::PumpUp() {
   io::Stream* const socket = stream();
   if (socket == nullptr || socket->closing() || socket->sending()) return;
   if (!up_filling_.empty()) {
-    up_sending_.TakeFrom(up_filling_);
+    up_sending_.TakeFrom(up_filling_.bytes());
     socket->Send(up_sending_.bytes());
-    if (client_here() && std::exchange(client_paused_, false)) client_->ResumeReading();
+    if (client_here()) up_filling_.ResumeReading(*client_);
   } else if (client_closed_) {
     socket->ShutdownSend();
   }

@@ -63,7 +63,7 @@ class HeldPlaintext {
 
   // Copies all of `plaintext`. False: `connection` has been aborted, since there is no memory, or
   // its transport ignores the pause.
-  [[nodiscard]] bool Keep(transport::Connection& connection, std::span<const std::byte> plaintext) {
+  bool Keep(transport::Connection& connection, std::span<const std::byte> plaintext) {
     if (plaintext.size() > bytes_.room()) {
       connection.Abort();
       return false;

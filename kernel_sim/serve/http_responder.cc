@@ -6,10 +6,10 @@
 #include <new>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "io/member_timer.h"
 #include "kernel_sim/base/assert.h"
+#include "kernel_sim/serve/held_plaintext.h"
 #include "kernel_sim/serve/http_content.h"
 #include "kernel_sim/serve/http_request_reader.h"
 #include "kernel_sim/serve/http_response.h"
@@ -24,8 +24,6 @@ using transport::EndKind;
 using transport::EndReason;
 
 constexpr std::string_view kContinueText = "HTTP/1.1 100 Continue\r\n\r\n";
-// What may wait for the end of a response: OnPlaintext can come once more after PauseReading.
-constexpr std::size_t kPendingMax = 128 * 1024;
 
 class HttpResponder final : public transport::ConnectionHandler, private HttpContentWaiter {
  public:
@@ -48,7 +46,6 @@ class HttpResponder final : public transport::ConnectionHandler, private HttpCon
 
   void OnContentReady() override;
   std::size_t Consume(Connection& connection, std::span<const std::byte> bytes);
-  void Keep(Connection& connection, std::span<const std::byte> bytes);
   void GoOn(Connection& connection);
   void Watch(Connection& connection, std::size_t bytes);
   void ArmClock();
@@ -81,12 +78,12 @@ class HttpResponder final : public transport::ConnectionHandler, private HttpCon
   std::uint64_t body_sent_ = 0;
   std::size_t head_sent_ = 0;
   std::size_t continue_left_ = 0;
-  std::vector<std::byte> pending_;  // received, not yet looked at
+  // Received, and not looked at before the end of the response.
+  HeldPlaintext<GrowingBytes> pending_{GrowingBytes::kBytesMax};
   Stage stage_ = Stage::kNone;
   EndKind close_kind_ = EndKind::kCompleted;
   bool head_only_ = false;
   bool by_content_ = false;  // the content made this response
-  bool paused_ = false;
   bool peer_closed_ = false;
   bool draining_ = false;
   bool done_ = false;  // nothing more is read; after the response comes close_notify
@@ -96,11 +93,13 @@ void HttpResponder::OnPlaintext(Connection& connection, std::span<std::byte> pla
   connection_ = &connection;
   if (done_) return;
   if (!pending_.empty()) {
-    Keep(connection, plaintext);
+    pending_.Keep(connection, plaintext);
     return;
   }
   const std::size_t consumed = Consume(connection, plaintext);
-  if (!done_ && consumed < plaintext.size()) Keep(connection, plaintext.subspan(consumed));
+  if (!done_ && consumed < plaintext.size()) {
+    pending_.Keep(connection, plaintext.subspan(consumed));
+  }
 }
 
 // Reads requests and responds until there are no more bytes, or no room for a response.
@@ -174,21 +173,6 @@ void HttpResponder::Continue(const HttpRequest& request) {
   } else {
     Answer(request, /*close=*/true);
   }
-}
-
-void HttpResponder::Keep(Connection& connection, std::span<const std::byte> bytes) {
-  if (pending_.size() + bytes.size() > kPendingMax) {
-    connection.Abort();
-    return;
-  }
-  try {
-    pending_.insert(pending_.end(), bytes.begin(), bytes.end());
-  } catch (const std::bad_alloc&) {
-    connection.AbortFor(EndKind::kNoMemory);
-    return;
-  }
-  if (!paused_) connection.PauseReading();
-  paused_ = true;
 }
 
 void HttpResponder::Answer(const HttpRequest& request, bool close) {
@@ -341,12 +325,11 @@ void HttpResponder::OnWritable(Connection& connection) {
 void HttpResponder::GoOn(Connection& connection) {
   if (responding() || done_) return;
   if (!pending_.empty()) {
-    const std::size_t consumed = Consume(connection, pending_);
-    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(consumed));
+    pending_.bytes().Consume(Consume(connection, pending_.bytes().bytes()));
     if (!pending_.empty()) return;
   }
   if (responding() || done_) return;
-  if (std::exchange(paused_, false)) connection.ResumeReading();
+  pending_.ResumeReading(connection);
   if (peer_closed_) connection.Close();
 }
 

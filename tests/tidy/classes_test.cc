@@ -23,7 +23,6 @@ const std::map<std::string, std::string>& Exceptions() {
       {"HttpResponder", "one request's answer; its stages are a table already"},
       {"LoadSlot",
        "one place of the load generator: what its connection is doing, and what it owes"},
-      {"SslConnection", "what OpenSSL's callbacks leave behind for the take-over"},
   };
   return *exceptions;
 }

@@ -128,11 +128,11 @@ StepResult Handshake::TakeRecord(std::span<const std::byte> record) {
   bytes_taken_ += record.size();
   if (bytes_taken_ > kBytesMax) return RefuseLength();
   const auto type = static_cast<ContentType>(At(record, 0));
-  ssl_->NoteRecordRead(type);
+  ssl_->counts().NoteRead(type);
   // In TLS 1.2 only OpenSSL can read what follows change_cipher_spec; in TLS 1.3 that message has
   // no meaning, and a second ClientHello may follow it (RFC 8446 D.4).
   const bool readable =
-      !ssl_->change_cipher_spec_received() || SSL_version(ssl_->ssl()) == TLS1_3_VERSION;
+      !ssl_->counts().change_cipher_spec_read() || SSL_version(ssl_->ssl()) == TLS1_3_VERSION;
   AnnouncedLengths& lengths = ssl_->announced_lengths();
   try {
     if (type == ContentType::kHandshake && readable) return TakeHandshakeRecord(record);
@@ -201,16 +201,16 @@ StepResult Handshake::RefuseLength() {
 }
 
 StepResult Handshake::Advance(std::span<const std::byte> record) {
-  ssl_->SetInput(record);
+  ssl_->buffers().SetInput(record);
   const int code = ssl_->DoHandshake();
-  const bool all_read = ssl_->input_left() == 0;
-  ssl_->SetInput({});
+  const bool all_read = ssl_->buffers().input_left() == 0;
+  ssl_->buffers().SetInput({});
   StepResult result;
   result.received_alert = ssl_->received_alert();
   result.sent_alert = ssl_->sent_alert();
   if (ssl_->ran_out_of_memory()) {
     // Half a flight is of no use to the peer.
-    ssl_->DiscardOutput(ssl_->output().size());
+    ssl_->buffers().DiscardOutput(ssl_->buffers().output().size());
     return Failed(ResourceError("no memory for a handshake"));
   }
   if (code == SSL_ERROR_NONE && all_read) {
@@ -277,11 +277,11 @@ StepResult Handshake::Failed(Status failure) {
 }
 
 std::span<const std::byte> Handshake::pending_output() const {
-  return ssl_ != nullptr ? ssl_->output() : std::span<const std::byte>();
+  return ssl_ != nullptr ? ssl_->buffers().output() : std::span<const std::byte>();
 }
 
 void Handshake::DiscardOutput(std::size_t bytes) {
-  if (ssl_ != nullptr) ssl_->DiscardOutput(bytes);
+  if (ssl_ != nullptr) ssl_->buffers().DiscardOutput(bytes);
 }
 
 Result<Established> Handshake::TakeOver() {

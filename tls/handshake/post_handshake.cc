@@ -208,11 +208,11 @@ PostHandshakeResult PostHandshake::NewSessionTicket(std::span<const std::byte> m
 
   ERR_clear_error();
   errno = 0;
-  ssl_->SetInput(records);
+  ssl_->buffers().SetInput(records);
   std::array<std::byte, 1> nothing{};
   const int returned = SSL_read(ssl_->ssl(), nothing.data(), static_cast<int>(nothing.size()));
   const int code = SSL_get_error(ssl_->ssl(), returned);
-  ssl_->SetInput({});
+  ssl_->buffers().SetInput({});
   ERR_clear_error();
   ssl_->NoteMemory();
   const bool no_memory = ssl_->ran_out_of_memory();

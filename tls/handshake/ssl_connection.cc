@@ -2,10 +2,10 @@
 
 #include <arpa/inet.h>
 
-#include <algorithm>
-#include <atomic>
 #include <cerrno>
+#include <cstddef>
 #include <new>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -20,8 +20,6 @@
 namespace ktlsim::tls {
 namespace {
 
-// A flight holds our own certificate chain and little else; nothing legitimate comes near this.
-constexpr std::size_t kOutputBytesMax = 1 << 20;
 constexpr std::size_t kHostNameBytesMax = 255;  // RFC 6066 3
 
 bool GoodAlpnWire(std::span<const std::uint8_t> wire) {
@@ -30,25 +28,6 @@ bool GoodAlpnWire(std::span<const std::uint8_t> wire) {
     const std::size_t length = wire[0];
     if (length == 0 || length >= wire.size()) return false;
     wire = wire.subspan(1 + length);
-  }
-  return true;
-}
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-bool ParseHex(std::string_view text, Secret& out) {
-  if (text.size() % 2 != 0 || text.size() / 2 > Secret::kBytesMax) return false;
-  out.Resize(text.size() / 2);
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    const int high = HexDigit(text[2 * i]);
-    const int low = HexDigit(text[2 * i + 1]);
-    if (high < 0 || low < 0) return false;
-    out.span()[i] = static_cast<std::uint8_t>(high << 4 | low);
   }
   return true;
 }
@@ -72,12 +51,13 @@ int AcceptAnyCertificate(int ok, X509_STORE_CTX* context) {
 }  // namespace
 
 SslConnection::SslConnection(std::shared_ptr<EndpointCore> core, const HandshakeOptions& options)
-    : core_(std::move(core)), options_(options) {}
+    : core_(std::move(core)),
+      options_(options),
+      certificate_search_(options.stop_for_certificate ? CertificateSearch::kNamedIssuer
+                                                       : CertificateSearch::kAnyIssuer) {}
 
-SslConnection::~SslConnection() {
-  ssl_.reset();
-  Wipe(std::span(output_));
-}
+// Before what its callbacks touch.
+SslConnection::~SslConnection() { ssl_.reset(); }
 
 std::unique_ptr<SslConnection> SslConnection::Create(std::shared_ptr<EndpointCore> core,
                                                      const HandshakeOptions& options) {
@@ -101,12 +81,9 @@ Role SslConnection::role() const { return core_->options().role; }
 
 bool SslConnection::Init() {
   const MemoryWatch watch;
-  const BIO_METHOD* method = FlatBufferMethod();
   ssl_.reset(SSL_new(core_->context()));
-  BIO* bio = method != nullptr && ssl_ != nullptr ? BIO_new(method) : nullptr;
+  BIO* bio = ssl_ != nullptr ? buffers_.NewBio() : nullptr;
   if (bio == nullptr) return false;
-  BIO_set_data(bio, this);
-  BIO_set_init(bio, 1);
   SSL_set_bio(ssl_.get(), bio, bio);  // takes the reference, once for both directions
   // The callbacks find the connection there.
   if (SSL_set_app_data(ssl_.get(), this) != 1) return false;
@@ -236,19 +213,18 @@ const LocalCertificates& SslConnection::certificates() const {
 }
 
 bool SslConnection::ChooseCertificate() {
-  const bool any_issuer = any_issuer_ || !options_.stop_for_certificate;
-  // Stopped once, and no certificate was supplied: go on without one.
-  const bool none = stopped_for_certificate_ && !any_issuer_;
-  if (!none && certificates().ChooseForRequest(ssl_.get(), any_issuer)) return true;
+  const bool any_issuer = certificate_search_ == CertificateSearch::kAnyIssuer;
+  const bool search = certificate_search_ != CertificateSearch::kStopped;
+  if (search && certificates().ChooseForRequest(ssl_.get(), any_issuer)) return true;
   SSL_certs_clear(ssl_.get());
-  if (stopped_for_certificate_ || !options_.stop_for_certificate) return true;
-  stopped_for_certificate_ = true;
+  if (certificate_search_ != CertificateSearch::kNamedIssuer) return true;
+  certificate_search_ = CertificateSearch::kStopped;
   return false;
 }
 
 void SslConnection::SupplyCertificates(std::shared_ptr<EndpointCore> from) {
   supplied_ = std::move(from);
-  any_issuer_ = true;
+  AcceptAnyIssuer();
 }
 
 void SslConnection::AllowResumption(bool allow) {
@@ -261,14 +237,6 @@ void SslConnection::AllowResumption(bool allow) {
   }
 }
 
-void SslConnection::DiscardOutput(std::size_t bytes) {
-  output_start_ += std::min(bytes, output_.size() - output_start_);
-  if (output_start_ == output_.size()) {
-    output_.clear();
-    output_start_ = 0;
-  }
-}
-
 int SslConnection::DoHandshake() {
   ERR_clear_error();
   const MemoryWatch watch;
@@ -276,46 +244,17 @@ int SslConnection::DoHandshake() {
   // A warning after which the handshake went on is not the cause of its later end.
   received_alert_.reset();
   sent_alert_.reset();
-  const std::size_t before = output_.size();
+  const std::size_t before = buffers_.output().size();
   const int returned = SSL_do_handshake(ssl_.get());
   const int code = SSL_get_error(ssl_.get(), returned);
   NoteMemory();
-  ScanOutput(before);
+  // OpenSSL flushes whole records before it returns.
+  counts_.NoteWritten(buffers_.output().subspan(before));
   return code;
 }
 
-// OpenSSL flushes whole records before it returns.
-void SslConnection::ScanOutput(std::size_t from) {
-  records_in_last_call_ = 0;
-  std::span<const std::byte> rest = std::span(output_).subspan(from);
-  while (rest.size() >= kRecordHeaderBytes) {
-    const std::size_t length =
-        std::to_integer<std::size_t>(rest[3]) << 8 | std::to_integer<std::size_t>(rest[4]);
-    if (rest.size() < kRecordHeaderBytes + length) return;
-    ++records_in_last_call_;
-    const auto type = static_cast<ContentType>(std::to_integer<std::uint8_t>(rest[0]));
-    records_written_.Note(type);
-    if (type != ContentType::kChangeCipherSpec && records_written_.change_seen &&
-        length >= kExplicitNonceBytes) {
-      last_explicit_nonce_ = 0;
-      for (std::byte byte : rest.subspan(kRecordHeaderBytes, kExplicitNonceBytes)) {
-        last_explicit_nonce_ = last_explicit_nonce_ << 8 | std::to_integer<std::uint64_t>(byte);
-      }
-    }
-    rest = rest.subspan(kRecordHeaderBytes + length);
-  }
-}
-
-// "LABEL client_random secret", the last two in hexadecimal.
 void SslConnection::KeyLogLine(const char* line) {
-  const std::string_view text(line);
-  const std::string_view label = text.substr(0, text.find(' '));
-  const std::string_view value = text.substr(text.rfind(' ') + 1);
-  Secret* secret = label == "CLIENT_TRAFFIC_SECRET_0"   ? &client_traffic_secret_
-                   : label == "SERVER_TRAFFIC_SECRET_0" ? &server_traffic_secret_
-                   : label == "EXPORTER_SECRET"         ? &exporter_secret_
-                                                        : nullptr;
-  if (secret != nullptr && !ParseHex(value, *secret)) secret->Clear();
+  secrets_.Note(line);
   if (const KeyLog& log = core_->options().key_log; log.write != nullptr) {
     log.write(log.context, line);
   }
@@ -329,52 +268,6 @@ void SslConnection::NoteMemory() { ran_out_of_memory_ = ran_out_of_memory_ || er
 
 void SslConnection::NoteVerifyError(int error) {
   if (verify_error_ == X509_V_OK) verify_error_ = error;
-}
-
-const BIO_METHOD* SslConnection::FlatBufferMethod() {
-  using MethodPtr = std::unique_ptr<BIO_METHOD, Deleter<&BIO_meth_free>>;
-  static constinit std::atomic<BIO_METHOD*> kept{nullptr};
-  if (const BIO_METHOD* method = kept.load(std::memory_order_acquire)) return method;
-  MethodPtr made(BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "flat buffers"));
-  if (made == nullptr || BIO_meth_set_read(made.get(), &BioRead) != 1 ||
-      BIO_meth_set_write(made.get(), &BioWrite) != 1 ||
-      BIO_meth_set_ctrl(made.get(), &BioControl) != 1) {
-    return nullptr;  // asked for again the next time
-  }
-  BIO_METHOD* other = nullptr;
-  if (!kept.compare_exchange_strong(other, made.get())) return other;
-  return made.release();
-}
-
-int SslConnection::BioRead(BIO* bio, char* out, int size) {
-  auto& connection = *static_cast<SslConnection*>(BIO_get_data(bio));
-  BIO_clear_retry_flags(bio);
-  if (connection.input_.empty()) {
-    BIO_set_retry_read(bio);
-    return -1;
-  }
-  const std::size_t taken = std::min(static_cast<std::size_t>(size), connection.input_.size());
-  std::copy_n(connection.input_.begin(), taken, reinterpret_cast<std::byte*>(out));
-  connection.input_ = connection.input_.subspan(taken);
-  return static_cast<int>(taken);
-}
-
-int SslConnection::BioWrite(BIO* bio, const char* data, int size) {
-  auto& connection = *static_cast<SslConnection*>(BIO_get_data(bio));
-  BIO_clear_retry_flags(bio);
-  if (size <= 0) return 0;
-  const auto bytes = std::as_bytes(std::span(data, static_cast<std::size_t>(size)));
-  if (connection.output_.size() + bytes.size() > kOutputBytesMax) return -1;
-  try {
-    connection.output_.insert(connection.output_.end(), bytes.begin(), bytes.end());
-  } catch (const std::bad_alloc&) {
-    return -1;
-  }
-  return size;
-}
-
-long SslConnection::BioControl(BIO*, int command, long, void*) {
-  return command == BIO_CTRL_FLUSH ? 1 : 0;
 }
 
 }  // namespace ktlsim::tls

@@ -2,24 +2,22 @@
 // alerts, the server name, sessions. Private to this module.
 #pragma once
 
-#include <array>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
 #include "kernel_sim/base/status.h"
 #include "tls/handshake/announced_lengths.h"
+#include "tls/handshake/caught_secrets.h"
+#include "tls/handshake/flat_buffers.h"
 #include "tls/handshake/handshake.h"
+#include "tls/handshake/record_counts.h"
 #include "tls/handshake/ssl_handles.h"
-#include "tls/record/secret.h"
 #include "tls/types.h"
 
 namespace ktlsim::tls {
@@ -47,17 +45,13 @@ class SslConnection {
   // Not ok: `options` cannot be used; the first step fails with it.
   Status setup_failure() const { return setup_failure_; }
 
-  // What OpenSSL reads next; borrowed until the call that reads it has returned.
-  void SetInput(std::span<const std::byte> input) { input_ = input; }
-  std::size_t input_left() const { return input_.size(); }
+  // What OpenSSL reads next, and what it has written.
+  FlatBuffers& buffers() { return buffers_; }
   AnnouncedLengths& announced_lengths() { return announced_lengths_; }
-  // A record of `type` is about to be read.
-  void NoteRecordRead(ContentType type) { records_read_.Note(type); }
-  // A change_cipher_spec came: in TLS 1.2 what follows it is protected.
-  bool change_cipher_spec_received() const { return records_read_.change_seen; }
-
-  std::span<const std::byte> output() const { return std::span(output_).subspan(output_start_); }
-  void DiscardOutput(std::size_t bytes);
+  RecordCounts& counts() { return counts_; }
+  const RecordCounts& counts() const { return counts_; }
+  // TLS 1.3.
+  CaughtSecrets& secrets() { return secrets_; }
 
   // Runs SSL_do_handshake and notes the records it wrote. Returns its SSL_get_error code.
   int DoHandshake();
@@ -81,7 +75,7 @@ class SslConnection {
 
   // How to go on after ChooseCertificate has returned false.
   void SupplyCertificates(std::shared_ptr<EndpointCore> from);
-  void AcceptAnyIssuer() { any_issuer_ = true; }
+  void AcceptAnyIssuer() { certificate_search_ = CertificateSearch::kAnyIssuer; }
   // Where the certificates of this connection come from.
   const LocalCertificates& certificates() const;
 
@@ -110,18 +104,6 @@ class SslConnection {
   // returned.
   bool ran_out_of_memory() const { return ran_out_of_memory_; }
 
-  Secret& client_traffic_secret() { return client_traffic_secret_; }
-  Secret& server_traffic_secret() { return server_traffic_secret_; }
-  Secret& exporter_secret() { return exporter_secret_; }
-  // Records written by the newest DoHandshake.
-  std::uint64_t records_in_last_call() const { return records_in_last_call_; }
-  // TLS 1.2: how many records each direction has carried under its keys, Finished among them: one
-  // as a rule, but a message may be cut into records anywhere (RFC 5246 6.2.1).
-  std::uint64_t records_read_since_change() const { return records_read_.since_change; }
-  std::uint64_t records_written_since_change() const { return records_written_.since_change; }
-  // TLS 1.2: the explicit nonce of the newest record we sent.
-  std::uint64_t last_explicit_nonce() const { return last_explicit_nonce_; }
-
  private:
   SslConnection(std::shared_ptr<EndpointCore> core, const HandshakeOptions& options);
   bool Init();
@@ -130,41 +112,30 @@ class SslConnection {
   void ConfigureVerification();
   bool SetTarget(std::string name);
   void OfferSession();
-  void ScanOutput(std::size_t from);
 
-  struct RecordCount {
-    bool change_seen = false;
-    std::uint64_t since_change = 0;
-
-    void Note(ContentType type) {
-      const bool change = type == ContentType::kChangeCipherSpec;
-      change_seen = change_seen || change;
-      since_change = change ? 0 : since_change + 1;
-    }
+  // Client: which certificate the server gets once it asks for one.
+  enum class CertificateSearch : std::uint8_t {
+    kNamedIssuer,  // one from an issuer that the server names; with none the handshake stops
+    kStopped,      // so it has, and nobody has said since how to go on: no certificate
+    kAnyIssuer,    // whatever suits, or none
   };
-
-  static const BIO_METHOD* FlatBufferMethod();
-  static int BioRead(BIO* bio, char* out, int size);
-  static int BioWrite(BIO* bio, const char* data, int size);
-  static long BioControl(BIO* bio, int command, long number, void* pointer);
 
   const std::shared_ptr<EndpointCore> core_;
   const HandshakeOptions options_;
+  FlatBuffers buffers_;
   SslPtr ssl_;
   Status setup_failure_;
 
-  std::span<const std::byte> input_;
   AnnouncedLengths announced_lengths_;
-  std::vector<std::byte> output_;
-  std::size_t output_start_ = 0;
+  RecordCounts counts_;
+  CaughtSecrets secrets_;
 
   std::string session_key_;
   std::string server_name_;
   std::string server_address_;
   std::optional<std::string> hello_name_;  // in the first ClientHello
   std::shared_ptr<EndpointCore> supplied_;
-  bool any_issuer_ = false;
-  bool stopped_for_certificate_ = false;
+  CertificateSearch certificate_search_;
   bool resumable_ = true;
   bool offered_from_store_ = false;  // and the store still has it
   std::optional<Alert> received_alert_;
@@ -172,14 +143,6 @@ class SslConnection {
   int verify_error_ = 0;
   bool ticket_stored_ = false;
   bool ran_out_of_memory_ = false;
-
-  Secret client_traffic_secret_;
-  Secret server_traffic_secret_;
-  Secret exporter_secret_;
-  std::uint64_t records_in_last_call_ = 0;
-  std::uint64_t last_explicit_nonce_ = 0;
-  RecordCount records_read_;
-  RecordCount records_written_;
 };
 
 }  // namespace ktlsim::tls

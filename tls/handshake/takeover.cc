@@ -167,13 +167,13 @@ bool TakeTls13Secrets(SslConnection& connection, ConnectionFacts& facts, Directi
   const bool server = facts.role == Role::kServer;
   // Copied, not moved: a waiting client needs the server's once more, for its ticket.
   directions.read.traffic_secret =
-      server ? connection.client_traffic_secret() : connection.server_traffic_secret();
+      server ? connection.secrets().client_traffic : connection.secrets().server_traffic;
   directions.write.traffic_secret =
-      server ? connection.server_traffic_secret() : connection.client_traffic_secret();
+      server ? connection.secrets().server_traffic : connection.secrets().client_traffic;
   // The records that the server wrote in the call that took the client's Finished are its tickets,
   // under the application key. A client has written none yet.
-  directions.write.sequence_number = server ? connection.records_in_last_call() : 0;
-  facts.exporter_secret = std::move(connection.exporter_secret());
+  directions.write.sequence_number = server ? connection.counts().in_last_call() : 0;
+  facts.exporter_secret = std::move(connection.secrets().exporter);
   const std::size_t size = HashBytes(facts.suite->hash);
   return directions.read.traffic_secret.size() == size &&
          directions.write.traffic_secret.size() == size && facts.exporter_secret.size() == size;
@@ -193,9 +193,9 @@ bool TakeTls12Secrets(SslConnection& connection, ConnectionFacts& facts, Directi
   const bool server = facts.role == Role::kServer;
   directions.read.keys = std::move(server ? block.client_write : block.server_write);
   directions.write.keys = std::move(server ? block.server_write : block.client_write);
-  directions.read.sequence_number = connection.records_read_since_change();
-  directions.write.sequence_number = connection.records_written_since_change();
-  directions.write.explicit_nonce = connection.last_explicit_nonce() + 1;
+  directions.read.sequence_number = connection.counts().read_since_change();
+  directions.write.sequence_number = connection.counts().written_since_change();
+  directions.write.explicit_nonce = connection.counts().last_explicit_nonce() + 1;
   return true;
 }
 
@@ -231,8 +231,7 @@ Result<Established> TakeOverConnection(std::unique_ptr<SslConnection> connection
   ProtectionState ticket_protection;
   if (WaitsForTicket(*connection, facts)) {
     SSL_free_buffers(connection->ssl());
-    connection->client_traffic_secret().Clear();
-    connection->server_traffic_secret().Clear();
+    connection->secrets().ClearTraffic();
     ticket_protection = directions.read;
   } else {
     connection->MarkShutDown();

@@ -1,0 +1,43 @@
+// FlatBuffers: what OpenSSL reads from and writes to instead of a socket. Private to this module.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include <openssl/bio.h>
+
+namespace ktlsim::tls {
+
+class FlatBuffers {
+ public:
+  FlatBuffers() = default;
+  // Wipes the output: a part of it may never have been sent.
+  ~FlatBuffers();
+  FlatBuffers(const FlatBuffers&) = delete;
+  FlatBuffers& operator=(const FlatBuffers&) = delete;
+
+  // Reads and writes here, which must outlive it. nullptr: out of memory; may work the next time.
+  BIO* NewBio();
+
+  // What is read next; borrowed until the call of OpenSSL that reads it has returned. At its end
+  // OpenSSL is told to come again.
+  void SetInput(std::span<const std::byte> input) { input_ = input; }
+  std::size_t input_left() const { return input_.size(); }
+
+  // What was written and not discarded.
+  std::span<const std::byte> output() const { return std::span(output_).subspan(output_start_); }
+  void DiscardOutput(std::size_t bytes);
+
+ private:
+  static const BIO_METHOD* Method();
+  static int Read(BIO* bio, char* out, int size);
+  static int Write(BIO* bio, const char* data, int size);
+  static long Control(BIO* bio, int command, long number, void* pointer);
+
+  std::span<const std::byte> input_;
+  std::vector<std::byte> output_;
+  std::size_t output_start_ = 0;
+};
+
+}  // namespace ktlsim::tls

@@ -11,7 +11,7 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 
-#include "tests/tls/rfc8448.h"
+#include "tests/tls/record/rfc8448.h"
 
 namespace ktlsim::tls::test {
 namespace {

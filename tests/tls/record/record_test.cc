@@ -9,7 +9,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/tls/rfc8448.h"
+#include "tests/tls/record/rfc8448.h"
 #include "tests/tls/support.h"
 
 namespace ktlsim::tls::test {

@@ -1,5 +1,5 @@
-// CaughtSecrets: what OpenSSL tells of a TLS 1.3 connection's secrets while it makes the handshake,
-// through its key log, which is its only way to tell them. Private to this module.
+// CaughtSecrets: the secrets of a TLS 1.3 connection. OpenSSL gives them out through its key log
+// callback only, line by line, while it makes the handshake. Private to this module.
 #pragma once
 
 #include <string_view>
@@ -9,15 +9,15 @@
 namespace ktlsim::tls {
 
 struct CaughtSecrets {
-  // RFC 8446 7.1. Empty until it is caught, and in TLS 1.2.
+  // RFC 8446 7.1. Each is empty until its line comes; TLS 1.2 has none of them.
   Secret client_traffic;  // client_application_traffic_secret_0
   Secret server_traffic;  // server_application_traffic_secret_0
   Secret exporter;        // exporter_master_secret
 
-  // `line`: "LABEL client_random secret", the last two in hexadecimal. Labels of other secrets are
-  // passed over; of a line that cannot be read the secret is empty.
+  // `line`: "LABEL client_random secret", the last two in hexadecimal. Lines of other secrets are
+  // ignored. A malformed line empties the secret that it names.
   void Note(std::string_view line);
-  // The exporter's stays.
+  // Wipes all but the exporter's.
   void ClearTraffic();
 };
 

@@ -12,20 +12,20 @@ namespace ktlsim::tls {
 class FlatBuffers {
  public:
   FlatBuffers() = default;
-  // Wipes the output: a part of it may never have been sent.
+  // Wipes the output.
   ~FlatBuffers();
   FlatBuffers(const FlatBuffers&) = delete;
   FlatBuffers& operator=(const FlatBuffers&) = delete;
 
-  // Reads and writes here, which must outlive it. nullptr: out of memory; may work the next time.
+  // A BIO over these buffers, which must outlive it. The caller owns it. nullptr: out of memory.
   BIO* NewBio();
 
-  // What is read next; borrowed until the call of OpenSSL that reads it has returned. At its end
-  // OpenSSL is told to come again.
+  // What OpenSSL reads next. Borrowed until the call that reads it has returned. After its last
+  // byte a read fails with the BIO's retry flag.
   void SetInput(std::span<const std::byte> input) { input_ = input; }
   std::size_t input_left() const { return input_.size(); }
 
-  // What was written and not discarded.
+  // What OpenSSL has written and DiscardOutput has not removed; at most 1 MiB.
   std::span<const std::byte> output() const { return std::span(output_).subspan(output_start_); }
   void DiscardOutput(std::size_t bytes);
 

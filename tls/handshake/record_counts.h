@@ -1,6 +1,6 @@
-// RecordCounts: how many records a handshake has carried under its keys, from which our record
-// layer counts on. OpenSSL does not tell its sequence numbers, but every record passes here.
-// Private to this module.
+// RecordCounts: how many records a handshake has read and written. Our record layer continues with
+// these sequence numbers. OpenSSL does not show its own, but all its records pass through our
+// buffers, so they can be counted. Private to this module.
 #pragma once
 
 #include <cstddef>

@@ -50,7 +50,7 @@ class SslConnection {
   AnnouncedLengths& announced_lengths() { return announced_lengths_; }
   RecordCounts& counts() { return counts_; }
   const RecordCounts& counts() const { return counts_; }
-  // TLS 1.3.
+  // Only a TLS 1.3 connection has them.
   CaughtSecrets& secrets() { return secrets_; }
 
   // Runs SSL_do_handshake and notes the records it wrote. Returns its SSL_get_error code.
@@ -116,7 +116,7 @@ class SslConnection {
   // Client: which certificate the server gets once it asks for one.
   enum class CertificateSearch : std::uint8_t {
     kNamedIssuer,  // one from an issuer that the server names; with none the handshake stops
-    kStopped,      // so it has, and nobody has said since how to go on: no certificate
+    kStopped,      // it has stopped, and no certificate was supplied since: go on without one
     kAnyIssuer,    // whatever suits, or none
   };
 

@@ -1,4 +1,4 @@
-// The lines of OpenSSL's key log, and lines that it never writes.
+// Lines of a key log as OpenSSL writes them, and malformed ones.
 #include "tls/handshake/caught_secrets.h"
 
 #include <string>
@@ -25,7 +25,7 @@ TEST(CaughtSecretsTest, EachLabelHasItsPlace) {
   EXPECT_THAT(caught.exporter.span(), testing::ElementsAre(0x10));
 }
 
-TEST(CaughtSecretsTest, OtherSecretsArePassedOver) {
+TEST(CaughtSecretsTest, IgnoresOtherSecrets) {
   CaughtSecrets caught;
   for (const char* label : {"CLIENT_RANDOM", "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
                             "SERVER_HANDSHAKE_TRAFFIC_SECRET", "EXPORTER_SECRET_2", ""}) {
@@ -36,7 +36,7 @@ TEST(CaughtSecretsTest, OtherSecretsArePassedOver) {
   EXPECT_EQ(caught.exporter.size(), 0U);
 }
 
-TEST(CaughtSecretsTest, ALineThatCannotBeReadLeavesNone) {
+TEST(CaughtSecretsTest, AMalformedLineEmptiesTheSecret) {
   for (const std::string& value : {std::string("012"), std::string("0g"), std::string("g0"),
                                    std::string(2 * (Secret::kBytesMax + 1), '0'), std::string()}) {
     CaughtSecrets caught;
@@ -50,7 +50,7 @@ TEST(CaughtSecretsTest, ALineThatCannotBeReadLeavesNone) {
   EXPECT_EQ(caught.exporter.size(), 0U);
 }
 
-TEST(CaughtSecretsTest, TheExportersOutlivesTheOthers) {
+TEST(CaughtSecretsTest, ClearTrafficKeepsTheExporters) {
   CaughtSecrets caught;
   caught.Note(Line("CLIENT_TRAFFIC_SECRET_0", "01"));
   caught.Note(Line("SERVER_TRAFFIC_SECRET_0", "02"));

@@ -1,4 +1,4 @@
-// What OpenSSL sees in place of a socket.
+// The BIO that OpenSSL has instead of a socket.
 #include "tls/handshake/flat_buffers.h"
 
 #include <array>
@@ -18,7 +18,7 @@ std::string Text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-TEST(FlatBuffersTest, AtItsEndTheInputIsToBeAskedAgain) {
+TEST(FlatBuffersTest, AReadAfterTheInputIsToBeRetried) {
   FlatBuffers buffers;
   const BioPtr bio(buffers.NewBio());
   ASSERT_NE(bio, nullptr);

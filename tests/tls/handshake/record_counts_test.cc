@@ -1,4 +1,4 @@
-// Where our record layer goes on after a handshake whose messages were cut into records anyhow.
+// Counts of records, whatever records a handshake was cut into.
 #include "tls/handshake/record_counts.h"
 
 #include <vector>
@@ -74,7 +74,7 @@ TEST(RecordCountsTest, WhatIsRead) {
   EXPECT_EQ(counts.written_since_change(), 0U);
 }
 
-// It never comes; nothing is read beyond the end.
+// OpenSSL writes whole records only. If it did not, nothing would be read beyond the end.
 TEST(RecordCountsTest, ACutRecordIsNotCounted) {
   RecordCounts counts;
   Bytes written;

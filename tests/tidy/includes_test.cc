@@ -33,7 +33,7 @@ const std::vector<Arrows>& AllArrows() {
       {"kernel_sim/include", {"io"}},
       {"kernel_sim/digest", {"kernel_sim/base"}},
       {"kernel_sim/executive", {"kernel_sim/base", "io"}},
-      {"kernel_sim/context_store", {"kernel_sim/base"}},
+      {"kernel_sim/context_store", {"kernel_sim/base", "io"}},
       {"kernel_sim/sspi",
        {"kernel_sim/base", "io", "tls", "tls/record", "tls/identity", "tls/handshake",
         "kernel_sim/include", "kernel_sim/executive"}},

@@ -137,7 +137,7 @@ std::string CheckJson(const nlohmann::json& schema, const nlohmann::json& value)
 }
 
 std::string CheckResult(const std::string& command, const nlohmann::json& result) {
-  std::ifstream file(SourceRoot() + "/kernel_sim/command/schema/results.schema.json");
+  std::ifstream file(test::SourceRoot() + "/kernel_sim/command/schema/results.schema.json");
   const Json schema = Json::parse(file, nullptr, false);
   if (!schema.is_object()) return "the schema cannot be read";
   if (!result.is_object()) return "there is no result";

@@ -12,7 +12,7 @@ namespace ktlsim::context_store {
 
 struct RespReader::State {
   struct FreeReader {
-    void operator()(redisReader* reader) const { redisReaderFree(reader); }
+    void operator()(redisReader* unused) const { redisReaderFree(unused); }
   };
 
   std::unique_ptr<redisReader, FreeReader> reader;

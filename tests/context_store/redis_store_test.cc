@@ -148,7 +148,6 @@ TEST_F(RedisStoreTest, EveryCutEndsTheCallAndIsOvercome) {
 TEST_F(RedisStoreTest, WhatIsNoRespEndsTheConnection) {
   const auto seeds = test::SeedsToRun(100);
   BeginAndLogIn();
-  int ups = 1;
   for (std::uint64_t seed = seeds.first; seed <= seeds.last; ++seed) {
     std::mt19937_64 random(seed);
     std::string garbage;
@@ -158,7 +157,6 @@ TEST_F(RedisStoreTest, WhatIsNoRespEndsTheConnection) {
     EXPECT_TRUE(IsStoreFailure(result)) << "KTLSIM_SEED=" << seed << " " << result;
     redis->reply = [](const Command&) { return "*1\r\n:1\r\n"; };
     redis->Disconnect();
-    ++ups;
     Pass(2 * kNsPerSecond);
   }
   EXPECT_EQ(Get(), StoreResult::kNotFound);

@@ -105,19 +105,19 @@ class ScriptedRedis {
 
    private:
     void Reply(const Command& command) {
-      std::string reply;
+      std::string text;
       if (std::optional<std::string> login = redis_.LoginReply(command)) {
-        reply = *login;
+        text = *login;
       } else {
-        reply = redis_.reply(command).value_or("");
+        text = redis_.reply(command).value_or("");
         if (redis_.cut_after) {
           const std::size_t rest = *redis_.cut_after - replied_;
-          ending_ = ending_ || reply.size() >= rest;
-          reply.resize(std::min(reply.size(), rest));
-          replied_ += reply.size();
+          ending_ = ending_ || text.size() >= rest;
+          text.resize(std::min(text.size(), rest));
+          replied_ += text.size();
         }
       }
-      output_ += reply;
+      output_ += text;
     }
     void Flush() {
       if (stream_.sending() || stream_.closing()) return;

@@ -30,8 +30,8 @@ std::string_view PrefixOf(HashId id) {
       return "";
     case HashId::kSha256:
       return NameOf(Algorithm::kSha256);
-    case HashId::kSha512_256:
-      return NameOf(Algorithm::kSha512_256);
+    case HashId::kSha512256:
+      return NameOf(Algorithm::kSha512256);
   }
   return "";
 }
@@ -60,8 +60,8 @@ const char* ParseLine(std::string_view line, Account* out) {
   if (count == 4) {
     if (fields[0] == PrefixOf(HashId::kSha256)) {
       out->hash_id = HashId::kSha256;
-    } else if (fields[0] == PrefixOf(HashId::kSha512_256)) {
-      out->hash_id = HashId::kSha512_256;
+    } else if (fields[0] == PrefixOf(HashId::kSha512256)) {
+      out->hash_id = HashId::kSha512256;
     } else {
       return "the line begins with an unknown algorithm";
     }
@@ -169,14 +169,14 @@ std::size_t AccountFile::Remove(std::string_view user, std::string_view realm) {
     return HasNoMeaning(line) || ParseLine(line, &account) != nullptr || account.user != user ||
            account.realm != realm;
   };
-  // By swapping: a string that is moved from may keep its characters, and what is removed is wiped.
-  auto gone = lines_.begin();
+  // What stays keeps its order; what goes is swapped behind it.
+  std::size_t kept = 0;
   for (std::string& line : lines_) {
-    if (is_other(line)) std::swap(*gone++, line);
+    if (is_other(line)) std::swap(lines_[kept++], line);
   }
-  const auto removed = static_cast<std::size_t>(lines_.end() - gone);
-  std::for_each(gone, lines_.end(), Wipe);
-  lines_.erase(gone, lines_.end());
+  const std::size_t removed = lines_.size() - kept;
+  for (std::size_t i = kept; i < lines_.size(); ++i) Wipe(lines_[i]);
+  lines_.resize(kept);
   accounts_ -= removed;
   return removed;
 }

@@ -16,8 +16,8 @@ constexpr std::array<AlgorithmFacts, kAlgorithms.size()> kFacts = {{
     {"MD5-sess", HashId::kMd5, true},
     {"SHA-256", HashId::kSha256, false},
     {"SHA-256-sess", HashId::kSha256, true},
-    {"SHA-512-256", HashId::kSha512_256, false},
-    {"SHA-512-256-sess", HashId::kSha512_256, true},
+    {"SHA-512-256", HashId::kSha512256, false},
+    {"SHA-512-256-sess", HashId::kSha512256, true},
 }};
 
 const AlgorithmFacts& FactsOf(Algorithm algorithm) {

@@ -18,13 +18,13 @@ enum class Algorithm : std::uint8_t {
   kMd5Sess,
   kSha256,
   kSha256Sess,
-  kSha512_256,
-  kSha512_256Sess,
+  kSha512256,
+  kSha512256Sess,
 };
 
 inline constexpr std::array kAlgorithms = {
-    Algorithm::kMd5,        Algorithm::kMd5Sess,    Algorithm::kSha256,
-    Algorithm::kSha256Sess, Algorithm::kSha512_256, Algorithm::kSha512_256Sess,
+    Algorithm::kMd5,        Algorithm::kMd5Sess,   Algorithm::kSha256,
+    Algorithm::kSha256Sess, Algorithm::kSha512256, Algorithm::kSha512256Sess,
 };
 
 // As the protocol writes it, such as "SHA-512-256-sess".

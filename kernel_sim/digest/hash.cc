@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kBlockBytesMax = 128;  // SHA-512/256
 constexpr std::size_t kHashIds = 3;
 
-std::size_t BlockBytes(HashId id) { return id == HashId::kSha512_256 ? 128 : 64; }
+std::size_t BlockBytes(HashId id) { return id == HashId::kSha512256 ? 128 : 64; }
 
 // Fetched once and kept: looking an algorithm up by name costs more than hashing a line.
 const EVP_MD* Fetched(HashId id) {

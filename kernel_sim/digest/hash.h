@@ -18,7 +18,7 @@ namespace ktlsim::digest {
 
 using Bytes = std::span<const std::uint8_t>;
 
-enum class HashId : std::uint8_t { kMd5, kSha256, kSha512_256 };
+enum class HashId : std::uint8_t { kMd5, kSha256, kSha512256 };
 
 inline constexpr std::size_t kHashBytesMax = 32;
 

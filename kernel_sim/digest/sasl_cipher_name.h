@@ -9,11 +9,11 @@
 
 namespace ktlsim::digest {
 
-enum class SaslCipher : std::uint8_t { kRc4, k3Des, kRc4_56, kRc4_40, kDes };
+enum class SaslCipher : std::uint8_t { kRc4, k3Des, kRc4Bits56, kRc4Bits40, kDes };
 
 // The strongest first, as the SSPI provider ranks them: a client takes the first that both have.
 inline constexpr std::array kSaslCiphers = {SaslCipher::kRc4, SaslCipher::k3Des,
-                                            SaslCipher::kRc4_56, SaslCipher::kRc4_40,
+                                            SaslCipher::kRc4Bits56, SaslCipher::kRc4Bits40,
                                             SaslCipher::kDes};
 
 std::string_view NameOf(SaslCipher cipher);

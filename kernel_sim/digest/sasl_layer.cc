@@ -33,9 +33,9 @@ std::string_view AsText(Bytes bytes) {
 // How much of H(A1) goes into the keys that seal: less for the two weak ciphers.
 std::size_t KeyMaterialBytes(SaslCipher cipher) {
   switch (cipher) {
-    case SaslCipher::kRc4_40:
+    case SaslCipher::kRc4Bits40:
       return 5;
-    case SaslCipher::kRc4_56:
+    case SaslCipher::kRc4Bits56:
       return 7;
     case SaslCipher::kRc4:
     case SaslCipher::k3Des:

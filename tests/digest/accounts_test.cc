@@ -30,7 +30,7 @@ HashValue HashFor(HashId id, std::string_view user, std::string_view password) {
 AccountFile FileOf(std::initializer_list<std::string_view> users) {
   AccountFile file;
   for (const std::string_view user : users) {
-    for (const HashId id : {HashId::kMd5, HashId::kSha256, HashId::kSha512_256}) {
+    for (const HashId id : {HashId::kMd5, HashId::kSha256, HashId::kSha512256}) {
       EXPECT_TRUE(file.Set(
           {.hash_id = id, .user = user, .realm = kRealm, .hash = HashFor(id, user, "secret")}));
     }

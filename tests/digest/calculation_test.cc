@@ -71,12 +71,12 @@ TEST(CalculationTest, Rfc7616Section3_9_1) {
 TEST(CalculationTest, Rfc7616Section3_9_2WithErratum4897) {
   constexpr std::string_view kName = "J\xc3\xa4s\xc3\xb8n Doe";
   constexpr std::string_view kRealm = "api@example.org";
-  Hasher hasher(HashId::kSha512_256);
+  Hasher hasher(HashId::kSha512256);
   HashValue name;
   ASSERT_TRUE(ComputeUserHash(hasher, kName, kRealm, &name));
   EXPECT_EQ(HexText(name).view(),
             "793263caabb707a56211940d90411ea4a575adeccb7e360aeb624ed06ece9b0b");
-  EXPECT_EQ(ResponseOf({.algorithm = Algorithm::kSha512_256,
+  EXPECT_EQ(ResponseOf({.algorithm = Algorithm::kSha512256,
                         .username = kName,
                         .realm = kRealm,
                         .password = "Secret, or not?",

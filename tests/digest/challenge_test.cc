@@ -36,7 +36,7 @@ TEST(ChallengeTest, PublishedOnes) {
                            "charset=UTF-8, userhash=true",
                            &challenge),
             Fault::kNone);
-  EXPECT_EQ(challenge.algorithm, Algorithm::kSha512_256);
+  EXPECT_EQ(challenge.algorithm, Algorithm::kSha512256);
   EXPECT_TRUE(challenge.utf8 && challenge.userhash);
 }
 

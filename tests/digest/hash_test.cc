@@ -20,7 +20,7 @@ TEST(HashTest, PublishedVectors) {
   Hasher sha256(HashId::kSha256);
   ASSERT_TRUE(sha256.Hash({"abc"}, &hash));
   EXPECT_EQ(HexOf(hash), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  Hasher sha512_256(HashId::kSha512_256);
+  Hasher sha512_256(HashId::kSha512256);
   ASSERT_TRUE(sha512_256.Hash({"abc"}, &hash));
   EXPECT_EQ(HexOf(hash), "53048e2681941ef99b2e29b76b4c7dabe4c2d0c634fc6d46e0e2f13107e7af23");
   ASSERT_TRUE(md5.Hash({"a", "bc"}, &hash)) << "a hasher serves again";

@@ -30,7 +30,7 @@ std::vector<std::uint8_t> Message(std::size_t bytes) {
 
 TEST(SaslKeysTest, DifferByDirectionUseAndCipher) {
   const SaslKeys strong = KeysFor(SaslCipher::kRc4);
-  const SaslKeys weak = KeysFor(SaslCipher::kRc4_40);
+  const SaslKeys weak = KeysFor(SaslCipher::kRc4Bits40);
   EXPECT_NE(strong.client_signs.raw(), strong.server_signs.raw());
   EXPECT_NE(strong.client_seals.raw(), strong.server_seals.raw());
   EXPECT_NE(strong.client_signs.raw(), strong.client_seals.raw());

@@ -144,7 +144,7 @@ TEST(SaslMessagesTest, AResponseIsReadBack) {
   SaslResponse response;
   ASSERT_EQ(ParseSaslResponse(kResponse, &response), Fault::kNone);
   response.qop = Qop::kAuthConf;
-  response.cipher = SaslCipher::kRc4_56;
+  response.cipher = SaslCipher::kRc4Bits56;
   response.maxbuf = 1024;
   response.authzid = "other";
   response.opaque = "o";
@@ -153,7 +153,7 @@ TEST(SaslMessagesTest, AResponseIsReadBack) {
   SaslResponse read;
   ASSERT_EQ(ParseSaslResponse(text, &read), Fault::kNone);
   EXPECT_EQ(read.qop, Qop::kAuthConf);
-  EXPECT_EQ(read.cipher, SaslCipher::kRc4_56);
+  EXPECT_EQ(read.cipher, SaslCipher::kRc4Bits56);
   EXPECT_EQ(read.maxbuf, 1024U);
   EXPECT_EQ(read.authzid, "other");
   EXPECT_EQ(read.opaque, "o");

@@ -15,6 +15,8 @@
 #include <string>
 #include <utility>
 
+#include <climits>
+
 #include "kernel_sim/base/descriptor.h"
 
 namespace ktlsim {
@@ -211,7 +213,9 @@ Result<int> OpenForWriting(const char* path, int flags, mode_t mode) {
   return file.Release();
 }
 
-Status WriteFile(const char* path, std::string_view text) {
+namespace {
+
+Status WriteInPlace(const char* path, std::string_view text) {
   const Result<int> opened = OpenForWriting(path, O_TRUNC, 0666);
   if (!opened.ok()) return opened.status();
   Descriptor file(opened.value());
@@ -220,6 +224,48 @@ Status WriteFile(const char* path, std::string_view text) {
   // Some file systems report only here that there was no room.
   if (close(file.Release()) != 0) return IoError(errno, "write the file");
   return {};
+}
+
+// Whether `path` names an open descriptor (/dev/stdout), whose file has a name of its own. A chain
+// of links that does not end counts as one.
+bool NamesDescriptor(std::string path) {
+  constexpr int kLinksMax = 40;  // as many as the kernel follows
+  for (int links = 0; links < kLinksMax; ++links) {
+    const std::size_t slash = path.rfind('/');
+    std::string folder = slash == std::string::npos ? "./" : path.substr(0, slash + 1);
+    struct statfs system{};
+    if (statfs(folder.c_str(), &system) != 0 || system.f_type == PROC_SUPER_MAGIC) return true;
+    char target[PATH_MAX];
+    const ssize_t bytes = readlink(path.c_str(), target, sizeof(target));
+    if (bytes < 0) return errno != EINVAL;  // EINVAL: it is no link
+    const std::string next(target, static_cast<std::size_t>(bytes));
+    path = next.starts_with('/') ? next : folder.append(next);
+  }
+  return true;
+}
+
+// Whether a new file can have the place of `path`. With several names, all of them show the new
+// content only if it is written in place.
+bool CanBeReplaced(const char* path) {
+  struct stat old{};
+  return stat(path, &old) == 0 && S_ISREG(old.st_mode) && old.st_nlink == 1 &&
+         faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0 && !NamesDescriptor(path);
+}
+
+// The folder or the owner is not ours, or a file system is mounted on the file's name. A lack of
+// room is none of these: the old content is better than a part of the new one.
+bool MayBeWrittenInPlace(const Status& refusal) {
+  return refusal.code() == EACCES || refusal.code() == EPERM || refusal.code() == EBUSY ||
+         refusal.code() == ENAMETOOLONG;
+}
+
+}  // namespace
+
+Status WriteFile(const char* path, std::string_view text) {
+  if (!CanBeReplaced(path)) return WriteInPlace(path, text);
+  const Status replaced = ReplaceFile(path, text, 0666);
+  if (replaced.ok() || !MayBeWrittenInPlace(replaced)) return replaced;
+  return WriteInPlace(path, text);
 }
 
 Status ReplaceFile(const char* path, std::string_view text, mode_t mode) {

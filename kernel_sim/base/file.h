@@ -62,8 +62,13 @@ Result<FileText> ReadFile(const char* path, std::size_t bytes_max,
 // directory. kIo: the system refuses. Passive level, any thread.
 Result<int> OpenForWriting(const char* path, int flags, mode_t mode);
 
-// Replaces the content of `path` with `text`. Fails if not all of it can be written at once; the
-// file may then hold a part of it. Otherwise as OpenForWriting.
+// Replaces the content of `path` with `text`. Symbolic links are followed.
+//
+// A regular file is replaced as by ReplaceFile: a reader meets the old content or the new one, and
+// the old one stays if there is no room for the new one. Written in place, and so perhaps in part,
+// is what is no regular file, has several names, is named as a descriptor (/dev/stdout,
+// /proc/self/fd/1), or cannot be replaced because its folder or owner is not ours. Otherwise as
+// OpenForWriting. Throws bad_alloc.
 Status WriteFile(const char* path, std::string_view text);
 
 // Replaces the file `path` with one that has `text`, in one step: whoever opens it, also after a

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -48,6 +49,13 @@ class FileTest : public testing::Test {
   static std::string Why(const std::string& path, std::size_t bytes_max = kMax) {
     const Result<FileText> read = ReadFile(path.c_str(), bytes_max);
     return read.ok() ? "read" : read.status().ToString();
+  }
+  std::set<std::string> Names() const {
+    std::set<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+      names.insert(entry.path().filename());
+    }
+    return names;
   }
   static bool Tells(const std::string& text, const std::string& word) {
     return text.find(word) != std::string::npos;
@@ -181,6 +189,77 @@ TEST_F(FileTest, WritesReplacesAndSaysWhyNot) {
   EXPECT_TRUE(Tells(WriteFile(Fifo().c_str(), "text").ToString(), "FIFO"));
   EXPECT_TRUE(Tells(WriteFile(folder_.c_str(), "text").ToString(), "directory"));
   EXPECT_TRUE(Tells(WriteFile(Path("none/f").c_str(), "text").ToString(), "No such file"));
+}
+
+// What a reader has open stays whole while the file gets its new content.
+TEST_F(FileTest, AReaderMeetsTheOldContentOrTheNew) {
+  const std::string path = File("f", "the old content");
+  const int reader = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  EXPECT_TRUE(WriteFile(path.c_str(), "new").ok());
+  char old[32] = {};
+  EXPECT_EQ(read(reader, old, sizeof(old)), 15);
+  EXPECT_STREQ(old, "the old content");
+  close(reader);
+  EXPECT_EQ(ReadFile(path.c_str(), kMax)->text(), "new");
+  EXPECT_EQ(Names(), std::set<std::string>{"f"}) << "nothing else is left";
+}
+
+TEST_F(FileTest, AReplacedFileKeepsItsModeAndItsLinks) {
+  const std::string path = File("f", "old");
+  ASSERT_EQ(chmod(path.c_str(), 0640), 0);
+  ASSERT_EQ(mkdir(Path("d").c_str(), 0700), 0);
+  ASSERT_EQ(symlink("../f", Path("d/first").c_str()), 0);
+  ASSERT_EQ(symlink(Path("d/first").c_str(), Path("second").c_str()), 0);
+  EXPECT_TRUE(WriteFile(Path("second").c_str(), "new").ok());
+  EXPECT_TRUE(std::filesystem::is_symlink(Path("second")));
+  EXPECT_TRUE(std::filesystem::is_symlink(Path("d/first")));
+  EXPECT_EQ(ReadFile(path.c_str(), kMax)->text(), "new");
+  struct stat facts{};
+  ASSERT_EQ(stat(path.c_str(), &facts), 0);
+  EXPECT_EQ(facts.st_mode & 07777U, 0640U);
+}
+
+TEST_F(FileTest, ALinkToNothingIsFilledAndALoopRefused) {
+  ASSERT_EQ(symlink("f", Path("link").c_str()), 0);
+  EXPECT_TRUE(WriteFile(Path("link").c_str(), "text").ok());
+  EXPECT_EQ(ReadFile(Path("f").c_str(), kMax)->text(), "text");
+  ASSERT_EQ(symlink("loop", Path("loop").c_str()), 0);
+  EXPECT_TRUE(Tells(WriteFile(Path("loop").c_str(), "text").ToString(), "symbolic links"));
+}
+
+// Both names show the new content, as they would not if one got a new file.
+TEST_F(FileTest, AFileWithTwoNamesIsWrittenInPlace) {
+  const std::string path = File("f", "a longer one");
+  ASSERT_EQ(link(path.c_str(), Path("other").c_str()), 0);
+  EXPECT_TRUE(WriteFile(path.c_str(), "new").ok());
+  EXPECT_EQ(ReadFile(Path("other").c_str(), kMax)->text(), "new");
+  EXPECT_EQ(Names(), (std::set<std::string>{"f", "other"}));
+}
+
+// "ktlsim run --json /dev/stdout > f": the shell's descriptor is the file that is meant.
+TEST_F(FileTest, ADescriptorsFileIsWrittenInPlace) {
+  const int shell = open(File("f", "a longer one").c_str(), O_RDWR | O_CLOEXEC);
+  EXPECT_TRUE(WriteFile(("/proc/self/fd/" + std::to_string(shell)).c_str(), "text").ok());
+  EXPECT_TRUE(WriteFile(("/dev/fd/" + std::to_string(shell)).c_str(), "again").ok());
+  char text[32] = {};
+  EXPECT_EQ(pread(shell, text, sizeof(text), 0), 5);
+  EXPECT_STREQ(text, "again");
+  close(shell);
+}
+
+TEST_F(FileTest, TheOldContentStaysWhenTheNewCannotBeWritten) {
+  const std::string path = File("f", "old");
+  const auto before = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &limit), 0);
+  const rlimit small = {100, limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const Status written = WriteFile(path.c_str(), std::string(1000, 'x'));
+  setrlimit(RLIMIT_FSIZE, &limit);
+  std::signal(SIGXFSZ, before);
+  EXPECT_TRUE(Tells(written.ToString(), "File too large")) << written.ToString();
+  EXPECT_EQ(ReadFile(path.c_str(), kMax)->text(), "old");
+  EXPECT_EQ(Names(), std::set<std::string>{"f"});
 }
 
 TEST_F(FileTest, ReplacesAFileInOneStep) {

@@ -22,18 +22,25 @@ HttpRequestReader::HttpRequestReader(const HttpRequestLimits& limits, HttpReques
 }
 
 HttpRequestReader::Phase HttpRequestReader::phase() const {
-  if (complete_ || (in_head_ && head_bytes_ == 0)) return Phase::kIdle;
-  return in_head_ ? Phase::kHead : Phase::kBody;
+  switch (place_) {
+    case Place::kHead:
+      return head_bytes_ == 0 ? Phase::kIdle : Phase::kHead;
+    case Place::kBody:
+      return Phase::kBody;
+    case Place::kEnd:
+      break;
+  }
+  return Phase::kIdle;
 }
 
 HttpRequestReader::Outcome HttpRequestReader::Read(std::span<const std::byte> input,
                                                    std::size_t* consumed) {
   *consumed = 0;
-  if (complete_) BeginRequest();
+  if (place_ == Place::kEnd) BeginRequest();
   Outcome outcome = Outcome::kNeedMore;
   while (outcome == Outcome::kNeedMore && !input.empty()) {
     std::size_t part = 0;
-    outcome = in_head_ ? ReadHeadLine(input, &part) : ReadBody(input, &part);
+    outcome = place_ == Place::kHead ? ReadHeadLine(input, &part) : ReadBody(input, &part);
     *consumed += part;
     input = input.subspan(part);
   }
@@ -52,13 +59,12 @@ void HttpRequestReader::BeginRequest() {
   version_bytes_ = 0;
   line_blanks_ = 0;
   target_form_ = TargetForm::kUnknown;
-  in_head_ = true;
+  place_ = Place::kHead;
   path_ended_ = false;
   line_started_ = false;
   first_line_ = true;
   cr_held_ = false;
   coded_ = false;
-  complete_ = false;
 }
 
 HttpRequestReader::Outcome HttpRequestReader::Refuse(unsigned status) {
@@ -174,7 +180,7 @@ unsigned HttpRequestReader::RefusalOfVersion() const {
 // ---- Between head and body
 
 HttpRequestReader::Outcome HttpRequestReader::HeadOver() {
-  in_head_ = false;
+  place_ = Place::kBody;
   if (body_ == Body::kNone) return Complete();
   // RFC 9110 10.1.1: the only expectation there is, and HTTP/1.0 does not know it.
   const bool waits = expect_.Is("100-continue") && !request_.version_1_0;
@@ -202,7 +208,7 @@ HttpRequestReader::Outcome HttpRequestReader::ReadBody(std::span<const std::byte
 }
 
 HttpRequestReader::Outcome HttpRequestReader::Complete() {
-  complete_ = true;
+  place_ = Place::kEnd;
   return Outcome::kRequest;
 }
 

@@ -87,6 +87,8 @@ class HttpRequestReader {
  private:
   enum class Field : std::uint8_t { kOther, kHost, kExpect, kTransferEncoding, kKept };
   enum class Body : std::uint8_t { kNone, kSized, kChunked };
+  // Where the next byte belongs: at the end, to the next request.
+  enum class Place : std::uint8_t { kHead, kBody, kEnd };
   struct KeptField;
 
   // A value as long as those that matter here, in lower case and without blanks around it.
@@ -164,13 +166,12 @@ class HttpRequestReader {
   Field field_ = Field::kOther;
   Body body_ = Body::kNone;
   TargetForm target_form_ = TargetForm::kUnknown;
-  bool in_head_ = true;
+  Place place_ = Place::kHead;
   bool path_ended_ = false;
   bool line_started_ = false;  // of the line being read something has come
   bool first_line_ = true;
   bool cr_held_ = false;  // a CR has come, and only a line feed may follow
   bool coded_ = false;    // there is a Transfer-Encoding
-  bool complete_ = false;
 };
 
 }  // namespace ktlsim::serve

@@ -185,70 +185,95 @@ TEST_P(RingTest, CancelsAConnectThatHangs) {
   ExpectNothingLeft(*ring);
 }
 
-// Every place that an operation can be in when it is cancelled.
-TEST_P(RingTest, CancelsInEachState) {
-  for (const bool submit_when_full : {true, false}) {
-    SCOPED_TRACE(submit_when_full);
-    auto ring = MakeRing({.submission_entries = 4,
-                          .receive_buffers = 1,
-                          .receive_buffer_bytes = 64,
-                          .submit_when_full = submit_when_full});
-    const Pair pair = Connect(*ring);
-    const std::string text = Pattern(std::size_t{16} << 20);
+// Every place that an operation can be in when it is cancelled, on a ring with room for almost
+// nothing.
+class CancelTest : public RingUnderTest {
+ protected:
+  template <typename Check>
+  void OnSmallRings(Check check) {
+    for (const bool submit_when_full : {true, false}) {
+      SCOPED_TRACE(submit_when_full);
+      auto ring = MakeRing({.submission_entries = 4,
+                            .receive_buffers = 1,
+                            .receive_buffer_bytes = 64,
+                            .submit_when_full = submit_when_full});
+      const Pair pair = Connect(*ring);
+      check(*ring, pair);
+      ring->Close(pair.client, /*reset=*/true);
+      ring->Close(pair.server, /*reset=*/true);
+      ExpectNothingLeft(*ring);
+    }
+  }
+};
 
-    // Not yet submitted; submitted; and a send that is half done.
+KTLSIM_ON_BOTH_RINGS(CancelTest);
+
+TEST_P(CancelTest, BeforeAndAfterItWasSubmittedAndHalfDone) {
+  const std::string text = Pattern(std::size_t{16} << 20);
+  OnSmallRings([&](Ring& ring, const Pair& pair) {
     for (int turns = 0; turns < 3; ++turns) {
       Receiver receive;
       Sender send;
-      ring->StartReceive(receive, pair.client);
-      ring->StartSend(send, pair.client, AsBytes(text));
-      for (int i = 0; i < turns; ++i) ring->Turn(0);
-      ring->Cancel(receive);
-      ring->Cancel(send);
+      ring.StartReceive(receive, pair.client);
+      ring.StartSend(send, pair.client, AsBytes(text));
+      for (int i = 0; i < turns; ++i) ring.Turn(0);
+      ring.Cancel(receive);
+      ring.Cancel(send);
       EXPECT_FALSE(receive.ended);
       EXPECT_FALSE(send.ended);
-      ASSERT_TRUE(TurnUntil(*ring, [&] { return receive.ended && send.ended; }));
+      ASSERT_TRUE(TurnUntil(ring, [&] { return receive.ended && send.ended; }));
       EXPECT_EQ(receive.end.code(), ECANCELED);
       EXPECT_EQ(send.outcome.code(), ECANCELED);
     }
+  });
+}
 
-    // Parked, and cancelled by a parked request: more than the queue holds, all at once.
+// And cancelled by a parked request: more than the queue holds, all at once.
+TEST_P(CancelTest, Parked) {
+  OnSmallRings([](Ring& ring, const Pair&) {
     std::vector<std::unique_ptr<Acceptor>> acceptors;
-    const SocketId listener = ring->Listen(Address::Loopback(0), {}).value();
+    const SocketId listener = ring.Listen(Address::Loopback(0), {}).value();
     for (int i = 0; i < 40; ++i) {
       acceptors.push_back(std::make_unique<Acceptor>());
-      ring->StartAccept(*acceptors.back(), listener);
+      ring.StartAccept(*acceptors.back(), listener);
     }
-    for (int i = 0; i < 20; ++i) ring->Cancel(*acceptors[static_cast<std::size_t>(i)]);
-    ring->Turn(0);
-    for (auto& acceptor : acceptors) ring->Cancel(*acceptor);
+    for (int i = 0; i < 20; ++i) ring.Cancel(*acceptors[static_cast<std::size_t>(i)]);
+    ring.Turn(0);
+    for (auto& acceptor : acceptors) ring.Cancel(*acceptor);
     for (auto& acceptor : acceptors) {
-      ASSERT_TRUE(TurnUntil(*ring, [&] { return acceptor->ended; }));
+      ASSERT_TRUE(TurnUntil(ring, [&] { return acceptor->ended; }));
       EXPECT_EQ(acceptor->end.code(), ECANCELED);
     }
+    ring.Close(listener);
+  });
+}
 
-    // Starved: its only buffer is held.
+// Its only buffer is held.
+TEST_P(CancelTest, Starved) {
+  OnSmallRings([](Ring& ring, const Pair& pair) {
+    const std::string text = Pattern(100);
+    Sender send;
+    ring.StartSend(send, pair.client, AsBytes(text));
     Receiver hoarder;
     hoarder.hold = true;
-    ring->StartReceive(hoarder, pair.server);
-    ASSERT_TRUE(TurnUntil(*ring, [&] { return ring->Statistics().buffers_exhausted > 0; }));
-    ring->Cancel(hoarder);
+    ring.StartReceive(hoarder, pair.server);
+    ASSERT_TRUE(
+        TurnUntil(ring, [&] { return send.ended && ring.Statistics().buffers_exhausted > 0; }));
+    ring.Cancel(hoarder);
     EXPECT_FALSE(hoarder.ended);
-    ASSERT_TRUE(TurnUntil(*ring, [&] { return hoarder.ended; }));
+    ASSERT_TRUE(TurnUntil(ring, [&] { return hoarder.ended; }));
     EXPECT_EQ(hoarder.end.code(), ECANCELED);
     hoarder.held.clear();
+  });
+}
 
-    // Ending already.
+TEST_P(CancelTest, EndingAlready) {
+  OnSmallRings([](Ring& ring, const Pair& pair) {
     Sender empty;
-    ring->StartSend(empty, pair.client, {});
-    ring->Cancel(empty);
-    ASSERT_TRUE(TurnUntil(*ring, [&] { return empty.ended; }));
-
-    ring->Close(listener);
-    ring->Close(pair.client, /*reset=*/true);
-    ring->Close(pair.server, /*reset=*/true);
-    ExpectNothingLeft(*ring);
-  }
+    ring.StartSend(empty, pair.client, {});
+    ring.Cancel(empty);
+    ASSERT_TRUE(TurnUntil(ring, [&] { return empty.ended; }));
+  });
 }
 
 // A cancellation belongs to one start: the next one with the same address is not touched.

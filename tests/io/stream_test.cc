@@ -3,18 +3,21 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <cerrno>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "io/connector.h"
 #include "io/listener.h"
+#include "kernel_sim/base/member_item.h"
 #include "tests/io/ring_test_support.h"
 
 namespace ktlsim::io {
@@ -295,86 +298,98 @@ TEST_P(StreamTest, ClosesWhileItsReceiveWaitsForABuffer) {
   EXPECT_EQ(server->held.size(), 2u) << "leases outlive the stream";
 }
 
-// Two rings on two threads; each stream lives on its own.
-TEST(TwoRingsTest, EchoesBetweenThreads) {
-  struct Stop : WorkItem {
-    Stop() : WorkItem([](WorkItem& item) { static_cast<Stop&>(item).asked = true; }) {}
-    bool asked = false;
-  };
-  struct Server final : ListenerHandler {
-    explicit Server(Ring& on) : ring(on), listener(on, *this) {}
-    void OnAccepted(SocketId socket) override {
-      party.emplace(ring, socket);
-      party->on_received = [this] {
-        if (party->stream->sending() || party->text.empty()) return;
-        Reply();
-      };
-      party->on_sent = [this] {
-        if (!party->text.empty()) Reply();
-      };
-      party->on_receive_ended = [this] { party->stream->Close(CloseMode::kGraceful); };
-      party->stream->ResumeReceiving();
-    }
-    void Reply() {
-      answer = std::exchange(party->text, {});
-      party->stream->Send(AsBytes(answer));
-    }
-    void OnListenerClosed() override { closed = true; }
-    Ring& ring;
-    Listener listener;
-    std::optional<Party> party;
-    std::string answer;
-    bool closed = false;
-  };
-  std::atomic<int> port{0};
-  std::atomic<Ring*> server_ring{nullptr};
-  Stop stop;
-  std::thread thread([&] {
+// Sends back all that its one client sends, on a ring and a thread of its own.
+class EchoServer final : private ListenerHandler {
+ public:
+  EchoServer() : thread_([this] { Main(); }) { port_.wait(0); }
+  ~EchoServer() { thread_.join(); }
+  EchoServer(const EchoServer&) = delete;
+  EchoServer& operator=(const EchoServer&) = delete;
+
+  Address address() const { return Address::Loopback(static_cast<std::uint16_t>(port_)); }
+  // Ends when its client has closed.
+  void AskToStop() { ring_.load()->Post(stop_); }
+
+ private:
+  void Main() {
     auto ring = MakeRing();
-    Server server(*ring);
-    ASSERT_TRUE(server.listener.Open(Address::Loopback(0), {}).ok());
-    server_ring = ring.get();
-    port = server.listener.LocalAddress().value().port();
-    port.notify_one();
-    EXPECT_TRUE(TurnUntil(*ring, [&] { return stop.asked && server.party->closed; }));
-    server.listener.Close();
-    EXPECT_TRUE(TurnUntil(*ring, [&] { return server.closed; }));
+    listener_.emplace(*ring, static_cast<ListenerHandler&>(*this));
+    ASSERT_TRUE(listener_->Open(Address::Loopback(0), {}).ok());
+    ring_ = ring.get();
+    port_ = listener_->LocalAddress().value().port();
+    port_.notify_one();
+    EXPECT_TRUE(TurnUntil(*ring, [&] { return asked_to_stop_ && party_->closed; }));
+    listener_->Close();
+    EXPECT_TRUE(TurnUntil(*ring, [&] { return closed_; }));
     EXPECT_EQ(ring->Statistics().sockets, 0u);
-  });
-  port.wait(0);
-  {
-    auto ring = MakeRing();
-    struct Client final : ConnectHandler {
-      void OnConnected(Status status, SocketId connected) override {
-        outcome = status;
-        socket = connected;
-        done = true;
-      }
-      Status outcome;
-      SocketId socket = kNoSocket;
-      bool done = false;
-    } client;
-    Connector connector(*ring, client);
-    connector.Connect(Address::Loopback(static_cast<std::uint16_t>(port)));
-    ASSERT_TRUE(TurnUntil(*ring, [&] { return client.done; }));
-    ASSERT_TRUE(client.outcome.ok());
-    Party party(*ring, client.socket);
-    party.stream->ResumeReceiving();
-    std::string expected;
-    for (int round = 0; round < 500; ++round) {
-      const std::string text = Pattern(1 + static_cast<std::size_t>(round) * 7);
-      expected += text;
-      const int sent = party.sent;
-      party.stream->Send(AsBytes(text));
-      ASSERT_TRUE(TurnUntil(
-          *ring, [&] { return party.text.size() == expected.size() && party.sent == sent + 1; }));
-    }
-    EXPECT_TRUE(party.text == expected);
-    server_ring.load()->Post(stop);
-    party.stream->Close(CloseMode::kGraceful);
-    ASSERT_TRUE(TurnUntil(*ring, [&] { return party.closed; }));
+    party_.reset();
+    listener_.reset();
   }
-  thread.join();
+  void OnAccepted(SocketId socket) override {
+    party_.emplace(*ring_.load(), socket);
+    party_->on_received = [this] {
+      if (!party_->stream->sending()) Reply();
+    };
+    party_->on_sent = [this] { Reply(); };
+    party_->on_receive_ended = [this] { party_->stream->Close(CloseMode::kGraceful); };
+    party_->stream->ResumeReceiving();
+  }
+  void OnListenerClosed() override { closed_ = true; }
+  void Reply() {
+    if (party_->text.empty()) return;
+    answer_ = std::exchange(party_->text, {});
+    party_->stream->Send(AsBytes(answer_));
+  }
+  void Stop() { asked_to_stop_ = true; }
+
+  std::atomic<Ring*> ring_{nullptr};
+  std::atomic<int> port_{0};
+  // The thread's.
+  std::optional<Listener> listener_;
+  std::optional<Party> party_;
+  std::string answer_;
+  MemberItem<&EchoServer::Stop> stop_{*this};
+  bool asked_to_stop_ = false;
+  bool closed_ = false;
+
+  std::thread thread_;
+};
+
+class Dialler final : public ConnectHandler {
+ public:
+  void OnConnected(Status status, SocketId connected) override {
+    outcome = status;
+    socket = connected;
+  }
+  std::optional<Status> outcome;
+  SocketId socket = kNoSocket;
+};
+
+// Goal: streams on two rings on two threads do not disturb each other. Method: texts of 500 lengths
+// go to a server and back, one after the other.
+TEST(TwoRingsTest, EchoesBetweenThreads) {
+  EchoServer server;
+  auto ring = MakeRing();
+  Dialler dialler;
+  Connector connector(*ring, dialler);
+  connector.Connect(server.address());
+  ASSERT_TRUE(TurnUntil(*ring, [&] { return dialler.outcome.has_value(); }));
+  ASSERT_TRUE(dialler.outcome->ok());
+  Party party(*ring, dialler.socket);
+  party.stream->ResumeReceiving();
+  std::string expected;
+  for (int round = 0; round < 500; ++round) {
+    const std::string text = Pattern(1 + static_cast<std::size_t>(round) * 7);
+    expected += text;
+    const int sent = party.sent;
+    party.stream->Send(AsBytes(text));
+    ASSERT_TRUE(TurnUntil(
+        *ring, [&] { return party.text.size() == expected.size() && party.sent == sent + 1; }));
+  }
+  EXPECT_TRUE(party.text == expected);
+  server.AskToStop();
+  party.stream->Close(CloseMode::kGraceful);
+  ASSERT_TRUE(TurnUntil(*ring, [&] { return party.closed; }));
 }
 
 }  // namespace

@@ -223,101 +223,120 @@ INSTANTIATE_TEST_SUITE_P(Versions, LegHabitsTest,
 
 // ---- Everything through the function table, as a program that loads the library at run time does
 
-TEST(RecordedHabitsTest, AHandshakeThroughTheFunctionTable) {
-  const PSecurityFunctionTableA table = InitSecurityInterfaceA();
-  char name[] = SCHANNEL_NAME_A;
-  PSecPkgInfoA info = nullptr;
-  ASSERT_EQ(table->QuerySecurityPackageInfoA(name, &info), SEC_E_OK);
-  const ULONG room = info->cbMaxToken;
-  EXPECT_EQ(table->FreeContextBuffer(info), SEC_E_OK);
+class FunctionTableHabitsTest : public testing::Test {
+ protected:
+  struct End {
+    CredHandle credential{};
+    CtxtHandle context{};
+    Bytes inbox;
+    SECURITY_STATUS status = SEC_I_CONTINUE_NEEDED;
+  };
 
-  SCHANNEL_CRED auth{};
-  auth.dwVersion = SCHANNEL_CRED_VERSION;
-  auth.dwFlags =
-      SCH_CRED_NO_DEFAULT_CREDS | SCH_CRED_MANUAL_CRED_VALIDATION | SCH_CRED_NO_SERVERNAME_CHECK;
-  CredHandle client_credential{};
-  ASSERT_EQ(table->AcquireCredentialsHandleA(nullptr, name, SECPKG_CRED_OUTBOUND, nullptr, &auth,
-                                             nullptr, nullptr, &client_credential, nullptr),
-            SEC_E_OK);
+  void SetUp() override {
+    PSecPkgInfoA info = nullptr;
+    ASSERT_EQ(table_->QuerySecurityPackageInfoA(name_, &info), SEC_E_OK);
+    room_ = info->cbMaxToken;
+    EXPECT_EQ(table_->FreeContextBuffer(info), SEC_E_OK);
+    SecInvalidateHandle(&client_.context);
+    SecInvalidateHandle(&server_.context);
+
+    SCHANNEL_CRED auth{};
+    auth.dwVersion = SCHANNEL_CRED_VERSION;
+    auth.dwFlags =
+        SCH_CRED_NO_DEFAULT_CREDS | SCH_CRED_MANUAL_CRED_VALIDATION | SCH_CRED_NO_SERVERNAME_CHECK;
+    Acquire(SECPKG_CRED_OUTBOUND, auth, client_);
+    PCCERT_CONTEXT certificate = LocalhostCertificate();
+    SCHANNEL_CRED server_auth{};
+    server_auth.dwVersion = SCHANNEL_CRED_VERSION;
+    server_auth.cCreds = 1;
+    server_auth.paCred = &certificate;
+    server_auth.dwFlags = SCH_CRED_NO_SYSTEM_MAPPER;
+    Acquire(SECPKG_CRED_INBOUND, server_auth, server_);
+  }
+  void TearDown() override {
+    for (End* end : {&client_, &server_}) {
+      EXPECT_EQ(table_->DeleteSecurityContext(&end->context), SEC_E_OK);
+      EXPECT_EQ(table_->FreeCredentialHandle(&end->credential), SEC_E_OK);
+    }
+  }
+
+  void Acquire(ULONG use, SCHANNEL_CRED& auth, End& end) {
+    ASSERT_EQ(table_->AcquireCredentialsHandleA(nullptr, name_, use, nullptr, &auth, nullptr,
+                                                nullptr, &end.credential, nullptr),
+              SEC_E_OK);
+  }
+
+  // One call with all bytes that were received; unused ones stay.
+  void Leg(End& end, End& peer) {
+    Bytes token(room_);
+    SecBuffer in[2] = {{static_cast<ULONG>(end.inbox.size()), SECBUFFER_TOKEN, end.inbox.data()},
+                       {0, SECBUFFER_EMPTY, nullptr}};
+    SecBuffer out = {room_, SECBUFFER_TOKEN, token.data()};
+    SecBufferDesc input = {SECBUFFER_VERSION, 2, in};
+    SecBufferDesc output = {SECBUFFER_VERSION, 1, &out};
+    end.status = &end == &server_ ? Accept(&input, &output) : Initialize(&input, &output);
+    if (end.status != SEC_E_OK && end.status != SEC_I_CONTINUE_NEEDED) return;
+    const ULONG extra = in[1].BufferType == SECBUFFER_EXTRA ? in[1].cbBuffer : 0;
+    end.inbox.erase(end.inbox.begin(), end.inbox.end() - static_cast<long>(extra));
+    Append(peer.inbox, Bytes(token.begin(), token.begin() + static_cast<long>(out.cbBuffer)));
+  }
+
+  const PSecurityFunctionTableA table_ = InitSecurityInterfaceA();
+  End client_;
+  End server_;
+
+ private:
+  SECURITY_STATUS Accept(PSecBufferDesc input, PSecBufferDesc output) {
+    ULONG attributes = 0;
+    TimeStamp expiry{};
+    CtxtHandle& context = server_.context;
+    return table_->AcceptSecurityContext(
+        &server_.credential, SecIsValidHandle(&context) ? &context : nullptr, input,
+        ASC_REQ_STREAM | ASC_REQ_SEQUENCE_DETECT | ASC_REQ_REPLAY_DETECT | ASC_REQ_CONFIDENTIALITY |
+            ASC_REQ_EXTENDED_ERROR,
+        0, &context, output, &attributes, &expiry);
+  }
+  SECURITY_STATUS Initialize(PSecBufferDesc input, PSecBufferDesc output) {
+    ULONG attributes = 0;
+    TimeStamp expiry{};
+    CtxtHandle& context = client_.context;
+    const bool later = SecIsValidHandle(&context);
+    return table_->InitializeSecurityContextA(
+        &client_.credential, later ? &context : nullptr, g_target,
+        ISC_REQ_STREAM | ISC_REQ_SEQUENCE_DETECT | ISC_REQ_REPLAY_DETECT | ISC_REQ_CONFIDENTIALITY |
+            ISC_RET_EXTENDED_ERROR | ISC_REQ_MANUAL_CRED_VALIDATION | ISC_REQ_INTEGRITY,
+        0, SECURITY_NATIVE_DREP, later ? input : nullptr, 0, &context, output, &attributes,
+        &expiry);
+  }
+
+  char name_[sizeof(SCHANNEL_NAME_A)] = SCHANNEL_NAME_A;
+  ULONG room_ = 0;
+};
+
+TEST_F(FunctionTableHabitsTest, AHandshake) {
   SecPkgCred_SupportedAlgs algorithms{};
-  EXPECT_EQ(table->QueryCredentialsAttributesA(&client_credential, SECPKG_ATTR_SUPPORTED_ALGS,
-                                               &algorithms),
+  EXPECT_EQ(table_->QueryCredentialsAttributesA(&client_.credential, SECPKG_ATTR_SUPPORTED_ALGS,
+                                                &algorithms),
             SEC_E_OK);
   EXPECT_GT(algorithms.cSupportedAlgs, 0U);
-  EXPECT_EQ(table->FreeContextBuffer(algorithms.palgSupportedAlgs), SEC_E_OK);
+  EXPECT_EQ(table_->FreeContextBuffer(algorithms.palgSupportedAlgs), SEC_E_OK);
   SecPkgCred_CipherStrengths strengths{};
-  EXPECT_EQ(table->QueryCredentialsAttributesA(&client_credential, SECPKG_ATTR_CIPHER_STRENGTHS,
-                                               &strengths),
+  EXPECT_EQ(table_->QueryCredentialsAttributesA(&client_.credential, SECPKG_ATTR_CIPHER_STRENGTHS,
+                                                &strengths),
             SEC_E_OK);
   EXPECT_EQ(strengths.dwMaximumCipherStrength, 256U);
 
-  PCCERT_CONTEXT certificate = LocalhostCertificate();
-  SCHANNEL_CRED server_auth{};
-  server_auth.dwVersion = SCHANNEL_CRED_VERSION;
-  server_auth.cCreds = 1;
-  server_auth.paCred = &certificate;
-  server_auth.dwFlags = SCH_CRED_NO_SYSTEM_MAPPER;
-  CredHandle server_credential{};
-  ASSERT_EQ(
-      table->AcquireCredentialsHandleA(nullptr, name, SECPKG_CRED_INBOUND, nullptr, &server_auth,
-                                       nullptr, nullptr, &server_credential, nullptr),
-      SEC_E_OK);
-
-  CtxtHandle client{};
-  CtxtHandle server{};
-  SecInvalidateHandle(&client);
-  SecInvalidateHandle(&server);
-  Bytes to_server;
-  Bytes to_client;
-  // One call with all bytes that were received; unused ones stay.
-  const auto leg = [&](bool is_server) {
-    CtxtHandle& context = is_server ? server : client;
-    Bytes& inbox = is_server ? to_server : to_client;
-    Bytes token(room);
-    SecBuffer in[2] = {{static_cast<ULONG>(inbox.size()), SECBUFFER_TOKEN, inbox.data()},
-                       {0, SECBUFFER_EMPTY, nullptr}};
-    SecBuffer out = {room, SECBUFFER_TOKEN, token.data()};
-    SecBufferDesc input = {SECBUFFER_VERSION, 2, in};
-    SecBufferDesc output = {SECBUFFER_VERSION, 1, &out};
-    ULONG attributes = 0;
-    TimeStamp expiry{};
-    PCtxtHandle old = SecIsValidHandle(&context) ? &context : nullptr;
-    const SECURITY_STATUS status =
-        is_server ? table->AcceptSecurityContext(
-                        &server_credential, old, &input,
-                        ASC_REQ_STREAM | ASC_REQ_SEQUENCE_DETECT | ASC_REQ_REPLAY_DETECT |
-                            ASC_REQ_CONFIDENTIALITY | ASC_REQ_EXTENDED_ERROR,
-                        0, &context, &output, &attributes, &expiry)
-                  : table->InitializeSecurityContextA(
-                        &client_credential, old, g_target,
-                        ISC_REQ_STREAM | ISC_REQ_SEQUENCE_DETECT | ISC_REQ_REPLAY_DETECT |
-                            ISC_REQ_CONFIDENTIALITY | ISC_RET_EXTENDED_ERROR |
-                            ISC_REQ_MANUAL_CRED_VALIDATION | ISC_REQ_INTEGRITY,
-                        0, SECURITY_NATIVE_DREP, old == nullptr ? nullptr : &input, 0, &context,
-                        &output, &attributes, &expiry);
-    if (status == SEC_E_OK || status == SEC_I_CONTINUE_NEEDED) {
-      const ULONG extra = in[1].BufferType == SECBUFFER_EXTRA ? in[1].cbBuffer : 0;
-      inbox.erase(inbox.begin(), inbox.end() - static_cast<long>(extra));
-      Append(is_server ? to_client : to_server,
-             Bytes(token.begin(), token.begin() + static_cast<long>(out.cbBuffer)));
-    }
-    return status;
-  };
-  SECURITY_STATUS client_status = leg(false);
-  SECURITY_STATUS server_status = SEC_I_CONTINUE_NEEDED;
-  for (int round = 0; round < 10 && (client_status != SEC_E_OK || server_status != SEC_E_OK);
-       ++round) {
-    if (server_status != SEC_E_OK) server_status = leg(true);
-    if (client_status != SEC_E_OK && !to_client.empty()) client_status = leg(false);
+  Leg(client_, server_);
+  for (int round = 0; round < 10; ++round) {
+    if (client_.status == SEC_E_OK && server_.status == SEC_E_OK) break;
+    if (server_.status != SEC_E_OK) Leg(server_, client_);
+    if (client_.status != SEC_E_OK && !client_.inbox.empty()) Leg(client_, server_);
   }
-  EXPECT_EQ(client_status, SEC_E_OK);
-  EXPECT_EQ(server_status, SEC_E_OK);
+  EXPECT_EQ(client_.status, SEC_E_OK);
+  EXPECT_EQ(server_.status, SEC_E_OK);
   SecPkgContext_StreamSizes sizes{};
-  EXPECT_EQ(table->QueryContextAttributesA(&client, SECPKG_ATTR_STREAM_SIZES, &sizes), SEC_E_OK);
-  EXPECT_EQ(table->DeleteSecurityContext(&client), SEC_E_OK);
-  EXPECT_EQ(table->DeleteSecurityContext(&server), SEC_E_OK);
-  EXPECT_EQ(table->FreeCredentialHandle(&client_credential), SEC_E_OK);
-  EXPECT_EQ(table->FreeCredentialHandle(&server_credential), SEC_E_OK);
+  EXPECT_EQ(table_->QueryContextAttributesA(&client_.context, SECPKG_ATTR_STREAM_SIZES, &sizes),
+            SEC_E_OK);
 }
 
 }  // namespace

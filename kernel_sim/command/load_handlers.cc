@@ -190,7 +190,7 @@ void LoadSlot::EndSoon() {
 }
 
 void LoadSlot::BeginNext() {
-  if (abandoned_) return WindUp();
+  if (life_ != Life::kRunning) return WindUp();
   // The operation continues with the next address.
   if (operating_) return Dial();
   if (phase_.ending()) return WindUp();
@@ -232,7 +232,6 @@ void LoadSlot::StopWaiting() {
 
 void LoadSlot::Dial() {
   end_expected_ = false;
-  passes_over_ = false;
   reached_ = Reached::kDialled;
   dialled_ns_ = MonotonicClock::Now();
   if (AddressLimit() != 0 || !limit_timer_.armed()) ArmLimit();
@@ -307,8 +306,8 @@ void LoadSlot::WindUp() {
 }
 
 void LoadSlot::Retire() {
-  if (retired_) return;
-  retired_ = true;
+  if (life_ == Life::kRetired) return;
+  life_ = Life::kRetired;
   place_.loop.StopTimer(limit_timer_);
   if (interval_ns_ != 0 && next_ns_ < phase_.ended_ns()) {
     phase_.CountNotBegun((phase_.ended_ns() - next_ns_) / interval_ns_ + 1);
@@ -335,8 +334,8 @@ void LoadSlot::Abort() {
 
 // The phase has waited long enough.
 void LoadSlot::Abandon() {
-  if (retired_) return;
-  abandoned_ = true;
+  if (life_ == Life::kRetired) return;
+  life_ = Life::kAbandoned;
   if (operating_ && begun_ns_ < phase_.ended_ns()) {
     const std::uint64_t age = MonotonicClock::Now() - begun_ns_;
     ++place_.tally.unfinished;

@@ -72,8 +72,12 @@ class LoadSlot : public transport::ConnectionHandler {
   bool operating() const { return operating_; }
 
  private:
-  // How far the connection has come.
-  enum class Reached : std::uint8_t { kDialled, kConnected, kEstablished };
+  // How far the connection has come. Passed over: the address takes too long, so the next one is
+  // dialled when this connection has ended.
+  enum class Reached : std::uint8_t { kDialled, kPassedOver, kConnected, kEstablished };
+  // Abandoned: the phase has waited long enough. Retired: the phase has been told that this is the
+  // end.
+  enum class Life : std::uint8_t { kRunning, kAbandoned, kRetired };
 
   void Start();
   void EndSoon();
@@ -90,6 +94,7 @@ class LoadSlot : public transport::ConnectionHandler {
   void ArmLimit();
   void OnLimit();
   void TimeOut();
+  const char* WaitedFor() const;
   void RecordAge(std::uint64_t now_ns);
   std::string TextOf(const transport::EndReason& reason) const;
 
@@ -112,7 +117,7 @@ class LoadSlot : public transport::ConnectionHandler {
   std::uint64_t tried_since_ns_ = 0;  // when the current operation was really begun
   std::uint64_t dialled_ns_ = 0;
   Reached reached_ = Reached::kDialled;
-  bool passes_over_ = false;  // the address that is dialled takes too long
+  Life life_ = Life::kRunning;
   unsigned failures_in_a_row_ = 0;
   std::size_t peer_ = 0;   // of the plan's
   std::string refusals_;   // of the addresses tried for the current operation
@@ -120,8 +125,6 @@ class LoadSlot : public transport::ConnectionHandler {
   bool operating_ = false;
   bool end_expected_ = false;
   bool limited_ = false;  // the timer is WaitAtMost's, not the timetable's
-  bool abandoned_ = false;
-  bool retired_ = false;
 };
 
 std::unique_ptr<LoadSlot> MakeLoadSlot(LoadPhase& phase, const LoadSlot::Place& place);

@@ -1,5 +1,4 @@
 // What bounds a slot's operation and the dialling of one address.
-#include <array>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -17,7 +16,8 @@ using transport::EndReason;
 
 // A server's addresses are dialled one after the other, within one operation, before it has failed.
 bool LoadSlot::TryNextAddress(const EndReason& reason) {
-  if (!operating_ || (reason.kind != transport::EndKind::kConnectFailed && !passes_over_)) {
+  if (!operating_ ||
+      (reason.kind != transport::EndKind::kConnectFailed && reached_ != Reached::kPassedOver)) {
     return false;
   }
   const std::vector<io::Address>& peers = phase_.plan().peers;
@@ -37,7 +37,7 @@ bool LoadSlot::TryNextAddress(const EndReason& reason) {
 
 std::string LoadSlot::WhyUnreachable(const EndReason& reason) const {
   const std::string peer = phase_.plan().peers[peer_].ToString() + ": ";
-  if (!passes_over_) return peer + reason.ToString();
+  if (reached_ != Reached::kPassedOver) return peer + reason.ToString();
   return peer + "accepts nothing within " + FormatDuration(phase_.plan().next_address_ns);
 }
 
@@ -65,7 +65,7 @@ void LoadSlot::OnLimit() {
   const std::uint64_t timeout_ns = phase_.plan().timeout_ns;
   if (timeout_ns != 0 && now >= tried_since_ns_ + timeout_ns) return TimeOut();
   if (const std::uint64_t address_ns = AddressLimit(); address_ns != 0 && now >= address_ns) {
-    passes_over_ = true;
+    reached_ = Reached::kPassedOver;
     connection_->Abort();
     return;
   }
@@ -73,11 +73,22 @@ void LoadSlot::OnLimit() {
 }
 
 void LoadSlot::TimeOut() {
-  constexpr std::array kWaitedFor = {"the connection was not accepted",
-                                     "the handshake was not over", "no whole response came"};
   RecordAge(MonotonicClock::Now());
   Fail(*connection_, fmt::format("timed out after {}: {}", FormatDuration(phase_.plan().timeout_ns),
-                                 kWaitedFor[static_cast<std::size_t>(reached_)]));
+                                 WaitedFor()));
+}
+
+const char* LoadSlot::WaitedFor() const {
+  switch (reached_) {
+    case Reached::kDialled:
+    case Reached::kPassedOver:
+      return "the connection was not accepted";
+    case Reached::kConnected:
+      return "the handshake was not over";
+    case Reached::kEstablished:
+      return "no whole response came";
+  }
+  return "";
 }
 
 // For an operation that failed because of its age.

@@ -18,8 +18,6 @@ constexpr std::size_t kFriendsMax = 2;
 const std::map<std::string, std::string>& Exceptions() {
   static const auto* const exceptions = new std::map<std::string, std::string>{
       {"HandshakeOptions", "what the caller of one handshake chooses, each choice by itself"},
-      {"LoadSlot",
-       "one place of the load generator: what its connection is doing, and what it owes"},
   };
   return *exceptions;
 }

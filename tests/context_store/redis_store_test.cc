@@ -202,7 +202,6 @@ TEST_F(RedisStoreTest, WithoutAReplyTheLimitEndsTheCall) {
 }
 
 TEST_F(RedisStoreTest, ALateReplyIsNotTheNextCalls) {
-  std::optional<std::string> first;
   BeginAndLogIn();
   redis->reply = [](const Command&) { return std::nullopt; };
   EXPECT_EQ(Get(), StoreResult::kTimedOut);

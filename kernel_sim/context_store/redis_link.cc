@@ -55,7 +55,7 @@ bool RedisLink::Send(std::span<const std::string_view> command, ReplyHandler& ha
 
 // All that is sent in one turn of the loop leaves together.
 void RedisLink::RequestFlush() {
-  if (flush_posted_ || stream_->sending()) return;
+  if (flush_posted_ || !stream_ || stream_->sending()) return;
   flush_posted_ = true;
   loop_.Post(flushing_);
 }
@@ -70,9 +70,9 @@ void RedisLink::RunFlush() {
 }
 
 void RedisLink::Flush() {
-  if (filling_.empty() || stream_->sending()) return;
+  if (filling_.empty() || !stream_ || stream_->sending()) return;
   handler_.OnLinkFlush();
-  if (phase_ != Phase::kOpen) return;
+  if (phase_ != Phase::kOpen || !stream_) return;
   std::swap(sending_, filling_);
   stream_->Send(std::as_bytes(std::span(sending_.data(), sending_.size())));
 }

@@ -93,7 +93,7 @@ void RedisStore::Stop(WorkItem& stopped) {
   Move(RedisEvent::kStop);
   loop_.StopTimer(link_timer_);
   CompleteWaiting(StoreResult::kStopped);
-  if (finding) sentinels_->Cancel();
+  if (finding && sentinels_) sentinels_->Cancel();
   link_.Close(StoreResult::kStopped, "the store stops");
   StopIfQuiet();
 }

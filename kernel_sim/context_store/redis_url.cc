@@ -63,7 +63,7 @@ std::string TakeCredentials(std::string_view* rest, std::size_t limit, RedisUrl*
 }
 
 std::string ParseHost(std::string_view text, std::uint16_t default_port, RedisHost* host) {
-  const std::string shape = "write HOST or HOST:PORT, an IPv6 address in brackets";
+  const char* const shape = "write HOST or HOST:PORT, an IPv6 address in brackets";
   host->port = default_port;
   std::string_view rest;
   if (text.starts_with('[')) {

@@ -81,13 +81,12 @@ void SentinelQuery::OnReply(const RespValue* reply) {
   link_.Close(StoreResult::kOk, "");
 }
 
-void SentinelQuery::OnLinkDown(StoreResult why, std::string_view words) {
-  static_cast<void>(why);
-  static_cast<void>(words);
+void SentinelQuery::OnLinkDown(StoreResult /*why*/, std::string_view /*words*/) {
   loop_.StopTimer(*this);
   if (found_) {
     left_ = 0;
-    const io::Address master = *std::exchange(found_, std::nullopt);
+    const io::Address master = *found_;
+    found_.reset();
     handler_.OnMaster(master);
     return;
   }

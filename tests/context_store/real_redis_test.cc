@@ -173,7 +173,8 @@ TEST_F(RealRedisTest, TheScriptCountsAsMemoryDoes) {
       }
       const std::uint32_t leap = random() % 20 == 0 ? 100 : 4;
       const auto count = static_cast<std::uint32_t>(std::max<std::int64_t>(
-          0, std::int64_t{highest} + 2 - static_cast<std::int64_t>(random() % (2 * leap))));
+          0, std::int64_t{highest} + 2 -
+                 static_cast<std::int64_t>(random() % (std::uint64_t{2} * leap))));
       const std::uint32_t chosen = random() % 6 == 0 ? highest + leap : count;
       const std::uint32_t window = random() % 3 == 0 ? 0 : random() % 2 == 0 ? 64 : 8;
       const NonceUse use = machine.Use(used, chosen, window);

@@ -134,7 +134,7 @@ TEST_F(RedisStoreTest, AMissingScriptIsSentWhole) {
 // The server ends the connection at every byte of its reply.
 TEST_F(RedisStoreTest, EveryCutEndsTheCallAndIsOvercome) {
   const std::string reply = FoundReply("value");
-  redis->reply = [&](const Command&) { return reply; };
+  redis->reply = [&](const Command&) { return std::optional(reply); };
   BeginAndLogIn();
   for (std::size_t cut = 0; cut < reply.size(); ++cut) {
     redis->cut_after = cut;

@@ -135,12 +135,12 @@ TEST(CalculationTest, SessionsAndEntities) {
   for (const Algorithm algorithm : kAlgorithms) {
     const HashId id = HashOf(algorithm);
     std::string a1 = Spelt(id, "u:r:p");
-    if (IsSession(algorithm)) a1 = Spelt(id, a1 + ":n:c");
+    if (IsSession(algorithm)) a1 = Spelt(id, std::string(a1).append(":n:c"));
     const std::string entity = Spelt(id, "body");
     for (const Qop qop : {Qop::kAuth, Qop::kAuthInt}) {
       const std::string a2 = Spelt(id, qop == Qop::kAuth ? "PUT:/x" : "PUT:/x:" + entity);
-      const std::string expected =
-          Spelt(id, a1 + ":n:0000000a:c:" + std::string(NameOf(qop)) + ":" + a2);
+      const std::string expected = Spelt(
+          id, std::string(a1).append(":n:0000000a:c:").append(NameOf(qop)).append(":").append(a2));
       EXPECT_EQ(ResponseOf({.algorithm = algorithm,
                             .username = "u",
                             .realm = "r",

@@ -109,7 +109,7 @@ class Checker {
   std::string CheckProperties(const Json& schemas, const Json& value, const std::string& at) const {
     for (const auto& [name, schema] : schemas.items()) {
       if (!value.is_object() || !value.contains(name)) continue;
-      std::string wrong = Check(schema, value[name], at + "/" + name);
+      std::string wrong = Check(schema, value[name], std::string(at).append("/").append(name));
       if (!wrong.empty()) return wrong;
     }
     return {};
@@ -120,8 +120,9 @@ class Checker {
     if (!value.is_object()) return {};
     for (const auto& [name, other] : value.items()) {
       if (whole.contains("properties") && whole["properties"].contains(name)) continue;
-      if (schema == false) return at + ": " + name + " is not in the schema";
-      std::string wrong = Check(schema, other, at + "/" + name);
+      if (schema == false)
+        return std::string(at).append(": ").append(name) + " is not in the schema";
+      std::string wrong = Check(schema, other, std::string(at).append("/").append(name));
       if (!wrong.empty()) return wrong;
     }
     return {};

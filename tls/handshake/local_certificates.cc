@@ -169,17 +169,23 @@ LocalCertificates::Choice LocalCertificates::ChooseForName(SSL* ssl,
   return Choice::kMade;
 }
 
-bool LocalCertificates::ChooseForRequest(SSL* ssl, bool any_issuer) const {
+LocalCertificates::RequestChoice LocalCertificates::ChooseForRequest(SSL* ssl,
+                                                                     bool any_issuer) const {
+  // To SSL_check_chain a certificate for which there is no memory is one that does not fit.
+  const MemoryWatch watch;
   for (const Loaded& loaded : loaded_) {
     EVP_PKEY* key = loaded.certificate->private_key();
     const int fit = SSL_check_chain(ssl, loaded.leaf.get(), key, loaded.issuers.get());
+    if (watch.ran_out()) return RequestChoice::kFailed;
     ERR_clear_error();
     const bool issuer_fits = any_issuer || (fit & CERT_PKEY_ISSUER_NAME) != 0;
     if ((fit & CERT_PKEY_VALID) == 0 || !issuer_fits) continue;
     SSL_certs_clear(ssl);
-    return SSL_use_cert_and_key(ssl, loaded.leaf.get(), key, loaded.issuers.get(), 1) == 1;
+    return SSL_use_cert_and_key(ssl, loaded.leaf.get(), key, loaded.issuers.get(), 1) == 1
+               ? RequestChoice::kMade
+               : RequestChoice::kFailed;
   }
-  return false;
+  return RequestChoice::kNoneFits;
 }
 
 Certificate::Ptr LocalCertificates::Find(const X509* leaf) const {

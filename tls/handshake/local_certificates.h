@@ -40,9 +40,9 @@ class LocalCertificates {
   std::vector<const Certificate*> AnswerTo(std::string_view server_name) const;
 
   // A client's, once the server has asked: the first that the server's signature algorithms allow
-  // and that comes from an issuer it names (with `any_issuer` it need not). False: none fits, or
-  // no memory.
-  bool ChooseForRequest(SSL* ssl, bool any_issuer) const;
+  // and that comes from an issuer it names (with `any_issuer` it need not). kFailed: no memory.
+  enum class RequestChoice : std::uint8_t { kMade, kNoneFits, kFailed };
+  RequestChoice ChooseForRequest(SSL* ssl, bool any_issuer) const;
 
   // The certificate that OpenSSL chose, or nullptr.
   Certificate::Ptr Find(const X509* leaf) const;

@@ -82,7 +82,15 @@ int OnClientHello(SSL* ssl, int* alert, void*) {
 
 // -1: OpenSSL asks again when the handshake goes on.
 int OnCertificateWanted(SSL* ssl, void*) {
-  return SslConnection::Of(ssl).ChooseCertificate() ? 1 : -1;
+  switch (SslConnection::Of(ssl).ChooseCertificate()) {
+    case SslConnection::CertificateChoice::kGoesOn:
+      return 1;
+    case SslConnection::CertificateChoice::kStops:
+      return -1;
+    case SslConnection::CertificateChoice::kFails:
+      return 0;
+  }
+  return 0;
 }
 
 int OnServerName(SSL* ssl, int*, void*) {
@@ -200,9 +208,15 @@ SSL_TICKET_RETURN OnTicketOpened(SSL* ssl, SSL_SESSION* session, const unsigned 
   return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
 
-// Called before each record is written and after each is read.
-void OnMessage(int, int, int, const void*, std::size_t, SSL* ssl, void*) {
-  SslConnection::Of(ssl).NoteMemory();
+// Called before each record is written and after each is read, and for each message in it.
+void OnMessage(int written, int, int type, const void* data, std::size_t size, SSL* ssl, void*) {
+  constexpr std::size_t kEmptyBytesMax = 8;  // header, no context, no list (RFC 8446 4.4.2)
+  SslConnection& connection = SslConnection::Of(ssl);
+  connection.NoteMemory();
+  if (written == 1 && type == SSL3_RT_HANDSHAKE && size != 0 && size <= kEmptyBytesMax &&
+      *static_cast<const unsigned char*>(data) == SSL3_MT_CERTIFICATE) {
+    connection.NoteEmptyCertificate();
+  }
 }
 
 }  // namespace

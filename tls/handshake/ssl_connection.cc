@@ -212,14 +212,23 @@ const LocalCertificates& SslConnection::certificates() const {
   return (supplied_ != nullptr ? supplied_ : core_)->certificates();
 }
 
-bool SslConnection::ChooseCertificate() {
+SslConnection::CertificateChoice SslConnection::ChooseCertificate() {
+  using Choice = LocalCertificates::RequestChoice;
   const bool any_issuer = certificate_search_ == CertificateSearch::kAnyIssuer;
   const bool search = certificate_search_ != CertificateSearch::kStopped;
-  if (search && certificates().ChooseForRequest(ssl_.get(), any_issuer)) return true;
+  if (search) {
+    const Choice choice = certificates().ChooseForRequest(ssl_.get(), any_issuer);
+    certificate_chosen_ = choice == Choice::kMade;
+    if (certificate_chosen_) return CertificateChoice::kGoesOn;
+    if (choice == Choice::kFailed) {
+      ran_out_of_memory_ = true;
+      return CertificateChoice::kFails;
+    }
+  }
   SSL_certs_clear(ssl_.get());
-  if (certificate_search_ != CertificateSearch::kNamedIssuer) return true;
+  if (certificate_search_ != CertificateSearch::kNamedIssuer) return CertificateChoice::kGoesOn;
   certificate_search_ = CertificateSearch::kStopped;
-  return false;
+  return CertificateChoice::kStops;
 }
 
 void SslConnection::SupplyCertificates(std::shared_ptr<EndpointCore> from) {

@@ -68,12 +68,16 @@ class SslConnection {
   // Server, for each ClientHello, with the name in it (empty: none). The alert that refuses it, or
   // nothing. May throw bad_alloc.
   std::optional<AlertDescription> ChooseIdentity(std::string_view name);
-  // Client, when the server has asked for a certificate. False: none suits, and the handshake stops
-  // until one of the next calls says how to go on.
-  bool ChooseCertificate();
+  // Client, when the server has asked for a certificate. kStops: none suits, and the handshake
+  // stops until one of the next calls says how to go on. kFails: there is no memory.
+  enum class CertificateChoice : std::uint8_t { kGoesOn, kStops, kFails };
+  CertificateChoice ChooseCertificate();
+  // A Certificate message without a certificate was sent. After a choice was made, OpenSSL had no
+  // memory to see that the certificate suits: the peer must not take us for somebody without one.
+  void NoteEmptyCertificate() { ran_out_of_memory_ = ran_out_of_memory_ || certificate_chosen_; }
   void NoteTicketStored() { ticket_stored_ = true; }
 
-  // How to go on after ChooseCertificate has returned false.
+  // How to go on after ChooseCertificate has returned kStops.
   void SupplyCertificates(std::shared_ptr<EndpointCore> from);
   void AcceptAnyIssuer() { certificate_search_ = CertificateSearch::kAnyIssuer; }
   // Where the certificates of this connection come from.
@@ -143,6 +147,7 @@ class SslConnection {
   int verify_error_ = 0;
   bool ticket_stored_ = false;
   bool ran_out_of_memory_ = false;
+  bool certificate_chosen_ = false;  // a client's
 };
 
 }  // namespace ktlsim::tls

@@ -2,7 +2,6 @@
 
 #include <ktlsim/sspi_ext.h>
 
-#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <memory>
@@ -14,6 +13,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "kernel_sim/base/characters.h"
 #include "kernel_sim/command/command.h"
 #include "kernel_sim/command/values.h"
 #include "kernel_sim/sspi/packages/tls_status.h"
@@ -63,14 +63,12 @@ void PrintAlert(int description) {
 }
 
 // "0x80090326", "-2146893018", "2148074278".
-std::optional<std::uint32_t> ParseNumber(std::string_view text) {
+std::optional<std::uint32_t> ParseCode(std::string_view text) {
   const bool hexadecimal = text.starts_with("0x") || text.starts_with("0X");
   const bool negative = text.starts_with('-');
   const std::string_view digits = text.substr(hexadecimal ? 2 : negative ? 1 : 0);
   std::uint64_t number = 0;
-  const char* const end = digits.data() + digits.size();
-  const auto [stop, error] = std::from_chars(digits.data(), end, number, hexadecimal ? 16 : 10);
-  if (error != std::errc() || stop != end || digits.empty()) return {};
+  if (ReadNumber(digits, &number, hexadecimal ? 16 : 10) != std::errc()) return {};
   if (number > (negative ? 0x80000000ULL : 0xffffffffULL)) return {};
   return static_cast<std::uint32_t>(negative ? 0 - number : number);
 }
@@ -93,7 +91,7 @@ bool Explain(const std::string& text) {
     PrintAlert(*alert);
     return true;
   }
-  const std::optional<std::uint32_t> number = ParseNumber(text);
+  const std::optional<std::uint32_t> number = ParseCode(text);
   if (!number) return false;
   const bool alert = *number < kAlertsMax && IsAlert(static_cast<int>(*number));
   if (alert) PrintAlert(static_cast<int>(*number));

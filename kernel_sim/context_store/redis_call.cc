@@ -1,10 +1,10 @@
 #include "kernel_sim/context_store/redis_call.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <openssl/crypto.h>
 
+#include "kernel_sim/base/characters.h"
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/context_store/redis_script.h"
 
@@ -27,11 +27,6 @@ std::string Hex(std::uint64_t number) {
     text[i] = "0123456789abcdef"[(number >> (60 - 4 * i)) & 15];
   }
   return text;
-}
-
-bool ParseHex(std::string_view text, std::uint64_t* number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *number, 16);
-  return error == std::errc() && end == text.data() + text.size();
 }
 
 // At least 1, for what is not 0.
@@ -198,7 +193,7 @@ StoreResult RedisCall::Found(const NodeKeys& keys, std::uint64_t epoch, const Re
   std::uint64_t sealed_in = 0;
   std::vector<std::byte> value;
   const Key key{.kind = kind_, .name = std::span(name_).first(name_bytes_)};
-  if (!ParseHex(reply.elements[2].text, &sealed_in) ||
+  if (ReadNumber(reply.elements[2].text, &sealed_in, 16) != std::errc() ||
       !keys.Open(key, sealed_in, BytesOf(reply.elements[1].text), &value)) {
     return StoreResult::kUnreadable;
   }

@@ -1,8 +1,9 @@
 #include "kernel_sim/context_store/redis_url.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
+
+#include "kernel_sim/base/characters.h"
 
 namespace ktlsim::context_store {
 namespace {
@@ -11,17 +12,6 @@ constexpr std::uint16_t kRedisPort = 6379;
 constexpr std::uint16_t kSentinelPort = 26379;
 constexpr std::size_t kHostsMax = 16;
 constexpr unsigned kDatabaseMax = 1'000'000;
-
-template <typename Number>
-bool ParseNumber(std::string_view text, Number min, Number max, Number* number) {
-  Number read{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), read);
-  if (error != std::errc() || end != text.data() + text.size() || read < min || read > max) {
-    return false;
-  }
-  *number = read;
-  return true;
-}
 
 int HexDigit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -78,7 +68,7 @@ std::string ParseHost(std::string_view text, std::uint16_t default_port, RedisHo
   }
   if (host->host.empty()) return shape;
   if (rest.empty()) return "";
-  if (rest[0] != ':' || !ParseNumber<std::uint16_t>(rest.substr(1), 1, 65535, &host->port)) {
+  if (rest[0] != ':' || ReadNumber(rest.substr(1), &host->port) != std::errc() || host->port == 0) {
     return shape;
   }
   return "";
@@ -99,7 +89,7 @@ std::string ParseHosts(std::string_view text, std::uint16_t default_port, RedisU
 }
 
 std::string ParseDatabase(std::string_view text, RedisUrl* url) {
-  if (ParseNumber(text, 0U, kDatabaseMax, &url->database)) return "";
+  if (ReadNumber(text, &url->database) == std::errc() && url->database <= kDatabaseMax) return "";
   return "the database is a number";
 }
 

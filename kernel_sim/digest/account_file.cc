@@ -11,10 +11,10 @@
 
 #include <openssl/crypto.h>
 
+#include "kernel_sim/base/characters.h"
 #include "kernel_sim/base/descriptor.h"
 #include "kernel_sim/base/file.h"
 #include "kernel_sim/digest/algorithm.h"
-#include "kernel_sim/digest/characters.h"
 
 namespace ktlsim::digest {
 namespace {

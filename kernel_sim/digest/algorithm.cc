@@ -1,6 +1,6 @@
 #include "kernel_sim/digest/algorithm.h"
 
-#include "kernel_sim/digest/characters.h"
+#include "kernel_sim/base/characters.h"
 
 namespace ktlsim::digest {
 namespace {

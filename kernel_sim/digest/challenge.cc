@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "kernel_sim/digest/characters.h"
+#include "kernel_sim/base/characters.h"
 #include "kernel_sim/digest/lexer.h"
 #include "kernel_sim/digest/qop_list.h"
 

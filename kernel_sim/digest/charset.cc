@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "kernel_sim/digest/characters.h"
+#include "kernel_sim/base/characters.h"
 
 namespace ktlsim::digest {
 namespace {

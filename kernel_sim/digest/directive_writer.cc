@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernel_sim/digest/characters.h"
+#include "kernel_sim/base/characters.h"
 
 namespace ktlsim::digest {
 namespace {

@@ -4,7 +4,7 @@
 #include <new>
 
 #include "kernel_sim/base/assert.h"
-#include "kernel_sim/digest/characters.h"
+#include "kernel_sim/base/characters.h"
 #include "kernel_sim/digest/lexer.h"
 
 namespace ktlsim::digest {

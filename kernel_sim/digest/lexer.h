@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <string_view>
 
-#include "kernel_sim/digest/characters.h"
+#include "kernel_sim/base/characters.h"
 
 namespace ktlsim::digest {
 

@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "kernel_sim/digest/characters.h"
+#include "kernel_sim/base/characters.h"
 #include "kernel_sim/digest/charset.h"
 
 namespace ktlsim::digest {

@@ -1,8 +1,8 @@
 #include "kernel_sim/digest/sasl_messages.h"
 
-#include <charconv>
+#include <system_error>
 
-#include "kernel_sim/digest/characters.h"
+#include "kernel_sim/base/characters.h"
 #include "kernel_sim/digest/qop_list.h"
 #include "kernel_sim/digest/response.h"
 
@@ -19,10 +19,8 @@ Fault ReadMaxbuf(const DirectiveList& list, std::uint32_t* maxbuf) {
   *maxbuf = kMaxbufDefault;
   const Directive* const found = list.Find("maxbuf");
   if (found == nullptr) return Fault::kNone;
-  const std::string_view text = found->value;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *maxbuf);
-  const bool whole = error == std::errc() && end == text.data() + text.size();
-  return whole && *maxbuf >= kMaxbufMin && *maxbuf <= kMaxbufMax ? Fault::kNone : Fault::kBadValue;
+  const bool read = ReadNumber(found->value, maxbuf) == std::errc();
+  return read && *maxbuf >= kMaxbufMin && *maxbuf <= kMaxbufMax ? Fault::kNone : Fault::kBadValue;
 }
 
 Fault ReadCharset(const DirectiveList& list, bool* utf8) {

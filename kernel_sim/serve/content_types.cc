@@ -1,6 +1,6 @@
 #include "kernel_sim/serve/content_types.h"
 
-#include <strings.h>
+#include "kernel_sim/base/characters.h"
 
 namespace ktlsim::serve {
 namespace {
@@ -57,10 +57,7 @@ std::string_view ContentTypeOf(std::string_view path) {
   if (dot != std::string_view::npos) {
     const std::string_view ending = name.substr(dot + 1);
     for (const Ending& known : kEndings) {
-      if (known.ending.size() == ending.size() &&
-          strncasecmp(known.ending.data(), ending.data(), ending.size()) == 0) {
-        return known.type;
-      }
+      if (EqualsIgnoringCase(known.ending, ending)) return known.type;
     }
   }
   return "application/octet-stream";

@@ -6,18 +6,16 @@
 #include <algorithm>
 #include <string_view>
 
+#include "kernel_sim/base/characters.h"
+
 namespace ktlsim::serve {
 namespace {
 
 constexpr std::uint32_t kPortMax = 65535;
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-bool IsHex(char c) { return IsDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
-bool IsBlank(char c) { return c == ' ' || c == '\t'; }
-
 // RFC 3986 3.2.2: unreserved and sub-delims.
 bool IsNameByte(char c) {
-  if (IsDigit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return true;
+  if (IsDigit(c) || IsLetter(c)) return true;
   return std::string_view("-._~!$&'()*+,;=").find(c) != std::string_view::npos;
 }
 
@@ -28,7 +26,7 @@ bool IsFutureAddress(std::string_view text) {
   if (dot == std::string_view::npos || dot < 2 || dot + 1 == text.size()) return false;
   const std::string_view version = text.substr(1, dot - 1);
   const std::string_view address = text.substr(dot + 1);
-  return std::all_of(version.begin(), version.end(), IsHex) &&
+  return std::all_of(version.begin(), version.end(), IsHexDigit) &&
          std::all_of(address.begin(), address.end(),
                      [](char c) { return c == ':' || IsNameByte(c); });
 }
@@ -46,22 +44,22 @@ void HostCheck::Take(char c) {
       state_ = AfterNameByte(c);
       return;
     case State::kPercent:
-      state_ = IsHex(c) ? State::kPercentDigit : State::kBad;
+      state_ = IsHexDigit(c) ? State::kPercentDigit : State::kBad;
       return;
     case State::kPercentDigit:
-      state_ = IsHex(c) ? State::kName : State::kBad;
+      state_ = IsHexDigit(c) ? State::kName : State::kBad;
       return;
     case State::kLiteral:
       TakeLiteralByte(c);
       return;
     case State::kLiteralEnd:
-      state_ = c == ':' ? State::kPort : IsBlank(c) ? State::kBlank : State::kBad;
+      state_ = c == ':' ? State::kPort : IsSpace(c) ? State::kBlank : State::kBad;
       return;
     case State::kPort:
       TakePortByte(c);
       return;
     case State::kBlank:
-      if (!IsBlank(c)) state_ = State::kBad;
+      if (!IsSpace(c)) state_ = State::kBad;
       return;
     case State::kBad:
       return;
@@ -89,7 +87,7 @@ HostCheck::State HostCheck::AfterNameByte(char c) const {
   if (IsNameByte(c)) return State::kName;
   if (c == '%') return State::kPercent;
   if (c == ':') return State::kPort;
-  return IsBlank(c) ? State::kBlank : State::kBad;
+  return IsSpace(c) ? State::kBlank : State::kBad;
 }
 
 void HostCheck::TakeLiteralByte(char c) {
@@ -114,7 +112,7 @@ void HostCheck::TakePortByte(char c) {
     port_ = port_ * 10 + static_cast<std::uint32_t>(c - '0');
     if (port_ > kPortMax) state_ = State::kBad;
   } else {
-    state_ = IsBlank(c) ? State::kBlank : State::kBad;
+    state_ = IsSpace(c) ? State::kBlank : State::kBad;
   }
 }
 

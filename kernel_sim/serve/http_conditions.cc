@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstring>
 #include <system_error>
+
+#include "kernel_sim/base/characters.h"
 
 namespace ktlsim::serve {
 namespace {
@@ -48,14 +49,10 @@ std::string_view OnlyElement(std::string_view list) {
 }
 
 std::optional<std::uint64_t> ParseNumber(std::string_view text) {
-  std::uint64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number);
-  if (text.empty() || stop != end) return {};
   // A number beyond every file is beyond this one.
-  if (error == std::errc::result_out_of_range) return ~std::uint64_t{0};
-  if (error != std::errc()) return {};
-  return number;
+  std::uint64_t number = ~std::uint64_t{0};
+  return ReadNumber(text, &number) != std::errc::invalid_argument ? std::optional(number)
+                                                                  : std::nullopt;
 }
 
 // "first-last", "first-" or "-suffix".
@@ -128,9 +125,7 @@ ByteRange SelectRange(const HttpRequestText& text, const Validators& validators,
   if (range.empty()) return {};
   if (!text.if_range.empty() && !IfRangeHolds(text.if_range, validators)) return {};
   constexpr std::string_view kUnit = "bytes=";
-  if (range.size() < kUnit.size() || strncasecmp(range.data(), kUnit.data(), kUnit.size()) != 0) {
-    return {};
-  }
+  if (!EqualsIgnoringCase(range.substr(0, kUnit.size()), kUnit)) return {};
   range.remove_prefix(kUnit.size());
   return ParseRange(OnlyElement(range), size);
 }

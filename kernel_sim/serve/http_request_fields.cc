@@ -3,13 +3,11 @@
 #include <new>
 #include <utility>
 
+#include "kernel_sim/base/characters.h"
 #include "kernel_sim/serve/http_request_reader.h"
 
 namespace ktlsim::serve {
 namespace {
-
-bool IsBlank(char c) { return c == ' ' || c == '\t'; }
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 HttpRequestReader* Self(llhttp_t* parser) { return static_cast<HttpRequestReader*>(parser->data); }
 
@@ -200,7 +198,7 @@ int HttpRequestReader::OnFieldValue(llhttp_t* parser, const char* at, std::size_
 }
 
 void HttpRequestReader::ShortValue::Take(char c) {
-  if (IsBlank(c)) {
+  if (IsSpace(c)) {
     blank_ = bytes_ != 0;
     return;
   }

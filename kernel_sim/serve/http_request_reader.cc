@@ -2,14 +2,14 @@
 
 #include <algorithm>
 
+#include "kernel_sim/base/characters.h"
+
 namespace ktlsim::serve {
 namespace {
 
 constexpr std::string_view kLineEnd = "\r\n";
 constexpr std::string_view kHttp = "HTTP/";
 
-bool IsBlank(char c) { return c == ' ' || c == '\t'; }
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 }  // namespace
 
 // An idle connection keeps no long texts.
@@ -111,7 +111,7 @@ HttpRequestReader::Outcome HttpRequestReader::ReadHeadLine(std::span<const std::
 HttpRequestReader::Outcome HttpRequestReader::TakeText(std::string_view text,
                                                        std::string_view given) {
   // A folded line has been used to smuggle requests (RFC 9112 5.2); a method begins with no blank.
-  if (!line_started_ && IsBlank(text[0])) return Refuse(400);
+  if (!line_started_ && IsSpace(text[0])) return Refuse(400);
   line_started_ = true;
   if (first_line_ && !TakeRequestLine(text)) return Refuse(400);
   return Execute(given);

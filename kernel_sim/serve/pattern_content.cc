@@ -1,11 +1,11 @@
 #include "kernel_sim/serve/pattern_content.h"
 
-#include <charconv>
 #include <new>
 #include <optional>
 #include <string_view>
 #include <system_error>
 
+#include "kernel_sim/base/characters.h"
 #include "kernel_sim/serve/http_responder.h"
 
 namespace ktlsim::serve {
@@ -17,9 +17,7 @@ constexpr std::string_view kBytesPath = "/bytes/";
 std::optional<std::uint64_t> BytesOfPath(std::string_view path) {
   const std::string_view digits = path.substr(kBytesPath.size());
   std::uint64_t bytes = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), bytes);
-  if (digits.empty() || error != std::errc() || end != digits.data() + digits.size()) return {};
-  if (bytes > kBytesPathMax) return {};
+  if (ReadNumber(digits, &bytes) != std::errc() || bytes > kBytesPathMax) return {};
   return bytes;
 }
 

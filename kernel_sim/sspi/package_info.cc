@@ -1,7 +1,6 @@
 // Which packages there are: enumeration, and the query by name.
 
 #include <sspi.h>
-#include <strings.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +11,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "kernel_sim/base/characters.h"
 #include "kernel_sim/sspi/border.h"
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/kernel_mode.h"
@@ -83,10 +83,7 @@ SECURITY_STATUS Find(String wanted, Info** out) {
     const std::optional<std::string> name = ReadName(wanted);
     if (!name) return SEC_E_SECPKG_NOT_FOUND;
     for (const PackageInfo& entry : AllInfos()) {
-      if (entry.name.size() != name->size() ||
-          strncasecmp(entry.name.data(), name->data(), name->size()) != 0) {
-        continue;
-      }
+      if (!EqualsIgnoringCase(entry.name, *name)) continue;
       *out = Describe<Info>({&entry, 1});
       return *out != nullptr ? SEC_E_OK : SEC_E_INSUFFICIENT_MEMORY;
     }

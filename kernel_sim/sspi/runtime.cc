@@ -12,6 +12,7 @@
 #include <openssl/crypto.h>
 
 #include "io/uring.h"
+#include "kernel_sim/base/characters.h"
 #include "kernel_sim/base/level.h"
 #include "kernel_sim/base/trace.h"
 #include "kernel_sim/executive/callback_gate.h"
@@ -25,13 +26,6 @@ namespace {
 
 // How long exit() waits for callbacks that were entered before.
 constexpr std::uint64_t kExitPatienceNs = kNsPerSecond;
-
-char LowerAscii(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-bool SameName(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return LowerAscii(x) == LowerAscii(y); });
-}
 
 // Without memory the text may be lost; the status is still right.
 SECURITY_STATUS FailedStart(const Status& status) {
@@ -177,8 +171,9 @@ SECURITY_STATUS Runtime::Stop() {
 
 Package* Runtime::FindPackage(std::string_view name) {
   const auto has_it = [name](Package& package) {
-    return std::ranges::any_of(package.Names(),
-                               [name](std::string_view known) { return SameName(known, name); });
+    return std::ranges::any_of(package.Names(), [name](std::string_view known) {
+      return EqualsIgnoringCase(known, name);
+    });
   };
   for (Package* package : AllPackages()) {
     if (has_it(*package)) return package;

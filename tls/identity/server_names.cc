@@ -2,15 +2,13 @@
 
 #include <algorithm>
 
+#include "kernel_sim/base/characters.h"
+
 namespace ktlsim::tls {
 namespace {
 
 constexpr std::size_t kNameBytesMax = 253;  // RFC 1035 2.3.4, without the root's length
 constexpr std::size_t kLabelBytesMax = 63;
-
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
-
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 bool InLabel(char c) { return (c >= 'a' && c <= 'z') || IsDigit(c) || c == '-' || c == '_'; }
 

@@ -1,17 +1,24 @@
-// The kinds of bytes that HTTP's grammar knows (RFC 9110 5.6).
+// The kinds of bytes that the grammars of text protocols know (RFC 9110 5.6, RFC 5234 B.1), and
+// numbers in text.
 //
 // None of these asks the locale.
 #pragma once
 
-#include <array>
+#include <charconv>
 #include <cstddef>
 #include <string_view>
+#include <system_error>
+#include <type_traits>
 
-namespace ktlsim::digest {
+namespace ktlsim {
 
 constexpr bool IsSpace(char c) { return c == ' ' || c == '\t'; }
 
 constexpr bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+constexpr bool IsHexDigit(char c) {
+  return IsDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
 
 constexpr char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
@@ -47,4 +54,17 @@ constexpr bool IsToken(std::string_view text) {
   return !text.empty();
 }
 
-}  // namespace ktlsim::digest
+// Reads all of `text` as an unsigned number of `base`. result_out_of_range: it is a number, and too
+// large; invalid_argument: it is none. *number is unchanged then.
+template <typename Number>
+std::errc ReadNumber(std::string_view text, Number* number, int base = 10) {
+  static_assert(std::is_unsigned_v<Number>);
+  const char* const end = text.data() + text.size();
+  Number read{};
+  const auto [stop, error] = std::from_chars(text.data(), end, read, base);
+  if (stop != end) return std::errc::invalid_argument;
+  if (error == std::errc()) *number = read;
+  return error;
+}
+
+}  // namespace ktlsim

@@ -155,7 +155,7 @@ std::vector<const Certificate*> LocalCertificates::AnswerTo(std::string_view ser
 LocalCertificates::Choice LocalCertificates::ChooseForName(SSL* ssl,
                                                            std::string_view server_name) const {
   if (server_name.empty()) return Choice::kMade;
-  if (strict_ && names_.Find(server_name) == nullptr) return Choice::kNoSuchName;
+  if (strict_ && names_.Find(server_name) == nullptr) return Choice::kNoneFits;
   const ServerNameTable::Places chosen = PlacesFor(server_name);
   if (chosen == default_) return Choice::kMade;
   SSL_certs_clear(ssl);
@@ -169,23 +169,22 @@ LocalCertificates::Choice LocalCertificates::ChooseForName(SSL* ssl,
   return Choice::kMade;
 }
 
-LocalCertificates::RequestChoice LocalCertificates::ChooseForRequest(SSL* ssl,
-                                                                     bool any_issuer) const {
+LocalCertificates::Choice LocalCertificates::ChooseForRequest(SSL* ssl, bool any_issuer) const {
   // To SSL_check_chain a certificate for which there is no memory is one that does not fit.
   const MemoryWatch watch;
   for (const Loaded& loaded : loaded_) {
     EVP_PKEY* key = loaded.certificate->private_key();
     const int fit = SSL_check_chain(ssl, loaded.leaf.get(), key, loaded.issuers.get());
-    if (watch.ran_out()) return RequestChoice::kFailed;
+    if (watch.ran_out()) return Choice::kFailed;
     ERR_clear_error();
     const bool issuer_fits = any_issuer || (fit & CERT_PKEY_ISSUER_NAME) != 0;
     if ((fit & CERT_PKEY_VALID) == 0 || !issuer_fits) continue;
     SSL_certs_clear(ssl);
     return SSL_use_cert_and_key(ssl, loaded.leaf.get(), key, loaded.issuers.get(), 1) == 1
-               ? RequestChoice::kMade
-               : RequestChoice::kFailed;
+               ? Choice::kMade
+               : Choice::kFailed;
   }
-  return RequestChoice::kNoneFits;
+  return Choice::kNoneFits;
 }
 
 Certificate::Ptr LocalCertificates::Find(const X509* leaf) const {

@@ -29,10 +29,11 @@ class LocalCertificates {
 
   enum class Choice : std::uint8_t {
     kMade,
-    kNoSuchName,  // strict, and there is no certificate for the name
-    kFailed,      // no memory
+    kNoneFits,
+    kFailed,  // no memory
   };
-  // A server's, for the name that the client asks for; empty: none.
+  // A server's, for the name that the client asks for; empty: none. kNoneFits: strict, and there is
+  // no certificate for the name.
   Choice ChooseForName(SSL* ssl, std::string_view server_name) const;
 
   // The candidates of ChooseForName: a server's certificates for that name, one of each kind of
@@ -40,9 +41,8 @@ class LocalCertificates {
   std::vector<const Certificate*> AnswerTo(std::string_view server_name) const;
 
   // A client's, once the server has asked: the first that the server's signature algorithms allow
-  // and that comes from an issuer it names (with `any_issuer` it need not). kFailed: no memory.
-  enum class RequestChoice : std::uint8_t { kMade, kNoneFits, kFailed };
-  RequestChoice ChooseForRequest(SSL* ssl, bool any_issuer) const;
+  // and that comes from an issuer it names (with `any_issuer` it need not).
+  Choice ChooseForRequest(SSL* ssl, bool any_issuer) const;
 
   // The certificate that OpenSSL chose, or nullptr.
   Certificate::Ptr Find(const X509* leaf) const;

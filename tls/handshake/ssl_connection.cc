@@ -194,7 +194,7 @@ std::optional<AlertDescription> SslConnection::ChooseIdentity(std::string_view n
   switch (core_->certificates().ChooseForName(ssl_.get(), name)) {
     case LocalCertificates::Choice::kMade:
       break;
-    case LocalCertificates::Choice::kNoSuchName:
+    case LocalCertificates::Choice::kNoneFits:
       return AlertDescription::kUnrecognizedName;
     case LocalCertificates::Choice::kFailed:
       return AlertDescription::kInternalError;
@@ -213,7 +213,7 @@ const LocalCertificates& SslConnection::certificates() const {
 }
 
 SslConnection::CertificateChoice SslConnection::ChooseCertificate() {
-  using Choice = LocalCertificates::RequestChoice;
+  using Choice = LocalCertificates::Choice;
   const bool any_issuer = certificate_search_ == CertificateSearch::kAnyIssuer;
   const bool search = certificate_search_ != CertificateSearch::kStopped;
   if (search) {

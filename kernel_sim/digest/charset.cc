@@ -47,7 +47,7 @@ bool IsUtf8(std::string_view text) {
 }
 
 bool IsPrintableAscii(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) { return IsPrintableAscii(c); });
+  return std::ranges::all_of(text, [](char c) { return ktlsim::IsPrintableAscii(c); });
 }
 
 std::optional<std::string> Utf8ToLatin1(std::string_view utf8) {

@@ -16,6 +16,7 @@
 #include <span>
 #include <vector>
 
+#include "kernel_sim/base/count_window.h"
 #include "kernel_sim/base/work_item.h"
 
 namespace ktlsim::context_store {
@@ -26,7 +27,7 @@ inline constexpr std::size_t kKinds = 3;
 
 inline constexpr std::size_t kNameBytesMax = 64;
 inline constexpr std::size_t kValueBytesMax = 64 * 1024;
-inline constexpr std::uint32_t kNonceWindowMax = 64;
+inline constexpr std::uint32_t kNonceWindowMax = CountWindow::kBelowMax;
 
 enum class StoreResult : std::uint8_t {
   kOk,
@@ -67,7 +68,7 @@ struct NonceUse {
   std::uint64_t nonce = 0;
   std::uint32_t count = 0;
   // 0: strict, the next count only. Otherwise at most kNonceWindowMax: any count above the highest
-  // seen, or within the window below it and not yet seen.
+  // seen, or one of the `window` below it that was not yet seen.
   std::uint32_t window = 0;
 };
 

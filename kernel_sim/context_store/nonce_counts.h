@@ -9,6 +9,7 @@
 
 #include <cstdint>
 
+#include "kernel_sim/base/count_window.h"
 #include "kernel_sim/context_store/context_store.h"
 
 namespace ktlsim::context_store {
@@ -25,8 +26,7 @@ class NonceCounts {
  private:
   struct Seen {
     std::uint64_t nonce = 0;
-    std::uint64_t below = 0;  // bit i: the count `highest` - i was used
-    std::uint32_t highest = 0;
+    CountWindow counts;
 
     StoreResult Advance(const NonceUse& use);
   };

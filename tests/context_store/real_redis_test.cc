@@ -175,7 +175,11 @@ TEST_F(RealRedisTest, TheScriptCountsAsMemoryDoes) {
       const auto count = static_cast<std::uint32_t>(std::max<std::int64_t>(
           0, std::int64_t{highest} + 2 -
                  static_cast<std::int64_t>(random() % (std::uint64_t{2} * leap))));
-      const std::uint32_t chosen = random() % 6 == 0 ? highest + leap : count;
+      // Up and down across the edges of the widest window, too.
+      const auto edge = static_cast<std::uint32_t>(kNonceWindowMax - 1 + random() % 3);
+      std::uint32_t chosen = count;
+      if (random() % 6 == 0) chosen = highest + (random() % 2 == 0 ? edge : 4);
+      if (random() % 6 == 0 && highest > edge) chosen = highest - edge;
       const std::uint32_t window = random() % 3 == 0 ? 0 : random() % 2 == 0 ? 64 : 8;
       const NonceUse use = machine.Use(used, chosen, window);
       StoreResult expected;

@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "kernel_sim/digest/nonce_counts.h"
+#include "kernel_sim/digest/nonce.h"
 
 namespace ktlsim::digest {
 namespace {

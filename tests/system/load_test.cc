@@ -84,9 +84,14 @@ TEST_F(LoadTest, HandshakesFullAndResumed) {
 TEST_F(LoadTest, OpenLoopKeepsItsTimetable) {
   const LoadResult result =
       Load(server_.address(), Trusting({"--connections", "4", "--rate", "200", "--seconds", "1"}));
-  ExpectSound(result);
   // As many as were due, whatever the machine does meanwhile: late operations are late, not left
-  // out.
+  // out. On a machine that was busy elsewhere at the end, some have not begun, and the verdict says
+  // so.
+  EXPECT_EQ(result.json["errors"], 0) << result.output;
+  if (result.code != 0) {
+    ASSERT_EQ(result.json["reasons"].size(), 1U) << result.output;
+    EXPECT_EQ(result.json["reasons"][0]["reason"], "rate_not_held") << result.output;
+  }
   const long done = result.row()["count"].get<long>() + result.json["not_begun"].get<long>();
   EXPECT_NEAR(static_cast<double>(done), 200, 20);
 }

@@ -5,14 +5,19 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <ctime>
+#include <limits>
 #include <new>
 #include <string>
 #include <utility>
 
 #include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/rand.h>
 
 #include "io/uring.h"
 #include "kernel_sim/base/characters.h"
+#include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/base/level.h"
 #include "kernel_sim/base/trace.h"
 #include "kernel_sim/executive/callback_gate.h"
@@ -208,6 +213,17 @@ unsigned Runtime::processor_count() const {
 unsigned Runtime::processor_index() const {
   const executive::Processor* here = executive::Processor::Current();
   return here != nullptr ? here->index() : 0;
+}
+
+std::int64_t Runtime::wall_seconds() const { return std::time(nullptr); }
+
+bool Runtime::FillRandom(std::span<std::byte> bytes) {
+  if (bytes.size() > std::size_t{std::numeric_limits<int>::max()}) return false;
+  const ForkGate::Scope inside;
+  auto* const out = reinterpret_cast<unsigned char*>(bytes.data());
+  if (RAND_bytes(out, static_cast<int>(bytes.size())) == 1) return true;
+  ERR_clear_error();
+  return false;
 }
 
 executive::Reference<CredentialObject> Runtime::FindCredential(const SecHandle* handle) {

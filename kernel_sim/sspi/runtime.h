@@ -6,8 +6,10 @@
 #include <sspi.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -84,6 +86,9 @@ class Runtime final : private PackageHost {
   void NoteReason(std::initializer_list<std::string_view> parts) override;
   unsigned processor_count() const override;
   unsigned processor_index() const override;
+  const Clock& clock() const override { return clock_; }
+  std::int64_t wall_seconds() const override;
+  bool FillRandom(std::span<std::byte> bytes) override;
   executive::Reference<CredentialObject> FindCredential(const SecHandle* handle) override;
 
   static Runtime& MakeInstance();

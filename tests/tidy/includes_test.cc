@@ -171,6 +171,24 @@ TEST(IncludesTest, OnlyTheHandshakeWingSeesSsl) {
   EXPECT_THAT(found, testing::ElementsAre(only_initialises)) << "only tls/handshake may see SSL";
 }
 
+// A package has no time, no randomness and no runtime but what its host gives it.
+TEST(IncludesTest, PackagesKnowTheirHostOnly) {
+  static const std::regex foreign(
+      "kernel_sim/sspi/runtime\\.h|\\bMonotonicClock\\b|\\btime\\(|\\bclock_gettime\\(|"
+      "\\bchrono\\b|\\bRAND_\\w+|\\bgetrandom\\(|\\brandom_device\\b");
+  int files = 0;
+  for (const SourceFile& file : Sources()) {
+    if (!file.In("kernel_sim/sspi/packages")) continue;
+    ++files;
+    std::smatch found;
+    const bool matches = std::regex_search(file.code, found, foreign);
+    EXPECT_FALSE(matches) << file.path << ":"
+                          << LineAt(file.code, static_cast<std::size_t>(found.position())) << ": "
+                          << found.str() << ": ask the PackageHost";
+  }
+  EXPECT_GT(files, 10);
+}
+
 // A header includes what it needs; the build of the tidy preset proves that. This test proves that
 // it can be included twice.
 TEST(IncludesTest, HeadersAreGuarded) {

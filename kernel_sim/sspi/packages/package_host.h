@@ -5,9 +5,13 @@
 
 #include <sspi.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string_view>
 
+#include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/striped_counter.h"
 #include "kernel_sim/executive/object_table.h"
 
@@ -40,6 +44,15 @@ class PackageHost {
   // The calling processor's index; 0 on any other thread. After a start with more processors it can
   // be larger than an earlier count.
   virtual unsigned processor_index() const = 0;
+
+  // A package has no time and no randomness but these, so that a test can give it others.
+  //
+  // For waits and limits. It lives as long as the host.
+  virtual const Clock& clock() const = 0;
+  // Seconds since 1970, for the days on which a certificate is valid. It can jump, also back.
+  virtual std::int64_t wall_seconds() const = 0;
+  // Fit for keys and nonces. False: the system gives none, and `bytes` must not be used.
+  [[nodiscard]] virtual bool FillRandom(std::span<std::byte> bytes) = 0;
 
   // The credential of a caller's handle. Null: a null, stale or foreign handle.
   virtual executive::Reference<CredentialObject> FindCredential(const SecHandle* handle) = 0;

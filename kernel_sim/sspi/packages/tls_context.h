@@ -76,7 +76,7 @@ class TlsContext final : public PackageContext {
   };
 
   TlsContext(PackageHost& host, Direction direction)
-      : counters_(host.counters()), direction_(direction) {}
+      : host_(host), counters_(host.counters()), direction_(direction) {}
 
   // Legs. (tls_context.cc)
   bool Requests(const LegBuffers& buffers, ULONG isc_flag, ULONG asc_flag) const;
@@ -123,6 +123,7 @@ class TlsContext final : public PackageContext {
   SECURITY_STATUS PresentHandshake(std::span<SecBuffer> buffers, std::span<std::byte> wire,
                                    const tls::OpenResult& record);
 
+  PackageHost& host_;
   PackageCounters& counters_;
   const Direction direction_;
 

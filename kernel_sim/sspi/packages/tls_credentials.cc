@@ -4,7 +4,6 @@
 #include <schannel.h>
 
 #include <algorithm>
-#include <ctime>
 #include <utility>
 
 #include "kernel_sim/sspi/certificates.h"
@@ -205,7 +204,7 @@ SECURITY_STATUS ReadOwnCertificate(PackageHost& host, PCCERT_CONTEXT context, UL
     return Refuse(host, SEC_E_NO_CREDENTIALS, "there is no private key to the certificate");
   }
   if ((flags & KTLSIM_CRED_ACCEPT_EXPIRED) != 0) return SEC_E_OK;
-  const std::int64_t now = std::time(nullptr);
+  const std::int64_t now = host.wall_seconds();
   const bool expired = (*certificate)->not_after() < now;
   if (expired || (*certificate)->not_before() > now) {
     host.NoteReason({"the certificate for ", (*certificate)->subject(),

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "kernel_sim/base/clock.h"
 #include "kernel_sim/sspi/packages/buffers.h"
 #include "kernel_sim/sspi/packages/tls_context.h"
 #include "kernel_sim/sspi/packages/tls_status.h"
@@ -249,7 +248,7 @@ SECURITY_STATUS TlsContext::Present(std::span<SecBuffer> buffers, std::span<std:
   established_->bytes_opened += record.fragment.size();
   tls::PostHandshake& post = *established_->tls.post_handshake;
   if (post.waiting_for_ticket()) {
-    static_cast<void>(post.Expired(MonotonicClock::Now(), established_->bytes_opened));
+    static_cast<void>(post.Expired(host_.clock().NowNs(), established_->bytes_opened));
   }
   if (record.outcome == tls::OpenResult::Outcome::kOpened &&
       record.type == tls::ContentType::kHandshake) {

@@ -268,10 +268,11 @@ SECURITY_STATUS TlsContext::Query(ULONG attribute, void* buffer) {
                                                     sent_alert_.load(std::memory_order_relaxed)};
     return SEC_E_OK;
   }
-  const ConnectionFacts& facts = established_->tls.facts;
+  const Connection& connection = *this->connection();
+  const ConnectionFacts& facts = connection.tls.facts;
   switch (attribute) {
     case SECPKG_ATTR_STREAM_SIZES: {
-      const tls::RecordWriter& writer = established_->tls.writer;
+      const tls::RecordWriter& writer = connection.tls.writer;
       auto* sizes = static_cast<SecPkgContext_StreamSizes*>(buffer);
       sizes->cbHeader = static_cast<ULONG>(writer.header_bytes());
       sizes->cbTrailer = static_cast<ULONG>(writer.trailer_bytes());

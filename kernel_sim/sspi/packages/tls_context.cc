@@ -7,8 +7,10 @@
 #include <cstring>
 #include <new>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
+#include "kernel_sim/base/assert.h"
 #include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/sspi/packages/buffers.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
@@ -47,10 +49,34 @@ std::unique_ptr<TlsContext> TlsContext::Create(PackageHost& host, Direction dire
   return std::unique_ptr<TlsContext>(new (std::nothrow) TlsContext(host, direction));
 }
 
+// OpenSSL's objects, one of which may also be left to a client's connection for its ticket.
 TlsContext::~TlsContext() {
-  if (handshake_ == nullptr) return;
   const ForkGate::Scope inside;
-  handshake_.reset();
+  phase_.emplace<NotBegun>();
+}
+
+template <typename Next>
+Next& TlsContext::Enter(TlsPhaseEvent event, Next next) {
+  static_assert(std::is_nothrow_move_constructible_v<Next>);
+  static_assert(
+      std::is_same_v<std::variant_alternative_t<static_cast<std::size_t>(Next::kPhase), Phase>,
+                     Next>);
+  const TlsPhase to = kTlsPhaseTable.After(phase(), event);
+  KTLSIM_ASSERT(to == Next::kPhase);
+  return phase_.emplace<Next>(std::move(next));
+}
+
+tls::Handshake* TlsContext::handshake() const {
+  if (const auto* phase = std::get_if<Handshaking>(&phase_)) return phase->handshake.get();
+  if (const auto* phase = std::get_if<Stopped>(&phase_)) return phase->handshaking.handshake.get();
+  if (const auto* phase = std::get_if<HandshakeFailed>(&phase_)) return phase->handshake.get();
+  return nullptr;
+}
+
+TlsContext::Failure* TlsContext::failure() {
+  if (auto* phase = std::get_if<HandshakeFailed>(&phase_)) return &phase->failure;
+  if (auto* phase = std::get_if<ConnectionFailed>(&phase_)) return &phase->failure;
+  return nullptr;
 }
 
 bool TlsContext::Requests(const LegBuffers& buffers, ULONG isc_flag, ULONG asc_flag) const {
@@ -62,71 +88,93 @@ LegResult TlsContext::Leg(const LegArguments& arguments) {
   LegBuffers buffers;
   const LegRefusal refusal = ReadLegBuffers(direction_, arguments, &buffers);
   if (refusal.status != SEC_E_OK) return Refused(refusal.status, refusal.reason);
-  if (waiting_) {
-    if (!waiting_->step.ignores_input && !waiting_->input.Is(buffers.token)) {
-      return Refused(SEC_E_INVALID_TOKEN);
-    }
-    const Step step = waiting_->step;
-    waiting_.reset();
-    return Deliver(buffers, step);
-  }
-  if (!control_.empty() || (kept_alert_ && (established_ != nullptr || buffers.token.empty()))) {
-    // The input is not read: all of it is EXTRA.
-    return Deliver(buffers, HandOutControl());
-  }
-  if (buffers.token.empty() && KeyUpdateDue()) {
-    Step step;
-    step.ignores_input = true;
-    step.status = QueueKeyUpdate(false);
-    return Deliver(buffers, step);
-  }
-  if (failed_with_ != SEC_E_OK) return FailAgain(buffers);
-  if (established_ != nullptr) {
-    if (!leg_owed_.load(std::memory_order_relaxed)) return Incomplete(buffers, 0);
-    return Deliver(buffers, RunPostHandshake(buffers.token));
-  }
-  return HandshakeLeg(arguments, buffers);
+  if (waiting_) return DeliverAgain(buffers);
+  // The input is not read: all of it is EXTRA.
+  if (ControlWaits()) return Deliver(buffers, HandOutControl());
+  return std::visit([&](auto& phase) { return LegIn(phase, arguments, buffers); }, phase_);
 }
 
-LegResult TlsContext::HandshakeLeg(const LegArguments& arguments, const LegBuffers& buffers) {
-  const bool first_of_client = direction_ == Direction::kOutbound && handshake_ == nullptr;
-  if (!first_of_client) {
+LegResult TlsContext::DeliverAgain(const LegBuffers& buffers) {
+  if (!waiting_->step.ignores_input && !waiting_->input.Is(buffers.token)) {
+    return Refused(SEC_E_INVALID_TOKEN);
+  }
+  const Step step = waiting_->step;
+  waiting_.reset();
+  return Deliver(buffers, step);
+}
+
+LegResult TlsContext::LegIn(NotBegun& /*phase*/, const LegArguments& arguments,
+                            const LegBuffers& buffers) {
+  if (direction_ == Direction::kInbound) {
     const std::size_t missing = tls::Handshake::MissingOfFirstRecord(buffers.token);
     if (missing != 0) return Incomplete(buffers, missing);
   }
-  if (handshake_ == nullptr) {
-    const SECURITY_STATUS status = Begin(arguments, buffers);
-    if (status != SEC_E_OK) return Refused(status);
-  }
-  if (stopped_ != nullptr) return GoOnWithCredential(arguments, buffers);
-  const Step step = RunHandshake(buffers, buffers.token);
-  return step.status == SEC_I_INCOMPLETE_CREDENTIALS ? StopForCredential(buffers, step.consumed)
-                                                     : Deliver(buffers, step);
+  const SECURITY_STATUS status = Begin(arguments, buffers);
+  if (status != SEC_E_OK) return Refused(status);
+  return TakeToken(std::get<Handshaking>(phase_), buffers);
 }
 
-LegResult TlsContext::StopForCredential(const LegBuffers& buffers, std::size_t consumed) {
-  stopped_.reset(new (std::nothrow)
-                     StoppedLeg{consumed, RepeatedInput(buffers.token), own_credential_});
-  if (stopped_ == nullptr) {
-    failed_with_ = SEC_E_INSUFFICIENT_MEMORY;
-    return Refused(SEC_E_INSUFFICIENT_MEMORY);
+LegResult TlsContext::LegIn(Handshaking& phase, const LegArguments& /*arguments*/,
+                            const LegBuffers& buffers) {
+  const std::size_t missing = tls::Handshake::MissingOfFirstRecord(buffers.token);
+  return missing != 0 ? Incomplete(buffers, missing) : TakeToken(phase, buffers);
+}
+
+LegResult TlsContext::LegIn(Stopped& phase, const LegArguments& arguments,
+                            const LegBuffers& buffers) {
+  const std::size_t missing = tls::Handshake::MissingOfFirstRecord(buffers.token);
+  if (missing != 0) return Incomplete(buffers, missing);
+  if (!phase.input.Is(buffers.token)) return Refused(SEC_E_INVALID_TOKEN);
+  const std::size_t consumed = phase.consumed;
+  Handshaking& handshaking = Enter(TlsPhaseEvent::kGoOn, std::move(phase.handshaking));
+  if (arguments.credential != nullptr && arguments.credential != handshaking.credential) {
+    auto* credential = static_cast<TlsCredential*>(arguments.credential);
+    handshaking.handshake->SupplyCertificates(*credential->EndpointHere());
+  } else if ((buffers.flags & ISC_REQ_USE_SUPPLIED_CREDS) != 0) {
+    handshaking.handshake->AcceptAnyIssuer();
   }
+  Step step = RunHandshake(handshaking, buffers, buffers.token.subspan(consumed));
+  step.consumed += consumed;
+  return Deliver(buffers, step);
+}
+
+LegResult TlsContext::LegIn(Established& phase, const LegArguments& /*arguments*/,
+                            const LegBuffers& buffers) {
+  Connection& connection = *phase.connection;
+  const tls::RecordWriter& writer = connection.tls.writer;
+  if (buffers.token.empty() && !connection.leg_owed && !writer.closed() &&
+      writer.key_update_due()) {
+    Step step;
+    step.ignores_input = true;
+    step.status = QueueKeyUpdate(connection, false);
+    return Deliver(buffers, step);
+  }
+  if (!connection.leg_owed) return Incomplete(buffers, 0);
+  return Deliver(buffers, RunPostHandshake(phase, buffers.token));
+}
+
+LegResult TlsContext::LegIn(HandshakeFailed& phase, const LegArguments& /*arguments*/,
+                            const LegBuffers& buffers) {
+  return FailAgain(phase.failure, buffers);
+}
+
+LegResult TlsContext::LegIn(ConnectionFailed& phase, const LegArguments& /*arguments*/,
+                            const LegBuffers& buffers) {
+  return FailAgain(phase.failure, buffers);
+}
+
+LegResult TlsContext::TakeToken(Handshaking& phase, const LegBuffers& buffers) {
+  const Step step = RunHandshake(phase, buffers, buffers.token);
+  return step.status == SEC_I_INCOMPLETE_CREDENTIALS
+             ? StopForCredential(phase, buffers, step.consumed)
+             : Deliver(buffers, step);
+}
+
+LegResult TlsContext::StopForCredential(Handshaking& phase, const LegBuffers& buffers,
+                                        std::size_t consumed) {
+  Enter(TlsPhaseEvent::kStop, Stopped{std::move(phase), consumed, RepeatedInput(buffers.token)});
   if (buffers.out_token != nullptr) buffers.out_token->cbBuffer = 0;
   return Refused(SEC_I_INCOMPLETE_CREDENTIALS);
-}
-
-LegResult TlsContext::GoOnWithCredential(const LegArguments& arguments, const LegBuffers& buffers) {
-  if (!stopped_->input.Is(buffers.token)) return Refused(SEC_E_INVALID_TOKEN);
-  const std::unique_ptr<StoppedLeg> stopped = std::move(stopped_);
-  if (arguments.credential != nullptr && arguments.credential != stopped->credential) {
-    auto* credential = static_cast<TlsCredential*>(arguments.credential);
-    handshake_->SupplyCertificates(*credential->EndpointHere());
-  } else if ((buffers.flags & ISC_REQ_USE_SUPPLIED_CREDS) != 0) {
-    handshake_->AcceptAnyIssuer();
-  }
-  Step step = RunHandshake(buffers, buffers.token.subspan(stopped->consumed));
-  step.consumed += stopped->consumed;
-  return Deliver(buffers, step);
 }
 
 SECURITY_STATUS TlsContext::Begin(const LegArguments& arguments, const LegBuffers& buffers) {
@@ -145,7 +193,6 @@ SECURITY_STATUS TlsContext::Begin(const LegArguments& arguments, const LegBuffer
                              (credential->flags() & SCH_CRED_IGNORE_NO_REVOCATION_CHECK) == 0;
   if (direction_ == Direction::kOutbound) {
     options.target_name = arguments.target_name;
-    own_credential_ = credential;
     options.stop_for_certificate = (buffers.flags & ISC_REQ_USE_SUPPLIED_CREDS) == 0;
     options.resumption_key = credential->resumption_key(arguments.target_name);
     options.check_name = (credential->flags() & SCH_CRED_NO_SERVERNAME_CHECK) == 0;
@@ -161,13 +208,17 @@ SECURITY_STATUS TlsContext::Begin(const LegArguments& arguments, const LegBuffer
       options.verify_peer = false;
     }
   }
-  handshake_ = tls::Handshake::Create(*endpoint, options);
-  return handshake_ != nullptr ? SEC_E_OK : SEC_E_INSUFFICIENT_MEMORY;
+  std::unique_ptr<tls::Handshake> handshake = tls::Handshake::Create(*endpoint, options);
+  if (handshake == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
+  Enter(TlsPhaseEvent::kBegin, Handshaking{std::move(handshake), credential});
+  return SEC_E_OK;
 }
 
-TlsContext::Step TlsContext::RunHandshake(const LegBuffers& buffers, std::span<std::byte> input) {
+TlsContext::Step TlsContext::RunHandshake(Handshaking& phase, const LegBuffers& buffers,
+                                          std::span<std::byte> input) {
   Step step;
-  const tls::StepResult result = handshake_->Step(input);
+  tls::Handshake& handshake = *phase.handshake;
+  const tls::StepResult result = handshake.Step(input);
   step.consumed = result.consumed;
   step.status = StatusOfStep(result);
   step.establishes = result.outcome == tls::StepOutcome::kEstablished;
@@ -176,12 +227,12 @@ TlsContext::Step TlsContext::RunHandshake(const LegBuffers& buffers, std::span<s
   step.reason = result.failure.what();
   // Garbage changes nothing: the context treats the next call as if this one had not been made.
   if (result.not_tls) return step;
-  failed_with_ = step.status;
+  Enter(TlsPhaseEvent::kFail, HandshakeFailed{{step.status}, std::move(phase.handshake)});
   KeepFailure(step.reason, result.received_alert, step.alert);
   counters_.handshakes_failed.Add();
   // Without EXTENDED_ERROR the caller has not asked for an alert to send.
   if (!Requests(buffers, ISC_REQ_EXTENDED_ERROR, ASC_REQ_EXTENDED_ERROR)) {
-    handshake_->DiscardOutput(handshake_->pending_output().size());
+    handshake.DiscardOutput(handshake.pending_output().size());
   }
   return step;
 }
@@ -191,7 +242,8 @@ SECURITY_STATUS TlsContext::QueueAlert(tls::Alert alert) {
   output_.reserve(output_.size() + tls::RecordWriter::kControlRecordBytesMax);
   std::array<std::byte, tls::RecordWriter::kControlRecordBytesMax> record;
   std::size_t used = 0;
-  if (established_ == nullptr) {
+  Connection* const connection = this->connection();
+  if (connection == nullptr) {
     // Before there are keys: type, version, length, level, description.
     const std::array<unsigned, 7> plain = {static_cast<unsigned>(tls::ContentType::kAlert),
                                            3,
@@ -203,7 +255,7 @@ SECURITY_STATUS TlsContext::QueueAlert(tls::Alert alert) {
     for (const unsigned byte : plain) record[used++] = static_cast<std::byte>(byte);
   } else {
     const SECURITY_STATUS status =
-        StatusOfAlertSeal(established_->tls.writer.SealAlert(alert, record, used));
+        StatusOfAlertSeal(connection->tls.writer.SealAlert(alert, record, used));
     if (status != SEC_E_OK) return status;
   }
   output_.insert(output_.end(), record.begin(), record.begin() + static_cast<std::ptrdiff_t>(used));
@@ -214,12 +266,12 @@ SECURITY_STATUS TlsContext::QueueAlert(tls::Alert alert) {
   return SEC_E_OK;
 }
 
-SECURITY_STATUS TlsContext::QueueKeyUpdate(bool request_peer) {
+SECURITY_STATUS TlsContext::QueueKeyUpdate(Connection& connection, bool request_peer) {
   output_.reserve(output_.size() + tls::RecordWriter::kControlRecordBytesMax);
   std::array<std::byte, tls::RecordWriter::kControlRecordBytesMax> record;
   std::size_t used = 0;
   const SECURITY_STATUS status =
-      StatusOfSeal(established_->tls.writer.SealKeyUpdate(request_peer, record, used));
+      StatusOfSeal(connection.tls.writer.SealKeyUpdate(request_peer, record, used));
   if (status == SEC_E_OK) {
     output_.insert(output_.end(), record.begin(),
                    record.begin() + static_cast<std::ptrdiff_t>(used));
@@ -227,56 +279,58 @@ SECURITY_STATUS TlsContext::QueueKeyUpdate(bool request_peer) {
   return status;
 }
 
-void TlsContext::OweLeg(bool reply) {
+void TlsContext::OweLeg(Connection& connection, bool reply) {
   reply_owed_.store(reply, std::memory_order_release);
-  leg_owed_.store(true, std::memory_order_release);
+  connection.leg_owed = true;
 }
 
-void TlsContext::LegDone() {
-  leg_owed_.store(false, std::memory_order_release);
+void TlsContext::LegDone(Connection& connection) {
+  connection.leg_owed = false;
   reply_owed_.store(false, std::memory_order_release);
 }
 
-bool TlsContext::KeyUpdateDue() const {
-  return established_ != nullptr && !leg_owed_.load(std::memory_order_relaxed) &&
-         !established_->tls.writer.closed() && established_->tls.writer.key_update_due();
+bool TlsContext::ControlWaits() const {
+  const Connection* const connection = this->connection();
+  return !control_.empty() || (connection != nullptr && connection->kept_alert);
 }
 
 TlsContext::Step TlsContext::HandOutControl() {
   Step step;
   step.ignores_input = true;
-  if (kept_alert_) {
-    step.status = QueueAlert(*kept_alert_);
+  Connection* const connection = this->connection();
+  if (connection != nullptr && connection->kept_alert) {
+    step.status = QueueAlert(*connection->kept_alert);
     // It is asked for again after a shortage of memory.
     if (step.status == SEC_E_INSUFFICIENT_MEMORY) return step;
     // The other form of it is for the failure that DecryptMessage could only tell by its status.
-    if (opening_ended_) step.alert = kept_alert_;
-    kept_alert_.reset();
+    if (connection->opening_ended) step.alert = connection->kept_alert;
+    connection->kept_alert.reset();
     // TLS 1.2: the whole reply to the message that DecryptMessage has handled.
-    if (established_ != nullptr && established_->owed.record_bytes == 0) {
-      LegDone();
-    }
+    if (connection->owed.record_bytes == 0) LegDone(*connection);
     return step;
   }
+  // A KeyUpdate is taken on only where there is a connection.
   const Control control = control_.front();
-  step.status = control.alert ? QueueAlert(*control.alert) : QueueKeyUpdate(control.request_peer);
+  step.status = control.alert ? QueueAlert(*control.alert)
+                              : QueueKeyUpdate(*connection, control.request_peer);
   // It is asked for again after a shortage of memory.
   if (step.status != SEC_E_INSUFFICIENT_MEMORY) control_.erase(control_.begin());
   return step;
 }
 
-TlsContext::Step TlsContext::RunPostHandshake(std::span<std::byte> input) {
-  if (established_->owed.record_bytes != 0) return TakeOwedMessage(input);
+TlsContext::Step TlsContext::RunPostHandshake(Established& phase, std::span<std::byte> input) {
+  if (phase.connection->owed.record_bytes != 0) return TakeOwedMessage(phase, input);
   // TLS 1.2: DecryptMessage has handled the message, this call returns the reply.
-  LegDone();
+  LegDone(*phase.connection);
   Step step;
   step.status = SEC_E_OK;
   return step;
 }
 
-TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
+TlsContext::Step TlsContext::TakeOwedMessage(Established& phase, std::span<std::byte> input) {
   Step step;
-  const OwedMessage owed = established_->owed;
+  Connection& connection = *phase.connection;
+  const OwedMessage owed = connection.owed;
   if (input.size() < owed.record_bytes ||
       std::to_integer<unsigned>(input[0]) != static_cast<unsigned>(tls::ContentType::kHandshake)) {
     step.status = input.empty() ? SEC_E_INCOMPLETE_MESSAGE : SEC_E_INVALID_TOKEN;
@@ -286,12 +340,12 @@ TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
   // that makes it.
   output_.reserve(output_.size() + tls::RecordWriter::kControlRecordBytesMax);
   control_.reserve(control_.size() + 1);
-  established_->owed = {};
-  LegDone();
+  connection.owed = {};
+  LegDone(connection);
   step.consumed = owed.record_bytes;
   step.status = SEC_E_OK;
-  const tls::PostHandshakeResult result = established_->tls.post_handshake->Consume(
-      input.subspan(owed.header_bytes, owed.fragment_bytes), established_->tls.reader);
+  const tls::PostHandshakeResult result = connection.tls.post_handshake->Consume(
+      input.subspan(owed.header_bytes, owed.fragment_bytes), connection.tls.reader);
   switch (result.outcome) {
     case tls::PostHandshakeResult::Outcome::kAbsorbed:
     case tls::PostHandshakeResult::Outcome::kAbsorbedPart:
@@ -299,8 +353,10 @@ TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
     case tls::PostHandshakeResult::Outcome::kKeyUpdate: {
       // At once, since EncryptMessage has no room for a record before its own. A writer that
       // is closed has nothing to protect any more.
-      const tls::RecordWriter& writer = established_->tls.writer;
-      if (result.update_requested && !writer.closed()) step.status = QueueKeyUpdate(false);
+      const tls::RecordWriter& writer = connection.tls.writer;
+      if (result.update_requested && !writer.closed()) {
+        step.status = QueueKeyUpdate(connection, false);
+      }
       if (step.status == SEC_E_INSUFFICIENT_MEMORY) control_.push_back({std::nullopt, false});
       break;
     }
@@ -311,31 +367,37 @@ TlsContext::Step TlsContext::TakeOwedMessage(std::span<std::byte> input) {
     case tls::PostHandshakeResult::Outcome::kFailed:
       if (result.failure.category() == Category::kResource) {
         // The same call may be made again.
-        established_->owed = owed;
-        OweLeg(true);
+        connection.owed = owed;
+        OweLeg(connection, true);
         step.status = SEC_E_INSUFFICIENT_MEMORY;
         break;
       }
-      if (QueueAlert(result.alert) == SEC_E_OK) step.alert = result.alert;
-      step.reason = result.failure.what();
-      KeepFailure(step.reason, std::nullopt, step.alert);
-      opening_ended_ = true;
-      sealing_ended_.store(true, std::memory_order_release);
-      step.status = failed_with_ = StatusOfRecordFailure(result.alert.description);
+      FailConnection(phase, result, &step);
       break;
   }
   return step;
 }
 
+void TlsContext::FailConnection(Established& phase, const tls::PostHandshakeResult& result,
+                                Step* step) {
+  if (QueueAlert(result.alert) == SEC_E_OK) step->alert = result.alert;
+  step->reason = result.failure.what();
+  step->status = StatusOfRecordFailure(result.alert.description);
+  KeepFailure(step->reason, std::nullopt, step->alert);
+  phase.connection->opening_ended = true;
+  sealing_ended_.store(true, std::memory_order_release);
+  Enter(TlsPhaseEvent::kFail, ConnectionFailed{{step->status}, std::move(phase.connection)});
+}
+
 // Returns what is to be sent. On failure nothing was changed.
 SECURITY_STATUS TlsContext::HandOutToken(const LegBuffers& buffers, ULONG* attributes) {
-  const bool of_handshake = output_.empty() && handshake_ != nullptr;
+  tls::Handshake* const handshake = output_.empty() ? this->handshake() : nullptr;
   const std::span<const std::byte> bytes =
-      of_handshake ? handshake_->pending_output() : std::span<const std::byte>(output_);
+      handshake != nullptr ? handshake->pending_output() : std::span<const std::byte>(output_);
   const SECURITY_STATUS status = PlaceToken(buffers, bytes, attributes);
   if (status != SEC_E_OK || bytes.empty()) return status;
-  if (of_handshake) {
-    handshake_->DiscardOutput(bytes.size());
+  if (handshake != nullptr) {
+    handshake->DiscardOutput(bytes.size());
   } else {
     output_.clear();
     output_.shrink_to_fit();
@@ -376,9 +438,8 @@ LegResult TlsContext::Deliver(const LegBuffers& buffers, const Step& step) {
     // The failure is returned now. Nothing may look like a token; the alert comes with the next
     // leg.
     if (buffers.out_token != nullptr) buffers.out_token->cbBuffer = 0;
-    failed_alert_ = step.alert;
+    if (Failure* const failure = this->failure()) failure->alert = step.alert;
   }
-  token_waits_.store(false, std::memory_order_release);
   PlaceAlert(buffers, step.alert, &result.attributes);
   if (failed) PlaceFailure(buffers, step);
   if (!failed && step.consumed < buffers.token.size() && buffers.empty != nullptr) {
@@ -395,31 +456,31 @@ LegResult TlsContext::Deliver(const LegBuffers& buffers, const Step& step) {
 LegResult TlsContext::WaitForRoom(const LegBuffers& buffers, const Step& step,
                                   SECURITY_STATUS status) {
   waiting_ = WaitingStep{step, RepeatedInput(buffers.token)};
-  token_waits_.store(true, std::memory_order_release);
   return Refused(status);
 }
 
-LegResult TlsContext::FailAgain(const LegBuffers& buffers) {
+LegResult TlsContext::FailAgain(Failure& failure, const LegBuffers& buffers) {
   Step step;
-  step.status = failed_with_;
-  step.alert = std::exchange(failed_alert_, std::nullopt);
+  step.status = failure.status;
+  step.alert = std::exchange(failure.alert, std::nullopt);
   step.reason = WhyFailed();
   return Deliver(buffers, step);
 }
 
 SECURITY_STATUS TlsContext::TakeOver() {
-  Result<tls::Established> connection = handshake_->TakeOver();
-  handshake_.reset();
-  if (connection.ok()) {
-    established_.reset(new (std::nothrow) Established(std::move(*connection)));
-  }
-  if (established_ == nullptr) {
-    failed_with_ = SEC_E_INSUFFICIENT_MEMORY;
+  auto& phase = std::get<Handshaking>(phase_);
+  Result<tls::Established> taken = phase.handshake->TakeOver();
+  phase.handshake.reset();  // before more memory is needed
+  std::unique_ptr<Connection> connection;
+  if (taken.ok()) connection.reset(new (std::nothrow) Connection(std::move(*taken)));
+  if (connection == nullptr) {
+    Enter(TlsPhaseEvent::kFail, HandshakeFailed{{SEC_E_INSUFFICIENT_MEMORY}, nullptr});
     counters_.handshakes_failed.Add();
     return SEC_E_INSUFFICIENT_MEMORY;
   }
   counters_.handshakes_completed.Add();
-  if (established_->tls.facts.resumed) counters_.resumed.Add();
+  if (connection->tls.facts.resumed) counters_.resumed.Add();
+  Enter(TlsPhaseEvent::kEstablish, Established{std::move(connection)});
   return SEC_E_OK;
 }
 
@@ -474,10 +535,10 @@ SECURITY_STATUS TlsContext::ApplySession(std::span<const std::byte> token) {
   std::memcpy(&session, token.data(), sizeof(session));
   const bool allow = session.dwFlags == SSL_SESSION_ENABLE_RECONNECTS;
   if (!allow && session.dwFlags != SSL_SESSION_DISABLE_RECONNECTS) return SEC_E_INVALID_TOKEN;
-  if (handshake_ != nullptr) {
-    handshake_->AllowResumption(allow);
-  } else if (established_ != nullptr && !allow &&
-             !established_->tls.post_handshake->ForgetSession() &&
+  const Connection* const connection = this->connection();
+  if (tls::Handshake* const handshake = this->handshake()) {
+    handshake->AllowResumption(allow);
+  } else if (connection != nullptr && !allow && !connection->tls.post_handshake->ForgetSession() &&
              direction_ == Direction::kInbound) {
     return SEC_E_UNSUPPORTED_FUNCTION;  // the tickets are with the client
   }
@@ -485,7 +546,8 @@ SECURITY_STATUS TlsContext::ApplySession(std::span<const std::byte> token) {
 }
 
 SECURITY_STATUS TlsContext::ApplyKeyUpdate(std::span<const std::byte> token) {
-  if (established_ == nullptr || established_->tls.facts.version != tls::Version::kTls13) {
+  const Connection* const connection = this->connection();
+  if (connection == nullptr || connection->tls.facts.version != tls::Version::kTls13) {
     return SEC_E_UNSUPPORTED_FUNCTION;
   }
   KtlsimControl_KeyUpdate update{};

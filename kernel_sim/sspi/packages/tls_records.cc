@@ -30,6 +30,23 @@ std::size_t FindPlaintext(std::span<const SecBuffer> buffers, std::size_t from) 
   return buffers.size();
 }
 
+// Before the first of several records: anything that would refuse a later one refuses all, so that
+// the caller can try again with the same plaintext.
+SECURITY_STATUS CheckSeveral(const tls::RecordWriter& writer, std::span<SecBuffer> buffers) {
+  std::uint64_t records = 0;
+  for (std::size_t i = FindPlaintext(buffers, 0); i < buffers.size();
+       i = FindPlaintext(buffers, i + 3)) {
+    ++records;
+    if (IsNullWithSize(buffers[i + 1])) return SEC_E_INVALID_TOKEN;
+    const tls::SealOutcome outcome =
+        writer.CheckData(BytesOf(&buffers[i]).size(), BytesOf(&buffers[i + 1]).size(),
+                         BytesOf(&buffers[i + 2]).size());
+    if (outcome != tls::SealOutcome::kSealed) return StatusOfSeal(outcome);
+  }
+  return records <= writer.records_left() ? SEC_E_OK
+                                          : StatusOfSeal(tls::SealOutcome::kLimitReached);
+}
+
 // How many records DecryptMessage may present: three buffers each, and one for what is left.
 std::size_t TriplesIn(std::span<const SecBuffer> buffers) {
   std::size_t ours = 0;
@@ -97,12 +114,13 @@ void SetRest(SecBuffer& buffer, std::span<std::byte> rest) {
 
 }  // namespace
 
-inline SECURITY_STATUS TlsContext::EncryptOne(tls::ContentType type, SecBuffer* record) {
+inline SECURITY_STATUS TlsContext::EncryptOne(Connection& connection, tls::ContentType type,
+                                              SecBuffer* record) {
   SecBuffer& header = record[0];
   SecBuffer& trailer = record[2];
   if (IsNullWithSize(record[1])) return SEC_E_INVALID_TOKEN;
   const tls::SealResult sealed =
-      established_->tls.writer.Seal(type, BytesOf(&header), BytesOf(&record[1]), BytesOf(&trailer));
+      connection.tls.writer.Seal(type, BytesOf(&header), BytesOf(&record[1]), BytesOf(&trailer));
   if (sealed.outcome != tls::SealOutcome::kSealed) return StatusOfSeal(sealed.outcome);
   header.cbBuffer = static_cast<ULONG>(sealed.header_used);
   trailer.cbBuffer = static_cast<ULONG>(sealed.trailer_used);
@@ -110,52 +128,39 @@ inline SECURITY_STATUS TlsContext::EncryptOne(tls::ContentType type, SecBuffer* 
   return SEC_E_OK;
 }
 
-SECURITY_STATUS TlsContext::EncryptAlert(SecBuffer* record) {
+SECURITY_STATUS TlsContext::EncryptAlert(Connection& connection, SecBuffer* record) {
   const std::span<const std::byte> alert = BytesOf(&record[1]);
   if (alert.size() != 2) return SEC_E_INVALID_TOKEN;
   const bool ends = std::to_integer<unsigned>(alert[0]) == TLS1_ALERT_FATAL ||
                     std::to_integer<unsigned>(alert[1]) == TLS1_ALERT_CLOSE_NOTIFY;
-  const SECURITY_STATUS status = EncryptOne(tls::ContentType::kAlert, record);
+  const SECURITY_STATUS status = EncryptOne(connection, tls::ContentType::kAlert, record);
   if (status == SEC_E_OK && ends) sealing_ended_.store(true, std::memory_order_release);
   return status;
 }
 
-// Before the first of several records: anything that would refuse a later one refuses all, so that
-// the caller can try again with the same plaintext.
-SECURITY_STATUS TlsContext::CheckSeveral(std::span<SecBuffer> buffers) const {
-  const tls::RecordWriter& writer = established_->tls.writer;
-  std::uint64_t records = 0;
-  for (std::size_t i = FindPlaintext(buffers, 0); i < buffers.size();
-       i = FindPlaintext(buffers, i + 3)) {
-    ++records;
-    if (IsNullWithSize(buffers[i + 1])) return SEC_E_INVALID_TOKEN;
-    const tls::SealOutcome outcome =
-        writer.CheckData(BytesOf(&buffers[i]).size(), BytesOf(&buffers[i + 1]).size(),
-                         BytesOf(&buffers[i + 2]).size());
-    if (outcome != tls::SealOutcome::kSealed) return StatusOfSeal(outcome);
-  }
-  return records <= writer.records_left() ? SEC_E_OK
-                                          : StatusOfSeal(tls::SealOutcome::kLimitReached);
-}
-
 SECURITY_STATUS TlsContext::Encrypt(ULONG qop, SecBufferDesc& message, ULONG) {
   if (qop != 0 && qop != SECQOP_WRAP_OOB_DATA) return SEC_E_QOP_NOT_SUPPORTED;
-  if (reply_owed_.load(std::memory_order_acquire) || token_waits_.load(std::memory_order_acquire) ||
+  if (reply_owed_.load(std::memory_order_acquire) || waiting_ ||
       sealing_ended_.load(std::memory_order_acquire)) {
     return SEC_E_CONTEXT_EXPIRED;
   }
+  Connection& connection = *this->connection();
   const std::span<SecBuffer> buffers = BuffersOf(&message);
   std::size_t i = FindPlaintext(buffers, 0);
   if (i == buffers.size()) return SEC_E_INVALID_TOKEN;
   std::size_t next = FindPlaintext(buffers, i + 3);
   if (qop == SECQOP_WRAP_OOB_DATA) {
-    return next == buffers.size() ? EncryptAlert(&buffers[i]) : SEC_E_INVALID_TOKEN;
+    return next == buffers.size() ? EncryptAlert(connection, &buffers[i]) : SEC_E_INVALID_TOKEN;
   }
   if (next != buffers.size()) {
-    if (const SECURITY_STATUS status = CheckSeveral(buffers); status != SEC_E_OK) return status;
+    if (const SECURITY_STATUS status = CheckSeveral(connection.tls.writer, buffers);
+        status != SEC_E_OK) {
+      return status;
+    }
   }
   for (;; i = next, next = FindPlaintext(buffers, i + 3)) {
-    const SECURITY_STATUS status = EncryptOne(tls::ContentType::kApplicationData, &buffers[i]);
+    const SECURITY_STATUS status =
+        EncryptOne(connection, tls::ContentType::kApplicationData, &buffers[i]);
     if (status != SEC_E_OK || next == buffers.size()) return status;
   }
 }
@@ -164,22 +169,22 @@ SECURITY_STATUS TlsContext::Decrypt(SecBufferDesc& message, ULONG, ULONG* qop) {
   const std::span<SecBuffer> buffers = BuffersOf(&message);
   SecBuffer* data = FindCiphertext(buffers);
   if (data == nullptr || IsNullWithSize(*data)) return SEC_E_INVALID_TOKEN;
-  if (leg_owed_.load(std::memory_order_acquire)) return SEC_E_CONTEXT_EXPIRED;
-  if (opening_ended_) return SEC_E_CONTEXT_EXPIRED;
+  Connection& connection = *this->connection();
+  if (connection.leg_owed || connection.opening_ended) return SEC_E_CONTEXT_EXPIRED;
   const std::size_t triples = TriplesIn(buffers);
   std::span<std::byte> rest;
-  SECURITY_STATUS status = OpenFirst(buffers, *data, qop, &rest);
+  SECURITY_STATUS status = OpenFirst(connection, buffers, *data, qop, &rest);
   for (std::size_t i = 1; status == SEC_E_OK && i < triples && BeginsWithDataRecord(rest); ++i) {
-    status = OpenNext(buffers.subspan(3 * i), qop, &rest);
+    status = OpenNext(connection, buffers.subspan(3 * i), qop, &rest);
   }
   return status;
 }
 
-SECURITY_STATUS TlsContext::OpenFirst(std::span<SecBuffer> buffers, SecBuffer& data, ULONG* qop,
-                                      std::span<std::byte>* rest) {
+SECURITY_STATUS TlsContext::OpenFirst(Connection& connection, std::span<SecBuffer> buffers,
+                                      SecBuffer& data, ULONG* qop, std::span<std::byte>* rest) {
   const std::span<std::byte> wire = BytesOf(&data);
   if (wire.empty()) return TellMissing(buffers, data, tls::kRecordHeaderBytes);
-  const tls::OpenResult record = established_->tls.reader.Open(wire);
+  const tls::OpenResult record = connection.tls.reader.Open(wire);
   switch (record.outcome) {
     case tls::OpenResult::Outcome::kNeedMore:
       return TellMissing(buffers, data, record.missing);
@@ -187,72 +192,73 @@ SECURITY_STATUS TlsContext::OpenFirst(std::span<SecBuffer> buffers, SecBuffer& d
     case tls::OpenResult::Outcome::kIgnored:
       break;
     case tls::OpenResult::Outcome::kAlert:
-      return ReceiveAlert(buffers, wire, record);
+      return ReceiveAlert(connection, buffers, wire, record);
     case tls::OpenResult::Outcome::kNoMemory:
       return SEC_E_INSUFFICIENT_MEMORY;
     case tls::OpenResult::Outcome::kFailed:
-      return FailRecord(record.alert, record.why);
+      return FailRecord(connection, record.alert, record.why);
   }
-  tls::PostHandshake& post = *established_->tls.post_handshake;
+  tls::PostHandshake& post = *connection.tls.post_handshake;
   if (post.mid_message() && record.type != tls::ContentType::kHandshake) {
     // A handshake message that is cut over records tolerates nothing in between (RFC 8446 5.1).
-    return FailRecord(tls::FatalAlert(tls::AlertDescription::kUnexpectedMessage),
+    return FailRecord(connection, tls::FatalAlert(tls::AlertDescription::kUnexpectedMessage),
                       "the peer sent something between the parts of a message");
   }
   *rest = wire.subspan(record.consumed);
-  return Present(buffers, wire, record, qop);
+  return Present(connection, buffers, wire, record, qop);
 }
 
 // After a record of data. A record that ends the connection is left for the next call, in which the
 // reader returns the same: the plaintext before it must not be lost.
-SECURITY_STATUS TlsContext::OpenNext(std::span<SecBuffer> buffers, ULONG* qop,
-                                     std::span<std::byte>* rest) {
+SECURITY_STATUS TlsContext::OpenNext(Connection& connection, std::span<SecBuffer> buffers,
+                                     ULONG* qop, std::span<std::byte>* rest) {
   const std::span<std::byte> wire = *rest;
   *rest = {};
-  const tls::OpenResult record = established_->tls.reader.Open(wire);
+  const tls::OpenResult record = connection.tls.reader.Open(wire);
   if (record.outcome != tls::OpenResult::Outcome::kOpened &&
       record.outcome != tls::OpenResult::Outcome::kIgnored) {
     return SEC_E_OK;
   }
   *rest = wire.subspan(record.consumed);
-  return Present(buffers, wire, record, qop);
+  return Present(connection, buffers, wire, record, qop);
 }
 
-SECURITY_STATUS TlsContext::ReceiveAlert(std::span<SecBuffer> buffers, std::span<std::byte> wire,
-                                         const tls::OpenResult& record) {
-  opening_ended_ = true;
+SECURITY_STATUS TlsContext::ReceiveAlert(Connection& connection, std::span<SecBuffer> buffers,
+                                         std::span<std::byte> wire, const tls::OpenResult& record) {
+  connection.opening_ended = true;
   if (record.alert.description == tls::AlertDescription::kCloseNotify) {
     // Its length from the header: the reader, when it repeats itself, consumes nothing.
     SetRest(buffers[3], wire.subspan(std::min(wire.size(), tls::RecordReader::RecordBytes(wire))));
     return SEC_I_CONTEXT_EXPIRED;
   }
   sealing_ended_.store(true, std::memory_order_release);
-  const tls::Role role = established_->tls.facts.role;
+  const tls::Role role = connection.tls.facts.role;
   KeepFailure(tls::ReceivedAlertText(record.alert.description, role), record.alert, std::nullopt);
   return StatusOfReceivedAlert(record.alert.description);
 }
 
 // No more records can be opened; the next leg without input returns the alert.
-SECURITY_STATUS TlsContext::FailRecord(tls::Alert alert, const char* why) {
+SECURITY_STATUS TlsContext::FailRecord(Connection& connection, tls::Alert alert, const char* why) {
   KeepFailure(why, std::nullopt, alert);
-  kept_alert_ = alert;
-  opening_ended_ = true;
+  connection.kept_alert = alert;
+  connection.opening_ended = true;
   sealing_ended_.store(true, std::memory_order_release);
   return StatusOfRecordFailure(alert.description);
 }
 
-SECURITY_STATUS TlsContext::Present(std::span<SecBuffer> buffers, std::span<std::byte> wire,
-                                    const tls::OpenResult& record, ULONG* qop) {
+SECURITY_STATUS TlsContext::Present(Connection& connection, std::span<SecBuffer> buffers,
+                                    std::span<std::byte> wire, const tls::OpenResult& record,
+                                    ULONG* qop) {
   *qop = 0;
   counters_.records_opened.Add();
-  established_->bytes_opened += record.fragment.size();
-  tls::PostHandshake& post = *established_->tls.post_handshake;
+  connection.bytes_opened += record.fragment.size();
+  tls::PostHandshake& post = *connection.tls.post_handshake;
   if (post.waiting_for_ticket()) {
-    static_cast<void>(post.Expired(host_.clock().NowNs(), established_->bytes_opened));
+    static_cast<void>(post.Expired(host_.clock().NowNs(), connection.bytes_opened));
   }
   if (record.outcome == tls::OpenResult::Outcome::kOpened &&
       record.type == tls::ContentType::kHandshake) {
-    return PresentHandshake(buffers, wire, record);
+    return PresentHandshake(connection, buffers, wire, record);
   }
   const std::size_t trailer_at = record.header_bytes + record.fragment.size();
   SetBuffer(buffers[0], SECBUFFER_STREAM_HEADER, wire.first(record.header_bytes));
@@ -263,33 +269,37 @@ SECURITY_STATUS TlsContext::Present(std::span<SecBuffer> buffers, std::span<std:
   return SEC_E_OK;
 }
 
-SECURITY_STATUS TlsContext::PresentHandshake(std::span<SecBuffer> buffers,
+SECURITY_STATUS TlsContext::PresentHandshake(Connection& connection, std::span<SecBuffer> buffers,
                                              std::span<std::byte> wire,
                                              const tls::OpenResult& record) {
-  const tls::ConnectionFacts& facts = established_->tls.facts;
+  const tls::ConnectionFacts& facts = connection.tls.facts;
   const std::size_t trailer_at = record.header_bytes + record.fragment.size();
   SetBuffer(buffers[0], SECBUFFER_STREAM_HEADER, wire.first(record.header_bytes));
   SetBuffer(buffers[1], SECBUFFER_DATA, record.fragment.first(0));
   SetBuffer(buffers[2], SECBUFFER_STREAM_TRAILER,
             wire.subspan(trailer_at, record.consumed - trailer_at));
   // A ticket needs no reply, so records that are sealed meanwhile, or wait in a queue, go on.
-  OweLeg(facts.version != tls::Version::kTls13 || !HasTicketsOnly(record.fragment));
+  OweLeg(connection, facts.version != tls::Version::kTls13 || !HasTicketsOnly(record.fragment));
   if (facts.version == tls::Version::kTls13) {
     // The plaintext goes back as a record of its own kind, and EXTRA begins there: callers pass
     // EXTRA, or the buffer as it was modified, and both are the same bytes.
     wire[0] = static_cast<std::byte>(tls::ContentType::kHandshake);
-    established_->owed = {record.consumed, record.header_bytes, record.fragment.size()};
+    connection.owed = {static_cast<std::uint32_t>(record.consumed),
+                       static_cast<std::uint32_t>(record.header_bytes),
+                       static_cast<std::uint32_t>(record.fragment.size())};
     SetBuffer(buffers[3], SECBUFFER_EXTRA, wire);
     return SEC_I_RENEGOTIATE;
   }
   const tls::PostHandshakeResult result =
-      established_->tls.post_handshake->Consume(record.fragment, established_->tls.reader);
+      connection.tls.post_handshake->Consume(record.fragment, connection.tls.reader);
   if (result.outcome == tls::PostHandshakeResult::Outcome::kFailed) {
-    LegDone();
-    const SECURITY_STATUS status = FailRecord(result.alert, result.failure.what());
+    LegDone(connection);
+    const SECURITY_STATUS status = FailRecord(connection, result.alert, result.failure.what());
     return MemoryOr(result.failure, status);
   }
-  if (result.outcome == tls::PostHandshakeResult::Outcome::kSendAlert) kept_alert_ = result.alert;
+  if (result.outcome == tls::PostHandshakeResult::Outcome::kSendAlert) {
+    connection.kept_alert = result.alert;
+  }
   SetRest(buffers[3], wire.subspan(record.consumed));
   return SEC_I_RENEGOTIATE;
 }

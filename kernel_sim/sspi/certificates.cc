@@ -11,6 +11,7 @@
 #include "kernel_sim/sspi/border.h"
 #include "kernel_sim/sspi/last_error.h"
 #include "kernel_sim/sspi/openssl_setup.h"
+#include "kernel_sim/sspi/packages/tls_status.h"
 #include "kernel_sim/sspi/runtime.h"
 
 namespace ktlsim::sspi {
@@ -37,8 +38,7 @@ SECURITY_STATUS Publish(Result<tls::Certificate::Ptr> certificate, const std::st
                         PCCERT_CONTEXT* out) {
   if (!certificate.ok()) {
     NoteReason(message.empty() ? certificate.status().ToString() : message);
-    return certificate.status().category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
-                                                                  : SEC_E_UNKNOWN_CREDENTIALS;
+    return MemoryOr(certificate.status(), SEC_E_UNKNOWN_CREDENTIALS);
   }
   if (!(*certificate)->has_private_key()) {
     NoteReason("there is no private key in PEM to the certificate");

@@ -887,6 +887,26 @@ TEST_P(FunctionFaultsTest, EveryAllocationMayFail) {
   PlayWithFaults(GetParam(), AllScenes().at(GetParam()), 8);
 }
 
+// A certificate context that the caller has made can be read, and there is no key to it. Without
+// memory to read it, it is not called unknown.
+TEST(CallersCertificateFaultsTest, IsReadOrThereIsNoMemory) {
+  const RuntimeWith runtime(OneProcessor());
+  const CERT_CONTEXT own = *FaultAuthority::Get().localhost;
+  PCCERT_CONTEXT certificate = &own;
+  PlayWithFaults("a caller's certificate", [&certificate](FaultRun& run) {
+    SCH_CREDENTIALS credentials{};
+    credentials.dwVersion = SCH_CREDENTIALS_VERSION;
+    credentials.cCreds = 1;
+    credentials.paCred = &certificate;
+    char name[] = UNISP_NAME_A;
+    CredHandle handle{};
+    run.ReturnsOrCanBeRetried(SEC_E_NO_CREDENTIALS, "acquire", [&] {
+      return AcquireCredentialsHandleA(nullptr, name, SECPKG_CRED_INBOUND, nullptr, &credentials,
+                                       nullptr, nullptr, &handle, nullptr);
+    });
+  });
+}
+
 std::vector<std::string> AllNames() {
   std::vector<std::string> names;
   for (const auto& [name, scene] : AllScenes()) names.push_back(name);

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <new>
 #include <string_view>
 #include <utility>
 
@@ -209,22 +208,18 @@ SECURITY_STATUS Fill(const ConnectionFacts& facts, KtlsimContext_ServerName* nam
 }
 
 SECURITY_STATUS QueryCertificates(const ConnectionFacts& facts, ULONG attribute, void* buffer) {
-  try {
-    switch (attribute) {
-      case SECPKG_ATTR_REMOTE_CERT_CONTEXT:
-        return RemoteCertificate(facts, static_cast<PCCERT_CONTEXT*>(buffer));
-      case SECPKG_ATTR_LOCAL_CERT_CONTEXT:
-        return LocalCertificate(facts, static_cast<PCCERT_CONTEXT*>(buffer));
-      case SECPKG_ATTR_REMOTE_CERTIFICATES:
-        return Fill(facts, static_cast<SecPkgContext_Certificates*>(buffer));
-      case SECPKG_ATTR_CERT_CHECK_RESULT:
-      case SECPKG_ATTR_CERT_CHECK_RESULT_INPROC:
-        return Fill(facts, static_cast<SecPkgContext_CertificateValidationResult*>(buffer));
-      default:
-        return SEC_E_UNSUPPORTED_FUNCTION;
-    }
-  } catch (const std::bad_alloc&) {
-    return SEC_E_INSUFFICIENT_MEMORY;
+  switch (attribute) {
+    case SECPKG_ATTR_REMOTE_CERT_CONTEXT:
+      return RemoteCertificate(facts, static_cast<PCCERT_CONTEXT*>(buffer));
+    case SECPKG_ATTR_LOCAL_CERT_CONTEXT:
+      return LocalCertificate(facts, static_cast<PCCERT_CONTEXT*>(buffer));
+    case SECPKG_ATTR_REMOTE_CERTIFICATES:
+      return Fill(facts, static_cast<SecPkgContext_Certificates*>(buffer));
+    case SECPKG_ATTR_CERT_CHECK_RESULT:
+    case SECPKG_ATTR_CERT_CHECK_RESULT_INPROC:
+      return Fill(facts, static_cast<SecPkgContext_CertificateValidationResult*>(buffer));
+    default:
+      return SEC_E_UNSUPPORTED_FUNCTION;
   }
 }
 

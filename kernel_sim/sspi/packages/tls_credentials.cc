@@ -9,6 +9,7 @@
 #include "kernel_sim/sspi/certificates.h"
 #include "kernel_sim/sspi/packages/tls_ciphers.h"
 #include "kernel_sim/sspi/packages/tls_settings.h"
+#include "kernel_sim/sspi/packages/tls_status.h"
 #include "tls/types.h"
 
 namespace ktlsim::sspi {
@@ -197,7 +198,7 @@ SECURITY_STATUS ReadOwnCertificate(PackageHost& host, PCCERT_CONTEXT context, UL
     if (context->pbCertEncoded == nullptr) return SEC_E_UNKNOWN_CREDENTIALS;
     Result<tls::Certificate::Ptr> parsed =
         tls::Certificate::FromDer({context->pbCertEncoded, context->cbCertEncoded});
-    if (!parsed.ok()) return SEC_E_UNKNOWN_CREDENTIALS;
+    if (!parsed.ok()) return MemoryOr(parsed.status(), SEC_E_UNKNOWN_CREDENTIALS);
     *certificate = std::move(*parsed);
   }
   if (!(*certificate)->has_private_key()) {

@@ -307,4 +307,68 @@ constexpr const char* NameOf(TokenEvent value) {
   return "?";
 }
 
+// A server connection's way to its credential, where its path has a source of them.
+enum class CredentialState : std::uint8_t {
+  kReading,  // the ClientHello has not come as far as its name
+  kNamed,    // the source is to be asked
+  kWaiting,  // for the source
+  kReady,    // or the profile has the credential
+  kRefused,
+  kGivenUp,  // the connection waits no longer; the source is still about to tell it
+};
+
+enum class CredentialEvent : std::uint8_t {
+  kName,
+  kWait,
+  kGet,
+  kRefuse,  // there is none, the ClientHello is none, or the wait was given up
+  kGiveUp,
+};
+
+inline constexpr StateTable kCredentialTable(std::array{
+    Transition{CredentialState::kReading, CredentialEvent::kName, CredentialState::kNamed},
+    Transition{CredentialState::kReading, CredentialEvent::kRefuse, CredentialState::kRefused},
+    Transition{CredentialState::kNamed, CredentialEvent::kGet, CredentialState::kReady},
+    Transition{CredentialState::kNamed, CredentialEvent::kRefuse, CredentialState::kRefused},
+    Transition{CredentialState::kNamed, CredentialEvent::kWait, CredentialState::kWaiting},
+    Transition{CredentialState::kWaiting, CredentialEvent::kGet, CredentialState::kReady},
+    Transition{CredentialState::kWaiting, CredentialEvent::kRefuse, CredentialState::kRefused},
+    Transition{CredentialState::kWaiting, CredentialEvent::kGiveUp, CredentialState::kGivenUp},
+    Transition{CredentialState::kGivenUp, CredentialEvent::kRefuse, CredentialState::kRefused},
+});
+
+constexpr const char* NameOf(CredentialState value) {
+  switch (value) {
+    case CredentialState::kReading:
+      return "reading";
+    case CredentialState::kNamed:
+      return "named";
+    case CredentialState::kWaiting:
+      return "waiting";
+    case CredentialState::kReady:
+      return "ready";
+    case CredentialState::kRefused:
+      return "refused";
+    case CredentialState::kGivenUp:
+      return "given up";
+  }
+  return "?";
+}
+
+constexpr const char* NameOf(CredentialEvent value) {
+  switch (value) {
+    case CredentialEvent::kName:
+      return "name";
+    case CredentialEvent::kWait:
+      return "wait";
+    case CredentialEvent::kGet:
+      return "get";
+    case CredentialEvent::kRefuse:
+      return "refuse";
+    case CredentialEvent::kGiveUp:
+      return "give up";
+  }
+  return "?";
+}
+
 }  // namespace ktlsim::transport

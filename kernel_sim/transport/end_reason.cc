@@ -27,6 +27,9 @@ constexpr std::array<KindWords, kEndKinds> kKinds = {{
     {EndKind::kConnectFailed, "connect_failed", "could not connect"},
     {EndKind::kNotTls, "not_tls", "peer does not speak TLS"},
     {EndKind::kHandshakeFailed, "handshake_failed", "handshake failed"},
+    {EndKind::kNoCredential, "no_credential", "no certificate for the client"},
+    {EndKind::kCredentialTimeout, "credential_timeout",
+     "the certificate could not be had within its time limit"},
     {EndKind::kRecordFailed, "record_failed", "a record after the handshake failed"},
     {EndKind::kTooManyBytes, "too_many_bytes", "a handshake record exceeds the limit"},
     {EndKind::kTooManyLegs, "too_many_legs", "the handshake takes too many legs"},
@@ -204,7 +207,8 @@ const char* StatusName(SECURITY_STATUS status) {
 }
 
 std::string EndReason::ToString() const {
-  const bool failed = kind == EndKind::kHandshakeFailed || kind == EndKind::kRecordFailed;
+  const bool failed = kind == EndKind::kHandshakeFailed || kind == EndKind::kRecordFailed ||
+                      kind == EndKind::kNoCredential;
   // An alert that comes after the handshake can be about the handshake or about a record.
   const bool late = kind == EndKind::kRecordFailed && received_alert >= 0;
   std::string text = late ? "after the handshake" : EndKindText(kind);

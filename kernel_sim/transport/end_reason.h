@@ -18,6 +18,8 @@ enum class EndKind : std::uint8_t {
   kConnectFailed,          // client: no TCP connection
   kNotTls,                 // the first bytes are no TLS record
   kHandshakeFailed,        // a leg failed; `status` says how
+  kNoCredential,           // the path's source has none for the client; `status` says why
+  kCredentialTimeout,      // Limits::credential_ns
   kRecordFailed,           // established, then a record or post-handshake message failed
   kTooManyBytes,           // one handshake record outgrew Limits::incomplete_bytes_max
   kTooManyLegs,            // Limits::legs_max
@@ -35,7 +37,7 @@ enum class EndKind : std::uint8_t {
   kAborted,                // Connection::Abort
   kStopped,                // the path stopped: in the handshake, or after its drain limit
 };
-inline constexpr std::size_t kEndKinds = 24;
+inline constexpr std::size_t kEndKinds = 26;
 
 // "peer closed during the handshake". Never null.
 const char* EndKindText(EndKind kind);
@@ -78,7 +80,7 @@ const char* AlertKindName(std::size_t kind);
 
 struct EndReason {
   EndKind kind = EndKind::kCompleted;
-  SECURITY_STATUS status = SEC_E_OK;  // the call's outcome, for the two ...Failed kinds
+  SECURITY_STATUS status = SEC_E_OK;  // the call's outcome, for the ...Failed kinds and kNoCredential
   int error_number = 0;               // errno, for kResetByPeer and kConnectFailed
   bool established = false;           // whether the handshake had been completed
   std::uint32_t leg = 0;              // in the handshake: which leg it was, from 1

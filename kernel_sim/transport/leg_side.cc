@@ -110,7 +110,11 @@ int LegSide::AlertToSend() const {
 
 LegSide::LegSide(SspiAsyncContext* async, const TlsProfile& profile, ChunkPool& chunks,
                  BufferPool& buffers)
-    : async_(async), profile_(profile), input_(chunks, buffers), token_(buffers) {
+    : async_(async),
+      profile_(profile),
+      credential_(&profile.credential()),
+      input_(chunks, buffers),
+      token_(buffers) {
   SecInvalidateHandle(&new_context_);
 }
 
@@ -194,20 +198,25 @@ void LegSide::PrepareOutput() {
 }
 
 SECURITY_STATUS LegSide::CallPackage(const CtxtHandle& context, PSecBufferDesc input) {
-  CredHandle credential = profile_.credential();
+  CredHandle copied{};
+  PCredHandle credential = nullptr;
+  if (credential_ != nullptr) {
+    copied = *credential_;
+    credential = &copied;
+  }
   const bool first = !SecIsValidHandle(&context);
   CtxtHandle copy = context;
   PCtxtHandle in = first ? nullptr : &copy;
   PCtxtHandle out = first ? &new_context_ : nullptr;
   if (profile_.is_server()) {
-    return SspiAcceptSecurityContextAsync(async_, &credential, in, input, profile_.flags(), 0, out,
+    return SspiAcceptSecurityContextAsync(async_, credential, in, input, profile_.flags(), 0, out,
                                           &output_desc_, &attributes_, nullptr);
   }
   ULONG flags = profile_.flags();
   if (supply_nothing_) flags |= ISC_REQ_USE_SUPPLIED_CREDS;
   const std::string& target = profile_.target_name();
   return SspiInitializeSecurityContextAsyncA(
-      async_, &credential, in, target.empty() ? nullptr : const_cast<char*>(target.c_str()), flags,
+      async_, credential, in, target.empty() ? nullptr : const_cast<char*>(target.c_str()), flags,
       0, 0, input, 0, out, &output_desc_, &attributes_, nullptr);
 }
 

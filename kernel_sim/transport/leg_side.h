@@ -102,6 +102,9 @@ class LegSide {
   const LegToken& token() const { return token_; }
 
   const TlsProfile& profile() const { return profile_; }
+  // Instead of the profile's credential. Null: the context has what it needs. It lives until the
+  // next call of this function.
+  void UseCredential(const CredHandle* credential) { credential_ = credential; }
   SspiAsyncContext* async() const { return async_; }
   LegCall call() const { return call_; }
   bool idle() const { return call_ == LegCall::kNone; }
@@ -177,6 +180,7 @@ class LegSide {
 
   SspiAsyncContext* const async_;
   const TlsProfile& profile_;
+  const CredHandle* credential_;
   InputQueue input_;
   LegToken token_;
   std::uint32_t input_given_ = 0;   // to the call in flight

@@ -17,6 +17,8 @@ struct Limits {
   // From the moment a leg is owed (connection accepted, token sent) until the peer's whole reply
   // has been processed, however many records it has. Bounds a silent peer.
   std::uint64_t leg_ns = 10 * kNsPerSecond;
+  // From the moment a server's credential is asked for until it is there. Bounds a slow source.
+  std::uint64_t credential_ns = 5 * kNsPerSecond;
   // From the start of the connection until it is established. Bounds a slow peer.
   std::uint64_t handshake_ns = 30 * kNsPerSecond;
   // Established, and no plaintext was received and none could be sent. Records without plaintext,

@@ -56,6 +56,9 @@ Result<TlsProfile> TlsProfile::Create(Side side, TlsOptions options) {
   if (options.records_between_key_checks == 0) {
     return Status(Category::kContract, 0, "a key check needs at least one record in between");
   }
+  if (options.credential_source != nullptr && side != Side::kServer) {
+    return Status(Category::kContract, 0, "a client's credential comes from no source");
+  }
   if (options.flags == 0) options.flags = side == Side::kServer ? kServerFlags : kClientFlags;
   TlsProfile profile(side, std::move(options));
   profile.alpn_buffer_ = std::move(*alpn);

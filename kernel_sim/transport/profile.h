@@ -13,6 +13,7 @@
 
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/result.h"
+#include "kernel_sim/transport/credential_source.h"
 #include "kernel_sim/transport/limits.h"
 
 namespace ktlsim::transport {
@@ -43,7 +44,10 @@ struct RecordSizing {
 };
 
 struct TlsOptions {
-  CredHandle credential{};        // inbound for servers, outbound for clients
+  CredHandle credential{};  // inbound for servers, outbound for clients
+  // Servers: gives each connection its credential instead. It must outlive every connection, as
+  // `credential` must.
+  CredentialSource* credential_source = nullptr;
   std::string target_name;        // clients: SNI, certificate check, session cache
   std::vector<std::string> alpn;  // in order of preference; empty: none
   ULONG flags = 0;                // 0: kServerFlags or kClientFlags; never ...ALLOCATE_MEMORY
@@ -60,12 +64,14 @@ class TlsProfile {
   enum class Side : std::uint8_t { kServer, kClient };
 
   // kContract with words: an ALPN name that is empty or longer than 255 bytes, or too many of them;
-  // a record size outside 64 to 16384; no records between key checks.
+  // a record size outside 64 to 16384; no records between key checks; a client with a credential
+  // source.
   static Result<TlsProfile> Create(Side side, TlsOptions options);
 
   Side side() const { return side_; }
   bool is_server() const { return side_ == Side::kServer; }
   const CredHandle& credential() const { return options_.credential; }
+  CredentialSource* credential_source() const { return options_.credential_source; }
   const std::string& target_name() const { return options_.target_name; }
   ULONG flags() const { return options_.flags; }
   const Limits& limits() const { return options_.limits; }

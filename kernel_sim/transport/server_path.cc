@@ -22,6 +22,8 @@ namespace {
 constexpr std::uint64_t kOverloadPauseNs = 10 * kNsPerMs;
 // For each handshake that may be in progress, this many more may wait for their peers.
 constexpr std::uint64_t kWaitingPerHandshake = 8;
+// How often at most unused credentials are looked for.
+constexpr std::uint64_t kAgeingNs = kNsPerSecond;
 
 struct AcceptLimits {
   std::uint32_t connections = 0;  // 0: none
@@ -69,6 +71,9 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
       return;
     }
     connection->set_keeps(generation_);
+    if (generation_->profile.credential_source() != nullptr && !ageing_timer_.armed()) {
+      loop().StartTimer(ageing_timer_, loop().NowNs() + kAgeingNs);
+    }
     ConnectionHandler* handler = MakeHandler(*connection);
     connection->set_handler(handler);
     connection->BeginAccepted(socket);
@@ -107,9 +112,18 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
 
   void OnStopping() override {
     loop().StopTimer(overload_timer_);
+    loop().StopTimer(ageing_timer_);
     if (open_) listener_.Close();
   }
   bool Quiet() const override { return !open_; }
+
+  // From the first connection on, as long as the source keeps credentials.
+  void Age() {
+    CredentialSource* const source = generation_->profile.credential_source();
+    const std::uint64_t more_ns = source != nullptr ? source->FreeUnused() : 0;
+    if (more_ns == 0) return;
+    loop().StartTimer(ageing_timer_, loop().NowNs() + std::max(more_ns, kAgeingNs));
+  }
 
   // Opens or closes the gate, depending on how much is under way.
   void Gate() {
@@ -137,6 +151,7 @@ class ServerShard final : public PathShard, private io::ListenerHandler {
   EndObserver* const observer_;
   io::Listener listener_{loop(), *this};
   io::MemberTimer<&ServerShard::Gate> overload_timer_{*this};
+  io::MemberTimer<&ServerShard::Age> ageing_timer_{*this};
   bool open_ = false;
   bool held_ = false;
 };

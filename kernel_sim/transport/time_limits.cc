@@ -32,6 +32,11 @@ bool TimeLimits::BeginLeg(std::uint64_t now_ns) {
   return WakeForLeg(now_ns);
 }
 
+bool TimeLimits::BeginCredential(std::uint64_t now_ns) {
+  leg_deadline_ns_ = Earlier(handshake_deadline_ns_, After(now_ns, limits_.credential_ns));
+  return WakeForLeg(now_ns);
+}
+
 bool TimeLimits::PeerHasAnswered(std::uint64_t now_ns) {
   peer_is_slow_ = false;
   return WakeForLeg(now_ns);

@@ -35,6 +35,8 @@ class TimeLimits {
   void BeginHandshake(std::uint64_t now_ns);
   // A leg is owed from now on.
   bool BeginLeg(std::uint64_t now_ns);
+  // The peer waits for us: until a credential is there.
+  bool BeginCredential(std::uint64_t now_ns);
   bool peer_is_slow() const { return peer_is_slow_; }
   // The slow peer has sent its message.
   bool PeerHasAnswered(std::uint64_t now_ns);

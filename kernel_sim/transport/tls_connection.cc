@@ -22,6 +22,7 @@ TlsConnection::TlsConnection(PathShard& shard, const TlsProfile& profile,
                              SspiAsyncContext* leg_async, SspiAsyncContext* seal_async)
     : shard_(shard),
       limits_(profile.limits(), /*notes_slow_peers=*/profile.is_server()),
+      credentials_(profile.credential_source()),
       legs_(leg_async, profile, shard.chunks(), shard.buffers()),
       seals_(seal_async, shard.buffers(), profile) {
   SecInvalidateHandle(&context_);
@@ -81,6 +82,10 @@ void TlsConnection::EnterHandshake() {
   Move(ConnectionEvent::kConnect);
   limits_.BeginHandshake(loop().NowNs());
   ArmLegLimit();
+  if (!credentials_.Begin(loop(), &OnCredential, this)) {
+    AbortFor(EndKind::kNoMemory);
+    return;
+  }
   stream()->ResumeReceiving();
   PumpLegs();
 }
@@ -88,6 +93,10 @@ void TlsConnection::EnterHandshake() {
 void TlsConnection::HandshakeOver() {
   if (limits_.peer_is_slow()) shard_.counters().handshakes_waiting.Subtract();
   limits_.ForgetSlowPeer();
+  if (profile().credential_source() != nullptr) {
+    legs_.UseCredential(nullptr);
+    credentials_.Release();
+  }
   shard_.counters().handshakes.Subtract();
   shard_.OnFewerHandshakes();
 }
@@ -118,6 +127,7 @@ void TlsConnection::Pump() {
 void TlsConnection::OnReceived(io::BufferLease bytes) {
   any_received_ = true;
   if (state_ == State::kFailed || Drops() || PeerHasClosed()) return;
+  credentials_.Read(bytes.bytes());
   Store(std::move(bytes));
   if (state_ != State::kDead) UpdateReceiving();
   Pump();
@@ -305,6 +315,7 @@ void TlsConnection::End(EndReason reason, io::Stream::CloseMode mode) {
   if (in_handshake) HandshakeOver();
   loop().StopTimer(limit_timer_);
   loop().StopTimer(retry_timer_);
+  credentials_.GiveUp();
   DeleteSecurityContext();
   if (io::Stream* socket = stream()) {
     socket->Close(mode);
@@ -331,6 +342,7 @@ void TlsConnection::OnClosed() {
 
 void TlsConnection::FinishIfIdle() {
   if (state_ != State::kDead || !legs_.idle() || seals_.in_flight()) return;
+  if (credentials_.in_flight()) return;
   if (!std::holds_alternative<std::monostate>(socket_)) return;
   DeleteSecurityContext();
   if (SecIsValidHandle(&context_)) {

@@ -8,8 +8,9 @@
 // touch, until the callback has come and found it dead.
 //
 // It coordinates its parts: LegSide and SealSide make the calls, TimeLimits knows the times. This
-// class decides what follows from their results. tls_connection.cc: life and socket. tls_legs.cc:
-// the handshake, and alerts. tls_reading.cc, tls_sending.cc: records. tls_limits.cc: time limits.
+// class decides what follows from their results. tls_connection.cc: life and socket.
+// tls_credential.cc: the wait for a credential. tls_legs.cc: the handshake, and alerts.
+// tls_reading.cc, tls_sending.cc: records. tls_limits.cc: time limits.
 #pragma once
 
 #include <ktlsim/sspi_ext.h>
@@ -27,6 +28,7 @@
 #include "kernel_sim/base/member_item.h"
 #include "kernel_sim/transport/connection.h"
 #include "kernel_sim/transport/connection_state.h"
+#include "kernel_sim/transport/credential_side.h"
 #include "kernel_sim/transport/leg_side.h"
 #include "kernel_sim/transport/path_shard.h"
 #include "kernel_sim/transport/seal_side.h"
@@ -147,10 +149,19 @@ class TlsConnection final : public Connection,
   void DeleteSecurityContext();
   void FinishIfIdle();
 
+  // ---- The credential of a connection whose path has a source (tls_credential.cc)
+  // False: legs must wait, or the connection is over.
+  bool HasCredential();
+  static void OnCredential(void* self);
+  void GoOnWithCredential();
+  void OnCredentialTimeout();
+  void RefuseCredential();
+
   // ---- Legs (tls_legs.cc)
   static void LegCallback(SspiAsyncContext* context, void* self);
   void OnLegSideDone();
   void PumpLegs();
+  void AwaitPeer();
   void SubmitLeg(LegCall call, std::span<std::byte> input);
   void OnLeg(LegOutcome outcome, SECURITY_STATUS status);
   void QueueToken();
@@ -163,7 +174,7 @@ class TlsConnection final : public Connection,
   void StartComplete(SECURITY_STATUS status);
   void OnPassiveCallDone(PassiveCall& done);
   void FetchAlert(EndKind kind, SECURITY_STATUS status);
-  void FailAtBound(EndKind kind, std::uint8_t alert);
+  void FailWithAlert(EndKind kind, std::uint8_t alert, SECURITY_STATUS status = SEC_E_OK);
 
   // ---- Reading (tls_reading.cc)
   void PumpReading();
@@ -205,6 +216,7 @@ class TlsConnection final : public Connection,
   io::MemberTimer<&TlsConnection::OnLimit> limit_timer_{*this};  // for limits_
   io::MemberTimer<&TlsConnection::OnRetry> retry_timer_{*this};
 
+  CredentialSide credentials_;
   LegSide legs_;
   SealSide seals_;
 

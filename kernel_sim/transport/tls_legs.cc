@@ -69,6 +69,7 @@ void TlsConnection::OnLegSideDone() {
 void TlsConnection::PumpLegs() {
   // A token is sent before the next one is made: there is one place for it.
   if (state_ != State::kHandshake || !legs_.idle() || legs_.token().due()) return;
+  if (!HasCredential()) return;
   if (legs_.owed() == OwedLeg::kFirst) {
     SubmitLeg(LegCall::kLeg, {});
     return;
@@ -80,14 +81,18 @@ void TlsConnection::PumpLegs() {
       SubmitLeg(LegCall::kLeg, legs_.NextInput());
       return;
     case LegSide::Ready::kTooLong:
-      FailAtBound(EndKind::kTooManyBytes, kRecordOverflow);
+      FailWithAlert(EndKind::kTooManyBytes, kRecordOverflow);
       return;
     case LegSide::Ready::kNoMemory:
       AbortFor(EndKind::kNoMemory);
       return;
     case LegSide::Ready::kNo:
-      break;
+      AwaitPeer();
+      return;
   }
+}
+
+void TlsConnection::AwaitPeer() {
   if (peer_end_ == PeerEnd::kFin) {
     EndGracefully(any_received_ ? EndKind::kClosedInHandshake : EndKind::kClosedBeforeHandshake);
     return;
@@ -98,7 +103,7 @@ void TlsConnection::PumpLegs() {
 // Fail or a later Pump deal with a refusal.
 void TlsConnection::SubmitLeg(LegCall call, std::span<std::byte> input) {
   if (call == LegCall::kLeg && legs_.answered() >= profile().limits().legs_max) {
-    FailAtBound(EndKind::kTooManyLegs, kUnexpectedMessage);
+    FailWithAlert(EndKind::kTooManyLegs, kUnexpectedMessage);
     return;
   }
   if (!legs_.token().Prepare()) {
@@ -312,9 +317,10 @@ void TlsConnection::OnPassiveCallDone(PassiveCall& done) {
   }
 }
 
-// The peer has exceeded a bound of ours, which the package does not know. The package is asked for
-// the alert; where it has no context yet, and so the peer no keys, the alert is not encrypted.
-void TlsConnection::FailAtBound(EndKind kind, std::uint8_t alert) {
+// For a failure that the package does not know: the peer has exceeded a bound of ours, or there is
+// no credential. The package is asked for the alert; where it has no context yet, and so the peer
+// no keys, the alert is not encrypted.
+void TlsConnection::FailWithAlert(EndKind kind, std::uint8_t alert, SECURITY_STATUS status) {
   legs_.set_bound_alert(alert);
   fetch_kind_ = kind;
   if (SecIsValidHandle(&context_)) {
@@ -323,7 +329,7 @@ void TlsConnection::FailAtBound(EndKind kind, std::uint8_t alert) {
     // Without memory for the alert there is only FIN.
     static_cast<void>(legs_.MakePlainAlert());
   }
-  Fail(kind, SEC_E_OK);
+  Fail(kind, status);
 }
 
 }  // namespace ktlsim::transport

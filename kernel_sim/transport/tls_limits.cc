@@ -28,7 +28,8 @@ void TlsConnection::PeerHasAnswered() {
 
 void TlsConnection::OnLimit() {
   using Verdict = TimeLimits::Verdict;
-  switch (limits_.Look(loop().NowNs(), !legs_.idle())) {
+  const bool waits = credentials_.waits();
+  switch (limits_.Look(loop().NowNs(), waits || !legs_.idle())) {
     case Verdict::kPeerIsSlow:
       shard_.counters().handshakes_waiting.Add();
       shard_.OnFewerHandshakes();
@@ -36,7 +37,11 @@ void TlsConnection::OnLimit() {
     case Verdict::kNothing:
       break;
     case Verdict::kLegTimeout:
-      EndGracefully(EndKind::kLegTimeout);
+      if (waits) {
+        OnCredentialTimeout();
+      } else {
+        EndGracefully(EndKind::kLegTimeout);
+      }
       return;
     case Verdict::kHandshakeTimeout:
       EndGracefully(EndKind::kHandshakeTimeout);

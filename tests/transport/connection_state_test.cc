@@ -18,6 +18,7 @@ TEST(ConnectionStateTest, ReadmeShowsTheTablesOfTheParts) {
   test::ExpectReadmeShows("kernel_sim/transport/README.md", kReadingTable);
   test::ExpectReadmeShows("kernel_sim/transport/README.md", kSealingTable);
   test::ExpectReadmeShows("kernel_sim/transport/README.md", kTokenTable);
+  test::ExpectReadmeShows("kernel_sim/transport/README.md", kCredentialTable);
 }
 
 TEST(ConnectionStateTest, EveryStateAgainstEveryEvent) {
@@ -27,6 +28,7 @@ TEST(ConnectionStateTest, EveryStateAgainstEveryEvent) {
   test::ExpectLegalMovesOnly(kReadingTable, Reading::kDropped, ReadingEvent::kDrop);
   test::ExpectLegalMovesOnly(kSealingTable, Sealing::kRetry, SealingEvent::kFinish);
   test::ExpectLegalMovesOnly(kTokenTable, Token::kSending, TokenEvent::kDrop);
+  test::ExpectLegalMovesOnly(kCredentialTable, CredentialState::kGivenUp, CredentialEvent::kGiveUp);
 }
 
 }  // namespace

@@ -28,6 +28,8 @@ bool IsEveryday(const EndReason& reason) {
     case EndKind::kClosedInHandshake:
     case EndKind::kNotTls:
     case EndKind::kHandshakeFailed:
+    case EndKind::kNoCredential:
+    case EndKind::kCredentialTimeout:
     case EndKind::kRecordFailed:
     case EndKind::kTooManyBytes:
     case EndKind::kTooManyLegs:
@@ -138,6 +140,17 @@ void ConnectionLog::OnFileFailed(std::string_view path, Status failure) {
   Tell(LogLevel::kError, [&] {
     log_.Write(LogLevel::kError, "file failed", {{"path", path}, {"reason", failure.ToString()}});
   });
+}
+
+void ConnectionLog::OnCertificateFailed(std::string_view file, std::string_view why) {
+  Tell(LogLevel::kError, [&] {
+    log_.Write(LogLevel::kError, "certificate failed", {{"file", file}, {"reason", why}});
+  });
+}
+
+void ConnectionLog::OnCertificateAcquired(std::string_view file) {
+  Tell(LogLevel::kDebug,
+       [&] { log_.Write(LogLevel::kDebug, "certificate acquired", {{"file", file}}); });
 }
 
 }  // namespace ktlsim::serve

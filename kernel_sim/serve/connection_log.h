@@ -11,6 +11,7 @@
 
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/mutex.h"
+#include "kernel_sim/serve/certificate_folder.h"
 #include "kernel_sim/serve/file_service.h"
 #include "kernel_sim/serve/forward_service.h"
 #include "kernel_sim/serve/log.h"
@@ -37,6 +38,7 @@ class LineRate {
 };
 
 class ConnectionLog final : public transport::EndObserver,
+                            public CertificateWatcher,
                             public BackendWatcher,
                             public FileWatcher {
  public:
@@ -52,6 +54,8 @@ class ConnectionLog final : public transport::EndObserver,
   void OnBackendBack(const io::Address& backend) override;
   void OnNoBackend(const io::Address& client) override;
   void OnFileFailed(std::string_view path, Status failure) override;
+  void OnCertificateFailed(std::string_view file, std::string_view why) override;
+  void OnCertificateAcquired(std::string_view file) override;
 
   std::uint64_t suppressed() const { return rate_.left_out_in_all(); }
 

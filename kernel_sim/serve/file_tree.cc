@@ -1,5 +1,6 @@
 #include "kernel_sim/serve/file_tree.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
 #include <string_view>
 
 namespace ktlsim::serve {
@@ -45,12 +47,14 @@ int Ask(const OpenFile& file, struct stat* status) {
   if (fstat(file.descriptor(), status) == 0) return 0;
   const int error_number = errno;
   struct statx twin{};
-  if (!MayBeUnknown(error_number) || statx(file.descriptor(), "", AT_EMPTY_PATH,
-                                           STATX_TYPE | STATX_SIZE | STATX_MTIME, &twin) != 0) {
+  if (!MayBeUnknown(error_number) ||
+      statx(file.descriptor(), "", AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE | STATX_MTIME | STATX_INO,
+            &twin) != 0) {
     return error_number;
   }
   status->st_mode = twin.stx_mode;
   status->st_size = static_cast<off_t>(twin.stx_size);
+  status->st_ino = twin.stx_ino;
   status->st_mtim = {.tv_sec = twin.stx_mtime.tv_sec, .tv_nsec = twin.stx_mtime.tv_nsec};
   return 0;
 }
@@ -62,6 +66,7 @@ int Facts(const OpenFile& file, FileFacts* facts) {
     return MayBeUnknown(error_number) ? ENOSYS : error_number;
   }
   facts->bytes = status.st_size > 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
+  facts->inode = status.st_ino;
   facts->modified_s = status.st_mtim.tv_sec;
   facts->modified_ns = static_cast<std::uint32_t>(status.st_mtim.tv_nsec);
   facts->regular = S_ISREG(status.st_mode);
@@ -102,6 +107,23 @@ int FileTree::OpenBelow(const std::string& path, Wait wait, OpenFile* file,
   }
   *file = OpenFile(descriptor);
   return Facts(*file, facts);
+}
+
+int FileTree::List(std::vector<std::string>* names) const {
+  const int descriptor = openat(root_.descriptor(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return errno;
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(fdopendir(descriptor), &closedir);
+  if (folder == nullptr) {
+    const int error_number = errno;
+    close(descriptor);
+    return error_number;
+  }
+  for (;;) {
+    errno = 0;
+    const dirent* const entry = readdir(folder.get());
+    if (entry == nullptr) return errno;
+    if (entry->d_name[0] != '.') names->emplace_back(entry->d_name);
+  }
 }
 
 int FileTree::WalkTo(const std::string& path, OpenFile* file, FileFacts* facts) const {

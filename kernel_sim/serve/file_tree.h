@@ -14,6 +14,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "kernel_sim/base/result.h"
 
@@ -40,10 +41,12 @@ class OpenFile {
 
 struct FileFacts {
   std::uint64_t bytes = 0;
+  std::uint64_t inode = 0;
   std::time_t modified_s = 0;
   std::uint32_t modified_ns = 0;
   bool regular = false;
   bool directory = false;
+  bool operator==(const FileFacts&) const = default;
 };
 
 class FileTree {
@@ -57,6 +60,10 @@ class FileTree {
   // `path` as ResolveTarget makes it. 0, or the errno value; EXDEV and ELOOP for what would leave
   // the root.
   int OpenBelow(const std::string& path, Wait wait, OpenFile* file, FileFacts* facts) const;
+
+  // The names in the root itself, in no order, without those that begin with a dot. 0, or the errno
+  // value. Passive level.
+  int List(std::vector<std::string>* names) const;
 
   // Tests: as on a kernel without openat2.
   void WalkAlways() { walk_ = true; }

@@ -11,6 +11,7 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include "kernel_sim/command/acquisition.h"
 #include "kernel_sim/command/key_log_file.h"
 #include "kernel_sim/transport/end_reason.h"
 
@@ -122,7 +123,7 @@ Credential& Credential::operator=(Credential&& other) noexcept {
 CredHandle Credential::Release() { return std::exchange(handle_, NullHandle()); }
 
 Credential::~Credential() {
-  if (!IsNull(handle_)) static_cast<void>(FreeCredentialsHandle(&handle_));
+  if (!IsNull(handle_)) FreeAndWait(handle_);
 }
 
 constexpr DWORD kSessionLifespanMs = 2 * 3600 * 1000;
@@ -130,26 +131,18 @@ constexpr DWORD kSessionLifespanMs = 2 * 3600 * 1000;
 // Acquires a handle and sets its attributes; the first failure is kept in words.
 class CredentialMaker {
  public:
-  CredentialMaker(ULONG use, TlsVersions versions, DWORD flags, PCCERT_CONTEXT certificate) {
-    TLS_PARAMETERS parameters{};
-    parameters.grbitDisabledProtocols = DisabledProtocols(versions);
-    SCH_CREDENTIALS auth{};
-    auth.dwVersion = SCH_CREDENTIALS_VERSION;
-    auth.dwFlags = flags;
-    auth.dwSessionLifespan = kSessionLifespanMs;
+  CredentialMaker(ULONG use, SCH_CREDENTIALS auth, PCCERT_CONTEXT certificate) {
     auth.cCreds = certificate != nullptr ? 1 : 0;
     auth.paCred = certificate != nullptr ? &certificate : nullptr;
-    auth.cTlsParameters = 1;
-    auth.pTlsParameters = &parameters;
-    char package[] = UNISP_NAME_A;
     CredHandle handle{};
-    Note("AcquireCredentialsHandle",
-         AcquireCredentialsHandleA(nullptr, package, use, nullptr, &auth, nullptr, nullptr, &handle,
-                                   nullptr));
+    Note("AcquireCredentialsHandle", AcquireAndWait(use, &auth, &handle));
     if (error_.empty()) credential_.handle_ = handle;
-    if (KeyLogFile* const log = KeyLogFile::InUse()) {
-      Set("the key log", KTLSIM_ATTR_KEY_LOG, KtlsimCred_KeyLog{&KeyLogFile::OnLine, log});
-    }
+    SetKeyLog();
+  }
+  // For a handle that there is; ReleaseTo must follow.
+  explicit CredentialMaker(const CredHandle& handle) {
+    credential_.handle_ = handle;
+    SetKeyLog();
   }
 
   template <typename Attribute>
@@ -179,8 +172,18 @@ class CredentialMaker {
     *error = error_;
     return {};
   }
+  // Leaves the handle to its owner.
+  std::string Leave() {
+    static_cast<void>(credential_.Release());
+    return error_;
+  }
 
  private:
+  void SetKeyLog() {
+    if (KeyLogFile* const log = KeyLogFile::InUse()) {
+      Set("the key log", KTLSIM_ATTR_KEY_LOG, KtlsimCred_KeyLog{&KeyLogFile::OnLine, log});
+    }
+  }
   void Note(const std::string& what, SECURITY_STATUS status) {
     if (status == SEC_E_OK) return;
     error_ = Failure(what.c_str(), status);
@@ -191,6 +194,51 @@ class CredentialMaker {
   Credential credential_;
   std::string error_;
 };
+
+namespace {
+
+void FillAuth(TlsVersions versions, DWORD flags, SCH_CREDENTIALS* auth,
+              TLS_PARAMETERS* parameters) {
+  *parameters = {};
+  parameters->grbitDisabledProtocols = DisabledProtocols(versions);
+  *auth = {};
+  auth->dwVersion = SCH_CREDENTIALS_VERSION;
+  auth->dwFlags = flags;
+  auth->dwSessionLifespan = kSessionLifespanMs;
+  auth->cTlsParameters = 1;
+  auth->pTlsParameters = parameters;
+}
+
+// What every server credential of a listener has.
+void SetServerAttributes(CredentialMaker& maker, const ServerCredentialOptions& options) {
+  if (options.tickets) {
+    maker.Set("tickets", KTLSIM_ATTR_TICKETS, KtlsimCred_Tickets{*options.tickets});
+  }
+  if (options.client_auth != ClientAuth::kNone) {
+    maker.Set(options.places.Of("client-ca"), KTLSIM_ATTR_CLIENT_AUTH,
+              KtlsimCred_ClientAuth{options.client_auth == ClientAuth::kRequire
+                                        ? ULONG{KTLSIM_CLIENT_AUTH_REQUIRE}
+                                        : ULONG{KTLSIM_CLIENT_AUTH_REQUEST},
+                                    options.client_ca_file.c_str()});
+  }
+  maker.SetSuites(options.cipher_suites, options.places);
+  maker.SetGroups(options.groups, options.places);
+}
+
+}  // namespace
+
+void FillServerAuth(const ServerCredentialOptions& options, SCH_CREDENTIALS* auth,
+                    TLS_PARAMETERS* parameters) {
+  FillAuth(options.versions, options.serve_expired ? DWORD{KTLSIM_CRED_ACCEPT_EXPIRED} : 0, auth,
+           parameters);
+}
+
+std::string CompleteServerCredential(const CredHandle& credential,
+                                     const ServerCredentialOptions& options) {
+  CredentialMaker maker(credential);
+  SetServerAttributes(maker, options);
+  return maker.Leave();
+}
 
 std::optional<Certificate> LoadCertificate(const std::string& cert_file,
                                            const std::string& key_file, std::string* error) {
@@ -243,26 +291,16 @@ std::optional<Credential> MakeServerCredential(const Certificate& certificate,
     certificates.push_back(std::move(*named));
   }
   if (findings != nullptr) *findings = found;
-  CredentialMaker maker(SECPKG_CRED_INBOUND, options.versions,
-                        options.serve_expired ? DWORD{KTLSIM_CRED_ACCEPT_EXPIRED} : 0,
-                        certificate.get());
-  if (options.tickets) {
-    maker.Set("tickets", KTLSIM_ATTR_TICKETS, KtlsimCred_Tickets{*options.tickets});
-  }
+  SCH_CREDENTIALS auth;
+  TLS_PARAMETERS parameters;
+  FillServerAuth(options, &auth, &parameters);
+  CredentialMaker maker(SECPKG_CRED_INBOUND, auth, certificate.get());
   if (!names.empty() || options.strict_sni) {
     maker.Set(options.places.Of(names.empty() ? "strict-sni" : "sni"), KTLSIM_ATTR_SERVER_NAMES,
               KtlsimCred_ServerNames{static_cast<ULONG>(names.size()), names.data(),
                                      options.strict_sni ? ULONG{KTLSIM_SERVER_NAMES_STRICT} : 0});
   }
-  if (options.client_auth != ClientAuth::kNone) {
-    maker.Set(options.places.Of("client-ca"), KTLSIM_ATTR_CLIENT_AUTH,
-              KtlsimCred_ClientAuth{options.client_auth == ClientAuth::kRequire
-                                        ? ULONG{KTLSIM_CLIENT_AUTH_REQUIRE}
-                                        : ULONG{KTLSIM_CLIENT_AUTH_REQUEST},
-                                    options.client_ca_file.c_str()});
-  }
-  maker.SetSuites(options.cipher_suites, options.places);
-  maker.SetGroups(options.groups, options.places);
+  SetServerAttributes(maker, options);
   if (options.sessions_of != nullptr) {
     CredHandle from = *options.sessions_of;
     maker.Set("the sessions of before", KTLSIM_ATTR_SESSIONS, KtlsimCred_Sessions{&from});
@@ -275,7 +313,10 @@ std::optional<Credential> MakeClientCredential(const ClientCredentialOptions& op
   DWORD flags = SCH_CRED_NO_DEFAULT_CREDS |
                 (options.verify ? SCH_CRED_AUTO_CRED_VALIDATION : SCH_CRED_MANUAL_CRED_VALIDATION);
   if (!options.resumption) flags |= SCH_CRED_DISABLE_RECONNECTS;
-  CredentialMaker maker(SECPKG_CRED_OUTBOUND, options.versions, flags, options.certificate);
+  SCH_CREDENTIALS auth;
+  TLS_PARAMETERS parameters;
+  FillAuth(options.versions, flags, &auth, &parameters);
+  CredentialMaker maker(SECPKG_CRED_OUTBOUND, auth, options.certificate);
   if (!options.trust_pem.empty()) {
     const MemoryFile trust(options.trust_pem);
     if (!trust.ok()) {

@@ -98,6 +98,13 @@ std::optional<Credential> MakeServerCredential(const Certificate& certificate,
                                                const ServerCredentialOptions& options,
                                                std::string* error,
                                                CredentialFindings* findings = nullptr);
+// For server credentials that are acquired elsewhere: what the acquisition takes but for the
+// certificate, and what is set on the handle then. Empty: done; else why not. The certificates of
+// `sni`, `strict_sni` and `sessions_of` are not looked at.
+void FillServerAuth(const ServerCredentialOptions& options, SCH_CREDENTIALS* auth,
+                    TLS_PARAMETERS* parameters);
+std::string CompleteServerCredential(const CredHandle& credential,
+                                     const ServerCredentialOptions& options);
 std::optional<Credential> MakeClientCredential(const ClientCredentialOptions& options,
                                                std::string* error);
 

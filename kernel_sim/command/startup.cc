@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "io/uring.h"
+#include "kernel_sim/command/acquisition.h"
 
 namespace ktlsim::command {
 namespace {
@@ -27,6 +28,7 @@ std::string StartLibrary(const StartupOptions& options) {
   if (options.pin_processors) start.fFlags |= KTLSIM_PIN_PROCESSORS;
   if (options.time_every_call) start.fFlags |= KTLSIM_TIME_EVERY_CALL;
   start.pszProcessorRoles = options.roles.empty() ? nullptr : options.roles.c_str();
+  SetAcquisitionNotifyMode(options.notify_mode);
   if (KtlsimStart(&start) == SEC_E_OK) return {};
   return KtlsimLastErrorText();
 }

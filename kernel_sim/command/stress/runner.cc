@@ -65,6 +65,7 @@ class Watchdog {
 
 StartupOptions StressRunner::StartupFor(ApiMix mix) {
   StartupOptions startup = plan_.library;
+  startup.notify_mode = plan_.notify_mode.value_or(ULONG{KTLSIM_NOTIFY_POOL});
   startup.pool = plan_.placement == StressPlacement::kPool ||
                  (plan_.placement == StressPlacement::kMixed && rounds_ % 2 == 0);
   if (mix == ApiMix::kFullQueues) {

@@ -59,7 +59,13 @@ bool Tell(ServeReport report, const Envelope& envelope, const std::string& json)
   return false;
 }
 
-int Check(const ServeConfig& config) {
+int Check(ServeConfig config) {
+  // Every certificate of a folder is tried, too.
+  for (ListenerConfig& listener : config.listeners) {
+    if (listener.folder.path.empty()) continue;
+    listener.folder.acquire = AcquireWhen::kStart;
+    listener.folder.kept.reset();
+  }
   std::string error;
   const std::unique_ptr<KeyLogFile> key_log = KeyLogFile::Open(config.library.key_log, &error);
   if (error.empty()) error = StartLibrary(config.library);
@@ -174,7 +180,7 @@ int Serve(const ServeOptions& options) {
   if (!error.empty()) return Fail(error);
   if (!config.json.empty()) error = CheckWritable(config.json);
   if (!error.empty()) return Fail("--json " + error);
-  if (options.check()) return Check(config);
+  if (options.check()) return Check(std::move(config));
 
   ServeSignals signals;
   if (!signals.error().empty()) return Fail(signals.error());

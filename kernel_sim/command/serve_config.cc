@@ -26,6 +26,28 @@ const char* ServeModeName(ServeMode mode) {
   return "none";
 }
 
+namespace {
+
+std::string CheckFolder(const ListenerConfig& listener) {
+  if (listener.folder.path.empty()) {
+    if (listener.folder.acquire) return "acquire needs cert-dir (--cert-dir DIR)";
+    return listener.folder.kept ? "certs-kept needs cert-dir (--cert-dir DIR)" : "";
+  }
+  if (!listener.cert_file.empty() || !listener.self_signed.empty()) {
+    return "cert-dir excludes cert, key and self-signed: give one of them, and put the certificate "
+           "for all other names into the folder, as default.crt and default.key";
+  }
+  if (!listener.sni.empty()) {
+    return "cert-dir excludes sni: put the certificate into the folder, as NAME.crt and NAME.key";
+  }
+  if (listener.folder.acquire == AcquireWhen::kStart && listener.folder.kept.value_or(0) != 0) {
+    return "certs-kept is for acquire = first-use: with start all certificates are kept";
+  }
+  return {};
+}
+
+}  // namespace
+
 std::string CheckListener(const ListenerConfig& listener) {
   if (listener.listen.empty()) {
     return "an address is missing: give listen (--listen HOST:PORT), for example 127.0.0.1:8443";
@@ -33,10 +55,11 @@ std::string CheckListener(const ListenerConfig& listener) {
   if (listener.cert_file.empty() != listener.key_file.empty()) {
     return "cert and key belong together: give both (--cert FILE --key FILE)";
   }
-  if (listener.cert_file.empty() && listener.self_signed.empty()) {
-    return "a certificate is missing: give cert and key (--cert, --key), or self-signed "
-           "(--self-signed NAME)";
+  if (listener.cert_file.empty() && listener.self_signed.empty() && listener.folder.path.empty()) {
+    return "a certificate is missing: give cert and key (--cert, --key), self-signed "
+           "(--self-signed NAME), or cert-dir (--cert-dir DIR)";
   }
+  if (std::string wrong = CheckFolder(listener); !wrong.empty()) return wrong;
   if (listener.reuse_port) {
     for (const std::string& text : listener.listen) {
       if (!text.starts_with("unix:")) continue;

@@ -20,6 +20,14 @@ namespace ktlsim::command {
 
 enum class ServeMode { kNone, kRespond, kEcho, kFiles, kForward };
 
+// When the certificates of a folder are acquired.
+enum class AcquireWhen { kFirstUse, kStart };
+struct CertificateFolderConfig {
+  std::string path;                    // empty: there is no folder
+  std::optional<AcquireWhen> acquire;  // none: at first use
+  std::optional<std::uint32_t> kept;   // 0: all; none: the default
+};
+
 // One listener: its addresses, its TLS, and its service.
 struct ListenerConfig {
   // An address to listen on, and how it was written.
@@ -36,6 +44,7 @@ struct ListenerConfig {
 
   std::string cert_file;
   std::string key_file;
+  CertificateFolderConfig folder;
   std::string self_signed;
   std::string key_type = "ecdsa";
   std::vector<SniCertificate> sni;

@@ -91,6 +91,22 @@ std::string ApplySni(SettingScope& scope, const std::string& value) {
   return {};
 }
 
+// What an outer scope has said about a folder.
+void ForgetFolder(SettingScope& scope) {
+  scope.listener.folder.path.clear();
+  if (!scope.given.contains("acquire")) scope.listener.folder.acquire.reset();
+  if (!scope.given.contains("certs-kept")) scope.listener.folder.kept.reset();
+}
+
+std::string ApplyCertDir(SettingScope& scope, const std::string& value) {
+  ListenerConfig& listener = scope.listener;
+  if (!scope.given.contains("cert")) listener.cert_file.clear();
+  if (!scope.given.contains("key")) listener.key_file.clear();
+  if (!scope.given.contains("self-signed")) listener.self_signed.clear();
+  if (!scope.given.contains("sni")) listener.sni.clear();
+  return TakeText(value, &listener.folder.path);
+}
+
 std::string ApplyUpstream(SettingScope& scope, const std::string& value) {
   std::string wrong = TakeMode(scope, "upstream", ServeMode::kForward);
   SocketName name;
@@ -126,6 +142,8 @@ constexpr std::array kClientAuthWords = {Word<ClientAuth>{"none", ClientAuth::kN
                                          Word<ClientAuth>{"request", ClientAuth::kRequest},
                                          Word<ClientAuth>{"require", ClientAuth::kRequire}};
 constexpr std::array kExpiredWords = {Word<bool>{"refuse", false}, Word<bool>{"serve", true}};
+constexpr std::array kAcquireWords = {Word<AcquireWhen>{"first-use", AcquireWhen::kFirstUse},
+                                      Word<AcquireWhen>{"start", AcquireWhen::kStart}};
 constexpr std::array kBalanceWords = {
     Word<serve::Balance>{"round-robin", serve::Balance::kRoundRobin},
     Word<serve::Balance>{"least-connections", serve::Balance::kLeastConnections}};
@@ -160,6 +178,7 @@ constexpr Setting kOwnSettings[] = {
      [](S s, V v) {
        // An outer scope's setting gives way; one of this scope is a contradiction.
        if (!s.given.contains("self-signed")) s.listener.self_signed.clear();
+       if (!s.given.contains("cert-dir")) ForgetFolder(s);
        return TakeText(v, &s.listener.cert_file);
      }},
     {"key", Form::kOne, false, "FILE", "Its private key, PEM, not encrypted",
@@ -169,7 +188,35 @@ constexpr Setting kOwnSettings[] = {
      [](S s, V v) {
        if (!s.given.contains("cert")) s.listener.cert_file.clear();
        if (!s.given.contains("key")) s.listener.key_file.clear();
+       if (!s.given.contains("cert-dir")) ForgetFolder(s);
        return TakeText(v, &s.listener.self_signed);
+     }},
+    {"cert-dir", Form::kOne, false, "DIR",
+     "Certificates of a folder, by the name that a client asks for (SNI): NAME.crt and NAME.key, "
+     "_.NAME.crt and _.NAME.key for *.NAME, default.crt and default.key for all others. PEM, as "
+     "cert and key; NAME in lower case. Changed files are taken at their next use. Links out of "
+     "the folder are refused",
+     &ApplyCertDir},
+    {"acquire", Form::kOne, false, "WHEN",
+     "When certificates of cert-dir are read: first-use, when a client asks for the name, which "
+     "waits meanwhile; start, all of them, and one that cannot be used is an error [first-use]",
+     [](S s, V v) {
+       AcquireWhen when{};
+       std::string wrong = ParseWord(v, kAcquireWords, &when);
+       if (wrong.empty()) s.listener.folder.acquire = when;
+       return wrong;
+     }},
+    {"acquire-timeout", Form::kOne, false, "DURATION",
+     "Longest wait of a client for a certificate of cert-dir [5s]",
+     [](S s, V v) { return TakeDuration(v, &s.listener.limits.credential_ns); }},
+    {"certs-kept", Form::kOne, false, "N",
+     "Certificates of cert-dir kept at once with first-use, the most recently used ones; those not "
+     "used for 10 minutes are let go. 0: all, for good [1024]",
+     [](S s, V v) {
+       std::uint32_t kept = 0;
+       std::string wrong = TakeNumber(v, 0, 1000000, &kept);
+       if (wrong.empty()) s.listener.folder.kept = kept;
+       return wrong;
      }},
     {"key-type", Form::kOne, false, "TYPE",
      "Key of the self-signed certificate: ecdsa, rsa [ecdsa]",

@@ -49,6 +49,20 @@ std::string NameOf(const ListenerConfig& config) {
          (config.cert_file.empty() ? config.self_signed : config.cert_file);
 }
 
+ServerCredentialOptions OptionsOf(const ListenerConfig& config) {
+  return {.versions = config.versions,
+          .tickets = config.tickets,
+          .cipher_suites = config.cipher_suites,
+          .groups = config.groups,
+          .sni = config.sni,
+          .strict_sni = config.strict_sni,
+          .client_auth = config.client_auth,
+          .client_ca_file = config.client_ca_file,
+          .serve_expired = config.serve_expired,
+          .sessions_of = nullptr,
+          .places = config.places};
+}
+
 std::shared_ptr<const Certificate> CertificateFor(const ListenerConfig& config,
                                                   const Identity* before, std::string* error) {
   std::optional<Certificate> certificate;
@@ -70,6 +84,81 @@ std::shared_ptr<const Certificate> CertificateFor(const ListenerConfig& config,
   return std::make_shared<const Certificate>(std::move(*certificate));
 }
 
+// Settings that no certificate can be had with are an error now, not when clients come.
+bool TrySettings(const ListenerConfig& config, std::string* error) {
+  const std::optional<Certificate> trial =
+      CreateSelfSigned("localhost", KTLSIM_KEY_ECDSA_P256, error);
+  return trial && MakeServerCredential(*trial, OptionsOf(config), error).has_value();
+}
+
+std::unique_ptr<serve::CertificateFolder> OpenFolder(const ListenerConfig& config,
+                                                     serve::CertificateWatcher& watcher,
+                                                     std::string* error) {
+  constexpr std::size_t kKeptMax = 1024;
+  const ServerCredentialOptions wanted = OptionsOf(config);
+  serve::CertificateFolderOptions options;
+  options.path = config.folder.path;
+  options.shared.strict = config.strict_sni;
+  options.shared.kept_max = config.folder.kept.value_or(kKeptMax);
+  if (config.folder.acquire == AcquireWhen::kStart) options.shared.kept_max = 0;
+  if (options.shared.kept_max == 0) options.shared.kept_ns = 0;
+  FillServerAuth(wanted, &options.auth, &options.parameters);
+  options.complete = [wanted](const CredHandle& credential) {
+    return CompleteServerCredential(credential, wanted);
+  };
+  options.watcher = &watcher;
+  auto folder = serve::CertificateFolder::Open(std::move(options));
+  if (folder) return std::move(*folder);
+  *error = folder.status().ToString() + "; name a folder that can be read";
+  return nullptr;
+}
+
+// Everything that is wrong, as far as it is to be known before clients come. Empty: nothing.
+std::string AcquireFolder(const ListenerConfig& config, serve::CertificateFolder& folder,
+                          CredentialFindings* findings) {
+  const auto found = folder.LookThrough();
+  if (!found) return found.status().ToString() + "; name a folder that can be read";
+  if (found.value().certificates == 0) {
+    return "there is no certificate in it; put NAME.crt and NAME.key there for each name, or "
+           "default.crt and default.key";
+  }
+  for (const std::string& warning : found.value().warnings) {
+    findings->warnings.push_back(config.folder.path + ": " + warning);
+  }
+  if (config.folder.acquire != AcquireWhen::kStart) return {};
+  std::string first;
+  std::size_t more = 0;
+  for (const serve::CertificateFolder::Failure& failure : folder.AcquireAll()) {
+    if (failure.status == SEC_E_CERT_EXPIRED) {
+      findings->warnings.push_back(failure.text + "; it is left out");
+    } else if (first.empty()) {
+      first = failure.text;
+    } else {
+      ++more;
+    }
+  }
+  return more == 0 ? first : fmt::format("{} (and {} more of the folder)", first, more);
+}
+
+std::shared_ptr<const Identity> FolderIdentityFor(const ListenerConfig& config,
+                                                  const Identity* before,
+                                                  serve::CertificateWatcher& watcher,
+                                                  std::string* error,
+                                                  CredentialFindings* findings) {
+  if (!TrySettings(config, error)) return nullptr;
+  auto identity = std::make_shared<Identity>();
+  identity->folder = OpenFolder(config, watcher, error);
+  if (identity->folder != nullptr) {
+    if (before != nullptr && before->folder != nullptr) {
+      identity->folder->TakeSessionsOf(*before->folder);
+    }
+    *error = AcquireFolder(config, *identity->folder, findings);
+    if (error->empty()) return identity;
+  }
+  *error = fmt::format("{}: {}: {}", config.places.Of("cert-dir"), config.folder.path, *error);
+  return nullptr;
+}
+
 std::shared_ptr<const Identity> IdentityFor(const ListenerConfig& config, const Identity* before,
                                             std::string* error, CredentialFindings* findings) {
   auto identity = std::make_shared<Identity>();
@@ -77,20 +166,11 @@ std::shared_ptr<const Identity> IdentityFor(const ListenerConfig& config, const 
   identity->key_type = config.key_type;
   identity->certificate = CertificateFor(config, before, error);
   if (identity->certificate == nullptr) return nullptr;
-  auto credential = MakeServerCredential(
-      *identity->certificate,
-      {.versions = config.versions,
-       .tickets = config.tickets,
-       .cipher_suites = config.cipher_suites,
-       .groups = config.groups,
-       .sni = config.sni,
-       .strict_sni = config.strict_sni,
-       .client_auth = config.client_auth,
-       .client_ca_file = config.client_ca_file,
-       .serve_expired = config.serve_expired,
-       .sessions_of = before != nullptr ? &before->credential.handle() : nullptr,
-       .places = config.places},
-      error, findings);
+  ServerCredentialOptions options = OptionsOf(config);
+  if (before != nullptr && before->certificate != nullptr) {
+    options.sessions_of = &before->credential.handle();
+  }
+  auto credential = MakeServerCredential(*identity->certificate, options, error, findings);
   for (std::string& warning : findings->warnings) {
     warning = fmt::format("{}: {}", NameOf(config), warning);
   }
@@ -113,10 +193,14 @@ std::unique_ptr<Outfit> Outfit::Make(const ListenerConfig& config, const Identit
                                      serve::ConnectionLog& log, std::string* error,
                                      CredentialFindings* findings) {
   std::unique_ptr<Outfit> outfit(new Outfit(config));
-  outfit->identity_ = IdentityFor(config, before, error, findings);
+  outfit->identity_ = config.folder.path.empty()
+                          ? IdentityFor(config, before, error, findings)
+                          : FolderIdentityFor(config, before, log, error, findings);
   if (outfit->identity_ == nullptr) return nullptr;
   outfit->facts_ = std::make_shared<const SiteFacts>(
-      SiteFacts{.certificate = DescribeCertificate(outfit->identity_->certificate->get()),
+      SiteFacts{.certificate = outfit->identity_->certificate != nullptr
+                                   ? DescribeCertificate(outfit->identity_->certificate->get())
+                                   : std::nullopt,
                 .versions = config.versions,
                 .cipher_suites = config.cipher_suites,
                 .groups = config.groups,
@@ -190,6 +274,7 @@ transport::ServerOptions Site::Options(const Outfit& outfit, std::uint64_t drain
   const ListenerConfig& config = outfit.config();
   transport::ServerOptions options;
   options.tls.credential = outfit.credential();
+  options.tls.credential_source = outfit.identity()->folder.get();
   options.tls.alpn = config.alpn;
   options.tls.limits = config.limits;
   options.tls.record_sizing = config.record_sizing;

@@ -15,6 +15,7 @@
 #include "kernel_sim/command/certificate_facts.h"
 #include "kernel_sim/command/credentials.h"
 #include "kernel_sim/command/serve_config.h"
+#include "kernel_sim/serve/certificate_folder.h"
 #include "kernel_sim/serve/connection_log.h"
 #include "kernel_sim/serve/service.h"
 #include "kernel_sim/transport/server_path.h"
@@ -30,12 +31,14 @@ struct SiteFacts {
   std::vector<std::string> alpn;
 };
 
-// The certificate that an address presents. Immutable.
+// The certificate that an address presents, or the folder that it has them from. Immutable.
 struct Identity {
   std::string self_signed;  // the name in a certificate of our own; empty: it is from files
   std::string key_type;
-  std::shared_ptr<const Certificate> certificate;  // one of our own is kept over reloads
+  // One of our own is kept over reloads. Null: there is a folder.
+  std::shared_ptr<const Certificate> certificate;
   Credential credential;
+  std::unique_ptr<serve::CertificateFolder> folder;
 };
 
 // A listener's configuration with everything it needs, made and checked.

@@ -228,7 +228,7 @@ void Terminator::TakeBack(Change& change) {
 
 void Terminator::Warn(const ServePlan& plan) {
   for (const std::string& warning : plan.warnings) {
-    log_.Write(LogLevel::kWarning, "a certificate is out of date", {{"reason", warning}});
+    log_.Write(LogLevel::kWarning, "a certificate needs attention", {{"reason", warning}});
   }
 }
 

@@ -124,14 +124,14 @@ class CertificateFolder::Impl final : private CertificateLoader {
 
   SharedCredentials& shared() { return shared_; }
   Result<Findings> LookThrough() const;
-  std::vector<std::string> AcquireAll();
+  std::vector<Failure> AcquireAll();
 
  private:
   struct Job;
 
   void AcquireEach(const std::vector<std::string>& names);
   // Until it is null again, failures are not for the watcher.
-  void CollectFailures(std::vector<std::string>* failures);
+  void CollectFailures(std::vector<Failure>* failures);
 
   Look LookAt(const std::string& stem, const CertificateStamp& stamp) override;
   Look LookAtFile(const std::string& name, const FileFacts& facts) const;
@@ -146,7 +146,7 @@ class CertificateFolder::Impl final : private CertificateLoader {
   bool Read(const OpenFile& file, SecretText* text) const;
   void Acquire(Job& job);
   void Complete(Job& job);
-  void NoteFailure(const std::string& file, const std::string& why);
+  void NoteFailure(const std::string& file, const std::string& why, SECURITY_STATUS status);
 
   const CertificateFolderOptions options_;
   const MonotonicClock system_clock_;
@@ -157,7 +157,7 @@ class CertificateFolder::Impl final : private CertificateLoader {
   Mutex mutex_;
   ConditionVariable fewer_jobs_;
   std::size_t jobs_ KTLSIM_GUARDED_BY(mutex_) = 0;
-  std::vector<std::string>* failures_ KTLSIM_GUARDED_BY(mutex_) = nullptr;  // of AcquireAll
+  std::vector<Failure>* failures_ KTLSIM_GUARDED_BY(mutex_) = nullptr;  // of AcquireAll
 };
 
 // One load on its way: through a worker, through the library, and back.
@@ -292,13 +292,13 @@ struct StartWaiter final : CredentialWaiter {
 
 }  // namespace
 
-std::vector<std::string> CertificateFolder::Impl::AcquireAll() {
+std::vector<CertificateFolder::Failure> CertificateFolder::Impl::AcquireAll() {
   std::vector<std::string> names;
   if (const int error_number = tree_.List(&names); error_number != 0) {
-    return {options_.path + ": " + WordsOf(error_number)};
+    return {{.text = WordsOf(error_number), .status = SEC_E_UNKNOWN_CREDENTIALS}};
   }
   std::ranges::sort(names);
-  std::vector<std::string> failures;
+  std::vector<Failure> failures;
   CollectFailures(&failures);
   try {
     AcquireEach(names);
@@ -323,7 +323,7 @@ void CertificateFolder::Impl::AcquireEach(const std::vector<std::string>& names)
   }
 }
 
-void CertificateFolder::Impl::CollectFailures(std::vector<std::string>* failures) {
+void CertificateFolder::Impl::CollectFailures(std::vector<Failure>* failures) {
   MutexLock lock(mutex_);
   failures_ = failures;
 }
@@ -358,15 +358,16 @@ void CertificateFolder::Impl::Finish(Job& job, CertificateLoad load) {
 
 void CertificateFolder::Impl::Fail(Job& job, const std::string& file, const std::string& why,
                                    SECURITY_STATUS status) {
-  NoteFailure(file, why);
+  NoteFailure(file, why, status);
   Finish(job, {.kind = LoadKind::kFailed, .credential = nullptr, .stamp = {}, .status = status});
 }
 
-void CertificateFolder::Impl::NoteFailure(const std::string& file, const std::string& why) {
+void CertificateFolder::Impl::NoteFailure(const std::string& file, const std::string& why,
+                                          SECURITY_STATUS status) {
   {
     MutexLock lock(mutex_);
     if (failures_ != nullptr) {
-      failures_->push_back(options_.path + "/" + file + ": " + why);
+      failures_->push_back({.text = file + ": " + why, .status = status});
       return;
     }
   }
@@ -546,7 +547,9 @@ Result<std::unique_ptr<CertificateFolder>> CertificateFolder::Open(
 Result<CertificateFolder::Findings> CertificateFolder::LookThrough() const {
   return impl_->LookThrough();
 }
-std::vector<std::string> CertificateFolder::AcquireAll() { return impl_->AcquireAll(); }
+std::vector<CertificateFolder::Failure> CertificateFolder::AcquireAll() {
+  return impl_->AcquireAll();
+}
 void CertificateFolder::TakeSessionsOf(CertificateFolder& before) {
   impl_->shared().Inherit(before.impl_->shared().KeptNow());
 }

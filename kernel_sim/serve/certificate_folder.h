@@ -62,6 +62,12 @@ class CertificateFolder final : public transport::CredentialSource {
     std::vector<std::string> warnings;  // bounded in number
   };
 
+  // A certificate that AcquireAll could not have.
+  struct Failure {
+    std::string text;  // its file, what is wrong with it, and the remedy
+    SECURITY_STATUS status = SEC_E_OK;
+  };
+
   // Opens the folder and reads nothing of it. kIo: it is no folder that can be read. Passive level.
   static Result<std::unique_ptr<CertificateFolder>> Open(CertificateFolderOptions options);
   // Waits for the loads under way. No connection uses it any more, and the library still runs.
@@ -72,9 +78,8 @@ class CertificateFolder final : public transport::CredentialSource {
 
   // The names in the folder, without opening a file. kIo: it cannot be read. Throws bad_alloc.
   Result<Findings> LookThrough() const;
-  // Acquires everything there is now and waits for it. The files that cannot be used, each with the
-  // reason and the remedy. Throws bad_alloc.
-  std::vector<std::string> AcquireAll();
+  // Acquires everything there is now and waits for it. What it could not have. Throws bad_alloc.
+  std::vector<Failure> AcquireAll();
   // New credentials take over the TLS sessions of those that `before` has now for the same names:
   // a session ends with the certificate that it rests on. Throws bad_alloc.
   void TakeSessionsOf(CertificateFolder& before);

@@ -68,6 +68,87 @@ log-json = true
   EXPECT_TRUE(config.log.json);
 }
 
+TEST(ConfigFileTest, CertificatesComeFromAFolder) {
+  ServeConfig config;
+  const std::string rest = "listen = \"127.0.0.1:1\"\necho = true\ncert-dir = \"/d\"\n";
+  ASSERT_EQ(Parse(rest, &config), "");
+  EXPECT_EQ(config.listeners[0].folder.path, "/d");
+  EXPECT_FALSE(config.listeners[0].folder.acquire);
+  EXPECT_EQ(config.listeners[0].limits.credential_ns, 5 * kNsPerSecond);
+  ASSERT_EQ(Parse(rest + "acquire = 'start'\nacquire-timeout = '2s'\n", &config), "");
+  EXPECT_EQ(config.listeners[0].folder.acquire, AcquireWhen::kStart);
+  EXPECT_EQ(config.listeners[0].limits.credential_ns, 2 * kNsPerSecond);
+  ASSERT_EQ(Parse(rest + "acquire = 'first-use'\ncerts-kept = 7\n", &config), "");
+  EXPECT_EQ(config.listeners[0].folder.acquire, AcquireWhen::kFirstUse);
+  EXPECT_EQ(config.listeners[0].folder.kept, 7U);
+}
+
+TEST(ConfigFileTest, AFolderAndACertificateExcludeEachOther) {
+  const std::string rest = "listen = \"127.0.0.1:1\"\necho = true\n";
+  const auto error = [&rest](const std::string& text) {
+    ServeConfig config;
+    return Parse(rest + text, &config);
+  };
+  for (const char* other : {"cert = 'c'\nkey = 'k'\n", "self-signed = 'n'\n"}) {
+    EXPECT_NE(error(std::string("cert-dir = 'd'\n") + other).find("cert-dir excludes cert"),
+              std::string::npos);
+  }
+  EXPECT_NE(error("cert-dir = 'd'\nsni = 'a=c,k'\n").find("cert-dir excludes sni"),
+            std::string::npos);
+  EXPECT_NE(error("self-signed = 'n'\nacquire = 'start'\n").find("acquire needs cert-dir"),
+            std::string::npos);
+  EXPECT_NE(error("self-signed = 'n'\ncerts-kept = 3\n").find("certs-kept needs cert-dir"),
+            std::string::npos);
+  EXPECT_NE(error("cert-dir = 'd'\nacquire = 'start'\ncerts-kept = 3\n")
+                .find("with start all certificates are kept"),
+            std::string::npos);
+  EXPECT_NE(error("cert-dir = 'd'\nacquire = 'now'\n").find("f.toml:4: key `acquire`"),
+            std::string::npos);
+  EXPECT_NE(error("").find("--cert-dir DIR"), std::string::npos);
+}
+
+// A listener's own setting replaces the one above it, whichever of them it is.
+TEST(ConfigFileTest, AListenersCertificateReplacesTheFolderAboveIt) {
+  ServeConfig config;
+  ASSERT_EQ(Parse(R"(
+cert-dir = "d"
+acquire = "start"
+echo = true
+[[listener]]
+listen = "127.0.0.1:1"
+[[listener]]
+listen = "127.0.0.1:2"
+cert = "c"
+key = "k"
+[[listener]]
+listen = "127.0.0.1:3"
+self-signed = "n"
+)",
+                  &config),
+            "");
+  ASSERT_EQ(config.listeners.size(), 3U);
+  EXPECT_EQ(config.listeners[0].folder.path, "d");
+  EXPECT_EQ(config.listeners[0].folder.acquire, AcquireWhen::kStart);
+  for (const std::size_t i : {1U, 2U}) {
+    EXPECT_EQ(config.listeners[i].folder.path, "");
+    EXPECT_FALSE(config.listeners[i].folder.acquire);
+  }
+  ASSERT_EQ(Parse(R"(
+cert = "c"
+key = "k"
+sni = "a=c,k"
+echo = true
+[[listener]]
+listen = "127.0.0.1:1"
+cert-dir = "d"
+)",
+                  &config),
+            "");
+  EXPECT_EQ(config.listeners[0].folder.path, "d");
+  EXPECT_EQ(config.listeners[0].cert_file, "");
+  EXPECT_TRUE(config.listeners[0].sni.empty());
+}
+
 TEST(ConfigFileTest, RecordsAreSizedByNumberOrDynamically) {
   ServeConfig config;
   const std::string rest = "listen = \"127.0.0.1:1\"\nself-signed = \"n\"\necho = true\n";

@@ -383,11 +383,13 @@ TEST_F(CertificateFolderTest, AStartNamesEveryFileThatCannotBeUsed) {
   Put("late", "cn-exact", {.from_s = -7200, .until_s = -3600});
   folder_.Write("lone.crt", "");
   Open();
-  std::vector<std::string> failures = certificates_->AcquireAll();
-  std::ranges::sort(failures);
+  std::vector<CertificateFolder::Failure> failures = certificates_->AcquireAll();
+  std::ranges::sort(failures, {}, &CertificateFolder::Failure::text);
   ASSERT_EQ(failures.size(), 2U);
-  EXPECT_TRUE(failures[0].starts_with(folder_.path() + "/late.crt: ")) << failures[0];
-  EXPECT_TRUE(failures[1].starts_with(folder_.path() + "/lone.key: ")) << failures[1];
+  EXPECT_TRUE(failures[0].text.starts_with("late.crt: ")) << failures[0].text;
+  EXPECT_EQ(failures[0].status, SEC_E_CERT_EXPIRED);
+  EXPECT_TRUE(failures[1].text.starts_with("lone.key: ")) << failures[1].text;
+  EXPECT_EQ(failures[1].status, SEC_E_UNKNOWN_CREDENTIALS);
   EXPECT_EQ(failures_.last(), "");
 }
 

@@ -114,6 +114,7 @@ void Executive::StepUntil(Condition condition) {
 void Executive::Stop() {
   calls_.Close();
   visits_.Close();
+  for (auto& processor : processors_) processor->EndSuspensions();
   if (options_.step) {
     StepUntil([this] { return calls_.inside() == 0 && visits_.inside() == 0; });
   } else {
@@ -172,7 +173,16 @@ void Executive::SetWaitLimit(Request& request) const {
   request.course().admitted_at_->wait_limits().Add(request, clock_.NowNs() + limit);
 }
 
-bool Executive::RecallExpired(Request& request) { return contexts_.Recall(*request.context()); }
+void Executive::LimitSuspension(Request& request, std::uint64_t limit_ns) const {
+  Request::Deadline& deadline = request.deadline();
+  if (deadline.ns() == 0 || deadline.ns() == WaitLimits::kNever) {
+    deadline.set_ns(clock_.NowNs() + limit_ns);
+  }
+}
+
+bool Executive::Expire(Request& request, CallRun /*cause*/) {
+  return contexts_.Recall(*request.context());
+}
 
 void Executive::EndExpired(Request& request) { EndRecall(request, kQueueTimeoutStatus); }
 
@@ -204,6 +214,7 @@ bool Executive::TakeTurn(Request& request) {
       request.set_status(kQueueTimeoutStatus);
       contexts_.LetGo(*request.context());
     }
+    request.deadline().set_ns(0);
   }
   switch (contexts_.Start(*request.context())) {
     case Turn::kRun:
@@ -234,21 +245,34 @@ bool Executive::SubmitAndWait(Request& request) {
 }
 
 void Executive::Execute(Request& request) {
-  if (!request.resumed()) {
+  if (!request.begun()) {
     if (request.context() != nullptr && !TakeTurn(request)) return;
     clock_.Measure(request, request.processor()->counters(request.lane()).queued_ns);
   }
   request.suspension().BeginRun();
-  if (request.Run() == RunResult::kCompleted) {
-    request.suspension().EndRun();
-    clock_.Measure(request, request.processor()->counters(request.lane()).served_ns);
-    Complete(request);
-    return;
+  Strand* const strand = request.strand();
+  switch (request.Run()) {
+    case RunResult::kCompleted:
+      request.suspension().EndRun();
+      clock_.Measure(request, request.processor()->counters(request.lane()).served_ns);
+      Complete(request);
+      return;
+    case RunResult::kSuspended:
+      request.processor()->Suspend(request);
+      return;
+    case RunResult::kMoved:
+      request.suspension().EndRun();
+      FinishStrand(strand);
+      EnterStrand(request);
+      return;
   }
-  Processor* const here = request.processor();
-  here->CountSuspension();
-  // Suspend gives the request to the user of its token, unless the token was used already.
-  if (request.suspension().Suspend()) here->BringBack(request);
+}
+
+// A moved call takes its turn on its new strand. It stays admitted where it was.
+void Executive::EnterStrand(Request& request) {
+  Strand* const strand = request.strand();
+  Processor& processor = router_.Route(request.lane(), strand, request.course().origin_);
+  if (strand->Enter(request) != Strand::Entry::kWaits) processor.Schedule(request);
 }
 
 // On the thread of the processor that ran it.

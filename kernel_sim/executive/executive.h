@@ -77,8 +77,9 @@ class Executive final : public NotificationPool::Owner, public WaitLimits::Owner
   // running, and the figures of the last start remain. kResource: no memory or no threads. Other
   // failures are those of the ring factory.
   Status Start(const ExecutiveOptions& options);
-  // Refuses new calls, completes the accepted ones, delivers every callback, ends the threads.
-  // Passive level, not from a callback or a visit.
+  // Refuses new calls, completes the accepted ones, delivers every callback, ends the threads. A
+  // suspended call runs once more (CallRun::kStopping) and must end then. Passive level, not from a
+  // callback or a visit.
   void Stop();
 
   // Submits a prepared request whose async context BeginSubmit has claimed. kAccepted: it will
@@ -95,6 +96,9 @@ class Executive final : public NotificationPool::Owner, public WaitLimits::Owner
   // Called from Run: the context's handshake is over. Under kPool its work moves to the processor
   // that submitted the request.
   void MoveHome(Request& request);
+  // Called from Run, which then returns kSuspended: after `limit_ns`, counted from the first such
+  // call, the request runs again in any case (CallRun::kTimedOut).
+  void LimitSuspension(Request& request, std::uint64_t limit_ns) const;
 
   // For its processors, on their threads, at dispatch level. Execute runs a request that has come
   // to the front of its lane; DeliverOnProcessor calls the callback of a published one.
@@ -151,12 +155,14 @@ class Executive final : public NotificationPool::Owner, public WaitLimits::Owner
   Status Build(const ExecutiveOptions& options, Machine* machine);
   Status BuildProcessor(unsigned index, bool io, Machine* machine);
 
-  bool RecallExpired(Request& request) override;
+  // Of queued requests.
+  bool Expire(Request& request, CallRun cause) override;
   void EndExpired(Request& request) override;
   void OnCallbackDue(Request& request) override;
   void OnCallbackEnded() override;
   bool TakeTurn(Request& request);
   void SetWaitLimit(Request& request) const;
+  void EnterStrand(Request& request);
   static void CountEnd(const Request& request);
   void Complete(Request& request);
   void FinishStrand(Strand* strand);

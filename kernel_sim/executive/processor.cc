@@ -62,9 +62,20 @@ Result<std::unique_ptr<io::Ring>> Processor::MakeRing(const RingFactory& factory
 Status Processor::StartStepped(const RingFactory& factory) {
   Result<std::unique_ptr<io::Ring>> ring = MakeRing(factory);
   if (!ring.ok()) return ring.status();
-  ring_ = std::move(*ring);
-  wait_limits_.Attach(*ring_);
+  UseRing(std::move(*ring));
   return {};
+}
+
+void Processor::UseRing(std::unique_ptr<io::Ring> ring) {
+  ring_ = std::move(ring);
+  wait_limits_.Attach(*ring_);
+  suspension_limits_.Attach(*ring_);
+}
+
+void Processor::LeaveRing() {
+  wait_limits_.Detach();
+  suspension_limits_.Detach();
+  ring_.reset();
 }
 
 void Processor::Step() {
@@ -77,8 +88,7 @@ void Processor::Step() {
 void Processor::Stop() {
   if (!thread_.joinable()) {
     KTLSIM_ASSERT(!HasWork());
-    if (ring_ != nullptr) wait_limits_.Detach();
-    ring_.reset();
+    if (ring_ != nullptr) LeaveRing();
     return;
   }
   // The stop is itself the last posted item, so the thread leaves none unread when it ends.
@@ -110,8 +120,7 @@ void Processor::Main(const RingFactory& factory) {
     started_.notify_one();
     return;
   }
-  ring_ = std::move(*ring);
-  wait_limits_.Attach(*ring_);
+  UseRing(std::move(*ring));
   started_.store(1);
   started_.notify_one();
   while (!stopping_) {
@@ -119,8 +128,7 @@ void Processor::Main(const RingFactory& factory) {
     RunLanes(kRecordBudget);
   }
   KTLSIM_ASSERT(!HasWork());
-  wait_limits_.Detach();
-  ring_.reset();
+  LeaveRing();
   cpu_ended_ns_.store(CpuNs(), std::memory_order_release);
   current_processor = nullptr;
 }
@@ -177,7 +185,26 @@ void Processor::Arrive(WorkItem& item) {
   request.processor()->Accept(request);
 }
 
+void Processor::Suspend(Request& request) {
+  suspended_.fetch_add(1, std::memory_order_relaxed);
+  SuspensionCell& suspension = request.suspension();
+  const std::uint64_t generation = suspension.generation();
+  const std::uint64_t deadline = request.deadline().ns();
+  const bool waits = suspension_limits_.Add(request, deadline != 0 ? deadline : WaitLimits::kNever);
+  // Suspend gives the request to whoever takes it next, unless its token was used already.
+  if (suspension.Suspend()) {
+    BringBack(request);
+  } else if (!waits && suspension.Resume(generation, CallRun::kStopping)) {
+    BringBack(request);
+  }
+}
+
+bool Processor::Expire(Request& request, CallRun cause) {
+  return request.suspension().Resume(request.suspension().generation(), cause);
+}
+
 void Processor::BringBack(Request& request) {
+  suspension_limits_.Remove(request);
   suspended_.fetch_sub(1, std::memory_order_relaxed);
   Schedule(request);
 }

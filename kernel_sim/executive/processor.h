@@ -34,11 +34,13 @@ struct ProcessorStatistics {
   std::uint64_t callbacks = 0;   // delivered on this processor
 };
 
-class Processor {
+class Processor final : private WaitLimits::Owner {
  public:
   // `role` appears in reports and in the thread's name: "io", "crypto", "server", ...
   Processor(Executive& executive, unsigned index, std::string role, int pinned_cpu);
   ~Processor();
+  Processor(const Processor&) = delete;
+  Processor& operator=(const Processor&) = delete;
 
   // Starts the thread, which makes its ring. Passive level.
   Status Start(const RingFactory& factory);
@@ -69,10 +71,15 @@ class Processor {
   // Delivers the callback of a published request here, after the current job. Any thread, any
   // level.
   void ScheduleCallback(Request& request) { Send(request, Request::Destination::Phase::kToNotify); }
-  // Counts a call that is being suspended here. BringBack schedules it again. Any thread, any
-  // level.
-  void CountSuspension() { suspended_.fetch_add(1, std::memory_order_relaxed); }
+  // The run of `request` has ended here, and the call has not. It waits for its token, until its
+  // deadline (0: without one), or for EndSuspensions. On the processor's thread.
+  void Suspend(Request& request);
+  // Schedules a suspended request again. For the one that has taken it (SuspensionCell::Resume).
+  // Any thread, any level.
   void BringBack(Request& request);
+  // Brings back all suspended requests, and from now on every one that is suspended here, as
+  // CallRun::kStopping. Any thread.
+  void EndSuspensions() { suspension_limits_.ExpireAll(); }
   // The work item routine of every request: it has reached its destination's thread.
   static void Arrive(WorkItem& item);
 
@@ -90,7 +97,13 @@ class Processor {
  private:
   static constexpr int kRecordBudget = 64;
 
+  // Of suspended requests.
+  bool Expire(Request& request, CallRun cause) override;
+  void EndExpired(Request& request) override { BringBack(request); }
+
   static Result<std::unique_ptr<io::Ring>> MakeRing(const RingFactory& factory);
+  void UseRing(std::unique_ptr<io::Ring> ring);
+  void LeaveRing();
   void Main(const RingFactory& factory);
   void RunLanes(int record_budget);
   void DeliverNotifications();
@@ -125,6 +138,7 @@ class Processor {
   std::atomic<std::uint64_t> cpu_ended_ns_{0};  // 0: its thread has not ended
   LaneCounters counters_[kLanes];
   WaitLimits wait_limits_;
+  WaitLimits suspension_limits_{*this};
   std::atomic<std::uint64_t> suspended_{0};
   std::atomic<std::uint64_t> callbacks_{0};
 };

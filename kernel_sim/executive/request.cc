@@ -7,7 +7,8 @@ namespace ktlsim::executive {
 Request::Request() : WorkItem(&Processor::Arrive) {}
 
 void ResumeToken::Resume() {
-  if (request_ == nullptr || !request_->suspension().Resume(generation_)) return;
+  if (request_ == nullptr) return;
+  if (!request_->suspension().Resume(generation_, CallRun::kResumed)) return;
   request_->processor()->BringBack(*request_);
 }
 

@@ -40,7 +40,10 @@ inline constexpr auto kQueueTimeoutStatus = static_cast<std::int32_t>(0xA0090002
 
 enum class RunResult : std::uint8_t {
   kCompleted,  // outputs are written, status() is the outcome
-  kSuspended,  // Resume will bring it back; until then it keeps its strand, but no processor
+  // A token, the limit or the executive's stop will bring it back; until then it keeps its strand,
+  // but no processor.
+  kSuspended,
+  kMoved,  // MoveTo was called: it will run again in the order of another strand
 };
 
 class Request final : public WorkItem {
@@ -105,8 +108,17 @@ class Request final : public WorkItem {
   // Why it failed: a literal. Null: the status is the only reason.
   void set_reason(const char* reason) { reason_ = reason; }
   const char* reason() const { return reason_; }
+  // Why it runs; after a move as before it.
+  CallRun cause() const { return suspension_.cause(); }
   // This run follows a suspension.
-  bool resumed() const { return suspension_.resumed(); }
+  bool resumed() const { return cause() != CallRun::kFirst; }
+  // The rest of the call takes its turn on `strand`, as a call that is made now; the caller then
+  // returns kMoved. `keep_alive` holds the object of that strand. Returns what has kept that of the
+  // present one alive: the payload must keep it until the call runs again.
+  Reference<Object> MoveTo(Strand& strand, Reference<Object> keep_alive) {
+    strand_ = &strand;
+    return std::exchange(keep_alive_, std::move(keep_alive));
+  }
 
   // For the runtime.
 
@@ -114,6 +126,8 @@ class Request final : public WorkItem {
   Strand* strand() const { return strand_; }
   bool ends_object() const { return ends_object_; }
   RunResult Run() { return run_(*this); }
+  // It has run before.
+  bool begun() const { return suspension_.begun(); }
   // These move what the request was prepared with to the caller.
   Strand* DetachStrand() { return std::exchange(strand_, nullptr); }
   Reference<Object> DetachKeepAlive() { return std::move(keep_alive_); }
@@ -133,8 +147,10 @@ class Request final : public WorkItem {
   };
   class Deadline {
    public:
-    // The time by which its first run must have begun; 0: no limit.
+    // Until it has begun to run, the time by which it must have begun; then, from its first
+    // suspension on, the time by which its last one ends. 0: no limit, or not suspended yet.
     std::uint64_t ns() const { return ns_; }
+    void set_ns(std::uint64_t ns) { ns_ = ns; }
 
    private:
     friend class WaitLimits;
@@ -211,7 +227,8 @@ class Request final : public WorkItem {
 static_assert(sizeof(Request) <= 368, "one belongs to every async context");
 
 // Brings back a suspended request. It can be copied: the first Resume counts, later ones do
-// nothing. It may be used before Run has returned kSuspended, and on any thread.
+// nothing, and neither does one that comes after the limit or the stop. It may be used before Run
+// has returned kSuspended, and on any thread.
 class ResumeToken {
  public:
   ResumeToken() = default;

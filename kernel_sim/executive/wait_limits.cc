@@ -31,21 +31,23 @@ void WaitLimits::Unlink(Request& request) {
   (after != nullptr ? after->deadline().earlier_ : last_) = before;
 }
 
-void WaitLimits::Add(Request& request, std::uint64_t deadline_ns) {
+bool WaitLimits::Add(Request& request, std::uint64_t deadline_ns) {
   bool first = false;
   {
     SpinLockHolder lock(lock_);
     request.deadline().ns_ = deadline_ns;
+    if (closed_) return false;
     Link(request);
     first = first_ == &request;
   }
-  if (!first) return;
+  if (!first || deadline_ns == kNever) return true;
   // Only the ring's thread may start its timer. An item that is on its way sees this call, too.
   if (ring_->IsCurrentThread()) {
     StartTimerForFirst();
   } else if (!arming_.exchange(true, std::memory_order_acq_rel)) {
     ring_->Post(*this);
   }
+  return true;
 }
 
 void WaitLimits::Remove(Request& request) {
@@ -62,29 +64,37 @@ void WaitLimits::Arm(WorkItem& item) {
 }
 
 void WaitLimits::StartTimerForFirst() {
-  std::uint64_t deadline = 0;
+  std::uint64_t deadline = kNever;
   {
     SpinLockHolder lock(lock_);
     if (first_ != nullptr) deadline = first_->deadline().ns_;
   }
-  if (deadline != 0) ring_->StartTimer(*this, deadline);
+  if (deadline != kNever) ring_->StartTimer(*this, deadline);
 }
 
-Request* WaitLimits::TakeExpired(std::uint64_t now) {
+Request* WaitLimits::TakeExpired(std::uint64_t now, CallRun cause) {
   SpinLockHolder lock(lock_);
   while (first_ != nullptr && first_->deadline().ns_ <= now) {
     Request& request = *first_;
     Unlink(request);
     // Under the lock: a request whose turn comes waits for it in Remove, so it cannot end before.
-    if (owner_.RecallExpired(request)) return &request;
+    if (owner_.Expire(request, cause)) return &request;
   }
   return nullptr;
 }
 
 void WaitLimits::OnTimer() {
   const std::uint64_t now = ring_->NowNs();
-  while (Request* request = TakeExpired(now)) owner_.EndExpired(*request);
+  while (Request* request = TakeExpired(now, CallRun::kTimedOut)) owner_.EndExpired(*request);
   StartTimerForFirst();
+}
+
+void WaitLimits::ExpireAll() {
+  {
+    SpinLockHolder lock(lock_);
+    closed_ = true;
+  }
+  while (Request* request = TakeExpired(kNever, CallRun::kStopping)) owner_.EndExpired(*request);
 }
 
 }  // namespace ktlsim::executive

@@ -213,9 +213,12 @@ SECURITY_STATUS SspiAcquireCredentialsHandleAsyncW(SspiAsyncContext* AsyncContex
 SECURITY_STATUS Ktlsim_k_SspiAcquireCredentialsHandleAsyncW(
     SspiAsyncContext* async, PSECURITY_STRING principal, PSECURITY_STRING package, ULONG use, void*,
     void* auth_data, SEC_GET_KEY_FN, void*, PCredHandle credential, PTimeStamp expiry) {
-  return Told(AcquireAsync<const SECURITY_STRING*>(
-      async, principal, package,
-      {.use = use, .auth_data = auth_data, .credential = credential, .expiry = expiry}));
+  return Told(AcquireAsync<const SECURITY_STRING*>(async, principal, package,
+                                                   {.use = use,
+                                                    .auth_data = auth_data,
+                                                    .credential = credential,
+                                                    .expiry = expiry,
+                                                    .kernel_mode = true}));
 }
 
 SECURITY_STATUS SspiInitializeSecurityContextAsyncA(
@@ -267,7 +270,8 @@ SECURITY_STATUS Ktlsim_k_SspiInitializeSecurityContextAsyncW(
                                                 .new_context = new_context,
                                                 .output = output,
                                                 .attributes = attributes,
-                                                .expiry = expiry},
+                                                .expiry = expiry,
+                                                .kernel_mode = true},
                                                target));
 }
 
@@ -289,6 +293,24 @@ SECURITY_STATUS SspiAcceptSecurityContextAsync(SspiAsyncContext* AsyncContext,
                                     nullptr));
 }
 
+SECURITY_STATUS Ktlsim_k_SspiAcceptSecurityContextAsync(
+    SspiAsyncContext* async, PCredHandle credential, PCtxtHandle context, PSecBufferDesc input,
+    ULONG flags, ULONG, PCtxtHandle new_context, PSecBufferDesc output, KtlsimUlongOut attributes,
+    PTimeStamp expiry) {
+  return Told(LegAsync<const char*>(async,
+                                    {.direction = Direction::kInbound,
+                                     .credential = credential,
+                                     .context = context,
+                                     .flags = flags,
+                                     .input = input,
+                                     .new_context = new_context,
+                                     .output = output,
+                                     .attributes = attributes,
+                                     .expiry = expiry,
+                                     .kernel_mode = true},
+                                    nullptr));
+}
+
 SECURITY_STATUS SspiFreeCredentialsHandleAsync(SspiAsyncContext* AsyncContext,
                                                PCredHandle phCredential) {
   return Told(SubmitAsync(AsyncContext, true, Executive::Bound::kAlways, [&](Request& request) {
@@ -298,8 +320,9 @@ SECURITY_STATUS SspiFreeCredentialsHandleAsync(SspiAsyncContext* AsyncContext,
 
 SECURITY_STATUS SspiDeleteSecurityContextAsync(SspiAsyncContext* AsyncContext,
                                                PCtxtHandle phContext) {
-  return Told(SubmitAsync(AsyncContext, false, Executive::Bound::kAlways,
-                          [&](Request& request) { return PrepareDelete(request, phContext); }));
+  return Told(SubmitAsync(AsyncContext, false, Executive::Bound::kAlways, [&](Request& request) {
+    return PrepareDelete(request, phContext, /*may_suspend=*/true);
+  }));
 }
 
 SECURITY_STATUS SspiEncryptMessageAsync(SspiAsyncContext* AsyncContext, PCtxtHandle phContext,
@@ -314,6 +337,22 @@ SECURITY_STATUS SspiDecryptMessageAsync(SspiAsyncContext* AsyncContext, PCtxtHan
                                         KtlsimUlongOut pfQOP) {
   return Told(SubmitAsync(AsyncContext, true, Executive::Bound::kBounded, [&](Request& request) {
     return PrepareDecrypt(request, phContext, pMessage, MessageSeqNo, pfQOP);
+  }));
+}
+
+SECURITY_STATUS SspiCompleteAuthTokenAsync(SspiAsyncContext* AsyncContext, PCtxtHandle phContext,
+                                           PSecBufferDesc pToken) {
+  return Told(SubmitAsync(AsyncContext, true, Executive::Bound::kBounded, [&](Request& request) {
+    if (pToken == nullptr) return SEC_E_INVALID_PARAMETER;
+    return PrepareControl(request, phContext, ControlKind::kCompleteAuthToken, pToken);
+  }));
+}
+
+SECURITY_STATUS SspiVerifySignatureAsync(SspiAsyncContext* AsyncContext, PCtxtHandle phContext,
+                                         PSecBufferDesc pMessage, ULONG MessageSeqNo,
+                                         KtlsimUlongOut pfQOP) {
+  return Told(SubmitAsync(AsyncContext, true, Executive::Bound::kBounded, [&](Request& request) {
+    return PrepareVerify(request, phContext, pMessage, MessageSeqNo, pfQOP);
   }));
 }
 

@@ -20,19 +20,19 @@
 namespace ktlsim::sspi {
 namespace {
 
-SECURITY_STATUS QueryContext(PCtxtHandle handle, ULONG attribute, void* buffer) {
+SECURITY_STATUS QueryContext(PCtxtHandle handle, const AttributeQuery& query) {
   const auto context = LookupContext(handle);
   if (!context) return SEC_E_INVALID_HANDLE;
-  if (buffer == nullptr) return SEC_E_INTERNAL_ERROR;
-  return NothingThrown([&] { return context->Query(attribute, buffer); });
+  if (query.buffer == nullptr) return SEC_E_INTERNAL_ERROR;
+  return NothingThrown([&] { return context->Query(query); });
 }
 
-SECURITY_STATUS QueryContextEx(PCtxtHandle handle, ULONG attribute, void* buffer, ULONG bytes) {
+SECURITY_STATUS QueryContextEx(PCtxtHandle handle, const AttributeQuery& query, ULONG bytes) {
   const auto context = LookupContext(handle);
-  if (context && bytes < context->credential().package().ContextAttributeBytes(attribute)) {
+  if (context && bytes < context->credential().package().ContextAttributeBytes(query.attribute)) {
     return SEC_E_BUFFER_TOO_SMALL;
   }
-  return QueryContext(handle, attribute, buffer);
+  return QueryContext(handle, query);
 }
 
 SECURITY_STATUS SetCredential(PCredHandle handle, ULONG attribute, void* buffer, ULONG bytes) {
@@ -99,18 +99,19 @@ using namespace ktlsim::sspi;  // NOLINT: the C API below is this file's whole p
 extern "C" {
 
 SECURITY_STATUS QueryContextAttributesA(PCtxtHandle phContext, ULONG ulAttribute, void* pBuffer) {
-  return Told(QueryContext(phContext, ulAttribute, pBuffer));
+  return Told(QueryContext(phContext, {.attribute = ulAttribute, .buffer = pBuffer}));
 }
 SECURITY_STATUS QueryContextAttributesW(PCtxtHandle phContext, ULONG ulAttribute, void* pBuffer) {
-  return Told(QueryContext(phContext, ulAttribute, pBuffer));
+  return Told(QueryContext(phContext, {.attribute = ulAttribute, .buffer = pBuffer, .wide = true}));
 }
 SECURITY_STATUS QueryContextAttributesExA(PCtxtHandle phContext, ULONG ulAttribute, void* pBuffer,
                                           ULONG cbBuffer) {
-  return Told(QueryContextEx(phContext, ulAttribute, pBuffer, cbBuffer));
+  return Told(QueryContextEx(phContext, {.attribute = ulAttribute, .buffer = pBuffer}, cbBuffer));
 }
 SECURITY_STATUS QueryContextAttributesExW(PCtxtHandle phContext, ULONG ulAttribute, void* pBuffer,
                                           ULONG cbBuffer) {
-  return Told(QueryContextEx(phContext, ulAttribute, pBuffer, cbBuffer));
+  return Told(QueryContextEx(phContext, {.attribute = ulAttribute, .buffer = pBuffer, .wide = true},
+                             cbBuffer));
 }
 SECURITY_STATUS SetCredentialsAttributesA(PCredHandle phCredential, ULONG ulAttribute,
                                           void* pBuffer, ULONG cbBuffer) {

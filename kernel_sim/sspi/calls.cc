@@ -1,9 +1,11 @@
 #include "kernel_sim/sspi/calls.h"
 
+#include <algorithm>
 #include <memory>
 #include <new>
 #include <utility>
 
+#include "kernel_sim/base/clock.h"
 #include "kernel_sim/executive/executive.h"
 #include "kernel_sim/sspi/border.h"
 #include "kernel_sim/sspi/handles.h"
@@ -21,9 +23,34 @@ using executive::Reference;
 using executive::Request;
 using executive::RunResult;
 
+constexpr std::uint32_t kSuspensionMsMax = 30000;
+
 RunResult Finish(Request& request, SECURITY_STATUS status) {
   request.set_status(status);
   return RunResult::kCompleted;
+}
+
+// The package waits. It may not once its time is over, or the call might never end.
+RunResult Suspend(Request& request, std::uint32_t limit_ms) {
+  if (request.cause() == CallRun::kTimedOut) return Finish(request, SEC_E_INTERNAL_ERROR);
+  if (request.cause() == CallRun::kStopping) return Finish(request, SEC_E_SHUTDOWN_IN_PROGRESS);
+  if (limit_ms != 0) {
+    Runtime::Instance().ExecutiveInFlight().LimitSuspension(
+        request, std::min(limit_ms, kSuspensionMsMax) * kNsPerMs);
+  }
+  return RunResult::kSuspended;
+}
+
+// The package waits, or has ended the call.
+RunResult FinishOrSuspend(Request& request, const CallResult& result) {
+  if (result.suspended) return Suspend(request, result.limit_ms);
+  request.set_reason(result.reason);
+  return Finish(request, result.status);
+}
+
+// A call that may suspend, in the state that it had when its last run ended.
+PackageCall CallOf(Request& request, std::unique_ptr<PackageCallState>& state) {
+  return {.request = request, .run = request.cause(), .state = state};
 }
 
 // The reference as the base class that a request keeps.
@@ -54,26 +81,80 @@ SECURITY_STATUS PrepareOnStrand(Request& request, Reference<ContextObject> conte
   return SEC_E_OK;
 }
 
+// The credential's handle, for the caller.
+SECURITY_STATUS StoreCredential(Package& package, std::unique_ptr<PackageCredential> credential,
+                                const AcquireParameters& parameters) {
+  if (parameters.credential == nullptr) return SEC_E_INVALID_PARAMETER;
+  const std::int64_t expiry = credential->expiry();
+  std::unique_ptr<Object> object(new (std::nothrow)
+                                     CredentialObject(package, std::move(credential)));
+  if (object == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
+  const executive::ObjectTable::Handle handle = Runtime::Instance().credentials().Insert(object);
+  if (handle == 0) return SEC_E_INSUFFICIENT_MEMORY;
+  *parameters.credential = MakeCredentialHandle(handle);
+  if (parameters.expiry != nullptr) parameters.expiry->QuadPart = expiry;
+  return SEC_E_OK;
+}
+
+// `call`: null on the caller's thread.
+CallResult Acquire(const AcquireParameters& parameters, PackageCall* call) {
+  Package* package = Runtime::Instance().FindPackage(parameters.package);
+  if (package == nullptr) return CallResult::Done(SEC_E_SECPKG_NOT_FOUND);
+  const bool inbound = parameters.use == SECPKG_CRED_INBOUND;
+  // SECPKG_CRED_BOTH is not usable for TLS; 0 names no direction.
+  if (!inbound && parameters.use != SECPKG_CRED_OUTBOUND) {
+    return CallResult::Done(SEC_E_NO_CREDENTIALS);
+  }
+  AcquireArguments arguments;
+  arguments.direction = inbound ? Direction::kInbound : Direction::kOutbound;
+  arguments.principal = parameters.principal;
+  arguments.auth_data = parameters.auth_data;
+  if (!package->AcquireMayWait()) call = nullptr;
+  std::unique_ptr<PackageCredential> credential;
+  const CallResult result = package->Acquire(arguments, call, &credential);
+  if (result.suspended && call == nullptr) return CallResult::Done(SEC_E_INTERNAL_ERROR);
+  if (result.suspended || result.status != SEC_E_OK) return result;
+  return CallResult::Done(StoreCredential(*package, std::move(credential), parameters));
+}
+
+struct AcquireCall {
+  AcquireParameters parameters;
+  std::unique_ptr<PackageCallState> state{};
+};
+
 RunResult RunAcquire(Request& request) {
-  const SECURITY_STATUS status = AcquireNow(request.payload<AcquireParameters>());
-  ForgetReason();  // the reason was noted on the processor's thread, whose call this is not
-  return Finish(request, status);
+  auto& acquire = request.payload<AcquireCall>();
+  PackageCall call = CallOf(request, acquire.state);
+  const CallResult result = Acquire(acquire.parameters, &call);
+  ForgetReason();  // what was noted on the processor's thread, whose call this is not
+  return FinishOrSuspend(request, result);
 }
 
 struct LegCall {
+  // Where the leg runs. `kOnItsWay`: it waits for its turn on the context that its package has
+  // found. `kOwnAgain`: that one was dead.
+  enum class Place : std::uint8_t { kOwn, kOnItsWay, kFound, kOwnAgain };
+
   LegCall() = default;
   LegCall(const LegCall&) = delete;
   LegCall& operator=(const LegCall&) = delete;
   ~LegCall() {
-    // A first leg that was refused or failed: no caller has the handle, so it is deleted here.
+    state.reset();  // it may know the contexts
+    // A first leg that was refused or failed, or has continued on another context: no caller has
+    // the handle, so it is deleted here.
     if (owns_handle) CloseContext(&handle);
   }
 
-  ContextObject* context = nullptr;  // kept by the request
+  ContextObject* context = nullptr;  // on which it runs; kept by the request
   Reference<CredentialObject> credential;
-  SecHandle handle{};
+  SecHandle handle{};  // of its own context
   bool owns_handle = false;
+  Place place = Place::kOwn;
+  SecHandle found{};             // unless it is kOwn
+  ContextObject* own = nullptr;  // likewise
+  Reference<Object> left;        // the context that it ran on before it moved
   LegParameters parameters;
+  std::unique_ptr<PackageCallState> state;
 };
 
 // Statuses after which the handle of a first leg exists: the call can or must be continued.
@@ -81,22 +162,31 @@ bool LeavesContext(SECURITY_STATUS status) {
   return (status >= 0) || status == SEC_E_BUFFER_TOO_SMALL || status == SEC_E_EXT_BUFFER_TOO_SMALL;
 }
 
-RunResult RunLeg(Request& request) {
-  auto& call = *request.payload<std::unique_ptr<LegCall>>();
-  LegParameters& parameters = call.parameters;
+LegResult RunOnContext(Request& request, LegCall& leg) {
+  const LegParameters& parameters = leg.parameters;
+  PackageCall call = CallOf(request, leg.state);
   LegArguments arguments;
-  arguments.credential = call.credential ? &call.credential->credential() : nullptr;
+  arguments.credential = leg.credential ? &leg.credential->credential() : nullptr;
   arguments.target_name = parameters.target_name;
   arguments.flags = parameters.flags;
   arguments.input = parameters.input;
   arguments.output = parameters.output;
-  arguments.request = &request;
-  const LegResult result = call.context->Leg(arguments);
-  if (result.suspended) return RunResult::kSuspended;
+  arguments.continued = leg.place == LegCall::Place::kFound;
+  arguments.found_dead = leg.place == LegCall::Place::kOwnAgain;
+  arguments.own_handle = arguments.continued ? leg.found : leg.handle;
+  arguments.call = &call;
+  return leg.context->Leg(arguments);
+}
+
+RunResult FinishLeg(Request& request, LegCall& leg, const LegResult& result) {
+  LegParameters& parameters = leg.parameters;
   if (result.established) Runtime::Instance().ExecutiveInFlight().MoveHome(request);
   if (LeavesContext(result.status)) {
-    if (parameters.new_context != nullptr) *parameters.new_context = call.handle;
-    call.owns_handle = false;
+    const bool found = leg.place == LegCall::Place::kFound;
+    if (parameters.new_context != nullptr) {
+      *parameters.new_context = found ? leg.found : leg.handle;
+    }
+    if (!found) leg.owns_handle = false;
   }
   if (result.status >= 0) {
     parameters.attributes.Store(result.attributes);
@@ -109,13 +199,64 @@ RunResult RunLeg(Request& request) {
   return Finish(request, result.status);
 }
 
+bool IsNull(const SecHandle& handle) { return handle.dwLower == 0 && handle.dwUpper == 0; }
+
+// The context on which a leg wants to continue. Null: it is dead, or not one of the same kind.
+Reference<ContextObject> FindOther(const ContextObject& own, const SecHandle& handle) {
+  Reference<ContextObject> found = LookupContext(&handle);
+  const bool fits = found && found.get() != &own && found->direction() == own.direction() &&
+                    &found->credential().package() == &own.credential().package();
+  return fits ? found : Reference<ContextObject>();
+}
+
+RunResult Move(Request& request, LegCall& leg, ContextObject& to, Reference<Object> kept) {
+  leg.context = &to;
+  leg.left = request.MoveTo(to.strand(), std::move(kept));
+  return RunResult::kMoved;
+}
+
+RunResult RunLeg(Request& request) {
+  using Place = LegCall::Place;
+  auto& leg = *request.payload<std::unique_ptr<LegCall>>();
+  if (leg.place == Place::kOnItsWay) {
+    if (!LookupContext(&leg.found)) {
+      leg.place = Place::kOwnAgain;
+      return Move(request, leg, *leg.own, std::move(leg.left));
+    }
+    leg.place = Place::kFound;
+  } else if (leg.place == Place::kOwnAgain) {
+    leg.left.Reset();  // the dead one
+  }
+  LegResult result = RunOnContext(request, leg);
+  if (result.suspended) return Suspend(request, result.limit_ms);
+  if (!IsNull(result.continue_on) && leg.place == Place::kOwn) {
+    leg.own = leg.context;
+    leg.found = result.continue_on;
+    if (Reference<ContextObject> found = FindOther(*leg.own, leg.found)) {
+      leg.place = Place::kOnItsWay;
+      ContextObject& to = *found;
+      return Move(request, leg, to, KeepAlive(std::move(found)));
+    }
+    leg.place = Place::kOwnAgain;
+    result = RunOnContext(request, leg);
+    if (result.suspended) return Suspend(request, result.limit_ms);
+  }
+  if (!IsNull(result.continue_on)) return Finish(request, SEC_E_INTERNAL_ERROR);  // it moves once
+  return FinishLeg(request, leg, result);
+}
+
 struct DeleteCall {
   ContextObject& context;
+  bool may_suspend;
+  std::unique_ptr<PackageCallState> state{};
 };
 
 RunResult RunDelete(Request& request) {
-  request.payload<DeleteCall>().context.Teardown();
-  return Finish(request, SEC_E_OK);
+  auto& deletion = request.payload<DeleteCall>();
+  PackageCall call = CallOf(request, deletion.state);
+  const bool may_suspend = deletion.may_suspend && (request.cause() == CallRun::kFirst ||
+                                                    request.cause() == CallRun::kResumed);
+  return FinishOrSuspend(request, deletion.context.End(call, may_suspend));
 }
 
 struct CredentialCall {
@@ -154,14 +295,38 @@ struct ControlCall {
   ContextObject& context;
   PSecBufferDesc token;
   ControlKind kind;
+  std::unique_ptr<PackageCallState> state{};
 };
 
 RunResult RunControl(Request& request) {
-  auto& call = request.payload<ControlCall>();
-  const SECURITY_STATUS status = call.kind == ControlKind::kApplyControlToken
-                                     ? call.context.ApplyControlToken(*call.token)
-                                     : call.context.CompleteAuthToken(*call.token);
-  return Finish(request, status);
+  auto& control = request.payload<ControlCall>();
+  if (control.kind == ControlKind::kApplyControlToken) {
+    return Finish(request, control.context.ApplyControlToken(*control.token));
+  }
+  PackageCall call = CallOf(request, control.state);
+  return FinishOrSuspend(request, control.context.CompleteAuthToken(call, *control.token));
+}
+
+struct VerifyCall {
+  ContextObject& context;
+  PSecBufferDesc message;
+  ULONG sequence;
+  KtlsimUlongOut qop_out;
+  std::unique_ptr<PackageCallState> state{};
+};
+
+RunResult RunVerify(Request& request) {
+  auto& verify = request.payload<VerifyCall>();
+  PackageCall call = CallOf(request, verify.state);
+  ULONG qop = 0;
+  const CallResult result =
+      verify.context.VerifySignature(call, *verify.message, verify.sequence, &qop);
+  if (!result.suspended && result.status >= 0) verify.qop_out.Store(qop);
+  return FinishOrSuspend(request, result);
+}
+
+bool RefusesKernelMode(const CredentialObject& credential, const LegParameters& parameters) {
+  return parameters.kernel_mode && !credential.package().HasKernelModeAsync();
 }
 
 // A first leg makes its context here, so that the strand exists before anything is queued.
@@ -185,34 +350,23 @@ SECURITY_STATUS CreateContext(const Reference<CredentialObject>& credential, Dir
 }  // namespace
 
 SECURITY_STATUS AcquireNow(const AcquireParameters& parameters) {
-  Runtime& runtime = Runtime::Instance();
-  Package* package = runtime.FindPackage(parameters.package);
-  if (package == nullptr) return SEC_E_SECPKG_NOT_FOUND;
-  const bool inbound = parameters.use == SECPKG_CRED_INBOUND;
-  // SECPKG_CRED_BOTH is not usable for TLS; 0 names no direction.
-  if (!inbound && parameters.use != SECPKG_CRED_OUTBOUND) return SEC_E_NO_CREDENTIALS;
-  AcquireArguments arguments;
-  arguments.direction = inbound ? Direction::kInbound : Direction::kOutbound;
-  arguments.principal = parameters.principal;
-  arguments.auth_data = parameters.auth_data;
-  std::unique_ptr<PackageCredential> credential;
-  const SECURITY_STATUS status = package->Acquire(arguments, &credential);
-  if (status != SEC_E_OK) return status;
-  if (parameters.credential == nullptr) return SEC_E_INVALID_PARAMETER;
-  const std::int64_t expiry = credential->expiry();
-  std::unique_ptr<Object> object(new (std::nothrow)
-                                     CredentialObject(*package, std::move(credential)));
-  if (object == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
-  const executive::ObjectTable::Handle handle = runtime.credentials().Insert(object);
-  if (handle == 0) return SEC_E_INSUFFICIENT_MEMORY;
-  *parameters.credential = MakeCredentialHandle(handle);
-  if (parameters.expiry != nullptr) parameters.expiry->QuadPart = expiry;
-  return SEC_E_OK;
+  const CallResult result = Acquire(parameters, nullptr);
+  if (result.reason != nullptr) NoteReason(result.reason);
+  return result.status;
+}
+
+bool AcquireMayWait(const AcquireParameters& parameters) {
+  const Package* package = Runtime::Instance().FindPackage(parameters.package);
+  return package != nullptr && package->AcquireMayWait();
 }
 
 SECURITY_STATUS PrepareAcquire(Request& request, AcquireParameters parameters) {
   if (parameters.credential == nullptr) return SEC_E_INVALID_PARAMETER;
-  request.EmplacePayload<AcquireParameters>(std::move(parameters));
+  if (parameters.kernel_mode) {
+    const Package* package = Runtime::Instance().FindPackage(parameters.package);
+    if (package != nullptr && !package->HasKernelModeAsync()) return SEC_E_UNSUPPORTED_FUNCTION;
+  }
+  request.EmplacePayload<AcquireCall>(AcquireCall{.parameters = std::move(parameters)});
   request.Prepare(Lane::kHandshake, &Guarded<RunAcquire>, nullptr, {});
   return SEC_E_OK;
 }
@@ -232,6 +386,7 @@ SECURITY_STATUS PrepareLeg(Request& request, LegParameters parameters) {
   }
   if (parameters.context == nullptr) {
     if (!call->credential) return SEC_E_INVALID_HANDLE;
+    if (RefusesKernelMode(*call->credential, parameters)) return SEC_E_UNSUPPORTED_FUNCTION;
     if (parameters.new_context == nullptr) return SEC_E_INVALID_PARAMETER;
     const SECURITY_STATUS status =
         CreateContext(call->credential, parameters.direction, &call->handle, &context);
@@ -244,6 +399,7 @@ SECURITY_STATUS PrepareLeg(Request& request, LegParameters parameters) {
     if (!context || context->direction() != parameters.direction) {
       return SEC_E_INVALID_HANDLE;
     }
+    if (RefusesKernelMode(context->credential(), parameters)) return SEC_E_UNSUPPORTED_FUNCTION;
   }
   call->context = context.get();
   call->parameters = std::move(parameters);
@@ -253,9 +409,9 @@ SECURITY_STATUS PrepareLeg(Request& request, LegParameters parameters) {
   return SEC_E_OK;
 }
 
-SECURITY_STATUS PrepareDelete(Request& request, const SecHandle* context) {
+SECURITY_STATUS PrepareDelete(Request& request, const SecHandle* context, bool may_suspend) {
   const SECURITY_STATUS status =
-      PrepareOnStrand<DeleteCall, RunDelete>(request, CloseContext(context));
+      PrepareOnStrand<DeleteCall, RunDelete>(request, CloseContext(context), may_suspend);
   if (status == SEC_E_OK) request.set_ends_object();
   return status;
 }
@@ -286,6 +442,16 @@ SECURITY_STATUS PrepareControl(Request& request, const SecHandle* context, Contr
                                PSecBufferDesc token) {
   if (TooManyBuffers(token)) return SEC_E_INVALID_PARAMETER;
   return PrepareOnStrand<ControlCall, RunControl>(request, LookupContext(context), token, kind);
+}
+
+SECURITY_STATUS PrepareVerify(Request& request, const SecHandle* handle, PSecBufferDesc message,
+                              ULONG sequence, KtlsimUlongOut qop) {
+  Reference<ContextObject> context = LookupContext(handle);
+  if (!context) return SEC_E_INVALID_HANDLE;
+  if (!context->credential().package().Signs()) return SEC_E_UNSUPPORTED_FUNCTION;
+  if (message == nullptr || TooManyBuffers(message)) return SEC_E_INVALID_PARAMETER;
+  return PrepareOnStrand<VerifyCall, RunVerify>(request, std::move(context), message, sequence,
+                                                qop);
 }
 
 }  // namespace ktlsim::sspi

@@ -25,6 +25,7 @@ struct AcquireParameters {
   void* auth_data = nullptr;
   PCredHandle credential = nullptr;
   PTimeStamp expiry = nullptr;
+  bool kernel_mode = false;  // called by an asynchronous function of kernel mode
 
   // From the caller's strings of any kind. SEC_E_OK; SEC_E_SECPKG_NOT_FOUND: no package has a name
   // that is too long; SEC_E_INVALID_PARAMETER: the principal's is.
@@ -40,7 +41,9 @@ struct AcquireParameters {
   }
 };
 SECURITY_STATUS PrepareAcquire(executive::Request& request, AcquireParameters parameters);
-// The same, at once on the calling thread. Passive level.
+// The package may have to wait (Package::AcquireMayWait): the call must be a request.
+bool AcquireMayWait(const AcquireParameters& parameters);
+// Otherwise: the same, at once on the calling thread. Passive level.
 SECURITY_STATUS AcquireNow(const AcquireParameters& parameters);
 
 struct LegParameters {
@@ -54,6 +57,7 @@ struct LegParameters {
   PSecBufferDesc output = nullptr;
   KtlsimUlongOut attributes = nullptr;
   PTimeStamp expiry = nullptr;
+  bool kernel_mode = false;  // called by an asynchronous function of kernel mode
 
   // False: it is too long.
   template <typename String>
@@ -66,8 +70,9 @@ struct LegParameters {
 };
 SECURITY_STATUS PrepareLeg(executive::Request& request, LegParameters parameters);
 
-// The handle dies here, at submission.
-SECURITY_STATUS PrepareDelete(executive::Request& request, const SecHandle* context);
+// The handle dies here, at submission. `may_suspend`: the outcome may wait for something.
+SECURITY_STATUS PrepareDelete(executive::Request& request, const SecHandle* context,
+                              bool may_suspend);
 SECURITY_STATUS PrepareFreeCredentials(executive::Request& request, const SecHandle* credential);
 
 SECURITY_STATUS PrepareEncrypt(executive::Request& request, const SecHandle* context, ULONG qop,
@@ -79,5 +84,7 @@ SECURITY_STATUS PrepareDecrypt(executive::Request& request, const SecHandle* con
 enum class ControlKind : std::uint8_t { kApplyControlToken, kCompleteAuthToken };
 SECURITY_STATUS PrepareControl(executive::Request& request, const SecHandle* context,
                                ControlKind kind, PSecBufferDesc token);
+SECURITY_STATUS PrepareVerify(executive::Request& request, const SecHandle* context,
+                              PSecBufferDesc message, ULONG sequence, KtlsimUlongOut qop);
 
 }  // namespace ktlsim::sspi

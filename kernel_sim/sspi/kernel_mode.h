@@ -28,6 +28,10 @@ KTLSIM_OUT_API SECURITY_STATUS Ktlsim_k_SspiInitializeSecurityContextAsyncW(
     SspiAsyncContext* async, PCredHandle credential, PCtxtHandle context, PSECURITY_STRING target,
     ULONG flags, ULONG zero1, ULONG representation, PSecBufferDesc input, ULONG zero2,
     PCtxtHandle new_context, PSecBufferDesc output, KtlsimUlongOut attributes, PTimeStamp expiry);
+KTLSIM_OUT_API SECURITY_STATUS Ktlsim_k_SspiAcceptSecurityContextAsync(
+    SspiAsyncContext* async, PCredHandle credential, PCtxtHandle context, PSecBufferDesc input,
+    ULONG flags, ULONG representation, PCtxtHandle new_context, PSecBufferDesc output,
+    KtlsimUlongOut attributes, PTimeStamp expiry);
 
 // Kernel Schannel has none of these. Alerts are sealed there: EncryptMessage with
 // SECQOP_WRAP_OOB_DATA.

@@ -1,7 +1,5 @@
 #include "kernel_sim/sspi/objects.h"
 
-#include <ktlsim/sspi_ext.h>
-
 namespace ktlsim::sspi {
 
 template <typename Call>
@@ -29,26 +27,41 @@ SECURITY_STATUS ContextObject::ApplyControlToken(SecBufferDesc& input) {
                      SEC_E_INVALID_HANDLE);
 }
 
-SECURITY_STATUS ContextObject::CompleteAuthToken(SecBufferDesc& token) {
-  return UnderStrand([&](PackageContext& context) { return context.CompleteAuthToken(token); },
-                     SEC_E_INVALID_HANDLE);
+CallResult ContextObject::CompleteAuthToken(PackageCall& call, SecBufferDesc& message) {
+  return UnderStrand(
+      [&](PackageContext& context) { return context.CompleteAuthToken(call, message); },
+      CallResult::Done(SEC_E_INVALID_HANDLE));
 }
 
-void ContextObject::Teardown() {
-  std::unique_ptr<PackageContext> context;
-  {
-    const Sealing sealing = ClaimSealing();
-    const Opening opening = ClaimOpening();
-    context = std::move(context_);
-  }
+CallResult ContextObject::VerifySignature(PackageCall& call, SecBufferDesc& message, ULONG sequence,
+                                          ULONG* qop) {
+  const CallResult gone = CallResult::Done(SEC_E_INVALID_HANDLE);
+  if (!established_.load(std::memory_order_relaxed)) return gone;
+  return UnderStrand(
+      [&](PackageContext& context) {
+        return context.VerifySignature(call, message, sequence, qop);
+      },
+      gone);
 }
 
-SECURITY_STATUS ContextObject::Query(ULONG attribute, void* buffer) {
-  if (!established_.load(std::memory_order_acquire) && attribute != KTLSIM_ATTR_CONTEXT_FAILURE) {
-    return SEC_E_UNSUPPORTED_FUNCTION;
-  }
+CallResult ContextObject::End(PackageCall& call, bool may_suspend) {
+  std::unique_ptr<PackageContext> ended;
   const Sealing sealing = ClaimSealing();
-  return context_ == nullptr ? SEC_E_INVALID_HANDLE : context_->Query(attribute, buffer);
+  const Opening opening = ClaimOpening();
+  if (context_ == nullptr) return CallResult::Done(SEC_E_OK);
+  const CallResult result = context_->End(call, may_suspend);
+  if (result.suspended && may_suspend) return result;
+  call.state.reset();  // it may know the context
+  ended = std::move(context_);
+  return CallResult::Done(SEC_E_OK);
+}
+
+SECURITY_STATUS ContextObject::Query(const AttributeQuery& query) {
+  const bool established = established_.load(std::memory_order_acquire);
+  const Sealing sealing = ClaimSealing();
+  if (context_ == nullptr) return SEC_E_INVALID_HANDLE;
+  if (!established && !context_->IsKnownEarly(query.attribute)) return SEC_E_UNSUPPORTED_FUNCTION;
+  return context_->Query(query);
 }
 
 }  // namespace ktlsim::sspi

@@ -41,9 +41,10 @@ class ContextObject final : public executive::Object {
   // Under the strand.
   LegResult Leg(const LegArguments& arguments);
   SECURITY_STATUS ApplyControlToken(SecBufferDesc& input);
-  SECURITY_STATUS CompleteAuthToken(SecBufferDesc& token);
-  // Ends the package's part; every later call returns SEC_E_INVALID_HANDLE.
-  void Teardown();
+  CallResult CompleteAuthToken(PackageCall& call, SecBufferDesc& message);
+  CallResult VerifySignature(PackageCall& call, SecBufferDesc& message, ULONG sequence, ULONG* qop);
+  // Ends the package's part, unless that suspends; every later call returns SEC_E_INVALID_HANDLE.
+  CallResult End(PackageCall& call, bool may_suspend);
 
   // The rights to seal and to open: one thread at a time has each.
   static constexpr executive::Claim kSealing = executive::Claim::kFirst;
@@ -60,7 +61,7 @@ class ContextObject final : public executive::Object {
   }
 
   // Any thread, any level. SEC_E_INVALID_HANDLE before the context is established.
-  // Under the claim to seal.
+  // Under the claim to seal, and MakeSignature, too.
   SECURITY_STATUS Encrypt(ULONG qop, SecBufferDesc& message, ULONG sequence) {
     return protects() ? context_->Encrypt(qop, message, sequence) : SEC_E_INVALID_HANDLE;
   }
@@ -68,7 +69,11 @@ class ContextObject final : public executive::Object {
   SECURITY_STATUS Decrypt(SecBufferDesc& message, ULONG sequence, ULONG* qop) {
     return protects() ? context_->Decrypt(message, sequence, qop) : SEC_E_INVALID_HANDLE;
   }
-  SECURITY_STATUS Query(ULONG attribute, void* buffer);
+  SECURITY_STATUS MakeSignature(ULONG qop, SecBufferDesc& message, ULONG sequence) {
+    return protects() ? context_->MakeSignature(qop, message, sequence) : SEC_E_INVALID_HANDLE;
+  }
+  // Takes the claim to seal.
+  SECURITY_STATUS Query(const AttributeQuery& query);
   // Under either claim. As PackageContext::WhyFailed.
   const char* WhyFailed() const { return context_ != nullptr ? context_->WhyFailed() : nullptr; }
 

@@ -230,4 +230,6 @@ executive::Reference<CredentialObject> Runtime::FindCredential(const SecHandle* 
   return LookupCredential(handle);
 }
 
+void Runtime::EndContext(const SecHandle& handle) { static_cast<void>(CloseContext(&handle)); }
+
 }  // namespace ktlsim::sspi

@@ -90,6 +90,7 @@ class Runtime final : private PackageHost {
   std::int64_t wall_seconds() const override;
   bool FillRandom(std::span<std::byte> bytes) override;
   executive::Reference<CredentialObject> FindCredential(const SecHandle* handle) override;
+  void EndContext(const SecHandle& handle) override;
 
   static Runtime& MakeInstance();
   static bool RegisterForkHandlers();

@@ -59,10 +59,15 @@ template <typename String>
 SECURITY_STATUS Acquire(String principal, String package, AcquireParameters parameters) {
   if (!AtPassiveLevel()) return SEC_E_UNSUPPORTED_FUNCTION;
   SECURITY_STATUS failure = SEC_E_OK;
-  if (Runtime::Instance().Executive(&failure) == nullptr) return failure;
+  Executive* const executive = Runtime::Instance().Executive(&failure);
+  if (executive == nullptr) return failure;
   return NothingThrown([&] {
     const SECURITY_STATUS status = parameters.SetNames(principal, package);
-    return status == SEC_E_OK ? AcquireNow(parameters) : status;
+    if (status != SEC_E_OK) return status;
+    if (!AcquireMayWait(parameters)) return AcquireNow(parameters);
+    return RunAndWait(*executive, [&](Request& request) {
+      return PrepareAcquire(request, std::move(parameters));
+    });
   });
 }
 
@@ -75,6 +80,22 @@ SECURITY_STATUS Control(PCtxtHandle context, ControlKind kind, PSecBufferDesc to
   if (executive == nullptr) return failure;
   return RunAndWait(
       *executive, [&](Request& request) { return PrepareControl(request, context, kind, token); });
+}
+
+SECURITY_STATUS Verify(PCtxtHandle handle, PSecBufferDesc message, ULONG sequence,
+                       KtlsimUlongOut qop) {
+  {
+    const auto context = LookupContext(handle);
+    if (!context) return SEC_E_INVALID_HANDLE;
+    if (!context->credential().package().Signs()) return SEC_E_UNSUPPORTED_FUNCTION;
+  }
+  if (!AtPassiveLevel()) return SEC_E_UNSUPPORTED_FUNCTION;
+  SECURITY_STATUS failure = SEC_E_OK;
+  Executive* executive = Runtime::Instance().Executive(&failure);
+  if (executive == nullptr) return failure;
+  return RunAndWait(*executive, [&](Request& request) {
+    return PrepareVerify(request, handle, message, sequence, qop);
+  });
 }
 
 }  // namespace
@@ -197,8 +218,9 @@ SECURITY_STATUS DeleteSecurityContext(PCtxtHandle phContext) {
   Executive* executive = Runtime::Instance().ExecutiveIfRunning();
   // Earlier calls that still run while the library stops have references of their own.
   if (executive == nullptr) return Told(CloseContext(phContext) ? SEC_E_OK : SEC_E_INVALID_HANDLE);
-  const SECURITY_STATUS status =
-      RunAndWait(*executive, [&](Request& request) { return PrepareDelete(request, phContext); });
+  const SECURITY_STATUS status = RunAndWait(*executive, [&](Request& request) {
+    return PrepareDelete(request, phContext, /*may_suspend=*/false);
+  });
   // The handle died when the request was prepared; a runtime that stops meanwhile drops it too.
   return Told(status == SEC_E_SHUTDOWN_IN_PROGRESS ? SEC_E_OK : status);
 }
@@ -233,6 +255,20 @@ SECURITY_STATUS DecryptMessage(PCtxtHandle phContext, PSecBufferDesc pMessage, U
     NoteReason(why);
   }
   return Told(status);
+}
+
+SECURITY_STATUS MakeSignature(PCtxtHandle phContext, ULONG fQOP, PSecBufferDesc pMessage,
+                              ULONG MessageSeqNo) {
+  const auto context = ClaimContext<ContextObject::kSealing>(phContext);
+  if (!context) return Told(SEC_E_INVALID_HANDLE);
+  if (!context->credential().package().Signs()) return Told(SEC_E_UNSUPPORTED_FUNCTION);
+  if (pMessage == nullptr || TooManyBuffers(pMessage)) return Told(SEC_E_INVALID_PARAMETER);
+  return Told(NothingThrown([&] { return context->MakeSignature(fQOP, *pMessage, MessageSeqNo); }));
+}
+
+SECURITY_STATUS VerifySignature(PCtxtHandle phContext, PSecBufferDesc pMessage, ULONG MessageSeqNo,
+                                KtlsimUlongOut pfQOP) {
+  return Told(Verify(phContext, pMessage, MessageSeqNo, pfQOP));
 }
 
 SECURITY_STATUS FreeContextBuffer(void* pvContextBuffer) {

@@ -25,12 +25,6 @@ using namespace ktlsim::sspi;  // NOLINT: the C API below is this file's whole p
 
 extern "C" {
 
-SECURITY_STATUS MakeSignature(PCtxtHandle phContext, ULONG, PSecBufferDesc, ULONG) {
-  return Told(UnsupportedFor(phContext));
-}
-SECURITY_STATUS VerifySignature(PCtxtHandle phContext, PSecBufferDesc, ULONG, KtlsimUlongOut) {
-  return Told(UnsupportedFor(phContext));
-}
 SECURITY_STATUS ImpersonateSecurityContext(PCtxtHandle phContext) {
   return Told(UnsupportedFor(phContext));
 }

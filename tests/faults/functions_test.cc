@@ -572,6 +572,16 @@ void AddLegs(Scenes& scenes) {
       });
     });
   };
+  scenes["Ktlsim_k_SspiAcceptSecurityContextAsync"] = [](FaultRun& run) {
+    CountedAsync async;
+    AcceptScene(run, "accept", [&](PSecBufferDesc in, PSecBufferDesc out, PCtxtHandle context) {
+      return async.Run([&](SspiAsyncContext* handle) {
+        return Ktlsim_k_SspiAcceptSecurityContextAsync(handle, LiveCredential(), nullptr, in,
+                                                       ASC_REQ_STREAM, 0, context, out, nullptr,
+                                                       nullptr);
+      });
+    });
+  };
   scenes["DeleteSecurityContext"] = [](FaultRun& run) {
     Begun begun;
     run.ReturnsOrCanBeRetried(SEC_E_OK, "delete",
@@ -593,6 +603,15 @@ void AddLegs(Scenes& scenes) {
   };
   scenes["CompleteAuthToken"] = [](FaultRun& run) {
     ControlScene(run, "complete", SEC_E_UNSUPPORTED_FUNCTION, &CompleteAuthToken);
+  };
+  scenes["SspiCompleteAuthTokenAsync"] = [](FaultRun& run) {
+    CountedAsync async;
+    ControlScene(run, "complete", SEC_E_UNSUPPORTED_FUNCTION,
+                 [&](PCtxtHandle context, PSecBufferDesc token) {
+                   return async.Run([&](SspiAsyncContext* handle) {
+                     return SspiCompleteAuthTokenAsync(handle, context, token);
+                   });
+                 });
   };
 }
 
@@ -752,6 +771,14 @@ void AddUnsupported(Scenes& scenes) {
   scenes["MakeSignature"] = Plain(kNo, [] { return MakeSignature(LiveContext(), 0, nullptr, 0); });
   scenes["VerifySignature"] =
       Plain(kNo, [] { return VerifySignature(LiveContext(), nullptr, 0, nullptr); });
+  scenes["SspiVerifySignatureAsync"] = [](FaultRun& run) {
+    CountedAsync async;
+    run.ReturnsOrCanBeRetried(SEC_E_UNSUPPORTED_FUNCTION, "verify", [&] {
+      return async.Run([](SspiAsyncContext* handle) {
+        return SspiVerifySignatureAsync(handle, LiveContext(), nullptr, 0, nullptr);
+      });
+    });
+  };
   scenes["ImpersonateSecurityContext"] =
       Plain(kNo, [] { return ImpersonateSecurityContext(LiveContext()); });
   scenes["Ktlsim_k_ImpersonateSecurityContext"] =

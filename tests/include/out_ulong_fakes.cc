@@ -67,6 +67,13 @@ SECURITY_STATUS SspiAcceptSecurityContextAsync(SspiAsyncContext*, PCredHandle, P
   return Answer("SspiAcceptSecurityContextAsync", pOutput, pfContextAttr, ptsExpiry);
 }
 
+// The symbol of SspiAcceptSecurityContextAsync in kernel mode.
+KTLSIM_OUT_API SECURITY_STATUS Ktlsim_k_SspiAcceptSecurityContextAsync(
+    SspiAsyncContext*, PCredHandle, PCtxtHandle, PSecBufferDesc, ULONG, ULONG, PCtxtHandle,
+    PSecBufferDesc pOutput, KtlsimUlongOut pfContextAttr, PTimeStamp ptsExpiry) {
+  return Answer("Ktlsim_k_SspiAcceptSecurityContextAsync", pOutput, pfContextAttr, ptsExpiry);
+}
+
 SECURITY_STATUS VerifySignature(PCtxtHandle, PSecBufferDesc pMessage, ULONG, KtlsimUlongOut pfQOP) {
   return Answer("VerifySignature", pMessage, pfQOP, nullptr);
 }
@@ -78,6 +85,11 @@ SECURITY_STATUS DecryptMessage(PCtxtHandle, PSecBufferDesc pMessage, ULONG, Ktls
 SECURITY_STATUS SspiDecryptMessageAsync(SspiAsyncContext*, PCtxtHandle, PSecBufferDesc pMessage,
                                         ULONG, KtlsimUlongOut pfQOP) {
   return Answer("SspiDecryptMessageAsync", pMessage, pfQOP, nullptr);
+}
+
+SECURITY_STATUS SspiVerifySignatureAsync(SspiAsyncContext*, PCtxtHandle, PSecBufferDesc pMessage,
+                                         ULONG, KtlsimUlongOut pfQOP) {
+  return Answer("SspiVerifySignatureAsync", pMessage, pfQOP, nullptr);
 }
 
 SECURITY_STATUS EnumerateSecurityPackagesW(KtlsimUlongOut pcPackages, PSecPkgInfoW* ppPackageInfo) {

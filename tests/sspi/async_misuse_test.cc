@@ -46,6 +46,9 @@ std::vector<std::pair<const char*, SECURITY_STATUS>> SubmitEverything(SspiAsyncC
   answers.emplace_back("Encrypt", SspiEncryptMessageAsync(async, context, 0, &memory.in_desc, 0));
   answers.emplace_back("Decrypt",
                        SspiDecryptMessageAsync(async, context, &memory.in_desc, 0, nullptr));
+  answers.emplace_back("Complete", SspiCompleteAuthTokenAsync(async, context, &memory.in_desc));
+  answers.emplace_back("Verify",
+                       SspiVerifySignatureAsync(async, context, &memory.in_desc, 0, nullptr));
   return answers;
 }
 

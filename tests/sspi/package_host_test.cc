@@ -28,9 +28,9 @@ namespace {
 class GuestPackage final : public sspi::Package {
  public:
   std::span<const std::string_view> Names() const override { return {}; }
-  SECURITY_STATUS Acquire(const sspi::AcquireArguments& /*arguments*/,
-                          std::unique_ptr<sspi::PackageCredential>* /*credential*/) override {
-    return SEC_E_NO_CREDENTIALS;
+  sspi::CallResult Acquire(const sspi::AcquireArguments& /*arguments*/, sspi::PackageCall* /*call*/,
+                           std::unique_ptr<sspi::PackageCredential>* /*credential*/) override {
+    return sspi::CallResult::Done(SEC_E_NO_CREDENTIALS);
   }
   SECURITY_STATUS CreateContext(sspi::PackageCredential& /*credential*/,
                                 std::unique_ptr<sspi::PackageContext>* /*context*/) override {

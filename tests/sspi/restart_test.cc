@@ -20,6 +20,7 @@
 #include <gtest/gtest.h>
 
 #include "kernel_sim/base/trace.h"
+#include "tests/sspi/waiting_calls.h"
 #include "tests/support/sspi_async.h"
 #include "tests/support/sspi_pair.h"
 
@@ -167,13 +168,13 @@ TEST_F(RestartTest, AStoppedLibraryTearsDownAtTheSubmission) {
 
 // A leg in flight while the library stops keeps what it needs.
 TEST_F(RestartTest, TeardownBehindALegWhileItStops) {
-  HeldLeg held;
-  ScriptedCredential credential(held.script());
+  RunningLeg running;
+  ScriptedCredential credential(running.script());
   CtxtHandle context = ScriptedContext(credential).Release();
   AsyncCall leg;
   LegMemory memory;
   ASSERT_EQ(memory.Accept(leg.get(), nullptr, &context, nullptr), SEC_E_OK);
-  held.WaitUntilHeld();
+  running.WaitUntilItRuns();
   std::thread stopper([] { EXPECT_EQ(KtlsimStop(), SEC_E_OK); });
   AsyncCall probe;
   WaitUntil([&] {
@@ -185,7 +186,7 @@ TEST_F(RestartTest, TeardownBehindALegWhileItStops) {
   EXPECT_EQ(SspiDeleteSecurityContextAsync(async, &context), SEC_E_SHUTDOWN_IN_PROGRESS);
   SspiFreeAsyncContext(async);
   EXPECT_EQ(Statistics().cSecurityContexts, 1U) << "the leg uses it";
-  held.Resume();
+  running.LetItEnd();
   stopper.join();
   EXPECT_EQ(leg.Finish(), SEC_I_CONTINUE_NEEDED);
   EXPECT_EQ(Statistics().cSecurityContexts, 0U);

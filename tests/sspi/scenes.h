@@ -79,6 +79,18 @@ constexpr auto Scenes() {
                          scene.Once("delete", [&] { scene.Delete(); });
                        },
                        100},
+      SceneCase<Scene>{"SuspendedLegResumeStopAndStart",
+                       [](Scene& scene) {
+                         scene.Suspend(1);
+                         auto& suspended = scene.NewLeg();
+                         auto& after = scene.NewLeg();
+                         scene.Submit(suspended);
+                         scene.Once("submit", [&] { scene.Submit(after); });
+                         scene.Once("resume", [&] { scene.Resume(); });
+                         scene.Once("stop", [&] { scene.StopLibrary(); });
+                         scene.Once("start", [&] { scene.StartLibrary(); });
+                       },
+                       100},
       // A cancel, or a limit, that comes between a call's acceptance and its place in the order.
       SceneCase<Scene>{"SubmissionInterruptedByCancelAndTimer",
                        [](Scene& scene) {

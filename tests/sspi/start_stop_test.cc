@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/sspi/waiting_calls.h"
 #include "tests/support/sspi_async.h"
 
 namespace ktlsim::test {
@@ -74,13 +75,13 @@ TEST_F(StartStopTest, RolesGoRound) {
 
 TEST_F(StartStopTest, StopDrainsRefusesAndLetsASecondStartGoOn) {
   ASSERT_EQ(KtlsimStart(nullptr), SEC_E_OK);
-  HeldLeg held;
-  ScriptedCredential credential(held.script());
+  RunningLeg running;
+  ScriptedCredential credential(running.script());
   ScriptedContext context(credential);
   AsyncCall call;
   LegMemory memory;
   ASSERT_EQ(memory.Accept(call.get(), credential.get(), context.get(), nullptr), SEC_E_OK);
-  held.WaitUntilHeld();
+  running.WaitUntilItRuns();
   Event stopped;
   std::thread stopper([&] {
     EXPECT_EQ(KtlsimStop(), SEC_E_OK);
@@ -99,7 +100,7 @@ TEST_F(StartStopTest, StopDrainsRefusesAndLetsASecondStartGoOn) {
   }
   EXPECT_EQ(status, SEC_E_SHUTDOWN_IN_PROGRESS);
   EXPECT_FALSE(stopped.IsSet()) << "a call is in flight";
-  held.Resume();
+  running.LetItEnd();
   stopper.join();
   EXPECT_EQ(call.Finish(), SEC_I_CONTINUE_NEEDED);
 }

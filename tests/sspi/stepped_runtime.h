@@ -57,7 +57,7 @@ class SteppedRuntime {
       if (!ring.ok()) return ring.status();
       return std::unique_ptr<io::Ring>(std::move(*ring));
     };
-    // A stop waits for suspended legs, too.
+    // A synchronous call waits for suspended legs, too.
     options.step = [this] {
       if (scheduler_.Step()) return true;
       if (suspended_.empty()) return false;

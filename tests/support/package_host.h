@@ -40,6 +40,7 @@ class TestPackageHost : public sspi::PackageHost {
   executive::Reference<sspi::CredentialObject> FindCredential(const SecHandle*) override {
     return {};
   }
+  void EndContext(const SecHandle&) override {}
 
  private:
   MonotonicClock clock_;

@@ -72,8 +72,12 @@ class FramedContext final : public sspi::PackageContext {
       result.status = SEC_E_OK;
       return result;
     }
-    if (!arguments.request->resumed() && script_.suspends()) {
-      script_.suspended(executive::ResumeToken(*arguments.request));
+    if (arguments.call->run == sspi::CallRun::kStopping) {
+      result.status = SEC_E_SHUTDOWN_IN_PROGRESS;
+      return result;
+    }
+    if (arguments.call->run == sspi::CallRun::kFirst && script_.suspends()) {
+      script_.suspended(arguments.call->Token());
       result.suspended = true;
       return result;
     }
@@ -84,13 +88,14 @@ class FramedContext final : public sspi::PackageContext {
     return result;
   }
 
-  SECURITY_STATUS CompleteAuthToken(SecBufferDesc& token) override {
+  sspi::CallResult CompleteAuthToken(sspi::PackageCall& /*call*/, SecBufferDesc& token) override {
     Invert(BytesOf(FindBuffer(&token, SECBUFFER_TOKEN)));
-    return SEC_E_OK;
+    return sspi::CallResult::Done(SEC_E_OK);
   }
 
-  SECURITY_STATUS Query(ULONG attribute, void* buffer) override {
-    switch (attribute) {
+  SECURITY_STATUS Query(const sspi::AttributeQuery& query) override {
+    void* const buffer = query.buffer;
+    switch (query.attribute) {
       case SECPKG_ATTR_STREAM_SIZES:
         *static_cast<SecPkgContext_StreamSizes*>(buffer) = {.cbHeader = kHeaderBytes,
                                                             .cbTrailer = kTrailerBytes,
@@ -210,12 +215,13 @@ std::span<const std::string_view> FramedPackage::Names() const {
   return kNames;
 }
 
-SECURITY_STATUS FramedPackage::Acquire(const sspi::AcquireArguments& arguments,
-                                       std::unique_ptr<sspi::PackageCredential>* credential) {
-  if (arguments.auth_data == nullptr) return SEC_E_NO_CREDENTIALS;
+sspi::CallResult FramedPackage::Acquire(const sspi::AcquireArguments& arguments,
+                                        sspi::PackageCall* /*call*/,
+                                        std::unique_ptr<sspi::PackageCredential>* credential) {
+  if (arguments.auth_data == nullptr) return sspi::CallResult::Done(SEC_E_NO_CREDENTIALS);
   *credential = std::make_unique<FramedCredential>(
       *static_cast<const FramedScript*>(arguments.auth_data), arguments.direction);
-  return SEC_E_OK;
+  return sspi::CallResult::Done(SEC_E_OK);
 }
 
 SECURITY_STATUS FramedPackage::CreateContext(sspi::PackageCredential& credential,

@@ -28,8 +28,8 @@ class FramedPackage final : public sspi::Package {
   static FramedPackage& Instance();
 
   std::span<const std::string_view> Names() const override;
-  SECURITY_STATUS Acquire(const sspi::AcquireArguments& arguments,
-                          std::unique_ptr<sspi::PackageCredential>* credential) override;
+  sspi::CallResult Acquire(const sspi::AcquireArguments& arguments, sspi::PackageCall* call,
+                           std::unique_ptr<sspi::PackageCredential>* credential) override;
   SECURITY_STATUS CreateContext(sspi::PackageCredential& credential,
                                 std::unique_ptr<sspi::PackageContext>* context) override;
 };

@@ -43,13 +43,13 @@ typedef struct _KtlsimOptions {
 /// reason.
 KTLSIM_API SECURITY_STATUS KtlsimStart(const KtlsimOptions* options);
 
-/// Admits no further calls, waits until every accepted one has completed and its callback has
-/// returned, then ends all threads. Calls that other threads make meanwhile are accepted and waited
-/// for, or refused with SEC_E_SHUTDOWN_IN_PROGRESS; one that is still on its way in at the next
-/// KtlsimStart may be accepted then. Handles outlive the stop. A second KtlsimStop on another
-/// thread waits for the end of the first one.
-/// Level: passive. Returns: SEC_E_OK, also when not started; SEC_E_INVALID_PARAMETER: inside a
-/// callback or a visit of KtlsimForEachProcessor.
+/// Admits no further calls, ends those that are suspended (SEC_E_SHUTDOWN_IN_PROGRESS), waits until
+/// every accepted one has completed and its callback has returned, then ends all threads. Calls
+/// that other threads make meanwhile are accepted and waited for, or refused with
+/// SEC_E_SHUTDOWN_IN_PROGRESS; one that is still on its way in at the next KtlsimStart may be
+/// accepted then. Handles outlive the stop. A second KtlsimStop on another thread waits for the end
+/// of the first one. Level: passive. Returns: SEC_E_OK, also when not started;
+/// SEC_E_INVALID_PARAMETER: inside a callback or a visit of KtlsimForEachProcessor.
 KTLSIM_API SECURITY_STATUS KtlsimStop(void);
 
 /// Why this thread's last call failed, in plain words, without a full stop; empty when it did not.
@@ -112,6 +112,35 @@ KTLSIM_OUT_API SECURITY_STATUS SspiDecryptMessageAsync(SspiAsyncContext* AsyncCo
                                                        PSecBufferDesc pMessage, ULONG MessageSeqNo,
                                                        KTLSIM_ULONG_OUT pfQOP);
 
+// ---- Signatures, asynchronously ----------------------------------------------------------------
+//
+// For packages whose answer may have to wait, for a store that several machines share or for a
+// verifier. The contract of the Async functions in sspi.h: the synchronous function without the
+// wait, with the same parameters after the async context. Both need a callback.
+//
+// A call that waits is suspended: it keeps its place among the calls of its security context, and
+// no thread. It ends when what it waits for has come, and at the limit of its package at the
+// latest, with the package's status for that (SEC_E_NO_AUTHENTICATING_AUTHORITY). KtlsimStop ends
+// it as SEC_E_SHUTDOWN_IN_PROGRESS. KtlsimCancelAsyncCall is too late for it.
+
+/// CompleteAuthToken, queued. The descriptor and its buffers belong to the library until the
+/// callback.
+/// Level: up to dispatch. Returns: SEC_E_OK: queued; SEC_E_INVALID_PARAMETER: also when `pToken` is
+/// NULL or has too many buffers; a status of a submission (async_functions.h). Outcome: as
+/// CompleteAuthToken; SEC_E_SHUTDOWN_IN_PROGRESS; KTLSIM_E_CANCELLED; KTLSIM_E_QUEUE_TIMEOUT.
+KTLSIM_API SECURITY_STATUS SspiCompleteAuthTokenAsync(SspiAsyncContext* AsyncContext,
+                                                      PCtxtHandle phContext, PSecBufferDesc pToken);
+/// VerifySignature, queued. The descriptor, its buffers and `pfQOP` belong to the library until the
+/// callback; `pfQOP` is written on success only.
+/// Level: up to dispatch. Returns: SEC_E_OK: queued; SEC_E_UNSUPPORTED_FUNCTION: the package signs
+/// nothing (TLS); SEC_E_INVALID_PARAMETER: also when `pMessage` is NULL or has too many buffers; a
+/// status of a submission (async_functions.h). Outcome: as VerifySignature;
+/// SEC_E_SHUTDOWN_IN_PROGRESS; KTLSIM_E_CANCELLED; KTLSIM_E_QUEUE_TIMEOUT.
+KTLSIM_OUT_API SECURITY_STATUS SspiVerifySignatureAsync(SspiAsyncContext* AsyncContext,
+                                                        PCtxtHandle phContext,
+                                                        PSecBufferDesc pMessage, ULONG MessageSeqNo,
+                                                        KTLSIM_ULONG_OUT pfQOP);
+
 // Outcomes of our own; the customer bit keeps them apart from every code of Microsoft's.
 #define KTLSIM_E_CANCELLED ((SECURITY_STATUS)0xA0090001)
 #define KTLSIM_E_QUEUE_TIMEOUT ((SECURITY_STATUS)0xA0090002)
@@ -140,8 +169,9 @@ KTLSIM_API SECURITY_STATUS KtlsimSetNotifyMode(SspiAsyncContext* AsyncContext, U
 // changed, so the same call can be made again. A first leg leaves no security context.
 //
 // A call that has begun to run completes with its own outcome, also when it is suspended and waits
-// for something. SspiDeleteSecurityContextAsync and SspiFreeCredentialsHandleAsync can be neither
-// cancelled nor limited: their handle is dead from the submission on.
+// for something; how long it may then wait is its package's limit. SspiDeleteSecurityContextAsync
+// and SspiFreeCredentialsHandleAsync can be neither cancelled nor limited: their handle is dead
+// from the submission on.
 
 #define KTLSIM_NO_WAIT_LIMIT 0xFFFFFFFF
 
@@ -464,4 +494,6 @@ KTLSIM_API SECURITY_STATUS KtlsimQueryProcessorStatistics(ULONG processor,
 #ifndef __cplusplus
 #define SspiDecryptMessageAsync(async, context, message, sequence, qop) \
   SspiDecryptMessageAsync(async, context, message, sequence, KTLSIM_ULONG_OUT_ARGUMENT(qop))
+#define SspiVerifySignatureAsync(async, context, message, sequence, qop) \
+  SspiVerifySignatureAsync(async, context, message, sequence, KTLSIM_ULONG_OUT_ARGUMENT(qop))
 #endif

@@ -23,6 +23,49 @@ enum class Direction : std::uint8_t { kInbound, kOutbound };
 // The expiry "never".
 inline constexpr std::int64_t kNoExpiry = 0x7FFFFFFFFFFFFFFF;
 
+// Why a call runs. After kTimedOut it must end; so it must after kStopping, as
+// SEC_E_SHUTDOWN_IN_PROGRESS. One that suspends nevertheless is ended: kTimedOut as
+// SEC_E_INTERNAL_ERROR.
+using executive::CallRun;
+
+// What a package keeps between the runs of one call that suspends. Destroyed when the call ends, on
+// the thread that runs it; whatever may still come in for it then must not find it.
+class PackageCallState {
+ public:
+  virtual ~PackageCallState() = default;
+};
+
+// A call that may suspend, as its package sees it.
+//
+// To wait, it hands Token() to the code that will end the wait and returns Suspended(limit_ms). It
+// runs again, exactly once per suspension, as soon as the token is used, the limit is over, or the
+// library stops. `run` says which: one run sees one cause. A token that is used too late does
+// nothing. The token may be used before the call has returned Suspended, also in this run itself.
+struct PackageCall {
+  executive::Request& request;
+  CallRun run = CallRun::kFirst;
+  std::unique_ptr<PackageCallState>& state;
+
+  executive::ResumeToken Token() const { return executive::ResumeToken(request); }
+};
+
+// The outcome of one run.
+struct CallResult {
+  SECURITY_STATUS status = SEC_E_INTERNAL_ERROR;
+  const char* reason = nullptr;  // why it failed, a literal; null: the status says all there is
+  bool suspended = false;        // nothing else counts
+  // From the call's first suspension on; a later one does not extend it. 1 to 30,000, more is as
+  // 30,000. 0: no limit but the library's stop, which is for tests.
+  std::uint32_t limit_ms = 0;
+
+  static CallResult Done(SECURITY_STATUS status, const char* reason = nullptr) {
+    return {.status = status, .reason = reason};
+  }
+  static CallResult Suspended(std::uint32_t limit_ms) {
+    return {.suspended = true, .limit_ms = limit_ms};
+  }
+};
+
 struct AcquireArguments {
   Direction direction = Direction::kOutbound;
   std::string principal;            // UTF-8, may be empty
@@ -47,16 +90,36 @@ struct LegArguments {
   std::uint64_t flags = 0;                  // ISC_REQ_* or ASC_REQ_*
   PSecBufferDesc input = nullptr;
   PSecBufferDesc output = nullptr;
-  executive::Request* request = nullptr;  // for a resume token, and to see whether it resumes
+  // The handle of the context whose leg this is, for the rest of its life.
+  SecHandle own_handle{};
+  // A leg of another context has continued here (LegResult::continue_on).
+  bool continued = false;
+  // The leg wanted to continue on a context whose handle is dead. It does not name one again.
+  bool found_dead = false;
+  PackageCall* call = nullptr;  // never null
 };
 
 struct LegResult {
   SECURITY_STATUS status = SEC_E_INTERNAL_ERROR;
-  bool suspended = false;        // nothing else counts; the same leg runs again once resumed
+  bool suspended = false;      // nothing else counts; as CallResult::suspended
+  std::uint32_t limit_ms = 0;  // of a suspension, as CallResult::limit_ms
+  // Not null: nothing else counts. The same leg runs on the context of this handle instead, under
+  // that one's strand, with `continued` set, the same call state and the same `run`; and the caller
+  // gets this handle. If the handle is dead, also when it dies before that context's turn comes,
+  // the leg runs here once more, with `found_dead` set. A context that this call has made is
+  // deleted when the call ends. A leg moves once; both contexts are of one package and direction.
+  SecHandle continue_on{};
   bool established = false;      // records may flow from now on
   ULONG attributes = 0;          // ISC_RET_* or ASC_RET_*
   const char* reason = nullptr;  // why it failed, a literal; null: the status says all there is
   std::int64_t expiry = kNoExpiry;
+};
+
+// What is asked of a context.
+struct AttributeQuery {
+  ULONG attribute = 0;
+  void* buffer = nullptr;  // not null
+  bool wide = false;       // the W form: texts are UTF-16
 };
 
 class PackageContext {
@@ -71,16 +134,30 @@ class PackageContext {
   // thread.
   virtual const char* WhyFailed() const { return nullptr; }
 
-  // Only after `established`, but Query also before for KTLSIM_ATTR_CONTEXT_FAILURE, while a leg
-  // may run. Encrypt under the seal claim, Decrypt under the open claim, Query under the seal
-  // claim: Encrypt and Decrypt may run at once. Any thread, any level.
+  // Only after `established`. Encrypt and MakeSignature under the seal claim, Decrypt under the
+  // open claim: those of the two claims may run at once. Any thread, any level; they never wait.
   virtual SECURITY_STATUS Encrypt(ULONG qop, SecBufferDesc& message, ULONG sequence);
   virtual SECURITY_STATUS Decrypt(SecBufferDesc& message, ULONG sequence, ULONG* qop);
-  virtual SECURITY_STATUS Query(ULONG attribute, void* buffer);
+  virtual SECURITY_STATUS MakeSignature(ULONG qop, SecBufferDesc& message, ULONG sequence);
 
-  // Under the strand, and both claims once established.
+  // After `established`, under the seal claim. Any thread, any level. An attribute for which
+  // IsKnownEarly is true is also asked for before, under the claim, but a leg may run meanwhile.
+  virtual SECURITY_STATUS Query(const AttributeQuery& query);
+  virtual bool IsKnownEarly(ULONG attribute) const;
+
+  // Under the strand, and both claims once established. The claims are given back while the call is
+  // suspended, and taken again for its next run.
   virtual SECURITY_STATUS ApplyControlToken(SecBufferDesc& input);
-  virtual SECURITY_STATUS CompleteAuthToken(SecBufferDesc& token);
+  virtual CallResult CompleteAuthToken(PackageCall& call, SecBufferDesc& message);
+  // Likewise, only after `established`. `*qop` reaches the caller with a status of success.
+  virtual CallResult VerifySignature(PackageCall& call, SecBufferDesc& message, ULONG sequence,
+                                     ULONG* qop);
+  // Its owner deletes the context, while the library runs: the last call, under the strand and both
+  // claims; the handle is dead already. It may suspend when the delete is asynchronous, which then
+  // ends after it; otherwise what is left goes on after it. Its status is not told. A context is
+  // destroyed without it when its first leg fails, when its handle dies while the library does not
+  // run, and by PackageHost::EndContext.
+  virtual CallResult End(PackageCall& call, bool may_suspend);
 };
 
 // A row of EnumerateSecurityPackages; the members of SecPkgInfo. The texts are ASCII literals.
@@ -103,9 +180,17 @@ class Package {
   // the Ex forms check it; 0: any size, or no attribute of this package.
   virtual ULONG ContextAttributeBytes(ULONG) const { return 0; }
   virtual ULONG CredentialAttributeBytes(ULONG) const { return 0; }
-  // Passive level or a processor. SEC_E_OK and a credential, or why there is none.
-  virtual SECURITY_STATUS Acquire(const AcquireArguments& arguments,
-                                  std::unique_ptr<PackageCredential>* credential) = 0;
+  // SEC_E_OK and a credential, or why there is none. Passive level or a processor; `call` is null
+  // and it may not suspend, unless AcquireMayWait.
+  virtual CallResult Acquire(const AcquireArguments& arguments, PackageCall* call,
+                             std::unique_ptr<PackageCredential>* credential) = 0;
+  // True: Acquire runs on a processor, also for a synchronous caller, which waits for it.
+  virtual bool AcquireMayWait() const { return false; }
+  // False: MakeSignature and VerifySignature are SEC_E_UNSUPPORTED_FUNCTION, whatever is asked.
+  virtual bool Signs() const { return false; }
+  // False: the asynchronous functions of kernel mode refuse this package when they are called, with
+  // SEC_E_UNSUPPORTED_FUNCTION.
+  virtual bool HasKernelModeAsync() const { return true; }
   virtual SECURITY_STATUS CreateContext(PackageCredential& credential,
                                         std::unique_ptr<PackageContext>* context) = 0;
   // SslEmptyCache: no session for `target_name` (UTF-8) is resumed from now on; empty: none at all.

@@ -57,6 +57,12 @@ class PackageHost {
   // The credential of a caller's handle. Null: a null, stale or foreign handle.
   virtual executive::Reference<CredentialObject> FindCredential(const SecHandle* handle) = 0;
 
+  // Ends a context whose handle the package gave away and still owns, or that is over by itself:
+  // the handle is dead when this returns, calls that run go on, and then the PackageContext is
+  // destroyed, perhaps on this thread and before this returns. So the caller holds no lock that the
+  // destructor takes. A dead handle is none's business.
+  virtual void EndContext(const SecHandle& handle) = 0;
+
  protected:
   ~PackageHost() = default;
 };

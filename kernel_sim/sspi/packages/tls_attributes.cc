@@ -254,8 +254,14 @@ ULONG TlsPackage::ContextAttributeBytes(ULONG attribute) const {
   }
 }
 
-SECURITY_STATUS TlsContext::Query(ULONG attribute, void* buffer) {
+bool TlsContext::IsKnownEarly(ULONG attribute) const {
+  return attribute == KTLSIM_ATTR_CONTEXT_FAILURE;
+}
+
+SECURITY_STATUS TlsContext::Query(const AttributeQuery& query) {
   const ForkGate::Scope inside;
+  const ULONG attribute = query.attribute;
+  void* const buffer = query.buffer;
   if (attribute == KTLSIM_ATTR_CONTEXT_FAILURE) {
     const char* const why = WhyFailed();
     *static_cast<KtlsimContext_Failure*>(buffer) = {why != nullptr ? why : "",

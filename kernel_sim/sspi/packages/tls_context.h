@@ -37,7 +37,8 @@ class TlsContext final : public PackageContext {
   LegResult Leg(const LegArguments& arguments) override;
   SECURITY_STATUS Encrypt(ULONG qop, SecBufferDesc& message, ULONG sequence) override;
   SECURITY_STATUS Decrypt(SecBufferDesc& message, ULONG sequence, ULONG* qop) override;
-  SECURITY_STATUS Query(ULONG attribute, void* buffer) override;
+  SECURITY_STATUS Query(const AttributeQuery& query) override;
+  bool IsKnownEarly(ULONG attribute) const override;
   const char* WhyFailed() const override;
   SECURITY_STATUS ApplyControlToken(SecBufferDesc& input) override;
 

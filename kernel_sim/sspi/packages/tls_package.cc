@@ -102,19 +102,20 @@ std::span<const std::string_view> TlsPackage::Names() const { return kNames; }
 
 std::span<const PackageInfo> TlsPackage::Infos() const { return kInfos; }
 
-SECURITY_STATUS TlsPackage::Acquire(const AcquireArguments& arguments,
-                                    std::unique_ptr<PackageCredential>* credential) {
+CallResult TlsPackage::Acquire(const AcquireArguments& arguments, PackageCall* /*call*/,
+                               std::unique_ptr<PackageCredential>* credential) {
   const ForkGate::Scope inside;
   if (arguments.auth_data == nullptr && arguments.direction == Direction::kInbound) {
-    return SEC_E_NO_CREDENTIALS;
+    return CallResult::Done(SEC_E_NO_CREDENTIALS);
   }
-  if (!OpenSslWorks()) return SEC_E_INSUFFICIENT_MEMORY;
+  if (!OpenSslWorks()) return CallResult::Done(SEC_E_INSUFFICIENT_MEMORY);
   TlsCredentialRequest request;
   const SECURITY_STATUS status =
       ReadTlsCredentials(host(), arguments.direction, arguments.auth_data, &request);
-  if (status != SEC_E_OK) return status;
-  return TlsCredential::Create(host(), arguments.direction, request.flags, request.protocols,
-                               std::move(request.options), credential);
+  if (status != SEC_E_OK) return CallResult::Done(status);
+  return CallResult::Done(TlsCredential::Create(host(), arguments.direction, request.flags,
+                                                request.protocols, std::move(request.options),
+                                                credential));
 }
 
 SECURITY_STATUS TlsPackage::CreateContext(PackageCredential& credential,

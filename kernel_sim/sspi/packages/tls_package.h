@@ -25,8 +25,8 @@ class TlsPackage final : public Package {
   std::span<const PackageInfo> Infos() const override;
   ULONG ContextAttributeBytes(ULONG attribute) const override;
   ULONG CredentialAttributeBytes(ULONG attribute) const override;
-  SECURITY_STATUS Acquire(const AcquireArguments& arguments,
-                          std::unique_ptr<PackageCredential>* credential) override;
+  CallResult Acquire(const AcquireArguments& arguments, PackageCall* call,
+                     std::unique_ptr<PackageCredential>* credential) override;
   SECURITY_STATUS CreateContext(PackageCredential& credential,
                                 std::unique_ptr<PackageContext>* context) override;
   void ForgetSessions(std::string_view target_name) override;

@@ -97,6 +97,12 @@ KTLSIM_API SECURITY_STATUS SspiGetAsyncCallStatus(SspiAsyncContext* Handle);
 // All need a callback, except SspiDeleteSecurityContextAsync: without one,
 // SEC_E_INVALID_PARAMETER.
 //
+// In kernel mode a package can be without asynchronous calls, as every one but TLS is on Windows.
+// Acquire and the legs then return SEC_E_UNSUPPORTED_FUNCTION.
+//
+// A call that waits for something outside the process can be suspended. KtlsimStop ends it with the
+// outcome SEC_E_SHUTDOWN_IN_PROGRESS.
+//
 // While the library stops, and when it is stopped, every submission is SEC_E_SHUTDOWN_IN_PROGRESS
 // (ktlsim/sspi_ext.h). The two teardown functions do their work nevertheless: the handle is dead,
 // and the object behind it is freed as soon as no call in flight uses it. There is no callback and
@@ -139,7 +145,8 @@ KTLSIM_OUT_API SECURITY_STATUS SspiInitializeSecurityContextAsyncW(
 KTLSIM_OUT_API SECURITY_STATUS SspiAcceptSecurityContextAsync(
     SspiAsyncContext* AsyncContext, PCredHandle phCredential, PCtxtHandle phContext,
     PSecBufferDesc pInput, ULONG fContextReq, ULONG TargetDataRep, PCtxtHandle phNewContext,
-    PSecBufferDesc pOutput, KTLSIM_ULONG_OUT pfContextAttr, PTimeStamp ptsExpiry);
+    PSecBufferDesc pOutput, KTLSIM_ULONG_OUT pfContextAttr, PTimeStamp ptsExpiry)
+    KTLSIM_MODE_SYMBOL(SspiAcceptSecurityContextAsync);
 
 /// The handle dies at submission; contexts made from the credential keep the credential alive.
 /// Never refused because a queue is full.

@@ -181,8 +181,13 @@ AcceptSecurityContext(PCredHandle phCredential, PCtxtHandle phContext, PSecBuffe
                       ULONG fContextReq, ULONG TargetDataRep, PCtxtHandle phNewContext,
                       PSecBufferDesc pOutput, KTLSIM_ULONG_OUT pfContextAttr, PTimeStamp ptsExpiry);
 
-/// TLS completes its tokens itself.
-/// Level: passive. Returns: SEC_E_UNSUPPORTED_FUNCTION; SEC_E_INTERNAL_ERROR: `pToken` is NULL.
+/// Completes a token, or checks one, after a leg returned SEC_I_COMPLETE_NEEDED or
+/// SEC_I_COMPLETE_AND_CONTINUE. It waits for the calls before it on the context, and for what the
+/// package waits for; SspiCompleteAuthTokenAsync does not (ktlsim/sspi_ext.h). TLS completes its
+/// tokens itself.
+/// Level: passive. Returns: SEC_E_OK or another status of the package; SEC_E_UNSUPPORTED_FUNCTION:
+/// TLS; SEC_E_INVALID_HANDLE; SEC_E_INTERNAL_ERROR: `pToken` is NULL; SEC_E_INVALID_PARAMETER: it
+/// has too many buffers; SEC_E_SHUTDOWN_IN_PROGRESS: also when the library stops while it waits.
 KTLSIM_API SECURITY_STATUS SEC_ENTRY CompleteAuthToken(PCtxtHandle phContext,
                                                        PSecBufferDesc pToken);
 /// A control token, SCHANNEL_SHUTDOWN, SCHANNEL_ALERT_TOKEN or KtlsimControl_KeyUpdate, that takes
@@ -268,14 +273,23 @@ KTLSIM_API SECURITY_STATUS SEC_ENTRY RevertSecurityContext(PCtxtHandle phContext
 /// Level: any. Returns: SEC_E_UNSUPPORTED_FUNCTION; SEC_E_INVALID_HANDLE.
 KTLSIM_API SECURITY_STATUS SEC_ENTRY QuerySecurityContextToken(PCtxtHandle phContext, void** Token);
 
-// ---- Messages (any level: never blocks) --------------------------------------------------------
+// ---- Messages (any level and never blocks, but for VerifySignature) ----------------------------
 
-/// TLS protects messages with EncryptMessage only.
-/// Level: any. Returns: SEC_E_UNSUPPORTED_FUNCTION; SEC_E_INVALID_HANDLE.
+/// Signs a message, at once; the package says how it uses the buffers, `fQOP` and `MessageSeqNo`.
+/// Two calls of MakeSignature and EncryptMessage on one context run one after the other. TLS
+/// protects messages with EncryptMessage only.
+/// Level: any; never blocks. Returns: SEC_E_OK or another status of the package;
+/// SEC_E_UNSUPPORTED_FUNCTION: TLS, whatever the other arguments; SEC_E_INVALID_HANDLE: also before
+/// the context is established; SEC_E_INVALID_PARAMETER: `pMessage` is NULL or has too many buffers.
 KTLSIM_API SECURITY_STATUS SEC_ENTRY MakeSignature(PCtxtHandle phContext, ULONG fQOP,
                                                    PSecBufferDesc pMessage, ULONG MessageSeqNo);
-/// TLS protects messages with DecryptMessage only.
-/// Level: any. Returns: SEC_E_UNSUPPORTED_FUNCTION; SEC_E_INVALID_HANDLE.
+/// Checks a message that MakeSignature has signed. It waits for the calls before it on the context,
+/// and for what the package waits for; SspiVerifySignatureAsync does not (ktlsim/sspi_ext.h). TLS
+/// protects messages with DecryptMessage only.
+/// Level: passive. Returns: SEC_E_OK or another status of the package; SEC_E_UNSUPPORTED_FUNCTION:
+/// TLS, whatever the level and the other arguments; SEC_E_INVALID_HANDLE: also before the context
+/// is established; SEC_E_INVALID_PARAMETER: `pMessage` is NULL or has too many buffers;
+/// SEC_E_SHUTDOWN_IN_PROGRESS: also when the library stops while it waits.
 KTLSIM_OUT_API SECURITY_STATUS SEC_ENTRY VerifySignature(PCtxtHandle phContext,
                                                          PSecBufferDesc pMessage,
                                                          ULONG MessageSeqNo,

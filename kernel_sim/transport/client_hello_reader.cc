@@ -9,7 +9,7 @@ constexpr std::uint8_t kHandshakeRecord = 22;
 constexpr std::uint32_t kClientHello = 1;
 constexpr std::uint32_t kServerName = 0;
 constexpr std::uint32_t kHostName = 0;
-constexpr std::uint32_t kFragmentBytesMax = 16384;  // RFC 8446 5.1
+constexpr std::uint32_t kRecordFragmentMax = 16384;  // RFC 8446 5.1
 constexpr std::uint32_t kSessionBytesMax = 32;
 constexpr std::uint32_t kVersionAndRandomBytes = 2 + 32;
 
@@ -38,7 +38,7 @@ ClientHelloReader::Outcome ClientHelloReader::ReadRecordHeader(std::byte byte) {
   header_bytes_ = 0;
   first_record_ = false;
   // RFC 8446 5.1: fragments of a handshake are not empty.
-  if (fragment_left_ == 0 || fragment_left_ > kFragmentBytesMax) return Outcome::kBroken;
+  if (fragment_left_ == 0 || fragment_left_ > kRecordFragmentMax) return Outcome::kBroken;
   return Outcome::kNeedMore;
 }
 

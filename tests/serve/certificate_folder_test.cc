@@ -29,9 +29,8 @@ namespace {
 
 using testing::Test;
 using transport::CredentialOutcome;
-using When = CertificateFolder::When;
 
-class Waiter final : public transport::CredentialWaiter {
+class FolderWaiter final : public transport::CredentialWaiter {
  public:
   void OnCredential() override {
     const std::lock_guard lock(mutex_);
@@ -123,8 +122,8 @@ class CertificateFolderTest : public Test {
     certificates_ = std::move(*opened);
   }
   CredentialOutcome Take(const std::string& name) {
-    Waiter waiter;
-    if (certificates_->Take(name, waiter) == When::kLater) {
+    FolderWaiter waiter;
+    if (certificates_->Take(name, waiter) == CertificateFolder::When::kLater) {
       EXPECT_TRUE(waiter.Wait()) << name;
     }
     return std::move(waiter.outcome);
@@ -437,9 +436,9 @@ TEST_F(CertificateFolderTest, TheEndWaitsForLoads) {
   Put("a", "cn-exact");
   for (int i = 0; i < 50; ++i) {
     Open();
-    Waiter waiter;
-    const When when = certificates_->Take("a", waiter);
-    if (when == When::kLater && !certificates_->Withdraw(waiter)) {
+    FolderWaiter waiter;
+    const CertificateFolder::When when = certificates_->Take("a", waiter);
+    if (when == CertificateFolder::When::kLater && !certificates_->Withdraw(waiter)) {
       EXPECT_TRUE(waiter.Wait());
     }
     certificates_.reset();

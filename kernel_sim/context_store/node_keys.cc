@@ -222,6 +222,11 @@ bool NodeKeys::Open(const Key& key, std::uint64_t epoch, std::span<const std::by
 
 // ---- Nonces
 
+std::span<const std::byte> NodeKeys::NonceKey(std::size_t which) const {
+  KTLSIM_ASSERT(which < size_);
+  return keys_[which].nonce;
+}
+
 bool NodeKeys::MacOfNonce(std::span<const std::byte> content, Mac* mac) const {
   return Hmac(EVP_sha256(), keys_[0].nonce, content, *mac);
 }

@@ -65,6 +65,8 @@ class NodeKeys {
   [[nodiscard]] bool Open(const Key& key, std::uint64_t epoch, std::span<const std::byte> sealed,
                           std::vector<std::byte>* value) const;
 
+  // The subkey for nonces of key number `which`, for a maker of nonces of its own format: 32 bytes.
+  std::span<const std::byte> NonceKey(std::size_t which) const;
   // The MAC of a nonce's content: HMAC-SHA-256 under the current key. False: OpenSSL refuses.
   [[nodiscard]] bool MacOfNonce(std::span<const std::byte> content, Mac* mac) const;
   // Whether `mac` begins as the MAC of `content` under either key does, in constant time. `mac` has

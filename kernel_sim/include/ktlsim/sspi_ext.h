@@ -232,14 +232,16 @@ KTLSIM_API BOOL CertFreeCertificateContext(PCCERT_CONTEXT pCertContext);
 // level. Everything is copied before the call returns. A call that fails changes nothing; then
 // KtlsimLastErrorText has the reason.
 
-#define KTLSIM_ATTR_TICKETS 0x4B540001        // KtlsimCred_Tickets
-#define KTLSIM_ATTR_CIPHER_SUITES 0x4B540002  // KtlsimCred_CipherSuites
-#define KTLSIM_ATTR_TRUST 0x4B540003          // KtlsimCred_Trust
-#define KTLSIM_ATTR_GROUPS 0x4B540004         // KtlsimCred_Groups
-#define KTLSIM_ATTR_SERVER_NAMES 0x4B540005   // KtlsimCred_ServerNames
-#define KTLSIM_ATTR_CLIENT_AUTH 0x4B540006    // KtlsimCred_ClientAuth
-#define KTLSIM_ATTR_SESSIONS 0x4B540007       // KtlsimCred_Sessions
-#define KTLSIM_ATTR_KEY_LOG 0x4B540008        // KtlsimCred_KeyLog
+#define KTLSIM_ATTR_TICKETS 0x4B540001          // KtlsimCred_Tickets
+#define KTLSIM_ATTR_CIPHER_SUITES 0x4B540002    // KtlsimCred_CipherSuites
+#define KTLSIM_ATTR_TRUST 0x4B540003            // KtlsimCred_Trust
+#define KTLSIM_ATTR_GROUPS 0x4B540004           // KtlsimCred_Groups
+#define KTLSIM_ATTR_SERVER_NAMES 0x4B540005     // KtlsimCred_ServerNames
+#define KTLSIM_ATTR_CLIENT_AUTH 0x4B540006      // KtlsimCred_ClientAuth
+#define KTLSIM_ATTR_SESSIONS 0x4B540007         // KtlsimCred_Sessions
+#define KTLSIM_ATTR_KEY_LOG 0x4B540008          // KtlsimCred_KeyLog
+#define KTLSIM_ATTR_DIGEST_SERVER 0x4B540009    // KtlsimCred_DigestServer
+#define KTLSIM_ATTR_DIGEST_VERIFIER 0x4B54000A  // KtlsimCred_DigestVerifier
 
 #define KTLSIM_TICKETS_MAX 8
 
@@ -358,6 +360,117 @@ typedef struct _KtlsimCred_KeyLog {
   KTLSIM_KEY_LOG_CALLBACK pfnLine;  // NULL: nothing is recorded any more
   void* pvContext;
 } KtlsimCred_KeyLog, *PKtlsimCred_KeyLog;
+
+// ---- WDigest: buffers --------------------------------------------------------------------------
+//
+// ISC_REQ_HTTP or ISC_REQ_USE_HTTP_STYLE, and ASC_REQ_HTTP, are for HTTP; without them a context is
+// one of SASL's DIGEST-MD5, with one TOKEN each way. Tokens of HTTP are the values of the headers
+// without the scheme's name ("Digest "), which is passed over on input. PKG_PARAMS count by their
+// order; each may be empty where it says so.
+//
+//   AcceptSecurityContext      TOKEN Authorization, or empty: challenge; PKG_PARAMS method, URL
+//                              (or empty: not compared), hash of the body in hexadecimal digits
+//                              (or empty), realm in UTF-16 (or empty)
+//   CompleteAuthToken          the same, after SEC_I_COMPLETE_NEEDED; or an output alone, while
+//                              one request is open
+//   VerifySignature            the same; strictly in order
+//   InitializeSecurityContext  TOKEN WWW-Authenticate; PKG_PARAMS method, hash of the body (or
+//                              empty); the target's name is the URL
+//   MakeSignature              TOKEN empty; PKG_PARAMS method, URL, hash of the body (or empty);
+//                              PADDING receives Authorization
+//
+// A context outlives its connection. AcceptSecurityContext without a context, or with a partial
+// one, goes on at the context that the opaque value of the response names, and returns that one's
+// handle with SEC_I_COMPLETE_NEEDED: it is borrowed, and one DeleteSecurityContext ends it however
+// often it was handed out. A response that is right and too old, or whose context is not known any
+// more, is SEC_I_CONTINUE_NEEDED with a challenge that says stale=true. On a context that is
+// established already it returns 0xC000006D.
+//
+// SASL: MakeSignature and VerifySignature (auth-int) take a TOKEN for the signature and DATA;
+// EncryptMessage and DecryptMessage (auth-conf; auth-int with SECQOP_WRAP_NO_ENCRYPT) DATA, and
+// PADDING for what it grows by.
+
+// ---- WDigest: the server's settings ------------------------------------------------------------
+//
+// A server of Digest authentication (RFC 7616, RFC 2831) acquires an inbound credential of
+// "WDigest" and says with these two attributes who its users are. They may be set again at any
+// time: the next calls with the credential go by the new settings, and contexts go on. Without
+// either of them AcceptSecurityContext challenges, and verifies nobody:
+// SEC_E_NO_AUTHENTICATING_AUTHORITY.
+
+#define KTLSIM_DIGEST_MD5_SESSION 1  // fFlags: MD5-sess (and SHA-256-sess) in the place of MD5
+#define KTLSIM_DIGEST_SHA256 2       // fFlags: SHA-256 is offered first, then MD5 (RFC 7616)
+#define KTLSIM_DIGEST_SHA512_256 4   // fFlags: SHA-512-256 is offered first, then MD5
+#define KTLSIM_DIGEST_USERHASH 8     // fFlags: a hashed name is taken (RFC 7616 3.4.4)
+
+// What is offered first is the token of a challenge. A second SECBUFFER_TOKEN in the output, if
+// there is one, receives the challenge with MD5; the two are a WWW-Authenticate each.
+//
+// `pszUsersFile` is read when the attribute is set, so setting it again reads it again: a regular
+// file of lines as Apache's htdigest makes them, "user:realm:" and MD5 in hexadecimal digits, and
+// for the other algorithms "SHA-256:user:realm:" or "SHA-512-256:user:realm:" and the hash. No
+// password is kept in clear.
+//
+// A nonce is good for cUnansweredSeconds before it is answered; with a context, for
+// cEstablishedSeconds, or until no request has come for cIdleSeconds. What comes later is asked for
+// a response to a new nonce (stale=true). A context without a request for five minutes more is
+// over.
+typedef struct _KtlsimCred_DigestServer {
+  ULONG cbSize;              // sizeof(KtlsimCred_DigestServer)
+  ULONG fFlags;              // KTLSIM_DIGEST_*
+  const char* pszRealm;      // UTF-8; of calls that name no realm of their own; NULL: ""
+  const char* pszServer;     // UTF-8; nonces and contexts are good for this name only; NULL: ""
+  const char* pszUsersFile;  // NULL: nobody, unless KTLSIM_ATTR_DIGEST_VERIFIER is set
+  ULONG cNonceWindow;        // how far below the highest a nonce count may be; 0: strictly in order
+  ULONG cUnansweredSeconds;
+  ULONG cEstablishedSeconds;
+  ULONG cIdleSeconds;
+  ULONG cContextStoreWaitMs;  // the longest a call waits for store and verifier: 1 to 30,000
+} KtlsimCred_DigestServer, *PKtlsimCred_DigestServer;
+
+#define KTLSIM_DIGEST_WINDOW_MAX 64
+#define KTLSIM_DIGEST_WAIT_MS_MAX 30000
+// The defaults, to be changed from.
+#define KTLSIM_DIGEST_SERVER_INIT \
+  {sizeof(KtlsimCred_DigestServer), 0, NULL, NULL, NULL, 64, 300, 36000, 3600, 2000}
+
+// Server only. SEC_E_INVALID_PARAMETER: a client's credential, cbSize, unknown flags, a value out
+// of its range, or KTLSIM_DIGEST_USERHASH without KTLSIM_DIGEST_SHA256 or KTLSIM_DIGEST_SHA512_256;
+// SEC_E_UNKNOWN_CREDENTIALS: the file cannot be read, or is no file of users;
+// SEC_E_INSUFFICIENT_MEMORY.
+
+// Somebody else's users. The library asks for the hash of an account and does the rest itself, the
+// same work for a user that does not exist.
+typedef struct _KtlsimDigestQuestion {
+  const char* pszUser;   // UTF-8
+  const char* pszRealm;  // UTF-8
+  BOOL fUserHashed;      // pszUser is H(user:realm), in hexadecimal digits
+  ULONG cbHash;          // of the hash that is asked for: H(user:realm:password)
+  const char* pszHash;   // its algorithm: "MD5", "SHA-256" or "SHA-512-256"
+} KtlsimDigestQuestion, *PKtlsimDigestQuestion;
+
+typedef struct _KtlsimDigestReply KtlsimDigestReply;
+
+// Called at dispatch level in the middle of a call, possibly on several threads at once: it must
+// not block. Each question is replied to with KtlsimReplyToDigest exactly once, in the callback or
+// later on any thread; until then the question and `reply` are valid. The call that asks is
+// suspended meanwhile, up to cContextStoreWaitMs; a reply after that is no fault and has no effect.
+typedef void (*KTLSIM_DIGEST_VERIFIER)(void* pvContext, const KtlsimDigestQuestion* question,
+                                       KtlsimDigestReply* reply);
+
+// Server only; goes before pszUsersFile. SEC_E_INVALID_PARAMETER: a client's credential.
+typedef struct _KtlsimCred_DigestVerifier {
+  KTLSIM_DIGEST_VERIFIER pfnVerify;  // NULL: there is none any more
+  void* pvContext;                   // valid as long as the credential and its contexts are
+} KtlsimCred_DigestVerifier, *PKtlsimCred_DigestVerifier;
+
+/// The reply to a question. `status`: SEC_E_OK with the hash, which is copied;
+/// SEC_E_LOGON_DENIED: there is no such user; anything else: the users are not to be had now
+/// (SEC_E_NO_AUTHENTICATING_AUTHORITY for the client).
+/// Level: up to dispatch. Returns: SEC_E_OK; SEC_E_INVALID_PARAMETER: NULL, or a hash of another
+/// length, which counts as "not to be had".
+KTLSIM_API SECURITY_STATUS KtlsimReplyToDigest(KtlsimDigestReply* reply, SECURITY_STATUS status,
+                                               const unsigned char* pbHash, ULONG cbHash);
 
 // ---- Attributes of a context -------------------------------------------------------------------
 //

@@ -1,5 +1,6 @@
 #include "kernel_sim/sspi/packages/all_packages.h"
 
+#include "kernel_sim/sspi/packages/digest_package.h"
 #include "kernel_sim/sspi/packages/tls_package.h"
 
 namespace ktlsim::sspi {
@@ -7,6 +8,7 @@ namespace ktlsim::sspi {
 std::span<Package* const> AllPackages() {
   static Package* const packages[] = {
       &TlsPackage::Instance(),
+      &DigestPackage::Instance(),
   };
   return packages;
 }

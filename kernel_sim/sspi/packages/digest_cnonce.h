@@ -1,0 +1,35 @@
+// A client's own nonce: 33 random bytes in base64, which needs no padding.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+#include <openssl/evp.h>
+
+#include "kernel_sim/sspi/packages/package_host.h"
+
+namespace ktlsim::sspi {
+
+// Any level.
+class DigestCnonce {
+ public:
+  // False: the host has no random bytes.
+  [[nodiscard]] bool Draw(PackageHost& host) {
+    std::array<std::byte, kBytes> drawn{};
+    if (!host.FillRandom(drawn)) return false;
+    EVP_EncodeBlock(text_.data(), reinterpret_cast<const unsigned char*>(drawn.data()),
+                    static_cast<int>(drawn.size()));
+    return true;
+  }
+  std::string_view view() const {
+    return {reinterpret_cast<const char*>(text_.data()), text_.size() - 1};
+  }
+
+ private:
+  static constexpr std::size_t kBytes = 33;
+
+  std::array<unsigned char, kBytes / 3 * 4 + 1> text_{};  // with a NUL
+};
+
+}  // namespace ktlsim::sspi

@@ -1,0 +1,39 @@
+// A context of Digest. Which of the four it is, HTTP or SASL, client or server, is known with its
+// first leg; until then it has nothing.
+#pragma once
+
+#include <sspi.h>
+
+#include <memory>
+
+#include "kernel_sim/sspi/packages/package.h"
+
+namespace ktlsim::sspi {
+
+class DigestPackage;
+
+class DigestContext final : public PackageContext {
+ public:
+  DigestContext(DigestPackage& package, Direction direction)
+      : package_(package), direction_(direction) {}
+
+  LegResult Leg(const LegArguments& arguments) override;
+  SECURITY_STATUS Encrypt(ULONG qop, SecBufferDesc& message, ULONG sequence) override;
+  SECURITY_STATUS Decrypt(SecBufferDesc& message, ULONG sequence, ULONG* qop) override;
+  SECURITY_STATUS MakeSignature(ULONG qop, SecBufferDesc& message, ULONG sequence) override;
+  SECURITY_STATUS Query(const AttributeQuery& query) override;
+  CallResult CompleteAuthToken(PackageCall& call, SecBufferDesc& message) override;
+  CallResult VerifySignature(PackageCall& call, SecBufferDesc& message, ULONG sequence,
+                             ULONG* qop) override;
+  CallResult End(PackageCall& call, bool may_suspend) override;
+
+ private:
+  std::unique_ptr<PackageContext> Make(bool http) const;
+
+  DigestPackage& package_;
+  const Direction direction_;
+  std::unique_ptr<PackageContext> inner_;
+  bool http_ = false;
+};
+
+}  // namespace ktlsim::sspi

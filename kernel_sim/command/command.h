@@ -21,5 +21,6 @@ std::function<int()> AddServeCommand(CLI::App& app);
 std::function<int()> AddLoadCommand(CLI::App& app);
 std::function<int()> AddStressCommand(CLI::App& app);
 std::function<int()> AddStatusCommand(CLI::App& app);
+std::function<int()> AddUsersCommand(CLI::App& app);
 
 }  // namespace ktlsim::command

@@ -42,6 +42,7 @@ int Run(int argc, char** argv) {
                                Command{"serve", ktlsim::command::AddServeCommand(app)},
                                Command{"load", ktlsim::command::AddLoadCommand(app)},
                                Command{"stress", ktlsim::command::AddStressCommand(app)},
+                               Command{"users", ktlsim::command::AddUsersCommand(app)},
                                Command{"status", ktlsim::command::AddStatusCommand(app)}};
   ktlsim::command::UseWrappedHelp(app);
   if (argc == 2 && std::string_view(argv[1]) == "--fill-manual") return FillManual(app);

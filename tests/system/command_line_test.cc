@@ -28,7 +28,7 @@ TEST(CommandLineTest, MistakesAreNamedWithTheirRemedy) {
     return more;
   };
   const std::vector<Mistake> mistakes = {
-      {{}, {"a command is needed", "run, serve, load, stress, status"}},
+      {{}, {"a command is needed", "run, serve, load, stress, users, status"}},
       {{"sevre"}, {"sevre", "did you mean serve?"}},
       {{"load", "--plcement", "pool"}, {"--plcement", "did you mean --placement?"}},
       {{"load"}, {"a server is needed", "https://"}},

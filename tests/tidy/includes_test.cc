@@ -41,8 +41,8 @@ const std::vector<Arrows>& AllArrows() {
       {"kernel_sim/transport", {"kernel_sim/base", "io", "kernel_sim/include"}},
       {"kernel_sim/serve", {"kernel_sim/base", "io", "kernel_sim/include", "kernel_sim/transport"}},
       {"kernel_sim/command",
-       {"kernel_sim/base", "io", "tls/record", "kernel_sim/include", "kernel_sim/sspi",
-        "kernel_sim/transport", "kernel_sim/serve"}},
+       {"kernel_sim/base", "io", "tls/record", "kernel_sim/include", "kernel_sim/digest",
+        "kernel_sim/sspi", "kernel_sim/transport", "kernel_sim/serve"}},
   };
   return *arrows;
 }

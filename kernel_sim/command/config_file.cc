@@ -162,7 +162,9 @@ std::string Assemble(const toml::table& top, const std::string& name,
     if (!wrong.empty()) return name.empty() ? wrong : name + ": " + wrong;
     config->listeners.push_back(base);
   }
-  return CheckAddresses(*config);
+  wrong = CheckAddresses(*config);
+  if (wrong.empty()) wrong = CheckRealms(*config);
+  return wrong.empty() ? CheckStore(config->store) : wrong;
 }
 
 }  // namespace

@@ -113,7 +113,10 @@ std::string Testbed::Start(const RunOptions& options, ULONG notify_mode) {
   if (!error.empty()) return error;
   error = StartServer(
       http_server_, server_credential_->handle(),
-      [this](transport::Connection&) { return serve::MakeHttpResponder(http_); }, &http_address_);
+      [this](transport::Connection& connection) {
+        return serve::MakeHttpResponder(http_, connection);
+      },
+      &http_address_);
   if (!error.empty()) return error;
   const Status status = client_.Start({.role = "client", .notify_mode = notify_mode});
   return status.ok() ? "" : "the client path: " + status.ToString();

@@ -155,10 +155,14 @@ std::string ServeUntilSignal(const ServeOptions& options, const ServeConfig& con
                              const Envelope& envelope, ServeSignals& signals, serve::Log& log,
                              ServeReport* report) {
   Terminator terminator(log);
+  // Ends before the terminator does, which forgets the contexts that are left: on this server only.
+  std::unique_ptr<SharedStore> store;
   ServeSignals::LetGo();
   ServePlan plan = terminator.Plan(config);
   ServeSignals::Hold();
-  std::string error = terminator.Start(std::move(plan));
+  std::string error;
+  if (!config.store.url.empty()) store = SharedStore::Start(config.store, log, &error);
+  if (error.empty()) error = terminator.Start(std::move(plan));
   if (!error.empty()) return error;
   for (const auto& site : terminator.sites()) fmt::print("listening on {}\n", site->bound());
   std::fflush(stdout);

@@ -46,6 +46,29 @@ std::string CheckFolder(const ListenerConfig& listener) {
   return {};
 }
 
+std::string CheckDigest(const ListenerConfig& listener) {
+  const DigestConfig& digest = listener.digest;
+  if (!digest.on()) {
+    const bool lonely = !digest.users_file.empty() || digest.sha256 || !digest.paths.empty();
+    return lonely ? "digest-users, digest-sha256 and digest-path need digest-realm (--digest-realm "
+                    "NAME)"
+                  : "";
+  }
+  if (listener.mode == ServeMode::kForward) {
+    return "digest-realm protects what the server itself reads as HTTP, and upstream passes every "
+           "byte on unread: let the backend authenticate, or give the listener root (--root DIR)";
+  }
+  if (listener.mode == ServeMode::kEcho) {
+    return "digest-realm protects HTTP, and echo speaks none: give the listener root (--root DIR) "
+           "or respond-bytes (--respond-bytes N)";
+  }
+  if (digest.users_file.empty()) {
+    return "digest-realm needs digest-users (--digest-users FILE); `ktlsim users add FILE USER "
+           "--realm NAME` makes it";
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string CheckListener(const ListenerConfig& listener) {
@@ -85,6 +108,7 @@ std::string CheckListener(const ListenerConfig& listener) {
   if (listener.client_auth == ClientAuth::kNone && !listener.client_ca_file.empty()) {
     return "client-ca needs client-auth (--client-auth request or require)";
   }
+  if (std::string wrong = CheckDigest(listener); !wrong.empty()) return wrong;
   std::set<std::string> names;
   for (const SniCertificate& sni : listener.sni) {
     if (!names.insert(sni.name).second) return "sni: two certificates for " + sni.name;
@@ -104,6 +128,20 @@ std::string CheckAddresses(const ServeConfig& config) {
         return listener.places.Of("listen", text) + ": " + text + " is there twice";
       }
     }
+  }
+  return {};
+}
+
+std::string CheckRealms(const ServeConfig& config) {
+  std::map<std::string, std::string> files;
+  for (const ListenerConfig& listener : config.listeners) {
+    const DigestConfig& digest = listener.digest;
+    if (!digest.on()) continue;
+    const auto [at, fresh] = files.try_emplace(digest.realm, digest.users_file);
+    if (fresh || at->second == digest.users_file) continue;
+    return fmt::format("{}: the realm \"{}\" has two files of users, {} and {}: a realm has one",
+                       listener.places.Of("digest-users"), Printable(digest.realm), at->second,
+                       digest.users_file);
   }
   return {};
 }

@@ -9,6 +9,7 @@
 #include "io/address.h"
 #include "kernel_sim/command/credentials.h"
 #include "kernel_sim/command/setting_places.h"
+#include "kernel_sim/command/shared_store.h"
 #include "kernel_sim/command/startup.h"
 #include "kernel_sim/serve/forward_service.h"
 #include "kernel_sim/serve/http_responder.h"
@@ -26,6 +27,16 @@ struct CertificateFolderConfig {
   std::string path;                    // empty: there is no folder
   std::optional<AcquireWhen> acquire;  // none: at first use
   std::optional<std::uint32_t> kept;   // 0: all; none: the default
+};
+
+// Who may see what a listener serves over HTTP.
+struct DigestConfig {
+  bool on() const { return !realm.empty(); }
+
+  std::string realm;  // empty: everybody
+  std::string users_file;
+  bool sha256 = false;
+  std::vector<std::string> paths;  // empty: everything
 };
 
 // One listener: its addresses, its TLS, and its service.
@@ -62,6 +73,7 @@ struct ListenerConfig {
   serve::HttpOptions http;
   std::string root;
   serve::ForwardOptions forward;
+  DigestConfig digest;
 
   transport::Limits limits;
   transport::RecordSizing record_sizing;
@@ -73,6 +85,7 @@ struct ListenerConfig {
 struct ServeConfig {
   std::vector<ListenerConfig> listeners;
   StartupOptions library;
+  StoreConfig store;
   std::uint64_t drain_ns = 5 * kNsPerSecond;
   serve::LogOptions log;
   std::string json;
@@ -83,6 +96,8 @@ struct ServeConfig {
 std::string CheckListener(const ListenerConfig& listener);
 // The same for listeners against each other, without looking up names.
 std::string CheckAddresses(const ServeConfig& config);
+// A context of Digest is good for its realm, on whichever listener: a realm has one file of users.
+std::string CheckRealms(const ServeConfig& config);
 
 // Looks names up: every address of a name becomes a listener, or a backend. That is done once; a
 // caller that wants a name's new addresses loads the configuration again. May take long; any

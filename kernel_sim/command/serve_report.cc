@@ -91,6 +91,24 @@ void PrintEnds(const TransportStatistics& s, std::FILE* out) {
   PrintAlerts(s, out);
 }
 
+void PrintDigest(const serve::DigestStatistics& digest, std::FILE* out) {
+  if (digest.requests == serve::DigestStatistics().requests) return;
+  std::string words;
+  for (std::size_t i = 0; i < serve::kDigestOutcomes; ++i) {
+    words += fmt::format("{}{} {}", words.empty() ? "" : ", ", digest.requests[i],
+                         serve::DigestOutcomeName(static_cast<serve::DigestOutcome>(i)));
+  }
+  fmt::print(out, "Digest: requests {}\n", words);
+}
+
+nlohmann::json DigestJson(const serve::DigestStatistics& digest) {
+  nlohmann::json json = nlohmann::json::object();
+  for (std::size_t i = 0; i < serve::kDigestOutcomes; ++i) {
+    json[serve::DigestOutcomeName(static_cast<serve::DigestOutcome>(i))] = digest.requests[i];
+  }
+  return json;
+}
+
 void PrintForward(const serve::ForwardStatistics& f, std::FILE* out) {
   if (f.forwarded == 0 && f.connect_failures == 0 && f.without_backend == 0) return;
   fmt::print(out,
@@ -113,7 +131,8 @@ void PrintServeReport(const ServeReport& report, bool every_call, std::FILE* out
   fmt::print(out, "plaintext {} bytes in, {} bytes out; records {} opened, {} sealed\n",
              s.plaintext_received, s.plaintext_sent, s.records_opened, s.records_sealed);
   PrintEnds(s, out);
-  PrintForward(report.forward, out);
+  PrintForward(report.services.forward, out);
+  PrintDigest(report.services.digest, out);
   if (s.submissions_refused != 0 || s.accepts_held != 0) {
     fmt::print(out, "overload: {} submissions refused and tried again, accepting held {} times\n",
                s.submissions_refused, s.accepts_held);
@@ -146,11 +165,13 @@ nlohmann::json ServeJson(const ServeReport& report, const Envelope& envelope) {
   nlohmann::json json = envelope.Json(report.lanes);
   json.update(Transport(report.statistics));
   json["listeners"] = Sites(report);
-  json["forward"] = {{"forwarded", report.forward.forwarded},
-                     {"connect_failures", report.forward.connect_failures},
-                     {"without_backend", report.forward.without_backend},
-                     {"backend_resets", report.forward.backend_resets},
-                     {"buffered_peak_bytes", report.forward.buffered_peak}};
+  const serve::ForwardStatistics& forward = report.services.forward;
+  json["forward"] = {{"forwarded", forward.forwarded},
+                     {"connect_failures", forward.connect_failures},
+                     {"without_backend", forward.without_backend},
+                     {"backend_resets", forward.backend_resets},
+                     {"buffered_peak_bytes", forward.buffered_peak}};
+  json["digest"] = DigestJson(report.services.digest);
   json["reloads"] = report.reloads;
   json["reloads_refused"] = report.reloads_refused;
   json["log_lines_lost"] = report.log_lines_lost;

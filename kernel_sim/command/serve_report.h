@@ -29,7 +29,7 @@ struct SiteReport {
 struct ServeReport {
   std::vector<SiteReport> sites;              // those that are there
   transport::TransportStatistics statistics;  // of all, also of those that are gone
-  serve::ForwardStatistics forward;           // likewise
+  ServiceStatistics services;                 // likewise
   std::uint64_t reloads = 0;                  // that were carried out
   std::uint64_t reloads_refused = 0;          // whose configuration was bad
   std::uint64_t log_lines_lost = 0;           // that could not be written

@@ -12,6 +12,7 @@
 #include "kernel_sim/command/socket_name.h"
 #include "kernel_sim/command/tls_words.h"
 #include "kernel_sim/command/values.h"
+#include "kernel_sim/context_store/redis_url.h"
 #include "kernel_sim/serve/http_responder.h"
 
 namespace ktlsim::command {
@@ -136,6 +137,51 @@ std::string ApplyRespondBytes(SettingScope& scope, const std::string& value) {
 std::string ApplyRoot(SettingScope& scope, const std::string& value) {
   std::string wrong = TakeMode(scope, "root", ServeMode::kFiles);
   return !wrong.empty() ? wrong : TakeText(value, &scope.listener.root);
+}
+
+// As a line of a file of users has it, and short enough for a challenge.
+std::string ApplyRealm(SettingScope& scope, const std::string& value) {
+  constexpr std::size_t kRealmBytesMax = 256;
+  std::string wrong = TakeText(value, &scope.listener.digest.realm);
+  if (wrong.empty()) wrong = CheckOneLine(value);
+  if (!wrong.empty()) return wrong;
+  if (value.size() > kRealmBytesMax || value.find(':') != std::string::npos) {
+    return fmt::format("\"{}\": a realm has at most {} bytes, and no colon", Printable(value),
+                       kRealmBytesMax);
+  }
+  return {};
+}
+
+std::string ApplyDigestPath(SettingScope& scope, const std::string& value) {
+  if (!value.starts_with('/') || value.find('\0') != std::string::npos) {
+    return fmt::format("\"{}\": a path begins with a slash, such as /private", Printable(value));
+  }
+  const std::string closed = value + "/";
+  if (value.find('%') != std::string::npos || closed.find("/./") != std::string::npos ||
+      closed.find("/../") != std::string::npos) {
+    return fmt::format("\"{}\": write the path decoded, without . and ..", Printable(value));
+  }
+  scope.listener.digest.paths.push_back(value);
+  return {};
+}
+
+std::string ApplyContextStore(SettingScope& scope, const std::string& value) {
+  StoreConfig& store = scope.config.store;
+  store.url.clear();
+  if (value == "memory") return {};
+  context_store::RedisUrl url;
+  std::string wrong = context_store::ParseRedisUrl(value, &url);
+  if (!wrong.empty()) return wrong + "; or memory";
+  store.url = value;
+  return {};
+}
+
+std::string ApplyStoreWait(SettingScope& scope, const std::string& value) {
+  std::uint64_t ns = 0;
+  std::string wrong = ParseDuration(value, kNsPerMs, KTLSIM_DIGEST_WAIT_MS_MAX * kNsPerMs,
+                                    BareNumber::kRefused, &ns);
+  if (wrong.empty()) scope.config.store.wait_ms = static_cast<std::uint32_t>(ns / kNsPerMs);
+  return wrong;
 }
 
 constexpr std::array kClientAuthWords = {Word<ClientAuth>{"none", ClientAuth::kNone},
@@ -287,6 +333,25 @@ constexpr Setting kOwnSettings[] = {
     {"echo", Form::kFlag, false, "", "Send every byte back",
      [](S s, V v) { return v == "true" ? TakeMode(s, "echo", ServeMode::kEcho) : std::string(); }},
 
+    {"digest-realm", Form::kOne, false, "NAME",
+     "Over HTTP: serve the users of this realm only, who show with Digest authentication (RFC "
+     "7616) "
+     "who they are; once for all connections of a client",
+     &ApplyRealm},
+    {"digest-users", Form::kOne, false, "FILE",
+     "The realm's users and the hashes of their passwords, as `ktlsim users` and Apache's htdigest "
+     "write them; read again on SIGHUP",
+     [](S s, V v) { return TakeText(v, &s.listener.digest.users_file); }},
+    {"digest-sha256", Form::kFlag, false, "",
+     "Offer SHA-256 first, for which the file has lines of their own, and MD5 second",
+     [](S s, V v) {
+       s.listener.digest.sha256 = v == "true";
+       return std::string();
+     }},
+    {"digest-path", Form::kList, false, "PREFIX",
+     "Protect this path and what is below it; several times for several [everything]",
+     &ApplyDigestPath},
+
     {"balance", Form::kOne, false, "HOW",
      "Which backend is next: round-robin, least-connections [round-robin]",
      [](S s, V v) { return ParseWord(v, kBalanceWords, &s.listener.forward.balance); }},
@@ -340,6 +405,23 @@ constexpr Setting kOwnSettings[] = {
      "Connections that may wait to be accepted, per processor [4096]",
      [](S s, V v) { return TakeNumber(v, 1, 1000000, &s.listener.backlog); }},
 
+    {"context-store", Form::kOne, true, "URL",
+     "Where Digest keeps who has authenticated: memory, or redis://HOST:PORT, which several "
+     "servers "
+     "share; redis+sentinel:// and unix:// too. A password in it belongs into the file of --config "
+     "[memory]",
+     &ApplyContextStore},
+    {"context-store-wait", Form::kOne, true, "DURATION",
+     "The longest that a request waits for the context store [2s]", &ApplyStoreWait},
+    {"node-key", Form::kOne, true, "FILE",
+     "The secret of all servers of a context store, 32 bytes or more, under which what is in it is "
+     "sealed",
+     [](S s, V v) { return TakeText(v, &s.config.store.node_key); }},
+    {"node-key-previous", Form::kOne, true, "FILE",
+     "The secret before it, which is still taken, so that one server after the other gets the new "
+     "one",
+     [](S s, V v) { return TakeText(v, &s.config.store.previous_node_key); }},
+
     {"drain-timeout", Form::kOne, true, "DURATION",
      "At the end: how long connections may take to finish [5s]",
      [](S s, V v) { return TakeDuration(v, &s.config.drain_ns); }},
@@ -365,6 +447,7 @@ void ClearList(const Setting& setting, ListenerConfig& listener) {
   if (name == "sni") listener.sni.clear();
   if (name == "alpn") listener.alpn.clear();
   if (name == "upstream") listener.upstreams.clear();
+  if (name == "digest-path") listener.digest.paths.clear();
 }
 
 // A setting of the library as one of `serve`, which takes it as an option and as a key.

@@ -24,19 +24,19 @@ class RespondService final : public serve::Service {
  public:
   explicit RespondService(const serve::HttpOptions& options) : options_(options) {}
 
-  transport::ConnectionHandler* NewHandler(transport::Connection& /*connection*/) override {
-    return serve::MakeHttpResponder(options_);
+  transport::ConnectionHandler* NewHandler(transport::Connection& connection) override {
+    return serve::MakeHttpResponder(options_, connection);
   }
 
  private:
   const serve::HttpOptions options_;
 };
 
-std::unique_ptr<serve::Service> MakeFiles(const ListenerConfig& config, serve::FileWatcher& watcher,
-                                          std::string* error) {
+std::unique_ptr<serve::Service> MakeFiles(const ListenerConfig& config,
+                                          const serve::HttpOptions& http,
+                                          serve::FileWatcher& watcher, std::string* error) {
   const std::string& root = config.root;
-  Result<std::unique_ptr<serve::Service>> files =
-      serve::MakeFileService(root, config.http, &watcher);
+  Result<std::unique_ptr<serve::Service>> files = serve::MakeFileService(root, http, &watcher);
   if (files) return std::move(*files);
   *error = fmt::format("{}: {}: {}; name a folder that can be read", config.places.Of("root"), root,
                        files.status().ToString());
@@ -190,12 +190,12 @@ std::shared_ptr<const Identity> IdentityFor(const ListenerConfig& config, const 
 // ---- Outfit
 
 std::unique_ptr<Outfit> Outfit::Make(const ListenerConfig& config, const Identity* before,
-                                     serve::ConnectionLog& log, std::string* error,
+                                     const OutfitShare& shared, std::string* error,
                                      CredentialFindings* findings) {
   std::unique_ptr<Outfit> outfit(new Outfit(config));
   outfit->identity_ = config.folder.path.empty()
                           ? IdentityFor(config, before, error, findings)
-                          : FolderIdentityFor(config, before, log, error, findings);
+                          : FolderIdentityFor(config, before, shared.log, error, findings);
   if (outfit->identity_ == nullptr) return nullptr;
   outfit->facts_ = std::make_shared<const SiteFacts>(
       SiteFacts{.certificate = outfit->identity_->certificate != nullptr
@@ -205,32 +205,67 @@ std::unique_ptr<Outfit> Outfit::Make(const ListenerConfig& config, const Identit
                 .cipher_suites = config.cipher_suites,
                 .groups = config.groups,
                 .alpn = config.alpn});
-  switch (config.mode) {
+  const bool made = outfit->MakeGuard(shared, error) && outfit->MakeService(shared, error);
+  return made ? std::move(outfit) : nullptr;
+}
+
+bool Outfit::MakeGuard(const OutfitShare& shared, std::string* error) {
+  if (!config_.digest.on()) return true;
+  realm_ = DigestRealm::Make(config_, shared.store_wait_ms, error);
+  if (realm_ == nullptr) return false;
+  guard_ = std::make_unique<serve::DigestGuard>(
+      serve::DigestGuardOptions{.credential = realm_->credential(),
+                                .paths = config_.digest.paths,
+                                .contexts = &shared.contexts,
+                                .watcher = &shared.log});
+  return true;
+}
+
+bool Outfit::MakeService(const OutfitShare& shared, std::string* error) {
+  serve::HttpOptions http = config_.http;
+  http.guard = guard_.get();
+  switch (config_.mode) {
     case ServeMode::kRespond:
-      outfit->service_ = std::make_unique<RespondService>(config.http);
+      service_ = std::make_unique<RespondService>(http);
       break;
     case ServeMode::kEcho:
-      outfit->service_ = std::make_unique<EchoService>();
+      service_ = std::make_unique<EchoService>();
       break;
     case ServeMode::kFiles:
-      outfit->service_ = MakeFiles(config, log, error);
+      service_ = MakeFiles(config_, http, shared.log, error);
       break;
     case ServeMode::kForward: {
-      serve::ForwardOptions options = config.forward;
-      options.watcher = &log;
+      serve::ForwardOptions options = config_.forward;
+      options.watcher = &shared.log;
       std::unique_ptr<serve::ForwardService> forward = serve::MakeForwardService(options);
-      outfit->forward_ = forward.get();
-      outfit->service_ = std::move(forward);
+      forward_ = forward.get();
+      service_ = std::move(forward);
       break;
     }
     case ServeMode::kNone:
       break;
   }
-  return outfit->service_ != nullptr ? std::move(outfit) : nullptr;
+  return service_ != nullptr;
 }
 
-Outfit::~Outfit() {
+void Outfit::Stop() {
   if (service_ != nullptr) service_->Stop();
+  if (guard_ != nullptr) guard_->Stop();
+}
+
+Outfit::~Outfit() { Stop(); }
+
+// ---- ServiceStatistics
+
+ServiceStatistics& ServiceStatistics::operator+=(const ServiceStatistics& other) {
+  forward += other.forward;
+  digest += other.digest;
+  return *this;
+}
+
+void ServiceStatistics::Add(const Outfit& outfit) {
+  if (outfit.forward() != nullptr) forward += outfit.forward()->Statistics();
+  if (outfit.guard() != nullptr) digest += outfit.guard()->Statistics();
 }
 
 // ---- Graveyard
@@ -249,7 +284,7 @@ std::shared_ptr<Outfit> Graveyard::Lend(std::unique_ptr<Outfit> outfit) {
           }};
 }
 
-void Graveyard::Collect(serve::ForwardStatistics* forward) {
+void Graveyard::Collect(ServiceStatistics* statistics) {
   Grave* grave = nullptr;
   {
     SpinLockHolder lock(lock_);
@@ -258,8 +293,8 @@ void Graveyard::Collect(serve::ForwardStatistics* forward) {
   while (grave != nullptr) {
     const std::unique_ptr<Grave> taken(grave);
     grave = taken->next;
-    taken->outfit->service().Stop();
-    if (taken->outfit->forward() != nullptr) *forward += taken->outfit->forward()->Statistics();
+    taken->outfit->Stop();
+    statistics->Add(*taken->outfit);
   }
 }
 
@@ -346,11 +381,9 @@ void Site::Stop() {
   Forget();
 }
 
-serve::ForwardStatistics Site::ForwardStatistics() const {
-  serve::ForwardStatistics statistics = past_forward_;
-  if (current_ != nullptr && current_->forward() != nullptr) {
-    statistics += current_->forward()->Statistics();
-  }
+ServiceStatistics Site::Services() const {
+  ServiceStatistics statistics = past_;
+  if (current_ != nullptr) statistics.Add(*current_);
   return statistics;
 }
 

@@ -14,9 +14,11 @@
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/command/certificate_facts.h"
 #include "kernel_sim/command/credentials.h"
+#include "kernel_sim/command/digest_realm.h"
 #include "kernel_sim/command/serve_config.h"
 #include "kernel_sim/serve/certificate_folder.h"
 #include "kernel_sim/serve/connection_log.h"
+#include "kernel_sim/serve/digest_guard.h"
 #include "kernel_sim/serve/service.h"
 #include "kernel_sim/transport/server_path.h"
 
@@ -41,15 +43,23 @@ struct Identity {
   std::unique_ptr<serve::CertificateFolder> folder;
 };
 
+// What all outfits of a server have in common.
+struct OutfitShare {
+  serve::ConnectionLog& log;
+  serve::DigestContexts& contexts;  // of all listeners, and over reloads
+  std::uint32_t store_wait_ms = 2000;
+};
+
 // A listener's configuration with everything it needs, made and checked.
 class Outfit {
  public:
   // Reads the certificates and opens the folder. Null: `*error` says what is wrong and the remedy.
   // Passive level; the library is started. `before`, if any, is what it replaces: its TLS sessions
   // are taken over as far as nothing has changed that they rest on, and a self-signed certificate
-  // is kept. `findings`: warnings about a usable one, or that only a date is wrong. Any thread.
+  // is kept. `shared` outlives it. `findings`: warnings about a usable one, or that only a date is
+  // wrong. Any thread.
   static std::unique_ptr<Outfit> Make(const ListenerConfig& config, const Identity* before,
-                                      serve::ConnectionLog& log, std::string* error,
+                                      const OutfitShare& shared, std::string* error,
                                       CredentialFindings* findings);
   ~Outfit();
   Outfit(const Outfit&) = delete;
@@ -62,15 +72,33 @@ class Outfit {
   const std::shared_ptr<const SiteFacts>& facts() const { return facts_; }
   // Null: it forwards nothing.
   const serve::ForwardService* forward() const { return forward_; }
+  // Null: everybody is served.
+  const serve::DigestGuard* guard() const { return guard_.get(); }
+  // Waits until all that its connections have begun has ended. Passive level, without connections.
+  void Stop();
 
  private:
   explicit Outfit(ListenerConfig config) : config_(std::move(config)) {}
 
+  bool MakeGuard(const OutfitShare& shared, std::string* error);
+  bool MakeService(const OutfitShare& shared, std::string* error);
+
   const ListenerConfig config_;
   std::shared_ptr<const Identity> identity_;
   std::shared_ptr<const SiteFacts> facts_;
+  std::unique_ptr<DigestRealm> realm_;
+  std::unique_ptr<serve::DigestGuard> guard_;
   std::unique_ptr<serve::Service> service_;
   const serve::ForwardService* forward_ = nullptr;
+};
+
+// What the services of a listener have done.
+struct ServiceStatistics {
+  serve::ForwardStatistics forward;
+  serve::DigestStatistics digest;
+
+  ServiceStatistics& operator+=(const ServiceStatistics& other);
+  void Add(const Outfit& outfit);
 };
 
 // Outfits that no connection uses any more, on their way from a loop to passive level.
@@ -85,8 +113,8 @@ class Graveyard {
   // A reference to `outfit` that sends it here when the last copy is dropped, on any thread. The
   // graveyard must exist until then.
   std::shared_ptr<Outfit> Lend(std::unique_ptr<Outfit> outfit);
-  // Frees the outfits that have come. Passive level. Their forwarding statistics are added up.
-  void Collect(serve::ForwardStatistics* forward);
+  // Frees the outfits that have come. Passive level. Their statistics are added up.
+  void Collect(ServiceStatistics* statistics);
 
  private:
   struct Grave {
@@ -129,7 +157,7 @@ class Site {
   bool drained() const { return path_.Drained(); }
   void Stop();
   // Frees outfits that are not used any more. Passive level.
-  void Collect() { graveyard_.Collect(&past_forward_); }
+  void Collect() { graveyard_.Collect(&past_); }
 
   const Id& id() const { return id_; }
   const std::string& bound() const { return bound_; }  // the real address
@@ -141,7 +169,7 @@ class Site {
     return current_ != nullptr ? current_->identity() : nullptr;
   }
   transport::TransportStatistics Statistics() const { return path_.Statistics(); }
-  serve::ForwardStatistics ForwardStatistics() const;
+  ServiceStatistics Services() const;
 
  private:
   transport::ServerOptions Options(const Outfit& outfit, std::uint64_t drain_ns) const;
@@ -157,7 +185,7 @@ class Site {
   std::shared_ptr<Outfit> current_;
   std::shared_ptr<Outfit> next_;  // prepared
   transport::ServerPath::Replacement replacement_;
-  serve::ForwardStatistics past_forward_;
+  ServiceStatistics past_;
   transport::ServerPath path_;
 };
 

@@ -23,7 +23,7 @@ const Identity* Find(const std::vector<ServePlan::Predecessor>& predecessors, co
 }
 
 ServePlan MakePlan(ServeConfig config, const std::vector<ServePlan::Predecessor>& predecessors,
-                   serve::ConnectionLog& log, const std::atomic<bool>* given_up) {
+                   const OutfitShare& shared, const std::atomic<bool>* given_up) {
   ServePlan plan;
   plan.config = std::move(config);
   plan.error = ResolveNames(&plan.config);
@@ -41,7 +41,7 @@ ServePlan MakePlan(ServeConfig config, const std::vector<ServePlan::Predecessor>
       const std::string address = door.address.ToString();
       const Site::Id id{address, occurrences[address]++};
       std::unique_ptr<Outfit> outfit =
-          Outfit::Make(listener, Find(predecessors, id), log, &error, &findings);
+          Outfit::Make(listener, Find(predecessors, id), shared, &error, &findings);
       if (outfit == nullptr && !findings.out_of_date) {
         plan.error = error;
         return plan;
@@ -81,7 +81,8 @@ std::string TryConfig(const ServeConfig& config, std::vector<std::string>* warni
   const std::unique_ptr<serve::Log> log = serve::Log::Open(config.log, &error);
   if (log == nullptr) return "--log-file: " + error;
   serve::ConnectionLog connection_log(*log);
-  ServePlan plan = MakePlan(config, {}, connection_log, nullptr);
+  serve::DigestContexts digest_contexts;
+  ServePlan plan = MakePlan(config, {}, {connection_log, digest_contexts}, nullptr);
   *warnings = std::move(plan.warnings);
   return !plan.error.empty() ? plan.error : TryAddresses(plan.config, warnings);
 }
@@ -93,7 +94,8 @@ ServePlan Terminator::Plan(ServeConfig config, const std::atomic<bool>* given_up
       MutexLock lock(mutex_);
       predecessors = predecessors_;
     }
-    return MakePlan(std::move(config), predecessors, connection_log_, given_up);
+    const OutfitShare shared{connection_log_, digest_contexts_, config.store.wait_ms};
+    return MakePlan(std::move(config), predecessors, shared, given_up);
   } catch (const std::bad_alloc&) {
     ServePlan plan;
     plan.error = kOutOfMemory;
@@ -280,6 +282,7 @@ void Terminator::TellWhatNeedsARestart(const ServeConfig& config) {
   if (now.pin_processors != old.pin_processors) tell("pin-processors");
   if (now.time_every_call != old.time_every_call) tell("time-every-call");
   if (now.key_log != old.key_log) tell("key-log");
+  if (config.store != config_.store) tell("context-store");
   if (config.log.file != config_.log.file) tell("log-file");
   if (config.log.level != config_.log.level) tell("log-level");
   if (config.log.json != config_.log.json) tell("log-json");
@@ -291,7 +294,7 @@ void Terminator::BuryRetired() {
     if (!site->drained()) return false;
     site->Stop();
     past_ += site->Statistics();
-    past_forward_ += site->ForwardStatistics();
+    past_services_ += site->Services();
     return true;
   });
 }
@@ -307,16 +310,16 @@ void Terminator::Stop() {
 ServeReport Terminator::Report() const {
   ServeReport report;
   report.statistics = past_;
-  report.forward = past_forward_;
+  report.services = past_services_;
   for (const auto& site : sites_) {
     report.sites.push_back(
         {site->bound(), ServeModeName(site->mode()), site->facts(), site->Statistics()});
     report.statistics += report.sites.back().statistics;
-    report.forward += site->ForwardStatistics();
+    report.services += site->Services();
   }
   for (const auto& site : retired_) {
     report.statistics += site->Statistics();
-    report.forward += site->ForwardStatistics();
+    report.services += site->Services();
   }
   report.reloads = reloads_;
   report.reloads_refused = reloads_refused_;

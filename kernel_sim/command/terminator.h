@@ -95,6 +95,7 @@ class Terminator {
 
   serve::Log& log_;
   serve::ConnectionLog connection_log_;
+  serve::DigestContexts digest_contexts_;  // deleted when no listener is left
   ServeConfig config_;
   ULONG notify_mode_ = KTLSIM_NOTIFY_ON_PROCESSOR;  // that of the start
   Mutex mutex_;
@@ -102,7 +103,7 @@ class Terminator {
   std::vector<std::unique_ptr<Site>> sites_;
   std::vector<std::unique_ptr<Site>> retired_;  // draining
   transport::TransportStatistics past_;         // of sites that are gone
-  serve::ForwardStatistics past_forward_;
+  ServiceStatistics past_services_;
   std::uint64_t reloads_ = 0;
   std::uint64_t reloads_refused_ = 0;
   bool stopped_ = false;

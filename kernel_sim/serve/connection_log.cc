@@ -153,4 +153,18 @@ void ConnectionLog::OnCertificateAcquired(std::string_view file) {
        [&] { log_.Write(LogLevel::kDebug, "certificate acquired", {{"file", file}}); });
 }
 
+void ConnectionLog::OnDigest(DigestOutcome outcome, const transport::Connection& connection,
+                             std::string_view target, SECURITY_STATUS status) {
+  const LogLevel level = outcome == DigestOutcome::kMalformed     ? LogLevel::kInfo
+                         : outcome == DigestOutcome::kUnavailable ? LogLevel::kError
+                                                                  : LogLevel::kWarning;
+  Tell(level, [&] {
+    log_.Write(level, "not authenticated",
+               {{"peer", connection.peer_address().ToString()},
+                {"outcome", DigestOutcomeName(outcome)},
+                {"path", target},
+                {"reason", transport::StatusName(status)}});
+  });
+}
+
 }  // namespace ktlsim::serve

@@ -12,6 +12,7 @@
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/serve/certificate_folder.h"
+#include "kernel_sim/serve/digest_guard.h"
 #include "kernel_sim/serve/file_service.h"
 #include "kernel_sim/serve/forward_service.h"
 #include "kernel_sim/serve/log.h"
@@ -40,6 +41,7 @@ class LineRate {
 class ConnectionLog final : public transport::EndObserver,
                             public CertificateWatcher,
                             public BackendWatcher,
+                            public DigestWatcher,
                             public FileWatcher {
  public:
   static constexpr std::uint32_t kLinesPerSecond = 20;
@@ -56,6 +58,8 @@ class ConnectionLog final : public transport::EndObserver,
   void OnFileFailed(std::string_view path, Status failure) override;
   void OnCertificateFailed(std::string_view file, std::string_view why) override;
   void OnCertificateAcquired(std::string_view file) override;
+  void OnDigest(DigestOutcome outcome, const transport::Connection& connection,
+                std::string_view target, SECURITY_STATUS status) override;
 
   std::uint64_t suppressed() const { return rate_.left_out_in_all(); }
 

@@ -14,7 +14,7 @@ class FileService final : public Service {
       : options_(options), share_(std::move(tree), kFileWorkersMax, watcher) {}
 
   transport::ConnectionHandler* NewHandler(transport::Connection& connection) override {
-    return MakeHttpResponder(options_, MakeFileContent(share_, connection.loop()));
+    return MakeHttpResponder(options_, connection, MakeFileContent(share_, connection.loop()));
   }
 
   void Stop() override {

@@ -34,6 +34,7 @@ struct HttpRequestReader::KeptField {
 
 const HttpRequestReader::KeptField* HttpRequestReader::FindKept(std::string_view name) {
   static constexpr KeptField kKept[] = {
+      {"authorization", &HttpRequestText::authorization},
       {"if-match", &HttpRequestText::if_match},
       {"if-modified-since", &HttpRequestText::if_modified_since},
       {"if-none-match", &HttpRequestText::if_none_match},
@@ -229,6 +230,7 @@ int HttpRequestReader::OnHeadersComplete(llhttp_t* parser) {
     return -1;
   }
   self->request_.method = MethodOf(parser->method);
+  self->request_.method_name = llhttp_method_name(static_cast<llhttp_method_t>(parser->method));
   self->request_.version_1_0 = parser->http_minor == 0;
   self->request_.keep_alive = llhttp_should_keep_alive(parser) != 0;
   // To llhttp the message ends here.

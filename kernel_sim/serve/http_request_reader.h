@@ -27,9 +27,10 @@ struct HttpRequestLimits {
   std::uint64_t body_bytes_max = 64 * 1024 * 1024;
 };
 
-// The texts of a request that files need.
+// The texts of a request that contents need.
 struct HttpRequestText {
   std::string target = {};
+  std::string authorization = {};
   std::string if_match = {};
   std::string if_modified_since = {};
   std::string if_none_match = {};
@@ -49,6 +50,7 @@ struct HttpRequest {
   std::string_view path() const { return {path_text, path_bytes}; }
 
   HttpMethod method = HttpMethod::kOther;
+  const char* method_name = "";  // as it was sent
   bool version_1_0 = false;
   bool keep_alive = false;  // as version and Connection say together
   std::uint8_t path_bytes = 0;

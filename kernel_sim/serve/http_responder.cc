@@ -9,6 +9,7 @@
 
 #include "io/member_timer.h"
 #include "kernel_sim/base/assert.h"
+#include "kernel_sim/serve/digest_guard.h"
 #include "kernel_sim/serve/held_plaintext.h"
 #include "kernel_sim/serve/http_content.h"
 #include "kernel_sim/serve/http_request_reader.h"
@@ -359,15 +360,19 @@ void HttpResponder::OnEnded(Connection& connection, const EndReason& /*reason*/)
 
 }  // namespace
 
-transport::ConnectionHandler* MakeHttpResponder(const HttpOptions& options, HttpContent* content) {
+transport::ConnectionHandler* MakeHttpResponder(const HttpOptions& options,
+                                                transport::Connection& connection,
+                                                HttpContent* content) {
+  if (options.guard != nullptr) content = options.guard->Protect(content, connection);
   if (content == nullptr) return nullptr;
   auto* responder = new (std::nothrow) HttpResponder(options, *content);
   if (responder == nullptr) content->Release();
   return responder;
 }
 
-transport::ConnectionHandler* MakeHttpResponder(const HttpOptions& options) {
-  return MakeHttpResponder(options, MakePatternContent(options.respond_bytes));
+transport::ConnectionHandler* MakeHttpResponder(const HttpOptions& options,
+                                                transport::Connection& connection) {
+  return MakeHttpResponder(options, connection, MakePatternContent(options.respond_bytes));
 }
 
 }  // namespace ktlsim::serve

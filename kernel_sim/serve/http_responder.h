@@ -15,6 +15,7 @@
 
 namespace ktlsim::serve {
 
+class DigestGuard;
 class HttpContent;
 
 inline constexpr std::uint64_t kBytesPathMax = std::uint64_t{1} << 30;
@@ -32,6 +33,7 @@ struct HttpOptions {
   std::size_t head_bytes_max = 16 * 1024;             // more gets 431; see HttpRequestLimits
   std::uint64_t request_body_max = 64 * 1024 * 1024;  // more gets 413
   RequestTimes times;
+  DigestGuard* guard = nullptr;  // who may see it; null: everybody. Outlives the handlers
 };
 
 // For a HandlerFactory. The handler frees itself in OnEnded; `options` must outlive it. Null: no
@@ -39,8 +41,11 @@ struct HttpOptions {
 //
 // Without a content: as a terminator whose backend costs nothing. Every request gets 200 and a body
 // of HttpOptions::respond_bytes; `/bytes/<n>` gets n bytes, up to 1 GiB.
-transport::ConnectionHandler* MakeHttpResponder(const HttpOptions& options);
+transport::ConnectionHandler* MakeHttpResponder(const HttpOptions& options,
+                                                transport::Connection& connection);
 // Takes over `content`, also on failure; null is a failure.
-transport::ConnectionHandler* MakeHttpResponder(const HttpOptions& options, HttpContent* content);
+transport::ConnectionHandler* MakeHttpResponder(const HttpOptions& options,
+                                                transport::Connection& connection,
+                                                HttpContent* content);
 
 }  // namespace ktlsim::serve

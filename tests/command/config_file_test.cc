@@ -199,6 +199,54 @@ alpn = ["b", "c"]
   EXPECT_TRUE(second.forward.proxy_protocol);
 }
 
+TEST(ConfigFileTest, DigestIsForEachListener) {
+  ServeConfig config;
+  ASSERT_EQ(Parse(R"(
+self-signed = "top"
+respond-bytes = 1
+
+[[listener]]
+listen = "127.0.0.1:1"
+digest-realm = "staff"
+digest-users = "/etc/users"
+digest-sha256 = true
+digest-path = ["/private", "/.well-known/x"]
+
+[[listener]]
+listen = "127.0.0.1:2"
+)",
+                  &config),
+            "");
+  const DigestConfig& digest = config.listeners[0].digest;
+  EXPECT_EQ(digest.realm, "staff");
+  EXPECT_EQ(digest.users_file, "/etc/users");
+  EXPECT_TRUE(digest.sha256);
+  EXPECT_EQ(digest.paths, (std::vector<std::string>{"/private", "/.well-known/x"}));
+  EXPECT_FALSE(config.listeners[1].digest.on());
+}
+
+// A context of the realm is good on both.
+TEST(ConfigFileTest, ARealmHasOneFileOfUsers) {
+  const auto two = [](const std::string& realm, const std::string& file) {
+    return R"(
+self-signed = "top"
+respond-bytes = 1
+[[listener]]
+listen = "127.0.0.1:1"
+digest-realm = "staff"
+digest-users = "one"
+[[listener]]
+listen = "127.0.0.1:2"
+digest-realm = ")" +
+           realm + "\"\ndigest-users = \"" + file + "\"\n";
+  };
+  ServeConfig config;
+  EXPECT_EQ(Parse(two("staff", "one"), &config), "");
+  EXPECT_EQ(Parse(two("guests", "other"), &config), "");
+  const std::string wrong = Parse(two("staff", "other"), &config);
+  EXPECT_NE(wrong.find("a realm has one"), std::string::npos) << wrong;
+}
+
 TEST(ConfigFileTest, OptionsWinOverTheTopAndLoseToAListener) {
   const auto options = [](SettingScope& scope) {
     return ApplySetting(*FindSetting("tls"), scope, "1.3");

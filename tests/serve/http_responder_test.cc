@@ -35,7 +35,7 @@ class HttpResponderTest : public testing::Test {
   }
 
   transport::ConnectionHandler& handler() {
-    if (handler_ == nullptr) handler_ = MakeHttpResponder(options_);
+    if (handler_ == nullptr) handler_ = MakeHttpResponder(options_, connection_);
     return *handler_;
   }
   void Receive(std::string_view text) { connection_.Receive(handler(), text); }
@@ -172,7 +172,7 @@ class Indifferent final : public HttpContent {
 
 // RFC 9110 10.1.1: the final status instead, which tells the client not to send its body.
 TEST_F(HttpResponderTest, DoesNotAskForABodyThatChangesNothing) {
-  handler_ = MakeHttpResponder(options_, new Indifferent);
+  handler_ = MakeHttpResponder(options_, connection_, new Indifferent);
   Receive("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
   EXPECT_NE(connection_.sent.find("Connection: close"), std::string::npos);
   EXPECT_EQ(TakeResponse(), "405 ");
@@ -284,7 +284,7 @@ TEST_F(HttpResponderTest, FollowsTheRoomThereIs) {
   for (std::size_t step = 1; step < 60; ++step) {
     FakeConnection narrow;
     narrow.room = 0;
-    transport::ConnectionHandler* handler = MakeHttpResponder(options_);
+    transport::ConnectionHandler* handler = MakeHttpResponder(options_, narrow);
     narrow.Receive(*handler, requests);
     EXPECT_TRUE(narrow.paused);
     for (int i = 0; i < 2000 && !narrow.closed; ++i) narrow.GiveRoom(*handler, step);
@@ -363,7 +363,7 @@ class ScriptedContent final : public HttpContent {
 
 class HttpContentTest : public HttpResponderTest {
  protected:
-  HttpContentTest() { handler_ = MakeHttpResponder(options_, &content_); }
+  HttpContentTest() { handler_ = MakeHttpResponder(options_, connection_, &content_); }
   ScriptedContent content_;
 };
 

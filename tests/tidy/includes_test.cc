@@ -42,7 +42,7 @@ const std::vector<Arrows>& AllArrows() {
       {"kernel_sim/serve", {"kernel_sim/base", "io", "kernel_sim/include", "kernel_sim/transport"}},
       {"kernel_sim/command",
        {"kernel_sim/base", "io", "tls/record", "kernel_sim/include", "kernel_sim/digest",
-        "kernel_sim/sspi", "kernel_sim/transport", "kernel_sim/serve"}},
+        "kernel_sim/context_store", "kernel_sim/sspi", "kernel_sim/transport", "kernel_sim/serve"}},
   };
   return *arrows;
 }

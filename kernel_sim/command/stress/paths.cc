@@ -48,9 +48,9 @@ std::string StressPaths::StartServer(transport::ServerPath& path, transport::Ser
   options.notify_mode = round_.notify_mode.value_or(closes ? ULONG{KTLSIM_NOTIFY_POOL}
                                                            : ULONG{KTLSIM_NOTIFY_ON_PROCESSOR});
   const Result<io::Address> address = path.Start(
-      std::move(options), [this, closes](transport::Connection&) -> transport::ConnectionHandler* {
+      std::move(options), [this, closes](transport::Connection& connection) -> transport::ConnectionHandler* {
         if (closes) return &closer_;
-        return serve::MakeHttpResponder(http_);
+        return serve::MakeHttpResponder(http_, connection);
       });
   if (!address.ok()) return "the server path: " + address.status().ToString();
   *bound = address.value();

@@ -1,0 +1,296 @@
+// `ktlsim serve --digest-realm` and clients that others wrote: curl, wget, Python's urllib and
+// requests.
+
+#include <signal.h>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/paths.h"
+#include "tests/system/serve_process.h"
+
+namespace ktlsim::system_tests {
+namespace {
+
+constexpr const char* kRealm = "staff";
+
+bool Has(const std::string& program) {
+  return RunProgram({"sh", "-c", "command -v " + program}).code == 0;
+}
+bool HasPythonModule(const std::string& name) {
+  return RunProgram({"python3", "-c", "import " + name}).code == 0;
+}
+
+class ServeDigestTest : public testing::Test {
+ protected:
+  ServeDigestTest() {
+    std::filesystem::create_directories(folder_.File("www/private"));
+    Write("www/index.html", "home");
+    Write("www/private/page", "page");
+    Write("www/private/index.html", "private");
+    AddUser("alice", "wonder land");
+    AddUser("bob", "builder");
+  }
+
+  void Write(const std::string& name, const std::string& text) {
+    std::ofstream(folder_.File(name), std::ios::binary) << text;
+  }
+  void AddUser(const std::string& user, const std::string& password) {
+    const Finished added = RunProgram(
+        {test::CommandPath(), "users", "add", users_, user, "--realm", kRealm}, password + "\n");
+    ASSERT_EQ(added.code, 0) << added.output;
+  }
+  void Start(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {
+        "--self-signed",  "localhost", "--root",         folder_.File("www"),
+        "--digest-realm", kRealm,      "--digest-users", users_};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    server_ = std::make_unique<ServeProcess>(arguments);
+    ASSERT_TRUE(server_->running()) << server_->output();
+  }
+  // What `curl` prints: for each response its code, its connections and what `format` adds.
+  std::string Curl(const std::vector<std::string>& more) {
+    std::vector<std::string> all = {"curl", "-sS",          "-k", "--max-time",
+                                    "30",   "--path-as-is", "-w", "%{http_code} %{num_connects};"};
+    all.insert(all.end(), more.begin(), more.end());
+    return RunProgram(all).output;
+  }
+  std::string CurlAs(const std::string& user_password, std::vector<std::string> more) {
+    more.insert(more.begin(), {"--digest", "-u", user_password, "-o", "/dev/null"});
+    return Curl(more);
+  }
+  // The fields that curl sends and gets, for looking into them.
+  std::string Verbose(const std::string& user_password, std::vector<std::string> more) {
+    more.insert(more.begin(), {"-v"});
+    return CurlAs(user_password, more);
+  }
+  // The Authorization field that curl sent last.
+  std::string Header(const std::string& user_password, const std::string& path) {
+    const std::string told = Verbose(user_password, {server_->url(path)});
+    const std::size_t begin = told.rfind("> Authorization: ");
+    if (begin == std::string::npos) return {};
+    return told.substr(begin + 2, told.find_first_of("\r\n", begin) - begin - 2);
+  }
+  // Runs a program in Python, whose arguments are the URL, user and password.
+  Finished Python(const std::string& program, const std::string& path,
+                  const std::string& user = "alice", const std::string& password = "wonder land") {
+    return RunProgram({"python3", "-c", program, server_->url(path), user, password});
+  }
+
+  TemporaryFolder folder_;
+  const std::string users_ = folder_.File("users");
+  std::unique_ptr<ServeProcess> server_;
+};
+
+TEST_F(ServeDigestTest, OnlyTheUsersAreServed) {
+  Start();
+  EXPECT_EQ(Curl({"-o", "/dev/null", server_->url()}), "401 1;");
+  EXPECT_EQ(CurlAs("alice:wonder land", {server_->url()}), "200 1;");
+  EXPECT_EQ(CurlAs("bob:builder", {server_->url("/private/page?query")}), "200 1;");
+  EXPECT_EQ(CurlAs("alice:builder", {server_->url()}), "401 1;");
+  EXPECT_EQ(CurlAs("carol:wonder land", {server_->url()}), "401 1;");
+  EXPECT_EQ(Curl({"-u", "alice:wonder land", "-o", "/dev/null", server_->url()}),
+            "401 1;");  // Basic
+  EXPECT_EQ(CurlAs("alice:wonder land", {server_->url("/nothing")}), "404 1;");
+  const nlohmann::json digest = server_->StopCleanly()["digest"];
+  EXPECT_EQ(digest["authenticated"], 3) << digest;
+  EXPECT_EQ(digest["refused"], 2) << digest;
+  EXPECT_EQ(digest["challenged"], 7) << digest;
+  EXPECT_NE(server_->output().find("not authenticated"), std::string::npos);
+}
+
+// The request after a redirection is a further one of the same context, over a kept or a new
+// connection. (For another URL of its command line curl begins anew.)
+TEST_F(ServeDigestTest, AClientAuthenticatesOnce) {
+  Start();
+  EXPECT_EQ(CurlAs("alice:wonder land", {"-L", server_->url("/private")}), "200 1;");
+  const std::string told =
+      CurlAs("alice:wonder land", {"-L", "-H", "Connection: close", server_->url("/private")});
+  EXPECT_EQ(told, "200 3;");
+  const nlohmann::json digest = server_->StopCleanly()["digest"];
+  EXPECT_EQ(digest["authenticated"], 2) << digest;
+  EXPECT_EQ(digest["maintained"], 2) << digest;
+  EXPECT_EQ(digest["challenged"], 2) << digest;
+}
+
+TEST_F(ServeDigestTest, BothVersionsOfTlsAndOfHttp) {
+  Start();
+  for (const char* version : {"1.2", "1.3"}) {
+    EXPECT_EQ(CurlAs("bob:builder", {"--tlsv" + std::string(version), "--tls-max", version,
+                                     server_->url(), "-o", "/dev/null", server_->url()}),
+              "200 1;200 0;");
+    EXPECT_EQ(
+        CurlAs("bob:builder", {"--tlsv" + std::string(version), "--tls-max", version, "--http1.0",
+                               server_->url(), "-o", "/dev/null", server_->url()}),
+        "200 2;200 2;");
+  }
+  server_->StopCleanly();
+}
+
+TEST_F(ServeDigestTest, BodiesAndHeads) {
+  server_ = std::make_unique<ServeProcess>(
+      std::vector<std::string>{"--self-signed", "localhost", "--respond-bytes", "5",
+                               "--digest-realm", kRealm, "--digest-users", users_});
+  ASSERT_TRUE(server_->running()) << server_->output();
+  Write("upload", std::string(1 << 20, 'u'));
+  const std::string upload = "@" + folder_.File("upload");
+  EXPECT_EQ(CurlAs("alice:wonder land", {"--data-binary", upload, server_->url()}), "200 1;");
+  EXPECT_EQ(CurlAs("alice:wonder land", {"-T", folder_.File("upload"), server_->url()}), "200 1;");
+  // A body is not asked for before it is known whose it is.
+  EXPECT_EQ(Curl({"-o", "/dev/null", "-H", "Expect: 100-continue", "--expect100-timeout", "30",
+                  "--data-binary", upload, server_->url()}),
+            "401 1;");
+  EXPECT_EQ(CurlAs("alice:wonder land", {"-I", server_->url()}), "200 1;");
+  server_->StopCleanly();
+}
+
+TEST_F(ServeDigestTest, Sha256IsOfferedFirstAndMd5Second) {
+  Start({"--digest-sha256"});
+  const std::string told = Curl({"-i", server_->url()});
+  const std::size_t sha = told.find("algorithm=SHA-256");
+  const std::size_t md5 = told.find("algorithm=MD5");
+  ASSERT_NE(sha, std::string::npos) << told;
+  ASSERT_NE(md5, std::string::npos) << told;
+  EXPECT_LT(sha, md5);
+  const std::string header =
+      Verbose("alice:wonder land", {server_->url(), "-o", "/dev/null", server_->url()});
+  EXPECT_NE(header.find("algorithm=SHA-256"), std::string::npos) << header;
+  EXPECT_NE(header.find("200 1;200 0;"), std::string::npos) << header;
+  server_->StopCleanly();
+}
+
+TEST_F(ServeDigestTest, ARecordedHeaderServesNobodyTwice) {
+  Start();
+  const std::string header = Header("alice:wonder land", "/private/page");
+  ASSERT_NE(header, "");
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(Curl({"-o", "/dev/null", "-H", header, server_->url("/private/page")}), "401 1;");
+  }
+  // For another target it is not even right.
+  EXPECT_EQ(Curl({"-o", "/dev/null", "-H", header, server_->url("/index.html")}), "401 1;");
+  EXPECT_EQ(Curl({"-o", "/dev/null", "-X", "DELETE", "-H", header, server_->url("/private/page")}),
+            "401 1;");
+  EXPECT_EQ(CurlAs("alice:wonder land", {server_->url()}), "200 1;");
+  const nlohmann::json digest = server_->StopCleanly()["digest"];
+  EXPECT_EQ(digest["replayed"], 3) << digest;
+  EXPECT_EQ(digest["refused"], 2) << digest;
+}
+
+TEST_F(ServeDigestTest, HostileHeadersAreRefusedAndHarmNobody) {
+  Start();
+  const std::vector<std::string> hostile = {
+      "Digest ,",
+      "Digest username=",
+      "Digest username=\"a",
+      "Digest username=\"a\", username=\"b\"",
+      "Digest " + std::string(3000, 'x'),
+      "Digest username=\"alice\", realm=\"staff\", nonce=\"x\", uri=\"/\", response=\"y\"",
+      R"(Digest username="\\\"", nc=zzzzzzzz)",
+  };
+  for (const std::string& value : hostile) {
+    const std::string told =
+        Curl({"-o", "/dev/null", "-H", "Authorization: " + value, server_->url()});
+    EXPECT_TRUE(told == "400 1;" || told == "401 1;") << value << ": " << told;
+  }
+  EXPECT_EQ(Curl({"-o", "/dev/null", "-H", "Authorization: Digest nc=1", "-H",
+                  "Authorization: Digest nc=2", server_->url()}),
+            "400 1;");
+  EXPECT_EQ(Curl({"-o", "/dev/null", "-H", "Authorization: Digest " + std::string(20000, 'x'),
+                  server_->url()}),
+            "431 1;");
+  EXPECT_EQ(CurlAs("alice:wonder land", {server_->url()}), "200 1;");
+  EXPECT_GE(server_->StopCleanly()["digest"]["malformed"].get<int>(), 5);
+}
+
+TEST_F(ServeDigestTest, APathIsProtectedUnderAllItsNames) {
+  Start({"--digest-path", "/private"});
+  EXPECT_EQ(Curl({"-o", "/dev/null", server_->url()}), "200 1;");
+  for (const char* path : {"/private/page", "//private/page", "/%70rivate/page", "/private",
+                           "/x/../private/page", "/private%2fpage"}) {
+    EXPECT_EQ(Curl({"-o", "/dev/null", server_->url(path)}), "401 1;") << path;
+  }
+  EXPECT_EQ(CurlAs("bob:builder", {server_->url("/private/page")}), "200 1;");
+  server_->StopCleanly();
+}
+
+TEST_F(ServeDigestTest, AReloadReadsTheUsersAndKeepsContexts) {
+  Start();
+  EXPECT_EQ(CurlAs("carol:x", {server_->url()}), "401 1;");
+  AddUser("carol", "x");
+  server_->Signal(SIGHUP);
+  ASSERT_TRUE(server_->WaitForNext("reloaded")) << server_->output();
+  EXPECT_EQ(CurlAs("carol:x", {server_->url()}), "200 1;");
+  // A bad file changes nothing.
+  std::ofstream(users_, std::ios::app) << "bad line\n";
+  server_->Signal(SIGHUP);
+  ASSERT_TRUE(server_->WaitForNext("reload refused")) << server_->output();
+  EXPECT_NE(server_->output().find("ktlsim users check"), std::string::npos) << server_->output();
+  EXPECT_EQ(CurlAs("carol:x", {server_->url()}), "200 1;");
+  server_->StopCleanly();
+}
+
+// ---- Clients that know nothing of each other
+
+TEST_F(ServeDigestTest, Wget) {
+  if (!Has("wget")) GTEST_SKIP() << "there is no wget here";
+  Start();
+  const auto wget = [this](const std::string& password) {
+    return RunProgram({"wget", "-q", "-O", "-", "--no-check-certificate", "--tries=1", "--user",
+                       "alice", "--password", password, server_->url("/private/page"),
+                       server_->url("/index.html")});
+  };
+  EXPECT_EQ(wget("wonder land").output, "pagehome");
+  EXPECT_EQ(wget("other").code, 6);
+  server_->StopCleanly();
+}
+
+TEST_F(ServeDigestTest, PythonUrllib) {
+  if (!Has("python3")) GTEST_SKIP() << "there is no python3 here";
+  Start();
+  const std::string program = R"(
+import ssl, sys, urllib.request as r
+url, user, password = sys.argv[1:]
+passwords = r.HTTPPasswordMgrWithDefaultRealm()
+passwords.add_password(None, url, user, password)
+context = ssl._create_unverified_context()
+opener = r.build_opener(r.HTTPDigestAuthHandler(passwords), r.HTTPSHandler(context=context))
+for i in range(3):
+    print(opener.open(url).read().decode(), end=';')
+)";
+  const Finished python = Python(program, "/private/page");
+  EXPECT_EQ(python.output, "page;page;page;");
+  EXPECT_NE(Python(program, "/private/page", "alice", "other").output.find("HTTP Error 401"),
+            std::string::npos);
+  server_->StopCleanly();
+}
+
+TEST_F(ServeDigestTest, PythonRequests) {
+  if (!HasPythonModule("requests")) GTEST_SKIP() << "there is no Python requests here";
+  Start();
+  const std::string program = R"(
+import sys, warnings, requests
+from requests.auth import HTTPDigestAuth
+warnings.simplefilter('ignore')
+url, user, password = sys.argv[1:]
+session = requests.Session()
+session.auth = HTTPDigestAuth(user, password)
+session.verify = False
+session.trust_env = False
+for i in range(3):
+    print(session.get(url).status_code, end=';')
+print(session.post(url, data='x').status_code, end=';')
+)";
+  EXPECT_EQ(Python(program, "/private/page").output, "200;200;200;405;");
+  EXPECT_EQ(Python(program, "/private/page", "alice", "other").output, "401;401;401;401;");
+  const nlohmann::json digest = server_->StopCleanly()["digest"];
+  EXPECT_EQ(digest["authenticated"], 1) << digest;
+  EXPECT_EQ(digest["maintained"], 3) << digest;
+}
+
+}  // namespace
+}  // namespace ktlsim::system_tests

@@ -167,6 +167,25 @@ std::string ShellText(std::span<const char* const> arguments) {
   return text;
 }
 
+std::vector<std::string> WithoutPasswords(std::vector<std::string> arguments) {
+  constexpr const char* kHidden = "***";
+  bool of_digest = false;
+  for (std::string& argument : arguments) {
+    const bool joined = argument.starts_with("--digest=");
+    if (of_digest || joined) {
+      const std::size_t colon = argument.find(':');
+      if (colon != std::string::npos) argument.replace(colon + 1, std::string::npos, kHidden);
+    }
+    of_digest = argument == "--digest";
+    const std::size_t scheme = argument.find("://");
+    const std::size_t at = argument.find('@', scheme);
+    if (scheme != std::string::npos && at != std::string::npos) {
+      argument.replace(scheme + 3, at - scheme - 3, kHidden);
+    }
+  }
+  return arguments;
+}
+
 std::string GivenCommandLine() {
   std::vector<const char*> arguments;
   for (const std::string& argument : Given()) arguments.push_back(argument.c_str());
@@ -232,7 +251,7 @@ void UseWrappedHelp(CLI::App& app) {
 }
 
 std::optional<int> ParseCommandLine(CLI::App& app, int argc, char** argv) {
-  Given().assign(argv, argv + argc);
+  Given() = WithoutPasswords({argv, argv + argc});
   if (const auto code = RefuseUnknownCommand(app, argc, argv)) return code;
   try {
     app.parse(argc, argv);

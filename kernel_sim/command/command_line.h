@@ -31,7 +31,11 @@ void UseWrappedHelp(CLI::App& app);
 // `arguments` as a shell takes them: quoted where that is needed.
 std::string ShellText(std::span<const char* const> arguments);
 
-// The command line that ParseCommandLine was given.
+// `arguments` without the passwords that may be in them: what follows the colon of --digest, and
+// what stands before the @ of a URL.
+std::vector<std::string> WithoutPasswords(std::vector<std::string> arguments);
+
+// The command line that ParseCommandLine was given, without passwords.
 std::string GivenCommandLine();
 // The same, argument by argument.
 std::vector<std::string> GivenArguments();

@@ -41,13 +41,19 @@ enum class LoadKind : std::uint8_t {
   kExchange,          // one request after the other on a kept connection
 };
 
+class DigestLogin;
+
 struct LoadPlan {
   LoadKind kind = LoadKind::kFullHandshake;
   std::vector<io::Address> peers;  // of one server: the next is dialled when one cannot be reached
   unsigned slots = 1;
   // Slot i uses profile i mod size. Resumption wants one per slot: sessions belong to a credential.
   std::vector<const transport::TlsProfile*> profiles;
-  std::string request;                       // kExchange: sent as it is
+  std::string request;  // kExchange: sent as it is
+  // kExchange: each request is signed, and `request` is its beginning, without the empty line;
+  // null: nothing is signed.
+  DigestLogin* login = nullptr;
+  std::string target;                        // that is signed
   StatusSet success = StatusSet::Default();  // kExchange: other statuses are errors
   bool check_body = false;  // kExchange: the response's body is that of FillHttpBody
   // True: the server closes after a handshake. False: the client closes, and first waits for a

@@ -1,6 +1,9 @@
 #include "kernel_sim/command/http_response_reader.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "kernel_sim/serve/digest_guard.h"
 
 namespace ktlsim::command {
 namespace {
@@ -9,12 +12,21 @@ namespace {
 constexpr int kBody = 0;
 constexpr int kNoBody = 1;
 
+constexpr std::size_t kFieldNameBytesMax = 32;
+constexpr std::size_t kChallengeBytesMax = 4096;
+constexpr std::string_view kChallengeField = "www-authenticate";
+
+char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
 }  // namespace
 
-HttpResponseReader::HttpResponseReader(BodyCheck check) : check_(std::move(check)) { Reset(); }
+HttpResponseReader::HttpResponseReader(BodyCheck check, Challenges challenges)
+    : check_(std::move(check)), challenges_(challenges) {
+  Reset();
+}
 
-const llhttp_settings_t& HttpResponseReader::Settings() {
-  static const llhttp_settings_t settings = [] {
+const llhttp_settings_t& HttpResponseReader::Settings(Challenges challenges) {
+  static const llhttp_settings_t plain = [] {
     llhttp_settings_t made;
     llhttp_settings_init(&made);
     // These have no body, whatever length they announce (RFC 9112 6.3).
@@ -39,16 +51,55 @@ const llhttp_settings_t& HttpResponseReader::Settings() {
     };
     return made;
   }();
-  return settings;
+  static const llhttp_settings_t with_challenges = [] {
+    llhttp_settings_t made = plain;
+    made.on_header_field = &OnFieldName;
+    made.on_header_value = &OnFieldValue;
+    made.on_header_value_complete = &OnFieldEnd;
+    return made;
+  }();
+  return challenges == Challenges::kKept ? with_challenges : plain;
 }
 
+int HttpResponseReader::OnFieldName(llhttp_t* parser, const char* at, std::size_t bytes) {
+  auto* const self = static_cast<HttpResponseReader*>(parser->data);
+  for (std::size_t i = 0; i < bytes && self->field_name_.size() < kFieldNameBytesMax; ++i) {
+    self->field_name_ += Lower(at[i]);
+  }
+  return 0;
+}
+
+int HttpResponseReader::OnFieldValue(llhttp_t* parser, const char* at, std::size_t bytes) {
+  auto* const self = static_cast<HttpResponseReader*>(parser->data);
+  if (self->field_name_ != kChallengeField) return 0;
+  const std::size_t room = kChallengeBytesMax - self->field_value_.size();
+  self->field_value_.append(at, std::min(bytes, room));
+  return 0;
+}
+
+int HttpResponseReader::OnFieldEnd(llhttp_t* parser) {
+  auto* const self = static_cast<HttpResponseReader*>(parser->data);
+  std::string_view token;
+  if (self->challenge_.empty() && serve::DigestTokenOf(self->field_value_, &token)) {
+    self->challenge_ = token;
+  }
+  self->field_name_.clear();
+  self->field_value_.clear();
+  return 0;
+}
+
+std::string_view HttpResponseReader::challenge() const { return challenge_; }
+
 void HttpResponseReader::Reset() {
-  llhttp_init(&parser_, HTTP_RESPONSE, &Settings());
+  llhttp_init(&parser_, HTTP_RESPONSE, &Settings(challenges_));
   parser_.data = this;
   body_bytes_ = 0;
   begun_ = false;
   complete_ = false;
   keep_alive_ = false;
+  field_name_.clear();
+  field_value_.clear();
+  challenge_.clear();
 }
 
 HttpResponseReader::Outcome HttpResponseReader::Read(std::span<const std::byte> input) {

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
+#include <string_view>
 
 #include <llhttp.h>
 
@@ -23,7 +25,9 @@ class HttpResponseReader {
   // Sees the body in order: its offset and its bytes. False refuses it.
   using BodyCheck = std::function<bool(std::uint64_t offset, std::span<const std::byte> bytes)>;
 
-  explicit HttpResponseReader(BodyCheck check = {});
+  enum class Challenges : std::uint8_t { kIgnored, kKept };
+
+  explicit HttpResponseReader(BodyCheck check = {}, Challenges challenges = Challenges::kIgnored);
   HttpResponseReader(const HttpResponseReader&) = delete;
   HttpResponseReader& operator=(const HttpResponseReader&) = delete;
 
@@ -36,15 +40,25 @@ class HttpResponseReader {
   // After kComplete: the connection may carry another request.
   bool keep_alive() const { return keep_alive_; }
   std::uint64_t body_bytes() const { return body_bytes_; }
+  // The token of the first challenge of the scheme Digest; empty: there is none.
+  std::string_view challenge() const;
   // Something of the current response has been read.
   bool begun() const { return begun_; }
 
  private:
-  static const llhttp_settings_t& Settings();
+  static const llhttp_settings_t& Settings(Challenges challenges);
+  static int OnFieldName(llhttp_t* parser, const char* at, std::size_t bytes);
+  static int OnFieldValue(llhttp_t* parser, const char* at, std::size_t bytes);
+  static int OnFieldEnd(llhttp_t* parser);
 
   const BodyCheck check_;
+  const Challenges challenges_;
   llhttp_t parser_{};
   std::uint64_t body_bytes_ = 0;
+  // With Challenges::kKept: the field that is read, bounded, and what was looked for.
+  std::string field_name_;
+  std::string field_value_;
+  std::string challenge_;
   bool begun_ = false;
   bool complete_ = false;
   bool keep_alive_ = false;

@@ -20,6 +20,7 @@
 #include "kernel_sim/command/certificate_facts.h"
 #include "kernel_sim/command/command.h"
 #include "kernel_sim/command/credentials.h"
+#include "kernel_sim/command/digest_login.h"
 #include "kernel_sim/command/driver.h"
 #include "kernel_sim/command/durations.h"
 #include "kernel_sim/command/envelope.h"
@@ -28,6 +29,8 @@
 #include "kernel_sim/command/lane_report.h"
 #include "kernel_sim/command/library_settings.h"
 #include "kernel_sim/command/load_settings.h"
+#include "kernel_sim/command/one_exchange.h"
+#include "kernel_sim/command/password_input.h"
 #include "kernel_sim/command/progress.h"
 #include "kernel_sim/command/result_json.h"
 #include "kernel_sim/command/result_table.h"
@@ -61,9 +64,13 @@ class LoadRun {
   std::string Prepare();
   std::string AddProfile();
   std::string ServerName() const;
-  std::string MakeRequest() const;
+  std::string Target() const;
+  std::string MakeRequest(std::string_view end) const;
+  std::string LogIn(const std::vector<io::Address>& peers);
+  std::string AuthenticateOnce(OneExchange& exchange, std::size_t context, ResultRow* row);
   ResultRow Measure();
   void Watch(std::uint64_t duration_ns);
+  void NoteRenewal(const std::string& wrong);
   bool NobodyThere() const;
   void Drain();
   Verdict Judge(const ResultRow& row, const RundownCheck& rundown, const LaneReport& lanes) const;
@@ -82,6 +89,10 @@ class LoadRun {
   std::vector<std::unique_ptr<transport::TlsProfile>> profiles_;
   transport::ClientPath client_;
   std::unique_ptr<LoadPhase> load_;
+  std::unique_ptr<DigestLogin> login_;
+  std::optional<ResultRow> first_authentications_;  // with --digest
+  std::size_t contexts_ = 0;
+  unsigned renewals_ = 0;
   std::uint64_t began_ns_ = 0;
   std::optional<CertificateFacts> server_certificate_;
   std::optional<CertificateFacts> client_certificate_facts_;
@@ -121,13 +132,77 @@ std::string LoadRun::ServerName() const {
   return options_.url.IsAddress() ? "localhost" : options_.url.host;
 }
 
-std::string LoadRun::MakeRequest() const {
+std::string LoadRun::Target() const {
   const std::string& path = !options_.path.empty() ? options_.path : options_.url.path;
-  return fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: ktlsim\r\n\r\n",
-                     path.empty() ? "/" : path,
+  return path.empty() ? "/" : path;
+}
+
+std::string LoadRun::MakeRequest(std::string_view end) const {
+  return fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: ktlsim\r\n{}", Target(),
                      !options_.sni.empty()              ? options_.sni
                      : options_.url.unix_socket.empty() ? options_.url.Authority()
-                                                        : options_.url.host);
+                                                        : options_.url.host,
+                     end);
+}
+
+// So many first authentications are measured, one after the other.
+constexpr std::size_t kFirstAuthentications = 100;
+constexpr std::uint64_t kFirstAuthenticationLimitNs = 10 * kNsPerSecond;
+
+// A challenge, and the first response to it.
+std::string LoadRun::AuthenticateOnce(OneExchange& exchange, std::size_t context, ResultRow* row) {
+  const std::uint64_t begin = MonotonicClock::Now();
+  OneExchange::Answer answer = exchange.Ask(MakeRequest("\r\n"), kFirstAuthenticationLimitNs);
+  if (!answer.error.empty()) return answer.error;
+  if (answer.challenge.empty()) {
+    return fmt::format("--digest: the server asks for no Digest authentication at {} (status {})",
+                       Target(), answer.status);
+  }
+  std::string header;
+  std::string wrong = login_->Authenticate(context, answer.challenge, Target(), &header);
+  if (!wrong.empty()) return "--digest: " + wrong;
+  answer = exchange.Ask(MakeRequest(fmt::format("Authorization: {}\r\n\r\n", header)),
+                        kFirstAuthenticationLimitNs);
+  if (!answer.error.empty()) return answer.error;
+  constexpr unsigned kUnauthorized = 401;
+  if (answer.status == kUnauthorized) {
+    return fmt::format("--digest: the server refuses {}: its name, or the password",
+                       Printable(options_.digest_user));
+  }
+  ++row->operations;
+  row->latency.Record(MonotonicClock::Now() - begin);
+  const std::size_t kind = answer.status / 100 < kStatusClasses ? answer.status / 100 : 0;
+  ++row->statuses[kind];
+  return {};
+}
+
+// The contexts that all further requests are signed with, and what it took to get them.
+std::string LoadRun::LogIn(const std::vector<io::Address>& peers) {
+  Password password;
+  std::string wrong = !options_.digest_password_file.empty()
+                          ? ReadPasswordFile(options_.digest_password_file, &password)
+                      : !options_.digest_password.empty()
+                          ? password.Set(options_.digest_password)
+                          : ReadPassword(options_.digest_user, Asked::kOnce, &password);
+  if (!wrong.empty()) return "--digest: " + wrong;
+  const std::size_t contexts = (options_.connections + DigestLogin::kConnectionsPerContext - 1) /
+                               DigestLogin::kConnectionsPerContext;
+  contexts_ = contexts;
+  login_ = DigestLogin::Make(options_.digest_user, password, contexts, &wrong);
+  if (login_ == nullptr) return wrong;
+  OneExchange exchange(client_, peers, *profiles_.front());
+  wrong = exchange.Connect();
+  ResultRow row;
+  row.operation = "first authentication";
+  const std::uint64_t begin = MonotonicClock::Now();
+  const std::size_t times = std::max(kFirstAuthentications, contexts);
+  for (std::size_t i = 0; i < times && wrong.empty(); ++i) {
+    if (interrupted.load(std::memory_order_relaxed)) return "interrupted";
+    wrong = AuthenticateOnce(exchange, i % contexts, &row);
+  }
+  row.seconds = static_cast<double>(MonotonicClock::Now() - begin) / 1e9;
+  first_authentications_ = std::move(row);
+  return wrong;
 }
 
 std::string LoadRun::Prepare() {
@@ -145,7 +220,8 @@ std::string LoadRun::Prepare() {
   plan.slots = options_.connections;
   plan.rate = options_.rate;
   plan.timeout_ns = options_.timeout_ns;
-  plan.request = MakeRequest();
+  plan.request = MakeRequest(options_.digest_user.empty() ? "\r\n" : "");
+  plan.target = Target();
   plan.success = options_.success;
   plan.hint = &ClientHint;
   plan.kind = !options_.handshake() ? LoadKind::kExchange
@@ -162,6 +238,11 @@ std::string LoadRun::Prepare() {
       !status.ok()) {
     return "the client path: " + status.ToString();
   }
+  if (!options_.digest_user.empty()) {
+    error = LogIn(plan.peers);
+    if (!error.empty()) return error;
+    plan.login = login_.get();
+  }
   load_ = std::make_unique<LoadPhase>(client_, std::move(plan));
   return {};
 }
@@ -171,9 +252,14 @@ void LoadRun::Watch(std::uint64_t duration_ns) {
   for (std::uint64_t now = MonotonicClock::Now(); now < end; now = MonotonicClock::Now()) {
     if (interrupted.load(std::memory_order_relaxed) || NobodyThere()) return;
     std::this_thread::sleep_for(std::chrono::nanoseconds(std::min(end - now, kNsPerSecond / 10)));
+    if (login_ != nullptr) NoteRenewal(login_->Renew(Target()));
     progress_.Update(OperationName(), load_->operations(),
                      static_cast<double>(end - std::min(end, MonotonicClock::Now())) / 1e9);
   }
+}
+
+void LoadRun::NoteRenewal(const std::string& wrong) {
+  if (!wrong.empty()) load_->CountError("--digest: " + wrong);
 }
 
 bool LoadRun::NobodyThere() const {
@@ -191,6 +277,7 @@ void LoadRun::Drain() {
 
 std::string LoadRun::OperationName() const {
   if (options_.handshake()) return options_.resume ? "resumed handshake" : "full handshake";
+  if (first_authentications_) return fmt::format("signed {}", LoadModeName(options_.mode));
   return LoadModeName(options_.mode);
 }
 
@@ -260,13 +347,22 @@ void LoadRun::PrintLoop(std::FILE* out) const {
 
 void LoadRun::Print(const ResultRow& row, const LaneReport& lanes, const Verdict& verdict) const {
   std::FILE* const out = TextOutput(options_.json);
-  PrintResultTable({row}, "client", out);
+  std::vector<ResultRow> rows;
+  if (first_authentications_) rows.push_back(*first_authentications_);
+  rows.push_back(row);
+  PrintResultTable(rows, "client", out);
   const transport::ConnectionInfo info = load_->negotiated();
   if (info.version != 0) {
     fmt::print(out, "\n{}: {}, {}{}{}\n", options_.url.Place(), info.version_text(),
                info.cipher_suite_name,
                info.group == 0 ? "" : fmt::format(", {}", info.group_text()),
                info.alpn.empty() ? "" : ", ALPN " + info.alpn);
+  }
+  if (first_authentications_) {
+    fmt::print(out,
+               "Digest: {} first authentications, one after the other, with the challenge's round "
+               "trip; {} context{} for all further requests, {} with a new nonce meanwhile.\n",
+               first_authentications_->operations, contexts_, contexts_ == 1 ? "" : "s", renewals_);
   }
   PrintLoop(out);
   PrintLanes(lanes, envelope_.library().time_every_call, out);
@@ -278,21 +374,25 @@ void LoadRun::Print(const ResultRow& row, const LaneReport& lanes, const Verdict
 
 nlohmann::json LoadRun::SettingsJson() const {
   const bool open = options_.rate > 0;
-  return {{"mode", LoadModeName(options_.mode)},
-          {"resume", options_.resume},
-          {"seconds", Seconds(options_.duration_ns)},
-          {"warm_up_s", Seconds(options_.warm_up_ns)},
-          {"drain_s", Seconds(options_.drain_ns)},
-          {"timeout_s", options_.timeout_ns != 0 ? nlohmann::json(Seconds(options_.timeout_ns))
-                                                 : nlohmann::json()},
-          {"connections", options_.connections},
-          {"rate_asked_per_s", open ? nlohmann::json(options_.rate) : nlohmann::json()},
-          {"tls_versions", WordOf(options_.versions, kTlsWords)},
-          {"cipher_suites", TextOrNull(options_.suites)},
-          {"groups", TextOrNull(options_.groups)},
-          {"alpn", options_.alpn},
-          {"server_name", ServerName()},
-          {"verify", !options_.insecure}};
+  return {
+      {"mode", LoadModeName(options_.mode)},
+      {"resume", options_.resume},
+      {"seconds", Seconds(options_.duration_ns)},
+      {"warm_up_s", Seconds(options_.warm_up_ns)},
+      {"drain_s", Seconds(options_.drain_ns)},
+      {"timeout_s",
+       options_.timeout_ns != 0 ? nlohmann::json(Seconds(options_.timeout_ns)) : nlohmann::json()},
+      {"connections", options_.connections},
+      {"rate_asked_per_s", open ? nlohmann::json(options_.rate) : nlohmann::json()},
+      {"tls_versions", WordOf(options_.versions, kTlsWords)},
+      {"cipher_suites", TextOrNull(options_.suites)},
+      {"groups", TextOrNull(options_.groups)},
+      {"alpn", options_.alpn},
+      {"server_name", ServerName()},
+      {"verify", !options_.insecure},
+      {"digest_user", TextOrNull(options_.digest_user)},
+      {"digest_contexts", first_authentications_ ? nlohmann::json(contexts_) : nlohmann::json()},
+      {"digest_renewals", first_authentications_ ? nlohmann::json(renewals_) : nlohmann::json()}};
 }
 
 bool LoadRun::WriteJson(const ResultRow& row, const RundownCheck& rundown, const LaneReport& lanes,
@@ -303,7 +403,11 @@ bool LoadRun::WriteJson(const ResultRow& row, const RundownCheck& rundown, const
   json["peer"] = options_.url.Place();
   json["server_certificate"] = CertificateJson(server_certificate_);
   json["client_certificate"] = CertificateJson(client_certificate_facts_);
-  json["operations"] = nlohmann::json::array({ResultJson(row, "client")});
+  json["operations"] = nlohmann::json::array();
+  if (first_authentications_) {
+    json["operations"].push_back(ResultJson(*first_authentications_, "client"));
+  }
+  json["operations"].push_back(ResultJson(row, "client"));
   json["not_begun"] = options_.rate > 0 ? nlohmann::json(load_->not_begun()) : nlohmann::json();
   json["errors"] = row.errors;
   json["warm_up_errors"] = load_->warm_up_errors();
@@ -323,6 +427,7 @@ int LoadRun::Run() {
   if (!error.empty()) {
     client_.Stop();
     credentials_.clear();
+    login_.reset();
     static_cast<void>(KtlsimStop());
     fmt::print(stderr, "ktlsim load: {}\n", error);
     return kExitUsage;
@@ -332,6 +437,8 @@ int LoadRun::Run() {
   client_certificate_facts_ = DescribeCertificate(client_certificate_.get());
   client_.Stop();
   credentials_.clear();
+  if (login_ != nullptr) renewals_ = login_->renewals();
+  login_.reset();
   static_cast<void>(KtlsimStop());
   client_certificate_ = {};
   const RundownCheck rundown = CheckRundown();

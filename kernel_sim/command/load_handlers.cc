@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "kernel_sim/base/clock.h"
+#include "kernel_sim/command/digest_login.h"
 #include "kernel_sim/command/http_response_reader.h"
 #include "kernel_sim/serve/http_response.h"
 
@@ -102,8 +103,10 @@ class ExchangeSlot final : public LoadSlot {
  public:
   ExchangeSlot(LoadPhase& phase, const Place& place)
       : LoadSlot(phase, place),
-        reader_(phase.plan().check_body ? &serve::CheckHttpBody : HttpResponseReader::BodyCheck()) {
-  }
+        context_(place.number / DigestLogin::kConnectionsPerContext),
+        reader_(phase.plan().check_body ? &serve::CheckHttpBody : HttpResponseReader::BodyCheck(),
+                phase.plan().login != nullptr ? HttpResponseReader::Challenges::kKept
+                                              : HttpResponseReader::Challenges::kIgnored) {}
 
   void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override {
     RecordBytes(plaintext.size());
@@ -142,18 +145,59 @@ class ExchangeSlot final : public LoadSlot {
 
   void SendRequest(Connection& connection) {
     CountFromNow();
+    tries_ = 0;
+    Send(connection);
+  }
+
+  // Waits where the login has to be renewed first.
+  void Send(Connection& connection) {
+    constexpr std::uint64_t kRenewalWaitNs = 5 * kNsPerMs;
     reader_.Reset();
     sent_ = 0;
+    if (phase().plan().login != nullptr && !Sign()) return WaitAtMost(kRenewalWaitNs);
     SendRest(connection);
   }
 
+  bool Sign() {
+    std::string header;
+    if (!phase().plan().login->Sign(context_, phase().plan().target, &header)) {
+      signed_request_.clear();
+      return false;
+    }
+    signed_request_ = phase().plan().request;
+    signed_request_.append("Authorization: ").append(header).append("\r\n\r\n");
+    return true;
+  }
+
+  void TimedOut() override {
+    if (operating() && connection() != nullptr) Send(*connection());
+  }
+
+  const std::string& Request() {
+    return phase().plan().login != nullptr ? signed_request_ : phase().plan().request;
+  }
+
+  // The signature was right, and too late: others of the context have overtaken it, or the nonce
+  // has had its time. The same operation goes on with another signature, then with another nonce.
+  bool BeginAgain(Connection& connection) {
+    constexpr unsigned kUnauthorized = 401;
+    constexpr unsigned kTriesMax = 8;
+    const bool stale = reader_.status() == kUnauthorized && reader_.keep_alive() &&
+                       reader_.challenge().find("stale=true") != std::string_view::npos;
+    if (!stale || tries_ == kTriesMax) return false;
+    if (++tries_ > 1) phase().plan().login->NoteChallenge(context_, reader_.challenge());
+    Send(connection);
+    return true;
+  }
+
   void SendRest(Connection& connection) {
-    const std::string& request = phase().plan().request;
+    const std::string& request = Request();
     const auto bytes = std::as_bytes(std::span(request.data(), request.size()));
     if (operating() && sent_ < bytes.size()) sent_ += connection.Send(bytes.subspan(sent_));
   }
 
   void Finish(Connection& connection) {
+    if (phase().plan().login != nullptr && BeginAgain(connection)) return;
     RecordStatus(reader_.status());
     const bool well = phase().plan().success.Has(reader_.status());
     if (well) RecordOperation();
@@ -163,8 +207,11 @@ class ExchangeSlot final : public LoadSlot {
     if (!kept) connection.Close();
   }
 
+  const std::size_t context_;  // of the login
   HttpResponseReader reader_;
+  std::string signed_request_;
   std::size_t sent_ = 0;
+  unsigned tries_ = 0;  // of the operation that were stale
 };
 
 }  // namespace

@@ -38,6 +38,14 @@ std::string TakeServer(S s, V v) {
   return wrong;
 }
 
+std::string TakeDigestUser(S s, V v) {
+  const std::size_t colon = v.find(':');
+  if (colon == 0 || v.empty()) return "a user's name is needed: USER, or USER:PASSWORD";
+  s.digest_user = v.substr(0, colon);
+  s.digest_password = colon == std::string::npos ? "" : v.substr(colon + 1);
+  return {};
+}
+
 std::string TakeConnections(S s, V v) {
   std::uint64_t connections = 0;
   std::string wrong = ParseCount(v, 1, kConnectionsMax, &connections);
@@ -126,6 +134,13 @@ constexpr CommandSetting<LoadOptions> kSettings[] = {
      [](S s, V v) { return TakeText(v, &s.cert); }},
     {"key", "", Form::kOne, "FILE", "Its private key, PEM, not encrypted",
      [](S s, V v) { return TakeText(v, &s.key); }},
+    {"digest", "", Form::kOne, "USER[:PASSWORD]",
+     "Authenticate with Digest (RFC 7616) first, some times for the figures and then once for each "
+     "32 connections, and sign each request. Without a password it is typed, or is the first line "
+     "of standard input; in the command line everybody on the machine can read it",
+     &TakeDigestUser},
+    {"digest-password-file", "", Form::kOne, "FILE", "The password is the first line of this file",
+     [](S s, V v) { return TakeText(v, &s.digest_password_file); }},
     {"json", "", Form::kOne, "FILE", "Write the result there as JSON; - is standard output",
      [](S s, V v) {
        std::string wrong = CheckWritable(v);
@@ -146,6 +161,15 @@ std::string CheckLoadOptions(const LoadOptions& options) {
   }
   if (options.cert.empty() != options.key.empty()) {
     return "--cert and --key belong together: give both or none";
+  }
+  if (!options.digest_user.empty() && options.handshake()) {
+    return "--digest is for --mode request and bulk: a handshake has no request to sign";
+  }
+  if (options.digest_user.empty() && !options.digest_password_file.empty()) {
+    return "--digest-password-file needs --digest USER";
+  }
+  if (!options.digest_password.empty() && !options.digest_password_file.empty()) {
+    return "--digest USER:PASSWORD and --digest-password-file exclude each other: give one";
   }
   if (options.resume && !options.handshake()) {
     return "--resume is for --mode handshake: requests stay on their connections";

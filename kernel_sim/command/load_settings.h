@@ -38,6 +38,9 @@ struct LoadOptions {
   bool insecure = false;
   std::string cert;
   std::string key;
+  std::string digest_user;      // empty: nobody authenticates
+  std::string digest_password;  // as it was written; empty: it is asked for
+  std::string digest_password_file;
   std::string json;
 
   bool handshake() const { return mode == LoadMode::kHandshake; }

@@ -12,6 +12,7 @@
 #include <openssl/crypto.h>
 #include <openssl/ui.h>
 
+#include "kernel_sim/base/file.h"
 #include "kernel_sim/digest/charset.h"
 
 namespace ktlsim::command {
@@ -85,6 +86,15 @@ std::string Password::Set(std::string_view text) {
   std::memcpy(bytes_.data(), text.data(), text.size());
   size_ = text.size();
   return {};
+}
+
+std::string ReadPasswordFile(const std::string& path, Password* password) {
+  constexpr std::size_t kFileBytesMax = 4096;
+  const Result<FileText> file = ReadFile(path.c_str(), kFileBytesMax);
+  if (!file) return fmt::format("{}: {}", path, file.status().ToString());
+  const std::string_view text = file->text();
+  const std::string wrong = password->Set(text.substr(0, text.find('\n')));
+  return wrong.empty() ? wrong : path + ": " + wrong;
 }
 
 std::string ReadPassword(std::string_view whose, Asked asked, Password* password) {

@@ -31,6 +31,9 @@ class Password {
 
 enum class Asked { kOnce, kTwice };
 
+// The first line of the regular file `path`. Empty: done; else what is wrong. Passive level.
+std::string ReadPasswordFile(const std::string& path, Password* password);
+
 // Where standard input is a terminal, asks there for "Password for `whose`: ", for a new password
 // twice. Else reads the first line of standard input. Empty: done; else what is wrong. Passive
 // level; waits for a person.

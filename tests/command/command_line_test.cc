@@ -32,6 +32,16 @@ TEST(WrapTextTest, BreaksAtBlanksAndKeepsLongWords) {
   EXPECT_EQ(WrapText("", 80, 0), "");
 }
 
+TEST(WithoutPasswordsTest, HidesThemAndNothingElse) {
+  const std::vector<std::string> given = {
+      "ktlsim",   "load", "--digest",        "a:b:c",           "--digest=d:e",
+      "--digest", "f",    "https://h:1/a:b", "--context-store", "redis://u:p@h:1/2"};
+  EXPECT_EQ(
+      WithoutPasswords(given),
+      (std::vector<std::string>{"ktlsim", "load", "--digest", "a:***", "--digest=d:***", "--digest",
+                                "f", "https://h:1/a:b", "--context-store", "redis://***@h:1/2"}));
+}
+
 class CommandsTest : public ::testing::Test {
  protected:
   CommandsTest() {

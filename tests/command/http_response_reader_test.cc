@@ -25,6 +25,23 @@ TEST(HttpResponseReaderTest, AnAnswerMayBeCutAnywhere) {
   }
 }
 
+TEST(HttpResponseReaderTest, KeepsTheFirstChallengeOfDigest) {
+  constexpr std::string_view kChallenged =
+      "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nWWW-Authenticate: Basic realm=\"r\"\r\n"
+      "Www-Authenticate: Digest nonce=\"n\", stale=true\r\nWWW-Authenticate: Digest x\r\n\r\n";
+  for (std::size_t cut = 1; cut < kChallenged.size(); ++cut) {
+    HttpResponseReader reader({}, HttpResponseReader::Challenges::kKept);
+    ASSERT_EQ(reader.Read(Bytes(kChallenged.substr(0, cut))), Outcome::kNeedMore) << cut;
+    ASSERT_EQ(reader.Read(Bytes(kChallenged.substr(cut))), Outcome::kComplete) << cut;
+    EXPECT_EQ(reader.challenge(), "nonce=\"n\", stale=true");
+    reader.Reset();
+    EXPECT_EQ(reader.challenge(), "");
+  }
+  HttpResponseReader ignores;
+  ASSERT_EQ(ignores.Read(Bytes(kChallenged)), Outcome::kComplete);
+  EXPECT_EQ(ignores.challenge(), "");
+}
+
 TEST(HttpResponseReaderTest, ReadsOneAfterTheOther) {
   HttpResponseReader reader;
   for (int i = 0; i < 3; ++i) {

@@ -11,7 +11,9 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/json_schema.h"
 #include "tests/support/paths.h"
+#include "tests/system/load_process.h"
 #include "tests/system/serve_process.h"
 
 namespace ktlsim::system_tests {
@@ -232,6 +234,48 @@ TEST_F(ServeDigestTest, AReloadReadsTheUsersAndKeepsContexts) {
   EXPECT_NE(server_->output().find("ktlsim users check"), std::string::npos) << server_->output();
   EXPECT_EQ(CurlAs("carol:x", {server_->url()}), "200 1;");
   server_->StopCleanly();
+}
+
+// ---- Our own client
+
+TEST_F(ServeDigestTest, TheLoadGeneratorAuthenticatesAndSigns) {
+  Start();
+  Write("password", "wonder land\n");
+  const LoadResult result =
+      Load(server_->address(), {"--insecure", "--connections", "40", "--digest", "alice",
+                                "--digest-password-file", folder_.File("password")});
+  EXPECT_EQ(result.code, 0) << result.output;
+  EXPECT_EQ(CheckResult("load", result.json), "");
+  const nlohmann::json& operations = result.json["operations"];
+  ASSERT_EQ(operations.size(), 2U) << result.output;
+  EXPECT_EQ(operations[0]["count"], 100);
+  EXPECT_GT(operations[1]["count"].get<int>(), 0);
+  EXPECT_EQ(result.json["settings"]["digest_contexts"], 2);
+  EXPECT_EQ(result.json["settings"]["digest_renewals"], 0);
+  const nlohmann::json digest = server_->StopCleanly()["digest"];
+  EXPECT_EQ(digest["authenticated"], 100) << digest;
+  EXPECT_EQ(digest["challenged"], 100) << digest;
+  EXPECT_GE(digest["maintained"].get<int>(), operations[1]["count"].get<int>()) << digest;
+  EXPECT_EQ(digest["replayed"], 0) << digest;
+}
+
+TEST_F(ServeDigestTest, TheLoadGeneratorSaysWhyItCannot) {
+  Start();
+  const auto told = [this](std::vector<std::string> more) {
+    more.insert(more.begin(), "--insecure");
+    return Load(server_->address(), more);
+  };
+  const LoadResult wrong = told({"--digest", "alice:other"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_NE(wrong.output.find("refuses alice"), std::string::npos) << wrong.output;
+  EXPECT_EQ(wrong.output.find("other"), std::string::npos) << wrong.output;
+  const LoadResult file = told({"--digest", "alice", "--digest-password-file", "/no/file"});
+  EXPECT_EQ(file.code, 2);
+  EXPECT_NE(file.output.find("/no/file"), std::string::npos) << file.output;
+  ServeProcess open({"--self-signed", "localhost", "--respond-bytes", "1"});
+  const LoadResult nobody = Load(open.address(), {"--insecure", "--digest", "alice:x"});
+  EXPECT_EQ(nobody.code, 2);
+  EXPECT_NE(nobody.output.find("no Digest"), std::string::npos) << nobody.output;
 }
 
 // ---- Clients that know nothing of each other

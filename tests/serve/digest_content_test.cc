@@ -1,0 +1,328 @@
+// Requests to a guarded responder on a processor of the library, without TLS and sockets.
+
+#include <chrono>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+#include "kernel_sim/base/clock.h"
+#include "kernel_sim/serve/digest_guard.h"
+#include "kernel_sim/serve/http_responder.h"
+#include "kernel_sim/transport/processors.h"
+#include "tests/serve/fake_connection.h"
+#include "tests/sspi_digest/digest_scene.h"
+
+namespace ktlsim::serve {
+namespace {
+
+using transport::RunOnLoop;
+
+constexpr const char* kUri = "/dir/index.html";
+
+// Remembers what it was told.
+struct Watcher final : DigestWatcher {
+  void OnDigest(DigestOutcome outcome, const transport::Connection& /*connection*/,
+                std::string_view target, SECURITY_STATUS status) override {
+    last = outcome;
+    last_target = target;
+    last_status = status;
+  }
+  std::optional<DigestOutcome> last;
+  std::string last_target;
+  SECURITY_STATUS last_status = SEC_E_OK;
+};
+
+// The library with one processor, for as long as a test.
+class OneProcessor {
+ public:
+  OneProcessor() {
+    KtlsimOptions options{};
+    options.cbSize = sizeof(options);
+    options.cProcessors = 1;
+    EXPECT_EQ(KtlsimStart(&options), SEC_E_OK) << KtlsimLastErrorText();
+  }
+  ~OneProcessor() {
+    EXPECT_EQ(KtlsimStop(), SEC_E_OK);
+    KtlsimStatistics left{};
+    left.cbSize = sizeof(left);
+    EXPECT_EQ(KtlsimQueryStatistics(&left), SEC_E_OK);
+    EXPECT_EQ(left.cAsyncContexts, 0U);
+    EXPECT_EQ(left.cSecurityContexts, 0U);
+    EXPECT_EQ(left.cMisuse, 0U);
+  }
+  OneProcessor(const OneProcessor&) = delete;
+  OneProcessor& operator=(const OneProcessor&) = delete;
+};
+
+class DigestContentTest : public testing::Test {
+ protected:
+  DigestContentTest() {
+    options_.respond_bytes = 5;
+    options_.guard = &guard_;
+    connection_.its_loop = loop_;
+  }
+  ~DigestContentTest() override {
+    Hang();
+    guard_.Stop();
+    contexts_.DeleteAll();
+    client_.Delete();
+  }
+
+  // All that is sent for `request`, once there is a whole head.
+  std::string Ask(const std::string& request) {
+    RunOnLoop(*loop_, [&] {
+      connection_.sent.clear();
+      connection_.closed = false;
+      if (handler_ == nullptr) handler_ = MakeHttpResponder(options_, connection_);
+      connection_.Receive(*handler_, request);
+    });
+    return WaitForHead();
+  }
+  std::string WaitForHead() {
+    const std::uint64_t end_ns = MonotonicClock::Now() + 30 * kNsPerSecond;
+    std::string sent;
+    while (sent.find("\r\n\r\n") == std::string::npos && MonotonicClock::Now() < end_ns) {
+      RunOnLoop(*loop_, [&] { sent = connection_.sent; });
+    }
+    return sent;
+  }
+  std::string Get(const std::string& authorization = {}) {
+    return Ask(std::string("GET ") + kUri + " HTTP/1.1\r\nHost: h\r\n" +
+               (authorization.empty() ? "" : "Authorization: Digest " + authorization + "\r\n") +
+               "\r\n");
+  }
+  void Hang() {
+    RunOnLoop(*loop_, [&] {
+      if (handler_ != nullptr) connection_.End(*std::exchange(handler_, nullptr));
+    });
+  }
+  static unsigned StatusOf(const std::string& response) {
+    return response.size() < 12 ? 0 : static_cast<unsigned>(std::stoi(response.substr(9, 3)));
+  }
+  // The challenge number `which` of a response.
+  static std::string ChallengeOf(const std::string& response, int which = 0) {
+    constexpr std::string_view kField = "\r\nWWW-Authenticate: Digest ";
+    std::size_t at = response.find(kField);
+    for (; which > 0 && at != std::string::npos; --which) at = response.find(kField, at + 1);
+    if (at == std::string::npos) return {};
+    at += kField.size();
+    return response.substr(at, response.find("\r\n", at) - at);
+  }
+  std::uint64_t Count(DigestOutcome outcome) const { return guard_.Statistics().Of(outcome); }
+  // A client that has a context; its first header.
+  std::string LogIn() {
+    std::string header = client_.Respond(ChallengeOf(Get()));
+    EXPECT_EQ(StatusOf(Get(header)), 200U);
+    return header;
+  }
+
+  OneProcessor library_;
+  test::DigestServer server_;
+  test::DigestClient client_;
+  io::Loop* const loop_ = transport::LoopsOfRole("").value().front();
+  DigestContexts contexts_;
+  Watcher watcher_;
+  DigestGuard guard_{{.credential = *server_.credential(),
+                      .paths = {},
+                      .contexts = &contexts_,
+                      .watcher = &watcher_}};
+  HttpOptions options_;
+  FakeConnection connection_;
+  transport::ConnectionHandler* handler_ = nullptr;
+};
+
+TEST_F(DigestContentTest, ChallengesAndThenServes) {
+  const std::string challenged = Get();
+  EXPECT_EQ(StatusOf(challenged), 401U);
+  EXPECT_NE(challenged.find("Content-Length: 17\r\n"), std::string::npos) << challenged;
+  EXPECT_TRUE(challenged.ends_with("\r\n\r\n401 Unauthorized\n")) << challenged;
+  const std::string served = Get(client_.Respond(ChallengeOf(challenged)));
+  EXPECT_TRUE(served.ends_with("\r\n\r\nabcde")) << served;
+  EXPECT_EQ(served.find("WWW-Authenticate"), std::string::npos);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(StatusOf(Get(client_.Sign())), 200U);
+  EXPECT_EQ(Count(DigestOutcome::kChallenged), 1U);
+  EXPECT_EQ(Count(DigestOutcome::kAuthenticated), 1U);
+  EXPECT_EQ(Count(DigestOutcome::kMaintained), 3U);
+  EXPECT_EQ(contexts_.size(), 1U);
+  EXPECT_FALSE(watcher_.last.has_value());
+}
+
+TEST_F(DigestContentTest, AContextIsGoodOnEveryConnection) {
+  LogIn();
+  Hang();
+  EXPECT_EQ(StatusOf(Get(client_.Sign())), 200U);
+  Hang();
+  EXPECT_EQ(StatusOf(Get(client_.Sign())), 200U);
+  EXPECT_EQ(Count(DigestOutcome::kMaintained), 2U);
+}
+
+TEST_F(DigestContentTest, AReplayIsChallengedAsStale) {
+  const std::string first = LogIn();
+  const std::string second = client_.Sign();
+  EXPECT_EQ(StatusOf(Get(second)), 200U);
+  for (const std::string& old : {first, second}) {
+    const std::string response = Get(old);
+    EXPECT_EQ(StatusOf(response), 401U);
+    EXPECT_TRUE(ChallengeOf(response).ends_with(", stale=true")) << response;
+    EXPECT_EQ(watcher_.last, DigestOutcome::kReplayed);
+    EXPECT_EQ(watcher_.last_target, kUri);
+    EXPECT_EQ(watcher_.last_status, SEC_E_OUT_OF_SEQUENCE);
+  }
+  EXPECT_EQ(Count(DigestOutcome::kReplayed), 2U);
+}
+
+TEST_F(DigestContentTest, AWrongPasswordIsNotStale) {
+  test::DigestClient stranger("Mufasa", "other");
+  const std::string response = Get(stranger.Respond(ChallengeOf(Get())));
+  EXPECT_EQ(StatusOf(response), 401U);
+  EXPECT_NE(ChallengeOf(response), "");
+  EXPECT_EQ(response.find("stale"), std::string::npos) << response;
+  EXPECT_EQ(watcher_.last, DigestOutcome::kRefused);
+  EXPECT_EQ(Count(DigestOutcome::kRefused), 1U);
+}
+
+// Deleted by somebody, between two requests.
+TEST_F(DigestContentTest, AClientWhoseContextHasEndedGoesOnAfterAChallenge) {
+  LogIn();
+  contexts_.DeleteAll();
+  const std::string response = Get(client_.Sign());
+  EXPECT_EQ(StatusOf(response), 401U);
+  EXPECT_NE(ChallengeOf(response).find("stale=true"), std::string::npos) << response;
+  EXPECT_EQ(Count(DigestOutcome::kStale), 1U);
+  test::DigestClient again;
+  EXPECT_EQ(StatusOf(Get(again.Respond(ChallengeOf(response)))), 200U);
+}
+
+TEST_F(DigestContentTest, WhatCannotBeUnderstoodIsABadRequest) {
+  for (const char* token : {",", "username=", "x=\"", "nc=00000001, nc=00000001"}) {
+    EXPECT_EQ(StatusOf(Get(token)), 400U) << token;
+  }
+  EXPECT_EQ(Count(DigestOutcome::kMalformed), 4U);
+  EXPECT_EQ(StatusOf(Ask("GET / HTTP/1.1\r\nHost: h\r\nAuthorization: Basic x\r\n\r\n")), 401U);
+}
+
+TEST_F(DigestContentTest, TwoAlgorithmsAreTwoChallenges) {
+  KtlsimCred_DigestServer settings = server_.settings();
+  settings.fFlags = KTLSIM_DIGEST_SHA256;
+  ASSERT_EQ(server_.Set(settings), SEC_E_OK);
+  const std::string response = Get();
+  EXPECT_NE(ChallengeOf(response, 0).find("algorithm=SHA-256"), std::string::npos) << response;
+  EXPECT_NE(ChallengeOf(response, 1).find("algorithm=MD5"), std::string::npos) << response;
+  EXPECT_EQ(StatusOf(Get(client_.Respond(ChallengeOf(response, 1)))), 200U);
+}
+
+TEST_F(DigestContentTest, ABodyIsNotAskedForInVain) {
+  const std::string post = std::string("POST ") + kUri +
+                           " HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n";
+  const std::string challenged = Ask(post + "\r\n");
+  EXPECT_EQ(StatusOf(challenged), 401U);
+  EXPECT_NE(challenged.find("Connection: close\r\n"), std::string::npos) << challenged;
+  Hang();
+  const std::string header = client_.Respond(ChallengeOf(challenged), {.method = "POST"});
+  EXPECT_EQ(Ask(post + "Authorization: Digest " + header + "\r\n\r\n"),
+            "HTTP/1.1 100 Continue\r\n\r\n");
+  EXPECT_EQ(StatusOf(Ask("abc")), 200U);
+}
+
+// Users that somebody else has, who takes his time.
+class SlowUsers {
+ public:
+  KtlsimCred_DigestVerifier verifier() { return {&SlowUsers::Verify, this}; }
+  // Replies to the question that has come, or that comes within the time.
+  void Reply(SECURITY_STATUS status, const std::string& password = {}) {
+    std::unique_lock lock(mutex_);
+    ASSERT_TRUE(asked_.wait_for(lock, std::chrono::seconds(30), [&] { return reply_ != nullptr; }));
+    digest::Hasher hasher(digest::HashId::kMd5);
+    digest::HashValue hash;
+    ASSERT_TRUE(hasher.Hash({user_, ":", realm_, ":", password}, &hash));
+    KtlsimReplyToDigest(std::exchange(reply_, nullptr), status, hash.bytes().data(),
+                        static_cast<ULONG>(hash.bytes().size()));
+  }
+
+ private:
+  static void Verify(void* self, const KtlsimDigestQuestion* question, KtlsimDigestReply* reply) {
+    auto& users = *static_cast<SlowUsers*>(self);
+    const std::lock_guard lock(users.mutex_);
+    users.user_ = question->pszUser;
+    users.realm_ = question->pszRealm;
+    users.reply_ = reply;
+    users.asked_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable asked_;
+  std::string user_;
+  std::string realm_;
+  KtlsimDigestReply* reply_ = nullptr;
+};
+
+class SlowDigestContentTest : public DigestContentTest {
+ protected:
+  SlowDigestContentTest() {
+    KtlsimCred_DigestVerifier verifier = users_.verifier();
+    EXPECT_EQ(SetCredentialsAttributesA(server_.credential(), KTLSIM_ATTR_DIGEST_VERIFIER,
+                                        &verifier, sizeof(verifier)),
+              SEC_E_OK);
+  }
+  // Without waiting for a response.
+  void Begin(const std::string& authorization) {
+    RunOnLoop(*loop_, [&] {
+      connection_.sent.clear();
+      connection_.Receive(*handler_, std::string("GET ") + kUri +
+                                         " HTTP/1.1\r\nHost: h\r\nAuthorization: Digest " +
+                                         authorization + "\r\n\r\n");
+    });
+  }
+
+  SlowUsers users_;
+};
+
+TEST_F(SlowDigestContentTest, TheProcessorGoesOnMeanwhile) {
+  Begin(client_.Respond(ChallengeOf(Get())));
+  for (int i = 0; i < 3; ++i) {
+    RunOnLoop(*loop_, [&] { EXPECT_EQ(connection_.sent, ""); });
+  }
+  users_.Reply(SEC_E_OK, "Circle of Life");
+  EXPECT_EQ(StatusOf(WaitForHead()), 200U);
+}
+
+TEST_F(SlowDigestContentTest, WithoutItsUsersTheServerIsUnavailable) {
+  Begin(client_.Respond(ChallengeOf(Get())));
+  users_.Reply(SEC_E_INTERNAL_ERROR);
+  EXPECT_EQ(StatusOf(WaitForHead()), 503U);
+  EXPECT_EQ(watcher_.last, DigestOutcome::kUnavailable);
+}
+
+TEST_F(SlowDigestContentTest, AConnectionMayEndMeanwhile) {
+  Begin(client_.Respond(ChallengeOf(Get())));
+  Hang();
+  EXPECT_EQ(guard_.contents().inside(), 1U);
+  users_.Reply(SEC_E_OK, "Circle of Life");
+  guard_.Stop();
+  EXPECT_EQ(guard_.contents().inside(), 0U);
+  EXPECT_EQ(Count(DigestOutcome::kAuthenticated), 0U);
+}
+
+TEST_F(DigestContentTest, AConnectionMayEndRightAfterItsRequest) {
+  for (int i = 0; i < 50; ++i) {
+    RunOnLoop(*loop_, [&] {
+      handler_ = MakeHttpResponder(options_, connection_);
+      connection_.Receive(*handler_, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+      connection_.End(*std::exchange(handler_, nullptr));
+    });
+  }
+  guard_.Stop();
+  EXPECT_LE(contexts_.size(), 50U);
+}
+
+TEST_F(DigestContentTest, AStoppedGuardServesNobody) {
+  guard_.Stop();
+  RunOnLoop(*loop_, [&] { EXPECT_EQ(MakeHttpResponder(options_, connection_), nullptr); });
+}
+
+}  // namespace
+}  // namespace ktlsim::serve

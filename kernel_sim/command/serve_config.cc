@@ -133,15 +133,23 @@ std::string CheckAddresses(const ServeConfig& config) {
 }
 
 std::string CheckRealms(const ServeConfig& config) {
-  std::map<std::string, std::string> files;
+  std::map<std::string, const DigestConfig*> files;
   for (const ListenerConfig& listener : config.listeners) {
     const DigestConfig& digest = listener.digest;
     if (!digest.on()) continue;
-    const auto [at, fresh] = files.try_emplace(digest.realm, digest.users_file);
-    if (fresh || at->second == digest.users_file) continue;
+    const auto [at, fresh] = files.try_emplace(digest.realm, &digest);
+    if (fresh) continue;
+    const DigestConfig& other = *at->second;
+    if (other.sha256 != digest.sha256) {
+      return fmt::format(
+          "{}: the realm \"{}\" has digest-sha256 on one listener and not on another: "
+          "a realm has one of the two",
+          listener.places.Of("digest-realm"), Printable(digest.realm));
+    }
+    if (other.users_file == digest.users_file) continue;
     return fmt::format("{}: the realm \"{}\" has two files of users, {} and {}: a realm has one",
-                       listener.places.Of("digest-users"), Printable(digest.realm), at->second,
-                       digest.users_file);
+                       listener.places.Of("digest-users"), Printable(digest.realm),
+                       other.users_file, digest.users_file);
   }
   return {};
 }

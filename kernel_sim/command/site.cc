@@ -213,11 +213,12 @@ bool Outfit::MakeGuard(const OutfitShare& shared, std::string* error) {
   if (!config_.digest.on()) return true;
   realm_ = DigestRealm::Make(config_, shared.store_wait_ms, error);
   if (realm_ == nullptr) return false;
-  guard_ = std::make_unique<serve::DigestGuard>(
-      serve::DigestGuardOptions{.credential = realm_->credential(),
-                                .paths = config_.digest.paths,
-                                .contexts = &shared.contexts,
-                                .watcher = &shared.log});
+  users_ = shared.realms.UsersOf(config_.digest.realm, realm_);
+  guard_ =
+      std::make_unique<serve::DigestGuard>(serve::DigestGuardOptions{.credentials = users_.get(),
+                                                                     .paths = config_.digest.paths,
+                                                                     .contexts = &shared.contexts,
+                                                                     .watcher = &shared.log});
   return true;
 }
 

@@ -46,7 +46,8 @@ struct Identity {
 // What all outfits of a server have in common.
 struct OutfitShare {
   serve::ConnectionLog& log;
-  serve::DigestContexts& contexts;  // of all listeners, and over reloads
+  serve::DigestContexts& contexts;  // of all listeners, and over reloads, as these:
+  Realms& realms;
   std::uint32_t store_wait_ms = 2000;
 };
 
@@ -72,7 +73,9 @@ class Outfit {
   const std::shared_ptr<const SiteFacts>& facts() const { return facts_; }
   // Null: it forwards nothing.
   const serve::ForwardService* forward() const { return forward_; }
-  // Null: everybody is served.
+  // The realm's users as this configuration has them, and as they count; null: everybody is served.
+  const std::shared_ptr<const DigestRealm>& realm() const { return realm_; }
+  const std::shared_ptr<RealmUsers>& users() const { return users_; }
   const serve::DigestGuard* guard() const { return guard_.get(); }
   // Waits until all that its connections have begun has ended. Passive level, without connections.
   void Stop();
@@ -86,7 +89,8 @@ class Outfit {
   const ListenerConfig config_;
   std::shared_ptr<const Identity> identity_;
   std::shared_ptr<const SiteFacts> facts_;
-  std::unique_ptr<DigestRealm> realm_;
+  std::shared_ptr<const DigestRealm> realm_;
+  std::shared_ptr<RealmUsers> users_;
   std::unique_ptr<serve::DigestGuard> guard_;
   std::unique_ptr<serve::Service> service_;
   const serve::ForwardService* forward_ = nullptr;

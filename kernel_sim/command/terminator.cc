@@ -82,7 +82,8 @@ std::string TryConfig(const ServeConfig& config, std::vector<std::string>* warni
   if (log == nullptr) return "--log-file: " + error;
   serve::ConnectionLog connection_log(*log);
   serve::DigestContexts digest_contexts;
-  ServePlan plan = MakePlan(config, {}, {connection_log, digest_contexts}, nullptr);
+  Realms realms;
+  ServePlan plan = MakePlan(config, {}, {connection_log, digest_contexts, realms}, nullptr);
   *warnings = std::move(plan.warnings);
   return !plan.error.empty() ? plan.error : TryAddresses(plan.config, warnings);
 }
@@ -94,7 +95,7 @@ ServePlan Terminator::Plan(ServeConfig config, const std::atomic<bool>* given_up
       MutexLock lock(mutex_);
       predecessors = predecessors_;
     }
-    const OutfitShare shared{connection_log_, digest_contexts_, config.store.wait_ms};
+    const OutfitShare shared{connection_log_, digest_contexts_, realms_, config.store.wait_ms};
     return MakePlan(std::move(config), predecessors, shared, given_up);
   } catch (const std::bad_alloc&) {
     ServePlan plan;
@@ -178,10 +179,22 @@ void Terminator::Reload(ServePlan plan) {
   }
   TellWhatNeedsARestart(plan.config);
   GoOnWith(change);
+  TakeUsers(change);
   SetPredecessors(change.predecessors);
   config_ = std::move(plan.config);
   ++reloads_;
   log_.Write(LogLevel::kInfo, "reloaded", {{"listeners", std::to_string(sites_.size())}});
+}
+
+// On all connections, also the older ones. A context goes on with the key that its user had. So
+// when a user has gone, or has another password, all contexts end: who is still a user is
+// challenged once more, and does not notice.
+void Terminator::TakeUsers(const Change& change) {
+  bool lost = false;
+  for (const auto& [users, realm] : change.users) lost = users->Use(realm) || lost;
+  if (!lost) return;
+  digest_contexts_.DeleteAll();
+  log_.Write(LogLevel::kInfo, "users have gone or changed: all clients authenticate again");
 }
 
 // Everything that can fail, including for lack of memory.
@@ -190,6 +203,7 @@ std::string Terminator::Prepare(ServePlan& plan, Change* change) {
   change->fresh.reserve(plan.places.size());
   change->sites.reserve(plan.places.size());
   change->predecessors.reserve(plan.places.size());
+  change->users.reserve(plan.places.size());
   retired_.reserve(retired_.size() + sites_.size());
   for (ServePlan::Place& place : plan.places) {
     std::string error = PreparePlace(place, plan.config.drain_ns, change);
@@ -202,6 +216,9 @@ std::string Terminator::PreparePlace(ServePlan::Place& place, std::uint64_t drai
                                      Change* change) {
   Site* const site = FindSite(place.id);
   if (place.outfit != nullptr) {
+    if (place.outfit->realm() != nullptr) {
+      change->users.emplace_back(place.outfit->users(), place.outfit->realm());
+    }
     change->predecessors.push_back({place.id, place.outfit->identity()});
   } else if (site != nullptr) {
     change->predecessors.push_back({place.id, site->identity()});

@@ -75,9 +75,12 @@ class Terminator {
     std::vector<std::unique_ptr<Site>> fresh;  // listening
     std::vector<std::unique_ptr<Site>> sites;  // empty, with room for all
     std::vector<ServePlan::Predecessor> predecessors;
+    // The users of each listener, and those that are to count.
+    std::vector<std::pair<std::shared_ptr<RealmUsers>, std::shared_ptr<const DigestRealm>>> users;
   };
 
   std::string StartSites(ServePlan& plan);
+  void TakeUsers(const Change& change);
   std::string Prepare(ServePlan& plan, Change* change);
   std::string PreparePlace(ServePlan::Place& place, std::uint64_t drain_ns, Change* change);
   void TakeBack(Change& change);
@@ -96,6 +99,7 @@ class Terminator {
   serve::Log& log_;
   serve::ConnectionLog connection_log_;
   serve::DigestContexts digest_contexts_;  // deleted when no listener is left
+  Realms realms_;
   ServeConfig config_;
   ULONG notify_mode_ = KTLSIM_NOTIFY_ON_PROCESSOR;  // that of the start
   Mutex mutex_;

@@ -11,9 +11,9 @@ SecBuffer Text(ULONG type, const char* text, std::size_t bytes) {
 
 }  // namespace
 
-DigestCall::DigestCall(const CredHandle& credential, const char* method, std::string_view target,
+DigestCall::DigestCall(DigestCredentials& credentials, const char* method, std::string_view target,
                        std::string_view token)
-    : credential_(credential), method_(method), target_(target), token_(token) {
+    : credentials_(credentials), method_(method), target_(target), token_(token) {
   SecInvalidateHandle(&context_);
 }
 
@@ -34,9 +34,15 @@ SECURITY_STATUS DigestCall::Accept(SspiAsyncContext* async) {
                           challenges_[i].data()};
   }
   output_ = {SECBUFFER_VERSION, static_cast<ULONG>(output_buffers_.size()), output_buffers_.data()};
-  return SspiAcceptSecurityContextAsync(async, &credential_, nullptr, Input(), ASC_REQ_HTTP,
-                                        SECURITY_NATIVE_DREP, &context_, &output_, &attributes_,
-                                        nullptr);
+  const auto submit = [&] {
+    credential_ = credentials_.Current();
+    return SspiAcceptSecurityContextAsync(async, &credential_, nullptr, Input(), ASC_REQ_HTTP,
+                                          SECURITY_NATIVE_DREP, &context_, &output_, &attributes_,
+                                          nullptr);
+  };
+  const SECURITY_STATUS submitted = submit();
+  // It was replaced and freed between the two calls.
+  return submitted == SEC_E_INVALID_HANDLE ? submit() : submitted;
 }
 
 SECURITY_STATUS DigestCall::Complete(SspiAsyncContext* async) {

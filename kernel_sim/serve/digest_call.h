@@ -11,6 +11,8 @@
 #include <string>
 #include <string_view>
 
+#include "kernel_sim/serve/digest_guard.h"
+
 namespace ktlsim::serve {
 
 // Stays where it is while a call is in flight.
@@ -20,7 +22,7 @@ class DigestCall {
   static constexpr std::size_t kChallengeBytesMax = 2048;
 
   // May throw std::bad_alloc. `token` without the scheme; empty: none. The method is a literal.
-  DigestCall(const CredHandle& credential, const char* method, std::string_view target,
+  DigestCall(DigestCredentials& credentials, const char* method, std::string_view target,
              std::string_view token);
   DigestCall(const DigestCall&) = delete;
   DigestCall& operator=(const DigestCall&) = delete;
@@ -40,7 +42,8 @@ class DigestCall {
  private:
   PSecBufferDesc Input();
 
-  CredHandle credential_;
+  DigestCredentials& credentials_;
+  CredHandle credential_{};
   const char* const method_;
   std::string target_;
   std::string token_;

@@ -125,7 +125,7 @@ HttpContent::Outcome DigestContent::Answer(const HttpRequest& request, HttpConte
 bool DigestContent::Begin(const HttpRequest& request) {
   std::string_view token;
   const bool said = DigestTokenOf(text_.authorization, &token) && !token.empty();
-  call_ = std::make_unique<DigestCall>(guard_.options().credential, request.method_name,
+  call_ = std::make_unique<DigestCall>(*guard_.options().credentials, request.method_name,
                                        text_.target, token);
   accepted_again_ = false;
   outcome_ = DigestOutcome::kChallenged;

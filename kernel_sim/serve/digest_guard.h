@@ -68,8 +68,19 @@ class DigestWatcher {
   ~DigestWatcher() = default;
 };
 
+// Where the realm's users are. Any thread, up to dispatch level.
+class DigestCredentials {
+ public:
+  // An inbound credential of WDigest with its settings. It may be another one each time; an older
+  // one may have been freed.
+  virtual CredHandle Current() = 0;
+
+ protected:
+  ~DigestCredentials() = default;
+};
+
 struct DigestGuardOptions {
-  CredHandle credential{};  // inbound, of WDigest, with its settings
+  DigestCredentials* credentials = nullptr;
   // What is protected: whole path segments, decoded ("/private" is also "/private/x", and not
   // "/privateer"). Empty: everything.
   std::vector<std::string> paths;

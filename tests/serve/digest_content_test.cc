@@ -36,6 +36,12 @@ struct Watcher final : DigestWatcher {
   SECURITY_STATUS last_status = SEC_E_OK;
 };
 
+struct OneCredential final : DigestCredentials {
+  explicit OneCredential(const CredHandle& one) : handle(one) {}
+  CredHandle Current() override { return handle; }
+  CredHandle handle;
+};
+
 // The library with one processor, for as long as a test.
 class OneProcessor {
  public:
@@ -126,10 +132,9 @@ class DigestContentTest : public testing::Test {
   io::Loop* const loop_ = transport::LoopsOfRole("").value().front();
   DigestContexts contexts_;
   Watcher watcher_;
-  DigestGuard guard_{{.credential = *server_.credential(),
-                      .paths = {},
-                      .contexts = &contexts_,
-                      .watcher = &watcher_}};
+  OneCredential credential_{*server_.credential()};
+  DigestGuard guard_{
+      {.credentials = &credential_, .paths = {}, .contexts = &contexts_, .watcher = &watcher_}};
   HttpOptions options_;
   FakeConnection connection_;
   transport::ConnectionHandler* handler_ = nullptr;
@@ -317,6 +322,20 @@ TEST_F(DigestContentTest, AConnectionMayEndRightAfterItsRequest) {
   }
   guard_.Stop();
   EXPECT_LE(contexts_.size(), 50U);
+}
+
+// As a reload does it.
+TEST_F(DigestContentTest, OtherUsersCountOnOldConnectionsToo) {
+  LogIn();
+  test::DigestServer others(test::UserLine("Simba", "Hakuna"));
+  credential_.handle = *others.credential();
+  EXPECT_EQ(StatusOf(Get(client_.Sign())), 200U);
+  contexts_.DeleteAll();
+  EXPECT_EQ(StatusOf(Get(client_.Sign())), 401U);
+  EXPECT_EQ(watcher_.last, DigestOutcome::kRefused);
+  test::DigestClient simba("Simba", "Hakuna");
+  EXPECT_EQ(StatusOf(Get(simba.Respond(ChallengeOf(Get())))), 200U);
+  credential_.handle = *server_.credential();
 }
 
 TEST_F(DigestContentTest, AStoppedGuardServesNobody) {

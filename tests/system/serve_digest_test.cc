@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/context_store/redis_server.h"
 #include "tests/support/json_schema.h"
 #include "tests/support/paths.h"
 #include "tests/system/load_process.h"
@@ -236,6 +237,106 @@ TEST_F(ServeDigestTest, AReloadReadsTheUsersAndKeepsContexts) {
   server_->StopCleanly();
 }
 
+// Its key is in the server's memory, and would go on serving it.
+TEST_F(ServeDigestTest, AContextEndsWithItsUser) {
+  if (!HasPythonModule("requests")) GTEST_SKIP() << "there is no Python requests here";
+  Start();
+  // Two requests before the reload, and one after it, by one session.
+  const std::string program = R"(
+import sys, warnings, requests
+from requests.auth import HTTPDigestAuth
+warnings.simplefilter('ignore')
+url, user, password = sys.argv[1:]
+session = requests.Session()
+session.auth = HTTPDigestAuth(user, password)
+session.verify = False
+session.trust_env = False
+for i in range(2):
+    print(session.get(url).status_code, flush=True)
+sys.stdin.readline()
+print('then', session.get(url).status_code, flush=True)
+)";
+  const auto begin = [&](const std::string& user, const std::string& password) {
+    auto client = std::make_unique<ChildProcess>(
+        ChildProcess::Arguments{"python3", "-c", program, server_->url("/private/page"), user,
+                                password},
+        ChildProcess::Interactive{});
+    EXPECT_TRUE(client->WaitForOutput("200\n200\n")) << client->output();
+    return client;
+  };
+  const auto alice = begin("alice", "wonder land");
+  const auto bob = begin("bob", "builder");
+  ASSERT_EQ(RunProgram({test::CommandPath(), "users", "remove", users_, "bob"}).code, 0);
+  server_->Signal(SIGHUP);
+  ASSERT_TRUE(server_->WaitForNext("reloaded")) << server_->output();
+  EXPECT_TRUE(alice->Type("\n"));
+  EXPECT_TRUE(alice->WaitForOutput("then 200")) << alice->output();
+  EXPECT_TRUE(bob->Type("\n"));
+  EXPECT_TRUE(bob->WaitForOutput("then 401")) << bob->output();
+  EXPECT_EQ(alice->Wait(), 0);
+  EXPECT_EQ(bob->Wait(), 0);
+  server_->StopCleanly();
+}
+
+// ---- Several servers
+
+TEST_F(ServeDigestTest, ServersOfOneStoreAcceptEachOthersContexts) {
+  if (!Has("redis-server") || !HasPythonModule("requests")) {
+    GTEST_SKIP() << "there is no redis-server or no Python requests here";
+  }
+  context_store::RedisServer redis;
+  Write("key", std::string(64, 'k'));
+  const std::vector<std::string> shared = {"--context-store", "unix://" + redis.socket(),
+                                           "--node-key", folder_.File("key")};
+  Start(shared);
+  std::unique_ptr<ServeProcess> first = std::move(server_);
+  Start(shared);
+  for (ServeProcess* const server : {first.get(), server_.get()}) {
+    ASSERT_TRUE(server->WaitForOutput("the context store is there")) << server->output();
+  }
+  // Prints the header of the first server's last request.
+  const std::string program = R"(
+import sys, warnings, requests
+from requests.auth import HTTPDigestAuth
+warnings.simplefilter('ignore')
+first, user, password, second = sys.argv[1:]
+session = requests.Session()
+session.auth = HTTPDigestAuth(user, password)
+session.verify = False
+session.trust_env = False
+for url in (first, first, second, first, second):
+    answer = session.get(url)
+    print(answer.status_code, end=';')
+print(session.get(first).request.headers['Authorization'])
+)";
+  const Finished client = RunProgram({"python3", "-c", program, first->url("/private/page"),
+                                      "alice", "wonder land", server_->url("/private/page")});
+  ASSERT_TRUE(client.output.starts_with("200;200;200;200;200;")) << client.output;
+  const std::string header = client.output.substr(20, client.output.find_first_of("\r\n", 20) - 20);
+  // What the first server has served, the second one does not serve again.
+  EXPECT_EQ(
+      Curl({"-o", "/dev/null", "-H", "Authorization: " + header, server_->url("/private/page")}),
+      "401 1;");
+  const nlohmann::json there = server_->StopCleanly()["digest"];
+  EXPECT_EQ(there["maintained"], 2) << there;
+  EXPECT_EQ(there["authenticated"], 0) << there;
+  EXPECT_EQ(there["replayed"], 1) << there;
+  // The other one goes on.
+  const nlohmann::json here = first->StopCleanly()["digest"];
+  EXPECT_EQ(here["authenticated"], 1) << here;
+  EXPECT_EQ(here["maintained"], 3) << here;
+}
+
+// Nobody is refused for it, and nobody waits for it.
+TEST_F(ServeDigestTest, WithoutItsStoreAServerAuthenticatesEveryClientItself) {
+  Write("key", std::string(64, 'k'));
+  Start({"--context-store", "unix://" + folder_.File("nobody"), "--node-key", folder_.File("key"),
+         "--context-store-wait", "100ms"});
+  EXPECT_EQ(CurlAs("alice:wonder land", {server_->url()}), "200 1;");
+  EXPECT_EQ(CurlAs("alice:other", {server_->url()}), "401 1;");
+  EXPECT_EQ(server_->StopCleanly()["digest"]["authenticated"], 1);
+}
+
 // ---- Our own client
 
 TEST_F(ServeDigestTest, TheLoadGeneratorAuthenticatesAndSigns) {
@@ -251,12 +352,11 @@ TEST_F(ServeDigestTest, TheLoadGeneratorAuthenticatesAndSigns) {
   EXPECT_EQ(operations[0]["count"], 100);
   EXPECT_GT(operations[1]["count"].get<int>(), 0);
   EXPECT_EQ(result.json["settings"]["digest_contexts"], 2);
-  EXPECT_EQ(result.json["settings"]["digest_renewals"], 0);
+  EXPECT_EQ(operations[1]["errors"], 0) << result.output;
   const nlohmann::json digest = server_->StopCleanly()["digest"];
-  EXPECT_EQ(digest["authenticated"], 100) << digest;
+  EXPECT_GE(digest["authenticated"].get<int>(), 100) << digest;
   EXPECT_EQ(digest["challenged"], 100) << digest;
   EXPECT_GE(digest["maintained"].get<int>(), operations[1]["count"].get<int>()) << digest;
-  EXPECT_EQ(digest["replayed"], 0) << digest;
 }
 
 TEST_F(ServeDigestTest, TheLoadGeneratorSaysWhyItCannot) {

@@ -132,6 +132,8 @@ class ScriptedStore final : public context_store::ContextStore {
     ++epoch_;
     of_this_life_.clear();
   }
+  // It has not been there yet.
+  void BeUnborn() { epoch_ = 0; }
   std::uint64_t entries() {
     struct Call final : context_store::StoreCall {
       void OnStored() override {}
@@ -193,7 +195,7 @@ class ScriptedStore final : public context_store::ContextStore {
   }
   // Our epoch is not that of the memory.
   bool Map(context_store::NonceUse& use, context_store::StoreCall& call) const {
-    const bool good = use.epoch == epoch_;
+    const bool good = use.epoch == epoch_ && epoch_ != 0;
     if (!good) call.SetResult(Result::kStale);
     use.epoch = memory_->epoch();
     return good;

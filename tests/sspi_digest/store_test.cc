@@ -174,6 +174,16 @@ TEST_F(DigestStoreTest, WithoutTheStoreClientsStillGetInAndReplaysDoNot) {
   EXPECT_EQ(DigestServer::Delete(challenge.context), SEC_E_OK);
 }
 
+TEST_F(DigestStoreTest, BeforeTheStoreIsThereForTheFirstTimeClientsGetInAtOnce) {
+  store().BeUnborn();
+  store().RefuseAll(Result::kUnavailable);
+  const Accepted challenge = server_.Challenge();
+  const std::string first = client_.Respond(challenge.token);
+  EXPECT_EQ(server_.Accept(first).status, SEC_E_OK);
+  EXPECT_EQ(server_.Serve(client_.Sign()), SEC_E_OK);
+  EXPECT_EQ(server_.Serve(first), SEC_E_OUT_OF_SEQUENCE);
+}
+
 TEST_F(DigestStoreTest, StoreThatCountsAsGoneIsNotHandedAnything) {
   store().RefuseAll(Result::kUnavailable);
   for (int i = 0; i < 3; ++i) {

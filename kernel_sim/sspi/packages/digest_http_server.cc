@@ -436,8 +436,10 @@ DigestHttpServer::Outcome DigestHttpServer::Put(const LegArguments& arguments, C
                   .nonce = next_,
                   .previous = must_renew_ ? DigestNonce() : facts_.nonce,
                   .previous_until_ms = NowMs() + kPreviousMs};
-    // A nonce that was made because the store may know the one before is not handed to it.
-    if (!BeginPut(*arguments.call, call, must_renew_)) return EndLeg(SEC_E_INSUFFICIENT_MEMORY);
+    // A nonce that was made because the store may know the one before is not handed to it, and
+    // neither is one that was made before the store was there for the first time.
+    const bool locally = must_renew_ || next_.epoch == 0;
+    if (!BeginPut(*arguments.call, call, locally)) return EndLeg(SEC_E_INSUFFICIENT_MEMORY);
   }
   StoreResult result = StoreResult::kTimedOut;
   const bool handed_over = call.wait->handed_over();

@@ -7,7 +7,7 @@
 namespace ktlsim::serve {
 namespace {
 
-struct Case {
+struct PathCase {
   std::string target;
   unsigned refusal;
   std::string path;
@@ -15,7 +15,7 @@ struct Case {
 };
 
 TEST(FilePathTest, ResolvesTargets) {
-  const Case cases[] = {
+  const PathCase cases[] = {
       {"/", 0, "", true},
       {"/a", 0, "a", false},
       {"/a/b.txt", 0, "a/b.txt", false},
@@ -54,7 +54,7 @@ TEST(FilePathTest, ResolvesTargets) {
       {"/..%2f..%2fetc/passwd", 404, "", false},
       {"/" + std::string(kTargetBytesMax, 'a'), 414, "", false},
   };
-  for (const Case& c : cases) {
+  for (const PathCase& c : cases) {
     const FilePath resolved = ResolveTarget(c.target);
     EXPECT_EQ(resolved.refusal, c.refusal) << c.target;
     if (c.refusal != 0) continue;

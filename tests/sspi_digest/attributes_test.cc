@@ -76,10 +76,15 @@ TEST_F(DigestAttributesTest, SessionKeyIsTheSameOnBothSides) {
   EXPECT_EQ(FreeContextBuffer(client.SessionKey), SEC_E_OK);
 }
 
-TEST_F(DigestAttributesTest, NeverExpires) {
+TEST_F(DigestAttributesTest, BeginsWhenItIsEstablishedAndNeverExpires) {
   SecPkgContext_Lifespan lifespan{};
+  SecPkgContext_Lifespan later{};
   ASSERT_EQ(Query(SECPKG_ATTR_LIFESPAN, &lifespan), SEC_E_OK);
+  EXPECT_GT(lifespan.tsStart.QuadPart, 0);
   EXPECT_EQ(lifespan.tsExpiry.QuadPart, 0x7FFFFFFFFFFFFFFF);
+  EXPECT_EQ(server_.Serve(client_.Sign()), SEC_E_OK);
+  ASSERT_EQ(QueryContextAttributesA(client_.context(), SECPKG_ATTR_LIFESPAN, &later), SEC_E_OK);
+  EXPECT_EQ(later.tsStart.QuadPart, lifespan.tsStart.QuadPart);
 }
 
 TEST_F(DigestAttributesTest, Flags) {

@@ -6,6 +6,7 @@
 
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/packages/digest_package.h"
+#include "kernel_sim/sspi/text.h"
 
 namespace ktlsim::sspi {
 namespace {
@@ -128,9 +129,9 @@ SECURITY_STATUS FillSessionKey(const DigestAttributes& attributes, void* buffer)
   return SEC_E_OK;
 }
 
-void FillLifespan(void* buffer) {
+void FillLifespan(const DigestAttributes& attributes, void* buffer) {
   auto& lifespan = *static_cast<SecPkgContext_Lifespan*>(buffer);
-  lifespan.tsStart.QuadPart = 0;
+  lifespan.tsStart.QuadPart = ToTimeStamp(attributes.since);
   lifespan.tsExpiry.QuadPart = kNoExpiry;
 }
 
@@ -146,7 +147,7 @@ SECURITY_STATUS QueryDigest(const DigestAttributes& attributes, const AttributeQ
       return query.wide ? FillNames<SecPkgContext_NamesW, SEC_WCHAR>(attributes, buffer)
                         : FillNames<SecPkgContext_NamesA, SEC_CHAR>(attributes, buffer);
     case SECPKG_ATTR_LIFESPAN:
-      FillLifespan(buffer);
+      FillLifespan(attributes, buffer);
       return SEC_E_OK;
     case SECPKG_ATTR_KEY_INFO:
       return query.wide ? FillKeyInfo<SecPkgContext_KeyInfoW, SEC_WCHAR>(attributes, buffer)

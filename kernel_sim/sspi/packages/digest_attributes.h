@@ -5,6 +5,7 @@
 
 #include <sspi.h>
 
+#include <cstdint>
 #include <string_view>
 
 #include "kernel_sim/digest/algorithm.h"
@@ -18,6 +19,7 @@ struct DigestAttributes {
   ULONG flags = 0;            // ISC_RET_ or ASC_RET_
   digest::Algorithm algorithm = digest::Algorithm::kMd5;
   const digest::HashValue* session_hash = nullptr;  // null: it is not kept here any more
+  std::int64_t since = 0;                           // established, in seconds since 1970
   SecPkgContext_Sizes sizes = {4096, 4096, 0, 0};   // of HTTP
   std::string_view cipher;                          // empty: none
 };

@@ -247,6 +247,7 @@ LegResult DigestHttpClient::Establish(const LegArguments& arguments, const Diges
   entry_ = added;
   signer_ = std::move(signer);
   request_ = flags;
+  since_ = package_.package_host().wall_seconds();
   result.established = true;
   result.attributes |= InitializeAttributesOf(signer_.qop, flags);
   return result;
@@ -295,6 +296,7 @@ SECURITY_STATUS DigestHttpClient::Query(const AttributeQuery& query) {
   DigestAttributes attributes;
   attributes.username = signer_.name;
   attributes.flags = InitializeAttributesOf(signer_.qop, request_);
+  attributes.since = since_;
   if (package_.client_cache().Look(entry_, &use) == ClientCache::Outcome::kOk) {
     attributes.algorithm = use.facts->algorithm;
     attributes.session_hash = &use.facts->session_hash;

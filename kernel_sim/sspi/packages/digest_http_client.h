@@ -72,6 +72,7 @@ class DigestHttpClient final : public PackageContext {
   DigestRequest request_;
   Signer signer_;
   digest::ClientCache::EntryId entry_ = 0;
+  std::int64_t since_ = 0;  // established, in seconds since 1970
 };
 
 }  // namespace ktlsim::sspi

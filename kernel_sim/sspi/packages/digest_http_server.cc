@@ -332,6 +332,7 @@ DigestHttpServer::Outcome DigestHttpServer::Adopt(const LegArguments& arguments,
   facts_ = call.facts;
   next_ = {};
   last_ms_ = NowMs();
+  if (since_ == 0) since_ = package_.package_host().wall_seconds();
   store_ = call.store;
   Move(ContextEvent::kRespond);
   Move(ContextEvent::kAccept);
@@ -494,6 +495,7 @@ LegResult DigestHttpServer::Accept(const LegArguments& arguments, Call& call) {
   store_ = call.store;
   local_ = store_ != package_.Store();
   last_ms_ = NowMs();
+  if (since_ == 0) since_ = package_.package_host().wall_seconds();
   package_.index().Update(*opaque_, {.handle = handle_, .established = true, .local = local_},
                           UntilNs(true));
   LegResult result;
@@ -564,6 +566,7 @@ SECURITY_STATUS DigestHttpServer::Query(const AttributeQuery& query) {
   DigestAttributes attributes;
   attributes.username = facts_.username;
   attributes.flags = AcceptAttributesOf(facts_.qop, request_);
+  attributes.since = since_;
   attributes.algorithm = facts_.algorithm;
   attributes.session_hash = &facts_.session_hash;
   return QueryDigest(attributes, query);

@@ -114,6 +114,7 @@ class DigestHttpServer final : public PackageContext {
   DigestFacts facts_;
   DigestNonce next_;  // of a challenge that is not answered yet
   DigestPending pending_;
+  std::int64_t since_ = 0;     // established on this node, in seconds since 1970
   std::uint64_t last_ms_ = 0;  // when the last request came, time of day
   bool local_ = false;         // the counts are in this node's memory, although a store is shared
   bool must_renew_ = false;    // the store may know the newest nonce, too: it is used no more

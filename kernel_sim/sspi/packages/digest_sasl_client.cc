@@ -182,6 +182,7 @@ LegResult DigestSaslClient::CheckServer(const LegArguments& arguments, std::stri
   if (!digest::ConstantTimeEqual(rspauth.raw(), expected_.raw())) {
     return EndLeg(SEC_E_WRONG_PRINCIPAL, "the server does not know the password");
   }
+  agreement_.since = package_.package_host().wall_seconds();
   layer_ = DigestSaslLayer::Create(Direction::kOutbound, agreement_, session_hash_);
   if (layer_ == nullptr) return EndLeg(SEC_E_INSUFFICIENT_MEMORY);
   PlaceNothing(arguments.output, 0, request_.allocates);

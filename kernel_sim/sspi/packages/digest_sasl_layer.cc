@@ -80,6 +80,7 @@ SECURITY_STATUS DigestSaslLayer::Query(std::string_view username, ULONG flags,
   attributes.flags = flags;
   attributes.algorithm = digest::Algorithm::kMd5Sess;
   attributes.session_hash = &session_hash;
+  attributes.since = agreement_.since;
   attributes.sizes = {
       .cbMaxToken = 4096,
       .cbMaxSignature = digest::kSaslSignatureBytes,

@@ -23,6 +23,7 @@ struct SaslAgreement {
   digest::Qop qop = digest::Qop::kAuth;
   digest::SaslCipher cipher = digest::SaslCipher::kRc4;  // of auth-conf
   std::uint32_t peer_maxbuf = digest::kMaxbufDefault;    // the longest message that it takes
+  std::int64_t since = 0;                                // established, in seconds since 1970
 };
 
 class DigestSaslLayer {

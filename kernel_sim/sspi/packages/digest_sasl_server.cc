@@ -177,10 +177,13 @@ LegResult DigestSaslServer::Accept(const LegArguments& arguments, const Call& ca
   }
   std::array<char, 64> room;
   const digest::Written written = digest::FormatSaslRspauth(rspauth, room);
-  std::unique_ptr<DigestSaslLayer> layer = DigestSaslLayer::Create(
-      Direction::kInbound,
-      {.qop = response.qop, .cipher = response.cipher, .peer_maxbuf = response.maxbuf},
-      session_hash);
+  std::unique_ptr<DigestSaslLayer> layer =
+      DigestSaslLayer::Create(Direction::kInbound,
+                              {.qop = response.qop,
+                               .cipher = response.cipher,
+                               .peer_maxbuf = response.maxbuf,
+                               .since = package_.package_host().wall_seconds()},
+                              session_hash);
   if (layer == nullptr) return EndLeg(SEC_E_INSUFFICIENT_MEMORY);
   std::string username(response.username);
   LegResult result;

@@ -249,6 +249,25 @@ TEST_F(DigestStoreTest, DeleteWithoutTheStoreIsMadeUpForWhenItIsBack) {
   ExpectStale(server_.Accept(client_.Sign()));
 }
 
+TEST_F(DigestStoreTest, DeleteWhileTheStoreCountsAsGoneIsMadeUpForToo) {
+  Established context(server_, client_);
+  context.deletes = false;
+  store().RefuseAll(Result::kUnavailable);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(DigestServer::Verify(context.context, client_.Sign()),
+              SEC_E_NO_AUTHENTICATING_AUTHORITY);
+  }
+  const int begun = store().begun(Operation::kRemove);
+  EXPECT_EQ(DigestServer::Delete(context.context), SEC_E_OK);
+  EXPECT_EQ(store().begun(Operation::kRemove), begun);
+  store().RefuseAll(std::nullopt);
+  world_.Pass(2);
+  DigestClient other;
+  Established next(server_, other);
+  EXPECT_EQ(store().entries(), 1U);
+  EXPECT_EQ(server_.Serve(other.Sign()), SEC_E_OK);
+}
+
 TEST_F(DigestStoreTest, StoreThatFailsThriceIsNotAskedForASecond) {
   Established context(server_, client_);
   store().RefuseAll(Result::kUnavailable);

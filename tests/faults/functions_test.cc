@@ -779,6 +779,8 @@ void AddUnsupported(Scenes& scenes) {
       });
     });
   };
+  scenes["KtlsimReplyToDigest"] = Plain(
+      SEC_E_INVALID_PARAMETER, [] { return KtlsimReplyToDigest(nullptr, SEC_E_OK, nullptr, 0); });
   scenes["ImpersonateSecurityContext"] =
       Plain(kNo, [] { return ImpersonateSecurityContext(LiveContext()); });
   scenes["Ktlsim_k_ImpersonateSecurityContext"] =

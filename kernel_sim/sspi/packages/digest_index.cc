@@ -1,5 +1,7 @@
 #include "kernel_sim/sspi/packages/digest_index.h"
 
+#include <sys/random.h>
+
 #include <cstring>
 #include <span>
 #include <utility>
@@ -7,13 +9,13 @@
 namespace ktlsim::sspi {
 namespace {
 
-// Without random numbers there are no opaque values either.
+// From the kernel: the index is made with the list of all packages, when OpenSSL may have no memory
+// to begin with. Opaque values, which are drawn with OpenSSL, are random by themselves.
 std::array<std::uint64_t, 2> DrawKeys() {
-  std::array<std::uint8_t, 16> bytes{};
-  static_cast<void>(digest::FillRandom(bytes));
   std::array<std::uint64_t, 2> keys{};
-  std::memcpy(keys.data(), bytes.data(), bytes.size());
-  return keys;
+  // Without random numbers nothing else of the package works either.
+  const ssize_t drawn = getrandom(keys.data(), sizeof(keys), GRND_NONBLOCK);
+  return drawn == sizeof(keys) ? keys : std::array<std::uint64_t, 2>{};
 }
 
 }  // namespace

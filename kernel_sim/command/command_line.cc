@@ -130,7 +130,7 @@ std::string WhyExtra(const CLI::App& app, const CLI::App* command) {
 
 std::string WhyRefused(const CLI::App& app, const CLI::App* command, const CLI::ParseError& error) {
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) return WhyExtra(app, command);
-  const std::string text = error.what();
+  std::string text = error.what();
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
     // "--seconds: 1 required N missing"
     const std::size_t colon = text.find(':');

@@ -87,7 +87,8 @@ void LoadPhase::Negotiated(transport::Connection& connection) {
   transport::ConnectionInfo info = connection.Info();
   CtxtHandle context = connection.security_context();
   PCCERT_CONTEXT shown = nullptr;
-  if (QueryContextAttributesA(&context, SECPKG_ATTR_REMOTE_CERT_CONTEXT, &shown) != SEC_E_OK) {
+  if (QueryContextAttributesA(&context, SECPKG_ATTR_REMOTE_CERT_CONTEXT,
+                              static_cast<void*>(&shown)) != SEC_E_OK) {
     shown = nullptr;
   }
   Certificate certificate(shown);

@@ -113,6 +113,8 @@ class Opaque {
   static constexpr std::size_t kBytes = 16;
   static constexpr std::size_t kDigits = 2 * kBytes;
 
+  // All zeros, which is never drawn.
+  Opaque() = default;
   // Empty: OpenSSL has no randomness.
   static std::optional<Opaque> Draw();
   // Empty: not exactly the digits of one.
@@ -126,7 +128,7 @@ class Opaque {
  private:
   explicit Opaque(const std::array<std::uint8_t, kBytes>& bytes) : bytes_(bytes) {}
 
-  std::array<std::uint8_t, kBytes> bytes_;
+  std::array<std::uint8_t, kBytes> bytes_{};
 };
 
 }  // namespace ktlsim::digest

@@ -111,6 +111,7 @@ HttpContent::Outcome DigestContent::Answer(const HttpRequest& request, HttpConte
     covered = guard_.Covers(text_.target);
     if (covered && Begin(request)) return Outcome::kLater;
   } catch (const std::bad_alloc&) {
+    covered = true;  // it is not known that the path is open to everybody
   }
   if (covered) {
     Count(DigestOutcome::kUnavailable, SEC_E_INSUFFICIENT_MEMORY);

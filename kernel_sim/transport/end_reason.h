@@ -80,13 +80,14 @@ const char* AlertKindName(std::size_t kind);
 
 struct EndReason {
   EndKind kind = EndKind::kCompleted;
-  SECURITY_STATUS status = SEC_E_OK;  // the call's outcome, for the ...Failed kinds and kNoCredential
-  int error_number = 0;               // errno, for kResetByPeer and kConnectFailed
-  bool established = false;           // whether the handshake had been completed
-  std::uint32_t leg = 0;              // in the handshake: which leg it was, from 1
-  int sent_alert = -1;                // the description of the alert that we sent; -1: none
-  int received_alert = -1;            // of the peer's alert that ended it; -1: none
-  const char* why = "";               // for the two ...Failed kinds: what happened; a literal
+  SECURITY_STATUS status =
+      SEC_E_OK;              // the call's outcome, for the ...Failed kinds and kNoCredential
+  int error_number = 0;      // errno, for kResetByPeer and kConnectFailed
+  bool established = false;  // whether the handshake had been completed
+  std::uint32_t leg = 0;     // in the handshake: which leg it was, from 1
+  int sent_alert = -1;       // the description of the alert that we sent; -1: none
+  int received_alert = -1;   // of the peer's alert that ended it; -1: none
+  const char* why = "";      // for the two ...Failed kinds: what happened; a literal
 
   bool orderly() const { return kind == EndKind::kCompleted; }
   FailureClass failure_class() const {

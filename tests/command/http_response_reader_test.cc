@@ -88,9 +88,9 @@ TEST(HttpResponseReaderTest, SomeAnswersHaveNoBodyWhateverTheySay) {
     for (const std::string fields :
          {"Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", ""}) {
       reader.Reset();
-      EXPECT_EQ(reader.Read(Bytes("HTTP/1.1 " + status + " x\r\n" + fields + "\r\n")),
-                Outcome::kComplete)
-          << status << fields;
+      std::string head = "HTTP/1.1 ";
+      head.append(status).append(" x\r\n").append(fields).append("\r\n");
+      EXPECT_EQ(reader.Read(Bytes(head)), Outcome::kComplete) << head;
       EXPECT_TRUE(reader.keep_alive()) << status << fields;
       EXPECT_EQ(reader.body_bytes(), 0U);
     }

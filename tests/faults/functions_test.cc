@@ -187,8 +187,9 @@ void QueryScene(FaultRun& run, const char* what,
     // The client was not asked for its certificate.
     const SECURITY_STATUS expected =
         attribute == SECPKG_ATTR_LOCAL_CERT_CONTEXT ? SEC_E_NO_CREDENTIALS : SEC_E_OK;
-    run.ReturnsOrCanBeRetried(expected, what,
-                              [&] { return query(context, attribute, &certificate); });
+    run.ReturnsOrCanBeRetried(expected, what, [&] {
+      return query(context, attribute, static_cast<void*>(&certificate));
+    });
     CertFreeCertificateContext(certificate);
   }
   SecPkgContext_Certificates chain{};
@@ -199,8 +200,9 @@ void QueryScene(FaultRun& run, const char* what,
 void QueryNames(FaultRun& run, const char* what,
                 const std::function<SECURITY_STATUS(PCredHandle, void*)>& query) {
   void* names = nullptr;
-  run.ReturnsOrCanBeRetried(SEC_E_OK, what,
-                            [&] { return query(World::Get().server_credential.get(), &names); });
+  run.ReturnsOrCanBeRetried(SEC_E_OK, what, [&] {
+    return query(World::Get().server_credential.get(), static_cast<void*>(&names));
+  });
   EXPECT_EQ(FreeContextBuffer(names), SEC_E_OK);
 }
 

@@ -48,7 +48,7 @@ std::string StressPaths::StartServer(transport::ServerPath& path, transport::Ser
   options.notify_mode = round_.notify_mode.value_or(closes ? ULONG{KTLSIM_NOTIFY_POOL}
                                                            : ULONG{KTLSIM_NOTIFY_ON_PROCESSOR});
   const Result<io::Address> address = path.Start(
-      std::move(options), [this, closes](transport::Connection& connection) -> transport::ConnectionHandler* {
+      options, [this, closes](transport::Connection& connection) -> transport::ConnectionHandler* {
         if (closes) return &closer_;
         return serve::MakeHttpResponder(http_, connection);
       });

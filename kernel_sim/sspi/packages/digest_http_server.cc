@@ -246,10 +246,9 @@ bool DigestHttpServer::IsOffered(digest::Algorithm algorithm) const {
 
 DigestHttpServer::Outcome DigestHttpServer::Find(Call& call) {
   // The handle names the context of a response without an opaque value.
-  const bool own =
-      opaque_.has_value() &&
-      (call.response.opaque.empty() ? next_.Is(call.response.nonce)
-                                    : call.opaque.has_value() && *call.opaque == *opaque_);
+  const bool own = opaque_.has_value() && (call.response.opaque.empty()
+                                               ? next_.Is(call.response.nonce)
+                                               : call.opaque.has_value() && call.opaque == opaque_);
   if (own) {
     call.step = DigestStep::kHere;
     return std::nullopt;
@@ -258,7 +257,7 @@ DigestHttpServer::Outcome DigestHttpServer::Find(Call& call) {
   if (!call.opaque.has_value()) return std::nullopt;
   DigestIndex::Ended over;
   const std::optional<DigestIndex::Place> place =
-      package_.index().Find(*call.opaque, Identity(), NowNs(), &over);
+      package_.index().Find(Known(call.opaque), Identity(), NowNs(), &over);
   package_.End(over);
   if (!place.has_value()) {
     // No store is asked about nonces that strangers make up.
@@ -283,7 +282,7 @@ DigestHttpServer::Outcome DigestHttpServer::Find(Call& call) {
 DigestHttpServer::Outcome DigestHttpServer::Fetch(const LegArguments& arguments, Call& call) {
   if (call.store == nullptr) return EndLeg(SEC_E_INSUFFICIENT_MEMORY);
   if (call.wait == nullptr) {
-    call.wait = call.store->Get(*call.opaque, arguments.call->Token(), settings_->wait_ms);
+    call.wait = call.store->Get(Known(call.opaque), arguments.call->Token(), settings_->wait_ms);
   }
   StoreResult result = StoreResult::kTimedOut;
   if (!IsOver(*arguments.call, call, &result)) return SuspendedFor(settings_->wait_ms);
@@ -304,7 +303,7 @@ DigestHttpServer::Outcome DigestHttpServer::Fetch(const LegArguments& arguments,
     call.step = DigestStep::kHere;
     return GoOnAt(call.target);
   }
-  package_.index().Remove(*call.opaque, call.target);
+  package_.index().Remove(Known(call.opaque), call.target);
   package_.package_host().EndContext(std::exchange(call.target, {}));
   call.step = DigestStep::kStranger;
   return std::nullopt;
@@ -314,20 +313,21 @@ DigestHttpServer::Outcome DigestHttpServer::Fetch(const LegArguments& arguments,
 DigestHttpServer::Outcome DigestHttpServer::Adopt(const LegArguments& arguments, Call& call) {
   DigestIndex::Ended over;
   const std::string identity = Identity();
-  const bool added = package_.index().Add(
-      *call.opaque, identity, {.handle = arguments.own_handle, .established = true, .local = false},
-      NowNs(), UntilNs(true), &over);
+  const bool added =
+      package_.index().Add(Known(call.opaque), identity,
+                           {.handle = arguments.own_handle, .established = true, .local = false},
+                           NowNs(), UntilNs(true), &over);
   package_.End(over);
   call.step = DigestStep::kHere;
   if (!added) {
     // Another request of the same client was faster.
     const std::optional<DigestIndex::Place> place =
-        package_.index().Find(*call.opaque, identity, NowNs(), &over);
+        package_.index().Find(Known(call.opaque), identity, NowNs(), &over);
     if (!place.has_value()) return Denied();
     call.target = place->handle;
     return GoOnAt(call.target);
   }
-  if (opaque_.has_value()) package_.index().Remove(*opaque_, handle_);
+  if (opaque_.has_value()) package_.index().Remove(Known(opaque_), handle_);
   opaque_ = call.opaque;
   facts_ = call.facts;
   next_ = {};
@@ -339,7 +339,7 @@ DigestHttpServer::Outcome DigestHttpServer::Adopt(const LegArguments& arguments,
   const Outcome outcome = Here(arguments, call);
   // What is refused here says nothing about the context on other nodes.
   if (outcome.has_value() && outcome->status < 0) {
-    package_.index().Remove(*opaque_, handle_);
+    package_.index().Remove(Known(opaque_), handle_);
     ended_ = true;
   }
   return outcome;
@@ -348,7 +348,7 @@ DigestHttpServer::Outcome DigestHttpServer::Adopt(const LegArguments& arguments,
 DigestHttpServer::Outcome DigestHttpServer::Here(const LegArguments& arguments, Call& call) {
   if (!IsNone(call.target) && !SameHandle(call.target, arguments.own_handle)) {
     // The context has ended on the way to it.
-    package_.index().Remove(*call.opaque, std::exchange(call.target, {}));
+    package_.index().Remove(Known(call.opaque), std::exchange(call.target, {}));
     call.step = DigestStep::kStranger;
     return std::nullopt;
   }
@@ -457,7 +457,7 @@ DigestHttpServer::Outcome DigestHttpServer::Put(const LegArguments& arguments, C
   }
   if (result == StoreResult::kOk) return Accept(arguments, call);
   if (result == StoreResult::kExists) {
-    package_.index().Remove(*opaque_, handle_);
+    package_.index().Remove(Known(opaque_), handle_);
     opaque_.reset();
   } else if (result == StoreResult::kTooLarge || context_store::IsStoreFailure(result)) {
     return EndLeg(SEC_E_INSUFFICIENT_MEMORY, "the context finds no place in the context store");
@@ -482,7 +482,7 @@ bool DigestHttpServer::BeginPut(PackageCall& call, Call& state, bool locally) {
              .count = state.response.nonce_count,
              .window = state.facts.in_order ? 0 : settings_->window};
   put.previous_nonce_ns = kPreviousMs * kNsPerMs;
-  state.wait = state.store->Put(*opaque_, WriteDigestFacts(state.facts), put, call.Token(),
+  state.wait = state.store->Put(Known(opaque_), WriteDigestFacts(state.facts), put, call.Token(),
                                 settings_->wait_ms);
   return true;
 }
@@ -496,7 +496,7 @@ LegResult DigestHttpServer::Accept(const LegArguments& arguments, Call& call) {
   local_ = store_ != package_.Store();
   last_ms_ = NowMs();
   if (since_ == 0) since_ = package_.package_host().wall_seconds();
-  package_.index().Update(*opaque_, {.handle = handle_, .established = true, .local = local_},
+  package_.index().Update(Known(opaque_), {.handle = handle_, .established = true, .local = local_},
                           UntilNs(true));
   LegResult result;
   result.status = SEC_E_OK;
@@ -535,7 +535,7 @@ DigestHttpServer::Outcome DigestHttpServer::RequestOfEstablished(const LegArgume
                 .uri = call.uri,
                 .entity_hash = call.entity_hash},
                NowNs());
-  package_.index().Update(*opaque_, {.handle = handle_, .established = true, .local = local_},
+  package_.index().Update(Known(opaque_), {.handle = handle_, .established = true, .local = local_},
                           UntilNs(true));
   LegResult result;
   result.status = SEC_I_COMPLETE_NEEDED;
@@ -576,16 +576,16 @@ SECURITY_STATUS DigestHttpServer::Query(const AttributeQuery& query) {
 // forgotten it. What the index has dropped by itself made room here only.
 DigestStore::Wait DigestHttpServer::LeaveIndex(const executive::ResumeToken* token) {
   if (std::exchange(ended_, true) || !opaque_.has_value()) return nullptr;
-  const bool stored = package_.index().Remove(*opaque_, handle_) && IsEstablished();
+  const bool stored = package_.index().Remove(Known(opaque_), handle_) && IsEstablished();
   Move(ContextEvent::kRemove);
   if (!stored) return nullptr;
   const std::uint64_t until_ns =
       NowNs() + (settings_->established_ms + settings_->idle_ms + kGraceMs) * kNsPerMs;
   const std::shared_ptr<DigestStore> shared = package_.Store();
   if (local_ && shared != nullptr && shared != store_) {
-    shared->Remove(*opaque_, until_ns, nullptr, settings_->wait_ms);
+    shared->Remove(Known(opaque_), until_ns, nullptr, settings_->wait_ms);
   }
-  return store_->Remove(*opaque_, until_ns, token, settings_->wait_ms);
+  return store_->Remove(Known(opaque_), until_ns, token, settings_->wait_ms);
 }
 
 CallResult DigestHttpServer::End(PackageCall& call, bool may_suspend) {

@@ -83,7 +83,7 @@ CallResult DigestHttpServer::RunRequest(PackageCall& call, std::uint32_t window)
     if (status != SEC_E_OK) return CallResult::Done(status, reason);
     use.window = window;
     state.store = store_;
-    state.wait = store_->Advance(*opaque_, use, call.Token(), settings_->wait_ms);
+    state.wait = store_->Advance(Known(opaque_), use, call.Token(), settings_->wait_ms);
   }
   StoreResult result = StoreResult::kTimedOut;
   if (!IsOver(call, state, &result)) return CallResult::Suspended(settings_->wait_ms);
@@ -107,7 +107,7 @@ SECURITY_STATUS DigestHttpServer::CheckRequest(Call& call, NonceUse* use, const 
   const digest::Response& response = call.response;
   call.opaque = digest::Opaque::Parse(response.opaque);
   const bool names_this =
-      response.opaque.empty() || (call.opaque.has_value() && *call.opaque == *opaque_);
+      response.opaque.empty() || (call.opaque.has_value() && call.opaque == opaque_);
   const bool agreed = response.username == facts_.username && response.realm == facts_.realm &&
                       response.algorithm == facts_.algorithm && response.qop == facts_.qop;
   if (!names_this || !agreed || !NamesItsRequest(call)) return SEC_E_MESSAGE_ALTERED;
@@ -142,11 +142,12 @@ SECURITY_STATUS DigestHttpServer::CheckRequest(Call& call, NonceUse* use, const 
 CallResult DigestHttpServer::AfterAdvance(StoreResult result) {
   if (result == StoreResult::kOk) {
     last_ms_ = NowMs();
-    package_.index().Update(*opaque_, {.handle = handle_, .established = true, .local = local_},
-                            UntilNs(true));
+    package_.index().Update(
+        Known(opaque_), {.handle = handle_, .established = true, .local = local_}, UntilNs(true));
   } else if (result == StoreResult::kNotFound) {
     // Deleted on another node, or expired there: it has ended for all of them.
-    if (package_.index().Remove(*opaque_, handle_)) package_.package_host().EndContext(handle_);
+    if (package_.index().Remove(Known(opaque_), handle_))
+      package_.package_host().EndContext(handle_);
   }
   return CallResult::Done(StatusOfUse(result), ReasonOf(result));
 }

@@ -38,7 +38,7 @@ void DigestStoreWait::OnStored() {
   const std::shared_ptr<DigestStoreWait> self = std::move(self_);
   store_->Note(result());
   if (removes_ && context_store::IsStoreFailure(result())) {
-    store_->KeepRemoval(*opaque_, until_ns_);
+    store_->KeepRemoval(Known(opaque_), until_ns_);
   }
   executive::ResumeToken token;
   {
@@ -151,7 +151,7 @@ DigestStore::Wait DigestStore::Get(const digest::Opaque& opaque, executive::Resu
   wait->opaque_ = opaque;
   wait->Rearm(token);
   Run(wait, limit_ms, [](context_store::ContextStore& store, DigestStoreWait& call) {
-    return store.Get(call, KeyOf(*call.opaque_));
+    return store.Get(call, KeyOf(Known(call.opaque_)));
   });
   return wait;
 }
@@ -165,7 +165,7 @@ DigestStore::Wait DigestStore::Put(const digest::Opaque& opaque, std::vector<std
   wait->bytes_ = std::move(bytes);
   put.value = wait->bytes_;
   Run(wait, limit_ms, [&put](context_store::ContextStore& store, DigestStoreWait& call) {
-    return store.Put(call, KeyOf(*call.opaque_), put);
+    return store.Put(call, KeyOf(Known(call.opaque_)), put);
   });
   return wait;
 }
@@ -176,7 +176,7 @@ DigestStore::Wait DigestStore::Advance(const digest::Opaque& opaque, const Nonce
   wait->opaque_ = opaque;
   wait->Rearm(token);
   Run(wait, limit_ms, [&use](context_store::ContextStore& store, DigestStoreWait& call) {
-    return store.Advance(call, KeyOf(*call.opaque_), use);
+    return store.Advance(call, KeyOf(Known(call.opaque_)), use);
   });
   return wait;
 }
@@ -190,7 +190,7 @@ DigestStore::Wait DigestStore::Remove(const digest::Opaque& opaque, std::uint64_
     wait->until_ns_ = until_ns;
     if (token != nullptr) wait->Rearm(*token);
     Run(wait, limit_ms, [](context_store::ContextStore& store, DigestStoreWait& call) {
-      return store.Remove(call, KeyOf(*call.opaque_));
+      return store.Remove(call, KeyOf(Known(call.opaque_)));
     });
     return wait;
   } catch (const std::bad_alloc&) {

@@ -28,6 +28,11 @@
 
 namespace ktlsim::sspi {
 
+// The value where there has to be one; without it, one that names nothing.
+inline digest::Opaque Known(const std::optional<digest::Opaque>& opaque) {
+  return opaque.value_or(digest::Opaque());
+}
+
 class DigestStore;
 
 // One operation.

@@ -1,21 +1,22 @@
 #include "kernel_sim/sspi/packages/digest_index.h"
 
-#include <sys/random.h>
-
 #include <cstring>
 #include <span>
 #include <utility>
 
+#include "kernel_sim/base/fork_gate.h"
+
 namespace ktlsim::sspi {
 namespace {
 
-// From the kernel: the index is made with the list of all packages, when OpenSSL may have no memory
-// to begin with. Opaque values, which are drawn with OpenSSL, are random by themselves.
+// Without random numbers there are no opaque values either.
 std::array<std::uint64_t, 2> DrawKeys() {
+  const ForkGate::Scope inside;
+  std::array<std::uint8_t, 16> bytes{};
+  static_cast<void>(digest::FillRandom(bytes));
   std::array<std::uint64_t, 2> keys{};
-  // Without random numbers nothing else of the package works either.
-  const ssize_t drawn = getrandom(keys.data(), sizeof(keys), GRND_NONBLOCK);
-  return drawn == sizeof(keys) ? keys : std::array<std::uint64_t, 2>{};
+  std::memcpy(keys.data(), bytes.data(), bytes.size());
+  return keys;
 }
 
 }  // namespace
@@ -29,7 +30,7 @@ std::size_t DigestIndex::Hash::operator()(const digest::Opaque& opaque) const {
 }
 
 DigestIndex::DigestIndex(std::size_t partial_max, std::size_t established_max)
-    : partial_max_(partial_max), established_max_(established_max), entries_(0, Hash{DrawKeys()}) {}
+    : partial_max_(partial_max), established_max_(established_max) {}
 
 void DigestIndex::Drop(Entries::iterator entry) {
   OrderOf(entry->second.place).erase(entry->second.order);
@@ -54,7 +55,13 @@ bool DigestIndex::Add(const digest::Opaque& opaque, std::string_view identity, c
                  .place = place,
                  .until_ns = until_ns,
                  .order = added.begin()};
+  std::array<std::uint64_t, 2> keys{};
+  if (!keyed_.load(std::memory_order_acquire)) keys = DrawKeys();
   const MutexLock lock(lock_);
+  if (!keyed_.load(std::memory_order_relaxed)) {
+    entries_ = Entries(0, Hash{keys});
+    keyed_.store(true, std::memory_order_release);
+  }
   if (!entries_.try_emplace(opaque, std::move(entry)).second) return false;
   Order& order = OrderOf(place);
   order.splice(order.end(), added);

@@ -14,6 +14,7 @@
 #include <sspi.h>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <list>
@@ -95,6 +96,9 @@ class DigestIndex {
   mutable Mutex lock_;
   Order partial_ KTLSIM_GUARDED_BY(lock_);
   Order established_ KTLSIM_GUARDED_BY(lock_);
+  // The hash has its keys. They are drawn for the first entry: the index is made with the list of
+  // all packages, when OpenSSL may have no memory to begin with.
+  std::atomic<bool> keyed_{false};
   Entries entries_ KTLSIM_GUARDED_BY(lock_);
 };
 

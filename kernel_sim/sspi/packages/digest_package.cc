@@ -46,10 +46,10 @@ SECURITY_STATUS DigestPackage::CreateContext(PackageCredential& credential,
 }
 
 bool DigestPackage::UseStore(std::shared_ptr<context_store::ContextStore> store,
-                             std::shared_ptr<const context_store::NodeKeys> keys) {
+                             const std::shared_ptr<const context_store::NodeKeys>& keys) {
   std::shared_ptr<DigestStore> replaced;
   if (store != nullptr) {
-    replaced = DigestStore::Create(host().clock(), std::move(store), std::move(keys));
+    replaced = DigestStore::Create(host().clock(), std::move(store), keys);
     if (replaced == nullptr) return false;
   }
   {

@@ -46,7 +46,7 @@ class DigestPackage final : public Package {
   // have to authenticate once more, and that store is not touched any more when this returns.
   // False: no randomness, and nothing has changed. Passive level. May throw std::bad_alloc.
   bool UseStore(std::shared_ptr<context_store::ContextStore> store,
-                std::shared_ptr<const context_store::NodeKeys> keys) KTLSIM_EXCLUDES(lock_);
+                const std::shared_ptr<const context_store::NodeKeys>& keys) KTLSIM_EXCLUDES(lock_);
 
   // For its contexts. Null: no memory, or no randomness.
   std::shared_ptr<DigestStore> Store() KTLSIM_EXCLUDES(lock_);

@@ -57,7 +57,7 @@ bool DigestStoreWait::Rearm(executive::ResumeToken token) {
 
 std::shared_ptr<DigestStore> DigestStore::Create(
     const Clock& clock, std::shared_ptr<context_store::ContextStore> store,
-    std::shared_ptr<const context_store::NodeKeys> keys) {
+    const std::shared_ptr<const context_store::NodeKeys>& keys) {
   const ForkGate::Scope inside;
   std::shared_ptr<DigestStore> made(new DigestStore(clock, std::move(store)));
   std::array<std::uint8_t, digest::kNonceKeyBytes + sizeof(node_)> drawn{};
@@ -128,7 +128,7 @@ void DigestStore::Run(const Wait& wait, std::uint32_t limit_ms, Begin begin) {
   if (closed_ || !Admit()) {
     --beginning_;
     wait->SetResult(StoreResult::kUnavailable);
-    if (wait->removes_) KeepRemoval(*wait->opaque_, wait->until_ns_);
+    if (wait->removes_) KeepRemoval(Known(wait->opaque_), wait->until_ns_);
     wait->done_.store(true, std::memory_order_release);
     return;
   }
@@ -140,7 +140,7 @@ void DigestStore::Run(const Wait& wait, std::uint32_t limit_ms, Begin begin) {
   wait->self_.reset();
   Note(wait->result());
   if (wait->removes_ && context_store::IsStoreFailure(wait->result())) {
-    KeepRemoval(*wait->opaque_, wait->until_ns_);
+    KeepRemoval(Known(wait->opaque_), wait->until_ns_);
   }
   wait->done_.store(true, std::memory_order_release);
 }

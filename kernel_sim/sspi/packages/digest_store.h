@@ -77,9 +77,9 @@ class DigestStore final : public std::enable_shared_from_this<DigestStore> {
 
   // `keys` are those of all nodes that share the store; null: keys of its own, since it is not
   // shared. Null: no randomness.
-  static std::shared_ptr<DigestStore> Create(const Clock& clock,
-                                             std::shared_ptr<context_store::ContextStore> store,
-                                             std::shared_ptr<const context_store::NodeKeys> keys);
+  static std::shared_ptr<DigestStore> Create(
+      const Clock& clock, std::shared_ptr<context_store::ContextStore> store,
+      const std::shared_ptr<const context_store::NodeKeys>& keys);
 
   std::uint64_t epoch() const { return store_->epoch(); }
   // Makes the nonces of a server and realm; the same object for the same names as long as there are

@@ -30,7 +30,9 @@ std::size_t DigestIndex::Hash::operator()(const digest::Opaque& opaque) const {
 }
 
 DigestIndex::DigestIndex(std::size_t partial_max, std::size_t established_max)
-    : partial_max_(partial_max), established_max_(established_max) {}
+    : partial_max_(partial_max),
+      established_max_(established_max),
+      entries_(0, Hash{std::array<std::uint64_t, 2>{}}) {}
 
 void DigestIndex::Drop(Entries::iterator entry) {
   OrderOf(entry->second.place).erase(entry->second.order);

@@ -29,8 +29,10 @@
 namespace ktlsim::sspi {
 
 // The value where there has to be one; without it, one that names nothing.
-inline digest::Opaque Known(const std::optional<digest::Opaque>& opaque) {
-  return opaque.value_or(digest::Opaque());
+// `opaque` must live as long as the result.
+inline const digest::Opaque& Known(const std::optional<digest::Opaque>& opaque) {
+  static const digest::Opaque kNothing;
+  return opaque.has_value() ? *opaque : kNothing;
 }
 
 class DigestStore;

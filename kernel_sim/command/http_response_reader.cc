@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "kernel_sim/base/characters.h"
 #include "kernel_sim/serve/digest_guard.h"
 
 namespace ktlsim::command {
@@ -15,8 +16,6 @@ constexpr int kNoBody = 1;
 constexpr std::size_t kFieldNameBytesMax = 32;
 constexpr std::size_t kChallengeBytesMax = 4096;
 constexpr std::string_view kChallengeField = "www-authenticate";
-
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 }  // namespace
 

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <new>
 
+#include "kernel_sim/base/characters.h"
 #include "kernel_sim/serve/digest_content.h"
 #include "kernel_sim/serve/file_path.h"
 
 namespace ktlsim::serve {
 namespace {
-
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 // "" for "/".
 std::string WithoutSlashes(std::string_view path) {

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "kernel_sim/base/characters.h"
 #include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/base/never_destroyed.h"
 #include "kernel_sim/sspi/certificates.h"
@@ -75,7 +76,7 @@ class SessionEpochs {
   // Host names are compared without regard to case.
   static std::string Key(std::string_view target) {
     std::string key(target);
-    for (char& c : key) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+    for (char& c : key) c = Lower(c);
     return key;
   }
 

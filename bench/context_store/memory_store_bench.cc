@@ -1,13 +1,19 @@
 // What does a context cost in the memory store, and what does a look-up?
 //
 // BM_Get, BM_Advance: one operation on a context chosen at random among `contexts`, values of 72
-// bytes under names of 16, which is about what an established digest context keeps. The counter
-// bytes_per_context is what the allocator handed out, divided. BM_HashMap is the baseline: the
-// standard library's map under one mutex.
+// bytes under names of 16, which is about what an established digest context keeps.
+// The counter bytes_per_context is the memory that the process got, divided.
+//
+// Baselines: BM_HashMap, the standard library's map under one mutex; BM_BareRead, `lines` adjacent
+// cache lines at a random place of 200 MiB, each read ended before the next one begins: what no
+// look-up that leaves the caches can be faster than.
 #include <malloc.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -36,14 +42,19 @@ std::array<std::byte, 16> NameOf(std::uint64_t number) {
   return name;
 }
 
-std::size_t AllocatedBytes() {
-  const struct mallinfo2 info = mallinfo2();
-  return info.uordblks + info.hblkhd;
+// Resident, without what was freed before.
+std::size_t ResidentBytes() {
+  malloc_trim(0);
+  std::ifstream statm("/proc/self/statm");
+  std::size_t all = 0;
+  std::size_t resident = 0;
+  statm >> all >> resident;
+  return resident * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
 }
 
 struct Filled {
   explicit Filled(std::uint64_t contexts) {
-    const std::size_t before = AllocatedBytes();
+    const std::size_t before = ResidentBytes();
     store = MemoryStore::Create(clock, {.entries_max = contexts + contexts / 8}).value();
     PutRequest put;
     const std::array<std::byte, kValueBytes> value{};
@@ -55,7 +66,7 @@ struct Filled {
       ok = store->Put(call, {.kind = Kind::kDigestContext, .name = name}, put) == Begun::kDone &&
            call.result() == StoreResult::kOk && ok;
     }
-    bytes = AllocatedBytes() - before;
+    bytes = ResidentBytes() - before;
     ok = store->Count(call) == Begun::kDone && call.counts().entries[0] == contexts && ok;
   }
 
@@ -103,7 +114,7 @@ BENCHMARK(BM_Advance)->ArgName("contexts")->Arg(1000)->Arg(1'000'000);
 
 void BM_HashMap(benchmark::State& state) {
   const auto contexts = static_cast<std::uint64_t>(state.range(0));
-  const std::size_t before = AllocatedBytes();
+  const std::size_t before = ResidentBytes();
   const auto text = [](std::uint64_t number) {
     const auto name = NameOf(number);
     return std::string(reinterpret_cast<const char*>(name.data()), name.size());
@@ -111,7 +122,7 @@ void BM_HashMap(benchmark::State& state) {
   std::mutex mutex;
   std::unordered_map<std::string, std::string> map;
   for (std::uint64_t i = 0; i < contexts; ++i) map[text(i)] = std::string(kValueBytes, 'x');
-  const std::size_t bytes = AllocatedBytes() - before;
+  const std::size_t bytes = ResidentBytes() - before;
   io::SeededRandom random(1);
   std::string value;
   for (auto iteration : state) {
@@ -123,6 +134,29 @@ void BM_HashMap(benchmark::State& state) {
   state.counters["bytes_per_context"] = static_cast<double>(bytes) / static_cast<double>(contexts);
 }
 BENCHMARK(BM_HashMap)->ArgName("contexts")->Arg(1000)->Arg(1'000'000);
+
+void BM_BareRead(benchmark::State& state) {
+  constexpr std::size_t kBytes = std::size_t{200} << 20;
+  constexpr std::size_t kPieceBytes = std::size_t{2} << 20;
+  const auto lines = static_cast<std::size_t>(state.range(0));
+  void* const mapped = mmap(nullptr, kBytes + kPieceBytes, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) return state.SkipWithError("no memory");
+  madvise(mapped, kBytes + kPieceBytes, state.range(1) != 0 ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+  std::memset(mapped, 1, kBytes + kPieceBytes);
+  const auto* const bytes = static_cast<const volatile unsigned char*>(mapped);
+  io::SeededRandom random(1);
+  std::uint64_t sum = 0;
+  for (auto iteration : state) {
+    // The place depends on what was read, so that no two reads overlap.
+    const std::size_t at = (random.Below(kBytes / 256 - 1) + (sum & 1)) * 256;
+    sum = 0;
+    for (std::size_t i = 0; i < lines; ++i) sum += bytes[at + i * 64];
+    benchmark::DoNotOptimize(sum);
+  }
+  munmap(mapped, kBytes + kPieceBytes);
+}
+BENCHMARK(BM_BareRead)->ArgNames({"lines", "huge_pages"})->ArgsProduct({{1, 2, 4}, {0, 1}});
 
 }  // namespace
 }  // namespace ktlsim::context_store

@@ -72,7 +72,18 @@ struct NonceUse {
   std::uint32_t window = 0;
 };
 
-enum class PutMode : std::uint8_t { kSet, kCreate, kReplace };
+enum class PutMode : std::uint8_t {
+  kSet,
+  kCreate,
+  kReplace,
+  // As kCreate, and nothing has stood under the name for as long as the new entry is kept idle.
+  // kStale: the store has dropped entries, or may do so, and nobody knows which.
+  kFirst,
+};
+
+// Names that are used once: when such an entry is removed, its name stays taken until the entry
+// would have expired. kCreate and kFirst: kExists; all else: kNotFound.
+constexpr bool IsNameUsedOnce(Kind kind) { return kind == Kind::kDigestContext; }
 
 struct PutRequest {
   std::span<const std::byte> value;  // up to kValueBytesMax bytes
@@ -133,6 +144,14 @@ enum class Begun : std::uint8_t {
   kPending,  // OnStored follows, perhaps before this has returned
 };
 
+// For stores: an operation that is over before it was pending.
+inline Begun Done(StoreCall& call, StoreResult result) {
+  call.SetResult(result);
+  return Begun::kDone;
+}
+// For stores: false is kTooLarge.
+inline bool Fits(const Key& key) { return !key.name.empty() && key.name.size() <= kNameBytesMax; }
+
 // Any thread, up to dispatch level; neither blocks nor throws. Spans must stay alive and unchanged
 // until the operation is over.
 class ContextStore {
@@ -146,8 +165,8 @@ class ContextStore {
   // kOk: value() is the value. kNotFound, kTooLarge, kUnreadable, or the store's state. kStale: the
   // value is there, and all counts of the entry are lost.
   [[nodiscard]] virtual Begun Get(StoreCall& call, const Key& key) = 0;
-  // kOk: written, and `put.use` is counted. kExists, kNotFound (kReplace), kStale, kOutOfSequence,
-  // kTooLarge, or the store's state.
+  // kOk: written, and `put.use` is counted. kExists, kNotFound (kReplace, or a removed name that is
+  // used once), kStale, kOutOfSequence, kTooLarge, or the store's state.
   [[nodiscard]] virtual Begun Put(StoreCall& call, const Key& key, const PutRequest& put) = 0;
   // kOk or kNotFound: the entry is gone. kTooLarge, or the store's state.
   [[nodiscard]] virtual Begun Remove(StoreCall& call, const Key& key) = 0;

@@ -17,14 +17,11 @@ namespace {
 constexpr int kHandSteps = 64;
 // Slots that each Put examines, so that expired entries are dropped although nothing asks for them.
 constexpr int kSweepSteps = 2;
+// In a full shard, on average, of the 15 that a line of the index has.
+constexpr std::uint32_t kEntriesPerLine = 11;
 
 std::uint64_t Later(std::uint64_t now_ns, std::uint64_t by_ns) {
   return by_ns < ~std::uint64_t{0} - now_ns ? now_ns + by_ns : ~std::uint64_t{0};
-}
-
-std::uint32_t IdleMs(std::uint64_t idle_ns) {
-  const std::uint64_t ms = (idle_ns + kNsPerMs - 1) / kNsPerMs;
-  return static_cast<std::uint32_t>(std::min<std::uint64_t>(ms, ~std::uint32_t{0}));
 }
 
 }  // namespace
@@ -79,24 +76,51 @@ void MemoryShard::Slot::SetValue(std::span<const std::byte> value, OutsideValue 
   value_bytes = static_cast<std::uint8_t>(value.size());
 }
 
+// Most entries have been looked at: then the line remains clean, and is not written back.
+void MemoryShard::Slot::LookAt() {
+  if (!looked_at) looked_at = true;
+}
+
 void MemoryShard::Slot::Touch(std::uint64_t now_ns) {
-  looked_at = true;
-  if (idle_ms != 0) expires_ns = std::min(absolute_ns, Later(now_ns, idle_ms * kNsPerMs));
+  LookAt();
+  if (idle_ns != 0) expires_ns = std::min(absolute_ns, Later(now_ns, idle_ns));
 }
 
 // ---- Operations
 
-void MemoryShard::Begin(std::uint32_t entries_max, std::size_t outside_bytes_max) {
-  KTLSIM_ASSERT(entries_max >= 1);
-  const MutexLock lock(mutex_);
+std::uint32_t MemoryShard::LinesOf(std::uint32_t entries_max) {
+  return entries_max / kEntriesPerLine + 1;
+}
+
+std::uint32_t MemoryShard::ChunksOf(std::uint32_t entries_max) {
+  return (entries_max + kSlotsPerChunk - 1) / kSlotsPerChunk;
+}
+
+// As much of it as Get reads.
+void MemoryShard::Bring(const Slot& slot) {
+  const auto* const bytes = reinterpret_cast<const std::byte*>(&slot);
+  __builtin_prefetch(bytes);
+  __builtin_prefetch(bytes + 64);
+}
+
+std::size_t MemoryShard::RegionBytes(std::uint32_t entries_max) {
+  return std::size_t{LinesOf(entries_max)} * sizeof(Line) +
+         std::size_t{ChunksOf(entries_max)} * kSlotsPerChunk * sizeof(Slot);
+}
+
+void MemoryShard::Begin(std::uint32_t entries_max, std::size_t outside_bytes_max,
+                        MemoryRegion* region) {
+  KTLSIM_ASSERT(entries_max >= 1 && entries_max <= kEntriesMax);
   entries_max_ = entries_max;
   outside_bytes_max_ = outside_bytes_max;
-  // At most three quarters full.
-  const std::uint32_t cells = std::bit_ceil(entries_max + entries_max / 3 + 1);
-  mask_ = cells - 1;
-  cells_ = std::make_unique<Cell[]>(cells);
-  chunks_.reserve((entries_max + kSlotsPerChunk - 1) / kSlotsPerChunk);
-  free_.reserve(entries_max);
+  region_ = region;
+  lines_count_ = LinesOf(entries_max);
+  slot_bits_ = static_cast<unsigned>(std::bit_width(entries_max));
+  slot_mask_ = (std::uint32_t{1} << slot_bits_) - 1;
+  chunks_ = std::make_unique<Slot*[]>(ChunksOf(entries_max));
+  std::byte* const lines = region->Take(std::size_t{lines_count_} * sizeof(Line));
+  if (lines == nullptr) throw std::bad_alloc();
+  lines_ = new (lines) Line[lines_count_];
 }
 
 MemoryShard::~MemoryShard() {
@@ -111,7 +135,7 @@ StoreResult MemoryShard::Get(const HashedKey& key, std::uint64_t now_ns, StoreCa
   const std::uint32_t found = Find(key, now_ns);
   if (found == kNoSlot) return StoreResult::kNotFound;
   Slot& slot = At(found);
-  slot.looked_at = true;
+  slot.LookAt();
   call.SetValue(slot.value());
   return StoreResult::kOk;
 }
@@ -124,15 +148,19 @@ StoreResult MemoryShard::Put(const HashedKey& key, const PutRequest& put, std::u
   const MutexLock lock(mutex_);
   Sweep(now_ns);
   std::uint32_t at = Find(key, now_ns);
-  if (put.mode == PutMode::kCreate && at != kNoSlot) return StoreResult::kExists;
+  const bool creates = put.mode == PutMode::kCreate || put.mode == PutMode::kFirst;
+  if (creates && at != kNoSlot) return StoreResult::kExists;
+  // Which names they had is not known any more.
+  const bool forgets = lost_ns_.has_value() && now_ns < Later(*lost_ns_, put.idle_ns);
+  if (put.mode == PutMode::kFirst && forgets) return StoreResult::kStale;
   if (put.mode == PutMode::kReplace && at == kNoSlot) return StoreResult::kNotFound;
   NonceCounts counts = at == kNoSlot ? NonceCounts() : At(at).counts;
   if (put.use.nonce != 0) {
     const StoreResult judged = counts.Put(put.use, put.previous_nonce_ns, now_ns);
     if (judged != StoreResult::kOk) return judged;
   }
-  if (!MakeRoomOutside(outside.size(), at)) return StoreResult::kFull;
-  if (at == kNoSlot) at = Insert(key);
+  if (!MakeRoomOutside(outside.size(), at, now_ns)) return StoreResult::kFull;
+  if (at == kNoSlot) at = Insert(key, now_ns);
   if (at == kNoSlot) return StoreResult::kFull;
   At(at).counts = counts;
   Write(At(at), put, std::move(outside), now_ns);
@@ -144,6 +172,7 @@ StoreResult MemoryShard::Remove(const HashedKey& key, std::uint64_t now_ns) {
   const std::uint32_t found = Find(key, now_ns);
   if (found == kNoSlot) return StoreResult::kNotFound;
   Drop(found);
+  lost_ns_ = now_ns;
   return StoreResult::kOk;
 }
 
@@ -168,49 +197,63 @@ void MemoryShard::AddCounts(StoreCounts* counts) {
 
 // ---- Cells and slots
 
+// Without branches: where the cell is cannot be predicted.
+std::uint32_t MemoryShard::Matches(const Line& line, std::uint32_t tag) const {
+  const std::uint32_t wanted = tag << slot_bits_;
+  std::uint32_t matches = 0;
+  for (std::size_t i = 0; i < line.cells.size(); ++i) {
+    const bool same = ((line.cells[i] ^ wanted) & ~slot_mask_) == 0;
+    matches |= std::uint32_t{same} << i;
+  }
+  return matches;
+}
+
 std::uint32_t MemoryShard::Find(const HashedKey& key, std::uint64_t now_ns) {
   const auto tag = static_cast<std::uint32_t>(key.hash);
-  for (std::uint32_t at = tag & mask_; cells_[at].slot != kNoSlot; at = (at + 1) & mask_) {
-    if (cells_[at].tag != tag) continue;
-    const std::uint32_t found = cells_[at].slot;
-    const auto* lines = reinterpret_cast<const std::byte*>(&At(found));
-    __builtin_prefetch(lines + 64);
-    __builtin_prefetch(lines + 128);
-    if (!At(found).Holds(key.key)) continue;
-    if (now_ns < At(found).expires_ns) return found;
-    ++counts_.expired;
-    Drop(found);
-    break;
+  std::uint32_t at = Home(tag);
+  for (std::uint32_t i = 0; i < lines_count_; ++i, at = Next(at)) {
+    const Line& line = lines_[at];
+    for (std::uint32_t left = Matches(line, tag); left != 0; left &= left - 1) {
+      const std::uint32_t cell = line.cells[static_cast<std::size_t>(std::countr_zero(left))];
+      if ((cell & slot_mask_) == 0) continue;  // empty
+      const std::uint32_t found = (cell & slot_mask_) - 1;
+      Bring(At(found));
+      if (!At(found).Holds(key.key)) continue;
+      if (now_ns < At(found).expires_ns) return found;
+      ++counts_.expired;
+      Drop(found);
+      return kNoSlot;
+    }
+    if (line.passed == 0) break;
   }
   return kNoSlot;
 }
 
-std::uint32_t MemoryShard::Insert(const HashedKey& key) {
-  const std::uint32_t taken = TakeSlot();
+std::uint32_t MemoryShard::Insert(const HashedKey& key, std::uint64_t now_ns) {
+  const std::uint32_t taken = TakeSlot(now_ns);
   if (taken == kNoSlot) return kNoSlot;
   Slot& slot = At(taken);
   slot.tag = static_cast<std::uint32_t>(key.hash);
   slot.kind = key.key.kind;
   slot.name_bytes = static_cast<std::uint8_t>(key.key.name.size());
   std::copy(key.key.name.begin(), key.key.name.end(), slot.inside.begin());
-  std::uint32_t at = slot.tag & mask_;
-  while (cells_[at].slot != kNoSlot) at = (at + 1) & mask_;
-  cells_[at] = {.tag = slot.tag, .slot = taken};
+  AddCell(taken);
   ++counts_.entries[static_cast<std::size_t>(slot.kind)];
   return taken;
 }
 
-std::uint32_t MemoryShard::TakeSlot() {
-  if (free_.empty() && slots_ == entries_max_) EvictOne(kNoSlot);
-  if (!free_.empty()) {
-    const std::uint32_t slot = free_.back();
-    free_.pop_back();
+std::uint32_t MemoryShard::TakeSlot(std::uint64_t now_ns) {
+  if (first_free_ == kNoSlot && slots_ == entries_max_) EvictOne(kNoSlot, now_ns);
+  if (first_free_ != kNoSlot) {
+    const std::uint32_t slot = first_free_;
+    first_free_ = std::exchange(At(slot).tag, 0);
     return slot;
   }
+  if (slots_ == entries_max_) return kNoSlot;
   if (slots_ % kSlotsPerChunk == 0) {
-    std::unique_ptr<Slot[]> chunk(new (std::nothrow) Slot[kSlotsPerChunk]);
-    if (chunk == nullptr) return kNoSlot;
-    chunks_.push_back(std::move(chunk));  // Begin has reserved the place
+    std::byte* const memory = region_->Take(kSlotsPerChunk * sizeof(Slot));
+    if (memory == nullptr) return kNoSlot;
+    chunks_[slots_ / kSlotsPerChunk] = new (memory) Slot[kSlotsPerChunk];
   }
   return slots_++;
 }
@@ -222,20 +265,35 @@ void MemoryShard::Drop(std::uint32_t slot) {
   outside_bytes_ -= gone.outside.size();
   OPENSSL_cleanse(gone.inside.data(), gone.inside.size());
   gone = Slot();
-  free_.push_back(slot);  // Begin has reserved the place
+  gone.tag = std::exchange(first_free_, slot);
 }
 
-// Later cells move up into the gap, so that no search ends too early.
-void MemoryShard::RemoveCell(std::uint32_t slot) {
-  std::uint32_t gap = At(slot).tag & mask_;
-  while (cells_[gap].slot != slot) gap = (gap + 1) & mask_;
-  for (std::uint32_t at = (gap + 1) & mask_; cells_[at].slot != kNoSlot; at = (at + 1) & mask_) {
-    const std::uint32_t home = cells_[at].tag & mask_;
-    if (((at - home) & mask_) < ((at - gap) & mask_)) continue;  // it would stand before its home
-    cells_[gap] = cells_[at];
-    gap = at;
+// There is always an empty cell: all lines together have more than entries_max_.
+void MemoryShard::AddCell(std::uint32_t slot) {
+  const std::uint32_t tag = At(slot).tag;
+  const std::uint32_t value = tag << slot_bits_ | (slot + 1);
+  for (std::uint32_t at = Home(tag);; at = Next(at)) {
+    for (std::uint32_t& cell : lines_[at].cells) {
+      if (cell != 0) continue;
+      cell = value;
+      return;
+    }
+    ++lines_[at].passed;
   }
-  cells_[gap] = Cell();
+}
+
+// The way of AddCell once more.
+void MemoryShard::RemoveCell(std::uint32_t slot) {
+  const std::uint32_t tag = At(slot).tag;
+  const std::uint32_t value = tag << slot_bits_ | (slot + 1);
+  for (std::uint32_t at = Home(tag);; at = Next(at)) {
+    for (std::uint32_t& cell : lines_[at].cells) {
+      if (cell != value) continue;
+      cell = 0;
+      return;
+    }
+    --lines_[at].passed;
+  }
 }
 
 void MemoryShard::Sweep(std::uint64_t now_ns) {
@@ -249,17 +307,17 @@ void MemoryShard::Sweep(std::uint64_t now_ns) {
 }
 
 // False: `bytes` do not fit, whatever is dropped.
-bool MemoryShard::MakeRoomOutside(std::size_t bytes, std::uint32_t keep) {
+bool MemoryShard::MakeRoomOutside(std::size_t bytes, std::uint32_t keep, std::uint64_t now_ns) {
   const std::size_t replaced = keep == kNoSlot ? 0 : At(keep).outside.size();
   for (int i = 0; i < kHandSteps; ++i) {
     if (outside_bytes_ - replaced + bytes <= outside_bytes_max_ || bytes == 0) return true;
-    if (!EvictOne(keep)) return false;
+    if (!EvictOne(keep, now_ns)) return false;
   }
   return false;
 }
 
 // `keep` stays. False: there is no other entry near.
-bool MemoryShard::EvictOne(std::uint32_t keep) {
+bool MemoryShard::EvictOne(std::uint32_t keep, std::uint64_t now_ns) {
   std::uint32_t victim = kNoSlot;
   for (int i = 0; i < kHandSteps && slots_ != 0; ++i) {
     hand_ = hand_ + 1 < slots_ ? hand_ + 1 : 0;
@@ -271,6 +329,7 @@ bool MemoryShard::EvictOne(std::uint32_t keep) {
   if (victim == kNoSlot) return false;
   ++counts_.evicted;
   Drop(victim);
+  lost_ns_ = now_ns;
   return true;
 }
 
@@ -281,7 +340,7 @@ void MemoryShard::Write(Slot& slot, const PutRequest& put, OutsideValue outside,
   slot.SetValue(put.value, std::move(outside));
   slot.absolute_ns = Later(now_ns, put.lifetime_ns);
   slot.expires_ns = slot.absolute_ns;
-  slot.idle_ms = IdleMs(put.idle_ns);
+  slot.idle_ns = put.idle_ns;
   slot.Touch(now_ns);
 }
 

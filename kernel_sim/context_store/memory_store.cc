@@ -14,18 +14,12 @@ namespace {
 constexpr unsigned kShardBitsMax = 6;
 constexpr std::size_t kEntriesOfAShardMin = 1024;
 constexpr std::size_t kEntriesMax = std::size_t{1} << 31;
+static_assert(kEntriesMax >> kShardBitsMax <= MemoryShard::kEntriesMax);
 
 // Both halves of the 128-bit product.
 std::uint64_t Mix(std::uint64_t a, std::uint64_t b) {
   const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
   return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
-}
-
-bool Fits(const Key& key) { return !key.name.empty() && key.name.size() <= kNameBytesMax; }
-
-Begun Done(StoreCall& call, StoreResult result) {
-  call.SetResult(result);
-  return Begun::kDone;
 }
 
 }  // namespace
@@ -61,10 +55,12 @@ Status MemoryStore::Begin(const MemoryStoreOptions& options) {
     ++shard_bits_;
   }
   const std::size_t shards = std::size_t{1} << shard_bits_;
+  const auto entries_of_one = static_cast<std::uint32_t>(options.entries_max / shards);
+  const Status reserved = region_.Reserve(shards * MemoryShard::RegionBytes(entries_of_one));
+  if (!reserved.ok()) return reserved;
   shards_ = std::make_unique<MemoryShard[]>(shards);
   for (std::size_t i = 0; i < shards; ++i) {
-    shards_[i].Begin(static_cast<std::uint32_t>(options.entries_max / shards),
-                     options.outside_bytes_max / shards);
+    shards_[i].Begin(entries_of_one, options.outside_bytes_max / shards, &region_);
   }
   return {};
 }
@@ -88,8 +84,10 @@ MemoryShard& MemoryStore::ShardOf(std::uint64_t hash) const {
 Begun MemoryStore::Get(StoreCall& call, const Key& key) {
   if (!Fits(key)) return Done(call, StoreResult::kTooLarge);
   const std::uint64_t hash = HashOf(key);
+  MemoryShard& shard = ShardOf(hash);
+  shard.Expect(hash);  // it comes while the clock is read and the lock is taken
   try {
-    return Done(call, ShardOf(hash).Get({key, hash}, clock_.NowNs(), call));
+    return Done(call, shard.Get({key, hash}, clock_.NowNs(), call));
   } catch (const std::bad_alloc&) {
     return Done(call, StoreResult::kFull);
   }
@@ -112,7 +110,9 @@ Begun MemoryStore::Advance(StoreCall& call, const Key& key, const NonceUse& use)
   if (!Fits(key)) return Done(call, StoreResult::kTooLarge);
   const std::uint64_t hash = HashOf(key);
   if (use.epoch != epoch_) return Done(call, StoreResult::kStale);
-  return Done(call, ShardOf(hash).Advance({key, hash}, use, clock_.NowNs()));
+  MemoryShard& shard = ShardOf(hash);
+  shard.Expect(hash);
+  return Done(call, shard.Advance({key, hash}, use, clock_.NowNs()));
 }
 
 Begun MemoryStore::Count(StoreCall& call) {

@@ -12,12 +12,13 @@
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/result.h"
 #include "kernel_sim/context_store/context_store.h"
+#include "kernel_sim/context_store/memory_region.h"
 
 namespace ktlsim::context_store {
 
 struct MemoryStoreOptions {
-  // 1 to 2^31. Memory is taken as entries come. A large store is divided into shards of the same
-  // size, the fullest of which makes room a little earlier than the whole.
+  // 1 to 2^31. Memory is taken as entries come, addresses at once. A large store is divided into
+  // shards of the same size, the fullest of which makes room a little earlier than the whole.
   std::size_t entries_max = 1'000'000;
   // For values that do not fit into their slot beside the name: 88 bytes for both.
   std::size_t outside_bytes_max = std::size_t{256} << 20;
@@ -52,6 +53,7 @@ class MemoryStore final : public ContextStore {
   std::uint64_t epoch_ = 0;
   std::uint64_t hash_keys_[2] = {};
   unsigned shard_bits_ = 0;
+  MemoryRegion region_;  // of all shards
   std::unique_ptr<MemoryShard[]> shards_;
 };
 

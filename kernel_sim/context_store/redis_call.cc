@@ -23,9 +23,7 @@ std::span<const std::byte> BytesOf(std::string_view text) {
 // 16 digits, so that greater numbers compare greater.
 std::string Hex(std::uint64_t number) {
   std::string text(16, '0');
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    text[i] = "0123456789abcdef"[(number >> (60 - 4 * i)) & 15];
-  }
+  WriteHex(number, text);
   return text;
 }
 
@@ -36,11 +34,9 @@ std::string Ms(std::uint64_t ns) {
 
 std::string KeyText(Kind kind, const NodeKeys::Index& index) {
   std::string text(kPrefix);
-  text.append(1, kLetters[static_cast<std::size_t>(kind)]).append(":");
-  for (const std::byte byte : index) {
-    text += "0123456789abcdef"[static_cast<unsigned>(byte) >> 4];
-    text += "0123456789abcdef"[static_cast<unsigned>(byte) & 15];
-  }
+  text.append(1, kLetters[static_cast<std::size_t>(kind)])
+      .append(":")
+      .append(HexOf(std::span<const std::byte>(index)));
   return text;
 }
 
@@ -104,7 +100,7 @@ bool RedisCall::MakeGet(const NodeKeys& keys, const Key& key) {
 }
 
 bool RedisCall::MakePut(const NodeKeys& keys, const Key& key, const PutRequest& put) {
-  static constexpr std::string_view kModes[] = {"set", "create", "replace"};
+  static constexpr std::string_view kModes[] = {"set", "create", "replace", "first"};
   if (!AddKeys(keys, key)) return false;
   arguments_.emplace_back("put");
   AddUse(put.use);
@@ -120,8 +116,10 @@ bool RedisCall::MakePut(const NodeKeys& keys, const Key& key, const PutRequest& 
 }
 
 bool RedisCall::MakeRemove(const NodeKeys& keys, const Key& key) {
-  verb_ = Verb::kRemove;
-  return AddKeys(keys, key);
+  verb_ = IsNameUsedOnce(key.kind) ? Verb::kScript : Verb::kRemove;
+  if (!AddKeys(keys, key)) return false;
+  if (verb_ == Verb::kScript) arguments_.emplace_back("remove");
+  return true;
 }
 
 bool RedisCall::MakeAdvance(const NodeKeys& keys, const Key& key, const NonceUse& use) {

@@ -10,6 +10,13 @@
 
 namespace ktlsim::context_store {
 
+RedisLink::RedisLink(io::Loop& loop, RedisLinkHandler& handler, RedisStreams* streams)
+    : loop_(loop),
+      handler_(handler),
+      stream_(streams != nullptr ? streams->Make(loop, *this)
+                                 : std::make_unique<PlainRedisStream>(
+                                       loop, static_cast<RedisStreamHandler&>(*this))) {}
+
 RedisLink::~RedisLink() {
   KTLSIM_ASSERT(phase_ == Phase::kDown);
   KTLSIM_ASSERT(!flush_posted_);
@@ -19,22 +26,15 @@ void RedisLink::Connect(const io::Address& server) {
   KTLSIM_ASSERT(phase_ == Phase::kDown);
   phase_ = Phase::kConnecting;
   why_ = StoreResult::kUnavailable;
-  words_ = "";
+  words_ = {};
+  ended_ = false;
   reader_.Reset();
-  connector_.emplace(loop_, static_cast<io::ConnectHandler&>(*this)).Connect(server);
+  stream_->Connect(server);
 }
 
-void RedisLink::OnConnected(Status outcome, io::SocketId socket) {
-  connector_.reset();
-  if (phase_ == Phase::kClosing || !outcome.ok()) {
-    if (socket != io::kNoSocket) loop_.Close(socket, /*reset=*/true);
-    if (phase_ != Phase::kClosing) words_ = "the server cannot be connected to";
-    Down();
-    return;
-  }
+void RedisLink::OnStreamOpen() {
+  if (phase_ != Phase::kConnecting) return;
   phase_ = Phase::kOpen;
-  stream_.emplace(loop_, socket, static_cast<io::StreamHandler&>(*this));
-  stream_->ResumeReceiving();
   handler_.OnLinkOpen();
 }
 
@@ -55,7 +55,7 @@ bool RedisLink::Send(std::span<const std::string_view> command, ReplyHandler& ha
 
 // All that is sent in one turn of the loop leaves together.
 void RedisLink::RequestFlush() {
-  if (flush_posted_ || !stream_ || stream_->sending()) return;
+  if (flush_posted_ || sends_) return;
   flush_posted_ = true;
   loop_.Post(flushing_);
 }
@@ -64,35 +64,35 @@ void RedisLink::RunFlush() {
   flush_posted_ = false;
   if (phase_ == Phase::kOpen) {
     Flush();
-  } else if (phase_ == Phase::kClosing && !stream_ && !connector_) {
+  } else if (phase_ == Phase::kClosing && ended_) {
     Down();
   }
 }
 
 void RedisLink::Flush() {
-  if (filling_.empty() || !stream_ || stream_->sending()) return;
+  if (filling_.empty() || sends_) return;
   handler_.OnLinkFlush();
-  if (phase_ != Phase::kOpen || !stream_) return;
+  if (phase_ != Phase::kOpen) return;
   std::swap(sending_, filling_);
-  stream_->Send(std::as_bytes(std::span(sending_.data(), sending_.size())));
+  sends_ = true;
+  if (stream_->Send(std::as_bytes(std::span(sending_.data(), sending_.size())))) Sent();
 }
 
-void RedisLink::OnSent(Status outcome) {
-  // Values are sealed, but the login names a password.
+// Values are sealed, but the login names a password.
+void RedisLink::Sent() {
   OPENSSL_cleanse(sending_.data(), sending_.size());
   sending_.clear();
-  if (!outcome.ok()) {
-    Close(StoreResult::kUnavailable, "the connection to the server broke");
-    return;
-  }
-  Flush();
+  sends_ = false;
 }
 
-void RedisLink::OnReceived(io::BufferLease bytes) {
+void RedisLink::OnStreamSent() {
+  Sent();
+  if (phase_ == Phase::kOpen) Flush();
+}
+
+void RedisLink::OnStreamBytes(std::span<const std::byte> bytes) {
   if (phase_ != Phase::kOpen) return;
-  const bool fed = reader_.Feed(bytes.bytes());
-  bytes.Reset();
-  if (!fed) {
+  if (!reader_.Feed(bytes)) {
     Close(StoreResult::kUnavailable, "the server sends something else than RESP");
     return;
   }
@@ -114,34 +114,25 @@ void RedisLink::ReadReplies() {
   }
 }
 
-void RedisLink::OnReceiveEnded(Status reason) {
-  Close(StoreResult::kUnavailable,
-        reason.ok() ? "the server closed the connection" : "the connection to the server broke");
-}
-
 void RedisLink::Close(StoreResult why, const char* words) {
   if (phase_ == Phase::kDown || phase_ == Phase::kClosing) return;
   phase_ = Phase::kClosing;
   why_ = why;
   words_ = words;
-  if (connector_) {
-    connector_->Cancel();
-  } else {
-    stream_->Close(io::Stream::CloseMode::kReset);
-  }
+  stream_->Close();
 }
 
-void RedisLink::OnClosed() {
-  stream_.reset();
+void RedisLink::OnStreamEnded(std::string_view words) {
+  if (phase_ != Phase::kClosing) words_ = words;
+  ended_ = true;
   Down();
 }
 
 void RedisLink::Down() {
   phase_ = Phase::kClosing;
   if (flush_posted_) return;  // it comes this turn, and continues here
-  OPENSSL_cleanse(sending_.data(), sending_.size());
+  Sent();
   OPENSSL_cleanse(filling_.data(), filling_.size());
-  sending_.clear();
   filling_.clear();
   while (!awaited_.empty()) {
     ReplyHandler* const handler = awaited_.front();

@@ -10,14 +10,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <optional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 
-#include "io/connector.h"
-#include "io/stream.h"
+#include "io/loop.h"
 #include "kernel_sim/context_store/context_store.h"
+#include "kernel_sim/context_store/redis_stream.h"
 #include "kernel_sim/context_store/resp.h"
 
 namespace ktlsim::context_store {
@@ -44,10 +44,11 @@ class RedisLinkHandler {
   ~RedisLinkHandler() = default;
 };
 
-class RedisLink final : private io::StreamHandler, private io::ConnectHandler {
+class RedisLink final : private RedisStreamHandler {
  public:
-  // Both must outlive the link.
-  RedisLink(io::Loop& loop, RedisLinkHandler& handler) : loop_(loop), handler_(handler) {}
+  // All must outlive the link. `streams` makes what it talks over; null: plain connections. Throws
+  // std::bad_alloc.
+  RedisLink(io::Loop& loop, RedisLinkHandler& handler, RedisStreams* streams = nullptr);
   // Not between Connect and OnLinkDown.
   ~RedisLink();
   RedisLink(const RedisLink&) = delete;
@@ -71,31 +72,32 @@ class RedisLink final : private io::StreamHandler, private io::ConnectHandler {
     RedisLink& link_;
   };
 
-  void OnConnected(Status outcome, io::SocketId socket) override;
-  void OnReceived(io::BufferLease bytes) override;
-  void OnReceiveEnded(Status reason) override;
-  void OnSent(Status outcome) override;
-  void OnClosed() override;
+  void OnStreamOpen() override;
+  void OnStreamBytes(std::span<const std::byte> bytes) override;
+  void OnStreamSent() override;
+  void OnStreamEnded(std::string_view words) override;
 
   void ReadReplies();
   void RequestFlush();
   void RunFlush();
   void Flush();
+  void Sent();
   void Down();
 
   io::Loop& loop_;
   RedisLinkHandler& handler_;
-  std::optional<io::Connector> connector_;
-  std::optional<io::Stream> stream_;
+  const std::unique_ptr<RedisStream> stream_;
   RespReader reader_;
   Flushing flushing_{*this};
   std::deque<ReplyHandler*> awaited_;
   std::string sending_;
   std::string filling_;
-  const char* words_ = "";
+  std::string_view words_;  // a literal, or the stream's
   StoreResult why_ = StoreResult::kUnavailable;
   Phase phase_ = Phase::kDown;
   bool flush_posted_ = false;
+  bool sends_ = false;  // `sending_`
+  bool ended_ = false;  // the stream
 };
 
 }  // namespace ktlsim::context_store

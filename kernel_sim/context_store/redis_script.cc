@@ -4,6 +4,8 @@
 
 #include <openssl/evp.h>
 
+#include "kernel_sim/base/characters.h"
+
 namespace ktlsim::context_store {
 
 std::string StoreScriptSha() {
@@ -13,12 +15,7 @@ std::string StoreScriptSha() {
                  nullptr) != 1) {
     return "";
   }
-  std::string text;
-  for (const unsigned char byte : hash) {
-    text += "0123456789abcdef"[byte >> 4];
-    text += "0123456789abcdef"[byte & 15];
-  }
-  return text;
+  return HexOf(std::span<const unsigned char>(hash));
 }
 
 }  // namespace ktlsim::context_store

@@ -7,7 +7,8 @@
 // Fields: v, e: the value and the epoch it was sealed with. x, i: when it ends at the latest, and
 // how long after its last use (ms). r: the epoch of the counts. n, h, s: the newest nonce, the
 // highest count, and which of it and the 64 below were used, one character each. p, q, u: the same
-// of the nonce before, which is good until b.
+// of the nonce before, which is good until b. An entry with x alone was removed: its name is taken
+// until it expires.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +27,9 @@ enum class ScriptCode : std::uint8_t {
   kWrongType,
 };
 
-// Arguments: verb ("get", "use", "put"), epoch, nonce ("" none, else 16 hexadecimal digits, so that
-// later ones compare greater), count, window; and for "put" mode, value, the value's epoch,
-// lifetime, idle time, and how long the previous nonce is good, in milliseconds.
+// Arguments: verb ("get", "use", "remove", "put"), epoch, nonce ("" none, else 16 hexadecimal
+// digits, so that later ones compare greater), count, window; and for "put" mode, value, the
+// value's epoch, lifetime, idle time, and how long the previous nonce is good, in milliseconds.
 // Needs Redis 5 or later, which replicates what a script did and not the script.
 inline constexpr std::string_view kStoreScript = R"lua(
 local key = KEYS[1]
@@ -38,10 +39,26 @@ if not there and KEYS[2] and redis.call('EXISTS', KEYS[2]) == 1 then
   there = true
 end
 local put = ARGV[1] == 'put'
+local creates = put and (ARGV[6] == 'create' or ARGV[6] == 'first')
 if there then
-  if put and ARGV[6] == 'create' then return {2} end
+  if creates then return {2} end
+  if redis.call('HEXISTS', key, 'v') == 0 and redis.call('HEXISTS', key, 'x') == 1 then
+    return {1}
+  end
 elseif not put or ARGV[6] == 'replace' then
   return {1}
+end
+if ARGV[1] == 'remove' then
+  redis.call('HDEL', key, 'v', 'e', 'i', 'r', 'n', 'h', 's', 'p', 'q', 'u', 'b')
+  if redis.call('HEXISTS', key, 'x') == 0 then redis.call('DEL', key) end
+  return {0}
+end
+if ARGV[6] == 'first' then
+  local memory = redis.call('INFO', 'memory')
+  if not string.find(memory, 'maxmemory_policy:noeviction', 1, true) and
+     not string.find(memory, 'maxmemory:0\r', 1, true) then
+    return {3}
+  end
 end
 if ARGV[1] == 'get' then
   local found = redis.call('HMGET', key, 'v', 'e', 'r')

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kernel_sim/base/assert.h"
+#include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/context_store/redis_error.h"
 #include "kernel_sim/context_store/redis_script.h"
 
@@ -16,13 +17,6 @@ namespace {
 constexpr std::uint64_t kLimitMinNs = kNsPerMs;
 constexpr std::uint64_t kLimitMaxNs = 30 * kNsPerSecond;
 constexpr std::size_t kServersMax = 16;
-
-bool Fits(const Key& key) { return !key.name.empty() && key.name.size() <= kNameBytesMax; }
-
-Begun Done(StoreCall& call, StoreResult result) {
-  call.SetResult(result);
-  return Begun::kDone;
-}
 
 const char* Wrong(const NodeKeys* keys, const RedisStoreOptions& options) {
   if (keys == nullptr) {
@@ -71,7 +65,7 @@ RedisStore::RedisStore(io::Loop& loop, std::shared_ptr<const NodeKeys> keys,
       replicas_(options.sentinel_master.empty() ? options.replicas
                                                 : std::max(options.replicas, 1U)),
       script_sha_(StoreScriptSha()),
-      link_(loop, *this),
+      link_(loop, *this, options.streams),
       login_(link_, *this) {
   if (!options.sentinel_master.empty()) {
     sentinels_.emplace(loop, static_cast<SentinelHandler&>(*this), options.servers,
@@ -204,6 +198,7 @@ void RedisStore::OnCallReply(RedisCall& call, const RespValue* reply) {
   StoreResult result = StoreResult::kUnavailable;
   bool over = true;
   try {
+    const ForkGate::Scope inside;  // it opens what was sealed
     over = call.Judge(*keys_, epoch(), *reply, &result);
   } catch (const std::bad_alloc&) {
     result = StoreResult::kUnavailable;

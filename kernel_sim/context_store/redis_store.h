@@ -56,6 +56,9 @@ struct RedisStoreOptions {
   unsigned replicas = 0;
   std::size_t calls_max = 4096;  // begun and not over; more are kUnavailable at once
   RedisWatcher* watcher = nullptr;
+  // What the connection to the server goes over; null: plain TCP or a Unix-domain socket. Must
+  // outlive the store. Sentinels are asked in plain.
+  RedisStreams* streams = nullptr;
 };
 
 class RedisStore final : public ContextStore,

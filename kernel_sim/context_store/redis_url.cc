@@ -13,12 +13,6 @@ constexpr std::uint16_t kSentinelPort = 26379;
 constexpr std::size_t kHostsMax = 16;
 constexpr unsigned kDatabaseMax = 1'000'000;
 
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 bool Decode(std::string_view text, std::string* decoded) {
   decoded->clear();
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -27,8 +21,8 @@ bool Decode(std::string_view text, std::string* decoded) {
       continue;
     }
     if (text.size() - i < 3) return false;
-    const int high = HexDigit(text[i + 1]);
-    const int low = HexDigit(text[i + 2]);
+    const int high = HexValue(text[i + 1]);
+    const int low = HexValue(text[i + 2]);
     if (high < 0 || low < 0 || (high == 0 && low == 0)) return false;  // no NUL
     *decoded += static_cast<char>(high * 16 + low);
     i += 2;
@@ -106,6 +100,11 @@ std::string ParseServer(std::string_view rest, RedisUrl* url) {
   return ParseDatabase(rest.substr(slash + 1), url);
 }
 
+std::string ParseTlsServer(std::string_view rest, RedisUrl* url) {
+  url->tls = true;
+  return ParseServer(rest, url);
+}
+
 std::string ParseSentinels(std::string_view rest, RedisUrl* url) {
   if (std::string wrong = TakeCredentials(&rest, rest.size(), url); !wrong.empty()) return wrong;
   const std::size_t slash = std::min(rest.find('/'), rest.size());
@@ -148,8 +147,10 @@ std::string ParseRedisUrl(std::string_view text, RedisUrl* url) {
     std::string_view scheme;
     std::string (*parse)(std::string_view rest, RedisUrl* url);
   };
-  static constexpr Form kForms[] = {
-      {"redis://", ParseServer}, {"redis+sentinel://", ParseSentinels}, {"unix://", ParseUnix}};
+  static constexpr Form kForms[] = {{"redis://", ParseServer},
+                                    {"rediss://", ParseTlsServer},
+                                    {"redis+sentinel://", ParseSentinels},
+                                    {"unix://", ParseUnix}};
   for (const Form& form : kForms) {
     if (!text.starts_with(form.scheme)) continue;
     RedisUrl read;
@@ -157,10 +158,12 @@ std::string ParseRedisUrl(std::string_view text, RedisUrl* url) {
     if (wrong.empty()) *url = std::move(read);
     return wrong;
   }
-  if (text.starts_with("rediss://")) {
-    return "Redis over TLS is not supported: write redis://, over a tunnel or a private network";
+  if (text.starts_with("rediss+sentinel://")) {
+    return "Sentinels over TLS are not supported: write rediss://HOST:PORT, or redis+sentinel:// "
+           "over a private network";
   }
-  return "a store is redis://HOST:PORT, unix:///PATH or redis+sentinel://HOST,HOST/MASTER";
+  return "a store is redis://HOST:PORT, rediss://HOST:PORT (over TLS), unix:///PATH or "
+         "redis+sentinel://HOST,HOST/MASTER";
 }
 
 }  // namespace ktlsim::context_store

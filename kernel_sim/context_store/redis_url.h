@@ -1,6 +1,7 @@
 // Where a shared store is, as an operator writes it.
 //
 //   redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]
+//   rediss://[USER:PASSWORD@]HOST[:PORT][/DATABASE]    over TLS
 //   unix://[USER:PASSWORD@]/PATH[?db=DATABASE]
 //   redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]...]/MASTER[/DATABASE]
 //
@@ -33,6 +34,7 @@ struct RedisUrl {
   std::string user;
   std::string password;
   unsigned database = 0;
+  bool tls = false;
 };
 
 // Empty: done. Else what is wrong and what would be right, without the password; `*url` is as it

@@ -1,8 +1,6 @@
 #include "kernel_sim/digest/account_file.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
+#include <sys/types.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -200,16 +198,9 @@ std::string AccountFile::Text() const {
 Status EditAccountFile(const char* path, const std::function<bool(AccountFile&)>& edit,
                        AccountFault* fault) {
   *fault = {};
-  const std::string name = path;
-  const std::size_t slash = name.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : name.substr(0, slash + 1);
-  // The folder is locked, and not the file, which will be another one after the change.
-  const Descriptor lock(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!lock.valid()) return IoError(errno, "open the folder of the accounts");
-  if (flock(lock.number(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return IoError(errno, "lock the folder of the accounts");
-    return {Category::kContract, 0, "another program is changing the accounts; try again"};
-  }
+  const Result<int> locked = LockFolderOf(path);
+  if (!locked.ok()) return locked.status();
+  const Descriptor lock(locked.value());
   AccountFile file;
   Result<FileText> read = ReadFile(path, kAccountFileBytesMax);
   const bool missing =

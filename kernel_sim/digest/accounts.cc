@@ -49,7 +49,8 @@ std::shared_ptr<const Accounts> Accounts::Build(const AccountFile& file, bool ha
   file.ForEach(
       [&](const Account& account) { good = good && accounts->Add(account, hashed_names); });
   if (!good) return nullptr;
-  std::ranges::sort(accounts->entries_, {}, &Entry::id);
+  std::ranges::sort(accounts->entries_,
+                    [](const Entry& a, const Entry& b) { return a.id.IsBelow(b.id); });
   return accounts;
 }
 
@@ -99,24 +100,23 @@ bool Accounts::IdOf(Hasher& hasher, const AccountName& name, Id* id) const {
   return true;
 }
 
-bool Accounts::Find(const AccountName& name, HashValue* account_hash,
-                    Operations* operations) const {
+std::optional<bool> Accounts::Find(const AccountName& name, HashValue* account_hash,
+                                   Operations* operations) const {
   Hasher hasher(HashId::kSha256);
   Id id;
-  const bool known = IdOf(hasher, name, &id);
+  if (!IdOf(hasher, name, &id)) return std::nullopt;
   // A binary search that takes as many steps for each name, and compares once at its end.
   std::size_t first = 0;
   std::size_t count = entries_.size();
   unsigned steps = 0;
   while (count > 1) {
     const std::size_t half = count / 2;
-    first += entries_[first + half].id <= id ? half : 0;
+    first += id.IsBelow(entries_[first + half].id) ? 0 : half;
     count -= half;
     ++steps;
   }
   const Entry& entry = entries_[first];
-  const std::uint64_t same = SameMask(entry.id.high, id.high) & SameMask(entry.id.low, id.low) &
-                             SameMask(known ? 1 : 0, 1);
+  const std::uint64_t same = SameMask(entry.id.high, id.high) & SameMask(entry.id.low, id.low);
   const auto mask = static_cast<std::uint8_t>(same);
   std::array<std::uint8_t, kHashBytesMax> hash{};
   const Bytes nobody = nobody_.bytes();
@@ -150,7 +150,8 @@ AttemptVerdict VerifyAttempt(const Accounts& accounts, const Attempt& attempt,
   AccountName name = attempt.name;
   name.hash_id = HashOf(attempt.algorithm);
   HashValue account_hash;
-  const bool known = accounts.Find(name, &account_hash, &counted);
+  const std::optional<bool> known = accounts.Find(name, &account_hash, &counted);
+  if (!known.has_value()) return AttemptVerdict::kNoMemory;
   Hasher hasher(name.hash_id);
   HashValue session;
   const bool good = attempt.sasl
@@ -165,7 +166,7 @@ AttemptVerdict VerifyAttempt(const Accounts& accounts, const Attempt& attempt,
   counted.compares += 1;
   if (verdict == AttemptVerdict::kNoMemory) return verdict;
   // Nobody's hash has no password; whoever guessed it all the same is still nobody.
-  if (verdict == AttemptVerdict::kWrong || !known) return AttemptVerdict::kWrong;
+  if (verdict == AttemptVerdict::kWrong || !*known) return AttemptVerdict::kWrong;
   *session_hash = session;
   return AttemptVerdict::kRight;
 }

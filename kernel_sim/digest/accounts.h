@@ -6,10 +6,10 @@
 #pragma once
 
 #include <array>
-#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -53,9 +53,10 @@ class Accounts {
   static std::shared_ptr<const Accounts> Build(const AccountFile& file, bool hashed_names);
 
   // Writes the hash of the account, or one that no password has. False: there is no such account;
-  // whoever does not verify a response with the hash all the same tells who exists. An error of
-  // OpenSSL reads as no account.
-  bool Find(const AccountName& name, HashValue* account_hash, Operations* operations) const;
+  // whoever does not verify a response with the hash all the same tells who exists. Empty: OpenSSL
+  // refuses, for want of memory, and nothing is known.
+  std::optional<bool> Find(const AccountName& name, HashValue* account_hash,
+                           Operations* operations) const;
 
   // How many entries there are.
   std::size_t size() const { return entries_.size() - 1; }
@@ -67,7 +68,13 @@ class Accounts {
     std::uint64_t high = 0;
     std::uint64_t low = 0;
 
-    friend constexpr auto operator<=>(const Id&, const Id&) = default;
+    // Without a branch: one that depends on equality takes longer for a name that exists.
+    bool IsBelow(const Id& other) const {
+      const unsigned below = high < other.high ? 1 : 0;
+      const unsigned same = high == other.high ? 1 : 0;
+      const unsigned low_below = low < other.low ? 1 : 0;
+      return (below | (same & low_below)) != 0;
+    }
   };
   struct Entry {
     Id id;

@@ -31,12 +31,6 @@ std::optional<std::uint32_t> NextCharacter(std::string_view text, std::size_t* a
   return character;
 }
 
-int HexDigit(char c) {
-  if (IsDigit(c)) return c - '0';
-  const char lower = Lower(c);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 }  // namespace
 
 bool IsUtf8(std::string_view text) {
@@ -74,8 +68,8 @@ std::optional<std::string_view> DecodeExtended(std::string_view value, char* roo
     if (!IsTokenCharacter(c) || c == '\'' || c == '*') return std::nullopt;
     if (c == '%') {
       if (encoded.size() - i < 3) return std::nullopt;
-      const int high = HexDigit(encoded[i + 1]);
-      const int low = HexDigit(encoded[i + 2]);
+      const int high = HexValue(encoded[i + 1]);
+      const int low = HexValue(encoded[i + 2]);
       if (high < 0 || low < 0) return std::nullopt;
       c = static_cast<char>((high << 4) | low);
       i += 2;

@@ -8,6 +8,7 @@
 #include <openssl/rand.h>
 
 #include "kernel_sim/base/assert.h"
+#include "kernel_sim/base/characters.h"
 
 namespace ktlsim::digest {
 namespace {
@@ -27,13 +28,6 @@ const EVP_MD* Fetched(HashId id) {
   return fetched[static_cast<std::size_t>(id)];
 }
 
-int DigitOf(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 std::string_view AsText(std::span<const std::uint8_t> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
@@ -48,11 +42,10 @@ HashValue::HashValue(Bytes bytes) : size_(static_cast<std::uint8_t>(bytes.size()
 HashValue::~HashValue() { OPENSSL_cleanse(bytes_.data(), bytes_.size()); }
 
 HexText::HexText(const HashValue& hash) : size_(2 * hash.bytes().size()) {
-  static constexpr std::string_view kDigits = "0123456789abcdef";
   std::size_t at = 0;
   for (const std::uint8_t byte : hash.bytes()) {
-    digits_[at++] = kDigits[byte >> 4];
-    digits_[at++] = kDigits[byte & 15U];
+    WriteHex(byte, std::span(digits_).subspan(at, 2));
+    at += 2;
   }
 }
 
@@ -65,8 +58,8 @@ bool ParseHex(std::string_view text, HashId id, HashValue* out) {
   if (text.size() != 2 * size) return false;
   int invalid = 0;
   for (std::size_t i = 0; i < size; ++i) {
-    const int high = DigitOf(text[2 * i]);
-    const int low = DigitOf(text[2 * i + 1]);
+    const int high = HexValue(text[2 * i]);
+    const int low = HexValue(text[2 * i + 1]);
     invalid |= high | low;
     bytes[i] = static_cast<std::uint8_t>((high << 4) | (low & 15));
   }
@@ -83,6 +76,8 @@ Hasher::~Hasher() = default;
 
 bool Hasher::Begin() {
   ++hashes_;
+  // It may have been made when there was no memory.
+  if (context_ == nullptr) context_.reset(EVP_MD_CTX_new());
   return algorithm_ != nullptr && context_ != nullptr &&
          EVP_DigestInit_ex2(context_.get(), algorithm_, nullptr) == 1;
 }

@@ -96,7 +96,7 @@ class Hasher {
                HashValue* out);
 
   const EVP_MD* const algorithm_;
-  const std::unique_ptr<EVP_MD_CTX, FreeContext> context_;
+  std::unique_ptr<EVP_MD_CTX, FreeContext> context_;
   const HashId id_;
   unsigned hashes_ = 0;
 };

@@ -17,10 +17,13 @@ constexpr std::size_t kEpochAt = 12;
 constexpr std::size_t kNumberAt = 20;
 constexpr std::size_t kRandomAt = 24;
 constexpr std::size_t kServerAt = 36;
-constexpr std::size_t kCodeAt = 44;
+constexpr std::size_t kOpaqueAt = 44;
+constexpr std::size_t kCodeAt = 53;
 
-constexpr std::uint8_t kVersion = 1;
-constexpr std::size_t kServerBytes = kCodeAt - kServerAt;
+constexpr std::uint8_t kVersion = 2;
+constexpr std::uint8_t kVersionOfBindings = 3;
+constexpr std::size_t kServerBytes = kOpaqueAt - kServerAt;
+constexpr std::size_t kOpaqueBytes = kCodeAt - kOpaqueAt;
 constexpr std::size_t kCodeBytes = kNonceBytes - kCodeAt;
 static_assert(kNonceCharacters == kNonceBytes / 3 * 4);
 
@@ -54,8 +57,10 @@ std::uint64_t GetNumber(std::span<const std::uint8_t> bytes) {
   return value;
 }
 
-// False: not exactly the characters of a nonce.
+// False: not exactly the characters of a nonce, or of another version.
 bool Decode(std::string_view text, std::span<std::uint8_t, kNonceBytes> raw) {
+  const bool asks = text.starts_with(kUpgraded);
+  if (asks) text.remove_prefix(kUpgraded.size());
   if (text.size() != kNonceCharacters) return false;
   unsigned invalid = 0;
   for (std::size_t i = 0; i < kNonceBytes / 3; ++i) {
@@ -67,7 +72,7 @@ bool Decode(std::string_view text, std::span<std::uint8_t, kNonceBytes> raw) {
     }
     PutNumber(group, raw.subspan(3 * i, 3));
   }
-  return invalid == 0;
+  return invalid == 0 && raw[0] == (asks ? kVersionOfBindings : kVersion);
 }
 
 void Encode(std::span<const std::uint8_t, kNonceBytes> raw,
@@ -86,7 +91,8 @@ void Encode(std::span<const std::uint8_t, kNonceBytes> raw,
 NonceMint::NonceMint(const Identity& identity, Bytes key, Bytes previous_key)
     : node_(identity.node),
       current_(MakeKey(identity, key)),
-      previous_(previous_key.empty() ? std::nullopt : MakeKey(identity, previous_key)) {}
+      previous_(previous_key.empty() ? std::nullopt : MakeKey(identity, previous_key)),
+      works_(current_.has_value() && (previous_key.empty() || previous_.has_value())) {}
 
 std::optional<NonceMint::Key> NonceMint::MakeKey(const Identity& identity, Bytes key) {
   KTLSIM_CHECK(key.size() == kNonceKeyBytes);
@@ -106,9 +112,14 @@ bool NonceMint::Seal(const Key& key, const Raw& raw, HashValue* code) {
   return hasher.Hmac(key.key.bytes(), {"nonce", AsText(std::span(raw).first(kCodeAt))}, code);
 }
 
-bool NonceMint::IsOurs(const Key& key, const Raw& raw) {
+bool NonceMint::CodeOf(const Key& key, const Opaque& opaque, HashValue* code) {
+  Hasher hasher(HashId::kSha256);
+  return hasher.Hmac(key.key.bytes(), {"opaque", AsText(opaque.bytes())}, code);
+}
+
+std::optional<bool> NonceMint::IsOurs(const Key& key, const Raw& raw) {
   HashValue code;
-  if (!Seal(key, raw, &code)) return false;
+  if (!Seal(key, raw, &code)) return std::nullopt;
   const bool code_is_right =
       CRYPTO_memcmp(code.bytes().data(), raw.data() + kCodeAt, kCodeBytes) == 0;
   const bool server_is_right =
@@ -116,31 +127,43 @@ bool NonceMint::IsOurs(const Key& key, const Raw& raw) {
   return code_is_right && server_is_right;
 }
 
-bool NonceMint::Mint(std::uint64_t now_ms, const NonceStamp& stamp, NonceText* out) const {
-  if (!current_.has_value()) return false;
+bool NonceMint::Mint(std::uint64_t now_ms, const NonceStamp& stamp, const Opaque& opaque,
+                     NonceText* out, NonceAsks asks) const {
+  if (!works_ || !current_.has_value()) return false;
   Raw raw{};
   const std::span parts(raw);
-  raw[0] = kVersion;
+  raw[0] = asks == NonceAsks::kBindings ? kVersionOfBindings : kVersion;
   PutNumber(node_, parts.subspan(kNodeAt, kTimeAt - kNodeAt));
   PutNumber(now_ms, parts.subspan(kTimeAt, kEpochAt - kTimeAt));
   PutNumber(stamp.epoch, parts.subspan(kEpochAt, kNumberAt - kEpochAt));
   PutNumber(stamp.number, parts.subspan(kNumberAt, kRandomAt - kNumberAt));
   if (!FillRandom(parts.subspan(kRandomAt, kServerAt - kRandomAt))) return false;
   std::ranges::copy(current_->server.bytes().first(kServerBytes), parts.begin() + kServerAt);
+  HashValue of_opaque;
+  if (!CodeOf(*current_, opaque, &of_opaque)) return false;
+  std::ranges::copy(of_opaque.bytes().first(kOpaqueBytes), parts.begin() + kOpaqueAt);
   HashValue code;
   if (!Seal(*current_, raw, &code)) return false;
   std::ranges::copy(code.bytes().first(kCodeBytes), parts.begin() + kCodeAt);
-  Encode(raw, out->characters_);
+  const std::string_view prefix = asks == NonceAsks::kBindings ? kUpgraded : std::string_view();
+  std::ranges::copy(prefix, out->characters_.begin());
+  out->size_ = prefix.size() + kNonceCharacters;
+  Encode(raw, std::span<char, kNonceCharacters>(out->characters_.begin() + prefix.size(),
+                                                kNonceCharacters));
   return true;
 }
 
 NonceJudgement NonceMint::Judge(std::string_view nonce, std::uint64_t now_ms,
                                 std::uint64_t life_ms) const {
   Raw raw{};
-  if (!Decode(nonce, raw) || raw[0] != kVersion) return {};
-  const bool ours = (current_.has_value() && IsOurs(*current_, raw)) ||
-                    (previous_.has_value() && IsOurs(*previous_, raw));
-  if (!ours) return {};
+  if (!Decode(nonce, raw)) return {};
+  NonceJudgement unknown;
+  unknown.kind = NonceKind::kNoMemory;
+  if (!works_ || !current_.has_value()) return unknown;
+  std::optional<bool> ours = IsOurs(*current_, raw);
+  if (ours == false && previous_.has_value()) ours = IsOurs(*previous_, raw);
+  if (!ours.has_value()) return unknown;
+  if (!*ours) return {};
   const std::span<const std::uint8_t> parts(raw);
   const std::uint64_t made_ms = GetNumber(parts.subspan(kTimeAt, kEpochAt - kTimeAt));
   const bool ahead = made_ms > now_ms && made_ms - now_ms > kClockSkewMs;
@@ -151,6 +174,23 @@ NonceJudgement NonceMint::Judge(std::string_view nonce, std::uint64_t now_ms,
           .stamp = {.epoch = GetNumber(parts.subspan(kEpochAt, kNumberAt - kEpochAt)),
                     .number = static_cast<std::uint32_t>(
                         GetNumber(parts.subspan(kNumberAt, kRandomAt - kNumberAt)))}};
+}
+
+std::optional<bool> NonceMint::IsOf(const Key& key, const Raw& raw, const Opaque& opaque) {
+  const std::optional<bool> ours = IsOurs(key, raw);
+  if (ours != true) return ours;
+  HashValue code;
+  if (!CodeOf(key, opaque, &code)) return std::nullopt;
+  return CRYPTO_memcmp(code.bytes().data(), raw.data() + kOpaqueAt, kOpaqueBytes) == 0;
+}
+
+std::optional<bool> NonceMint::BelongsTo(std::string_view nonce, const Opaque& opaque) const {
+  Raw raw{};
+  if (!Decode(nonce, raw)) return false;
+  if (!works_ || !current_.has_value()) return std::nullopt;
+  const std::optional<bool> of_current = IsOf(*current_, raw, opaque);
+  if (of_current != false || !previous_.has_value()) return of_current;
+  return IsOf(*previous_, raw, opaque);
 }
 
 std::optional<Opaque> Opaque::Draw() {

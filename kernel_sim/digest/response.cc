@@ -1,8 +1,10 @@
 #include "kernel_sim/digest/response.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "kernel_sim/base/characters.h"
+#include "kernel_sim/digest/bindings.h"
 #include "kernel_sim/digest/charset.h"
 
 namespace ktlsim::digest {
@@ -69,6 +71,25 @@ Fault ReadAlgorithmAndHash(const DirectiveList& list, Response* out) {
                                                                     : Fault::kBadValue;
 }
 
+// The cnonce says that they are there; without it nothing protects them, and they count for
+// nothing.
+Fault ReadBindings(const DirectiveList& list, Response* out) {
+  out->service_name = {};
+  out->channel = {};
+  if (!CoversBindings(out->cnonce)) return Fault::kNone;
+  const Directive* const service_name = list.Find("service-name");
+  if (service_name == nullptr) return Fault::kMissing;
+  std::string_view hashed;
+  Fault fault = list.Require("hashed-dirs", &hashed);
+  if (fault == Fault::kNone) fault = list.Require("channel-binding", &out->channel);
+  if (fault != Fault::kNone) return fault;
+  out->service_name = service_name->value;
+  const bool digits = std::ranges::all_of(out->channel, IsHexDigit);
+  return hashed == kHashedDirectives && out->channel.size() == kChannelDigits && digits
+             ? Fault::kNone
+             : Fault::kBadValue;
+}
+
 }  // namespace
 
 Fault ParseResponse(std::string_view text, Response* out) {
@@ -77,6 +98,7 @@ Fault ParseResponse(std::string_view text, Response* out) {
   if (fault == Fault::kNone) fault = ReadUsername(list, out);
   if (fault == Fault::kNone) fault = ReadRequired(list, out);
   if (fault == Fault::kNone) fault = ReadAlgorithmAndHash(list, out);
+  if (fault == Fault::kNone) fault = ReadBindings(list, out);
   if (fault == Fault::kNone && !ParseNc(out->nc, &out->nonce_count)) fault = Fault::kBadValue;
   if (fault != Fault::kNone) return fault;
   out->realm = list.ValueOf("realm");
@@ -104,28 +126,26 @@ Written FormatResponse(const Response& response, std::span<char> room) {
   writer.Token("qop", NameOf(response.qop));
   writer.Token("nc", response.nc);
   writer.Quoted("cnonce", response.cnonce);
+  if (!response.channel.empty()) {
+    writer.Quoted("hashed-dirs", kHashedDirectives);
+    writer.Quoted("service-name", response.service_name);
+    writer.Quoted("channel-binding", response.channel);
+  }
   writer.Quoted("response", HexText(response.response).view());
   if (!response.opaque.empty()) writer.Quoted("opaque", response.opaque);
   if (response.username_form == UsernameForm::kHashed) writer.Token("userhash", "true");
   return writer.Finish();
 }
 
-NcText::NcText(std::uint32_t count) {
-  static constexpr std::string_view kDigits = "0123456789abcdef";
-  for (auto digit = digits_.rbegin(); digit != digits_.rend(); ++digit) {
-    *digit = kDigits[count & 15U];
-    count >>= 4;
-  }
-}
+NcText::NcText(std::uint32_t count) { WriteHex(count, digits_); }
 
 bool ParseNc(std::string_view text, std::uint32_t* count) {
   if (text.size() != 8) return false;
   std::uint32_t value = 0;
   for (const char c : text) {
-    const char lower = Lower(c);
-    const bool letter = lower >= 'a' && lower <= 'f';
-    if (!IsDigit(c) && !letter) return false;
-    value = (value << 4) | static_cast<std::uint32_t>(letter ? lower - 'a' + 10 : c - '0');
+    const int digit = HexValue(c);
+    if (digit < 0) return false;
+    value = (value << 4) | static_cast<std::uint32_t>(digit);
   }
   *count = value;
   return true;

@@ -33,6 +33,9 @@ struct Response {
   std::string_view opaque;  // empty: there is none
   std::string_view uri;
   std::string_view cnonce;
+  // With a cnonce that covers bindings (bindings.h); else empty.
+  std::string_view service_name;
+  std::string_view channel;
   std::string_view nc;
   std::uint32_t nonce_count = 0;
   Qop qop = Qop::kAuth;
@@ -45,10 +48,11 @@ struct Response {
   }
 };
 
-// Reads with or without the scheme's name. Everything that counts must be there: without `qop`,
-// `nc` and `cnonce` (RFC 2069) a replay could not be recognised. kConflict: `username` and
-// `username*`, or `username*` with userhash=true. kUnknownAlgorithm: not one of ours; whether it
-// was offered is the caller's to see. *out is to be used with kNone only.
+// Reads with or without the scheme's name. kMissing, kBadValue: also a cnonce that covers bindings
+// without those that it covers; whether it covers these is not checked. Everything that counts must
+// be there: without `qop`, `nc` and `cnonce` (RFC 2069) a replay could not be recognised.
+// kConflict: `username` and `username*`, or `username*` with userhash=true. kUnknownAlgorithm: not
+// one of ours; whether it was offered is the caller's to see. *out is to be used with kNone only.
 Fault ParseResponse(std::string_view text, Response* out);
 
 // `nc` is written as it is, and must be NcText's eight digits. kMissing: no nonce, cnonce, uri or

@@ -24,7 +24,6 @@ constexpr std::string_view kServerSeals =
 
 constexpr std::size_t kMacBytes = 10;
 constexpr std::size_t kTrailerBytes = kSaslSignatureBytes - kMacBytes;  // the kind and the number
-constexpr std::uint64_t kSequences = std::uint64_t{1} << 32;
 
 std::string_view AsText(Bytes bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -136,7 +135,7 @@ SaslVerdict SaslVerify(Hasher& hasher, const HashValue& key, std::uint32_t seque
   const Bytes trailer = signature.subspan(kMacBytes);
   const std::uint32_t claimed = FromBigEndian(trailer.subspan(2));
   HashValue mac;
-  if (!ComputeMac(hasher, key, claimed, message, &mac)) return SaslVerdict::kAltered;
+  if (!ComputeMac(hasher, key, claimed, message, &mac)) return SaslVerdict::kNoMemory;
   const bool right = CRYPTO_memcmp(mac.bytes().data(), signature.data(), kMacBytes) == 0;
   if (!right || !KindIsRight(trailer)) return SaslVerdict::kAltered;
   return claimed == sequence ? SaslVerdict::kGood : SaslVerdict::kOutOfSequence;
@@ -204,13 +203,13 @@ std::size_t SaslSealer::SealedBytes(std::size_t message_bytes) const {
 
 bool SaslSealer::Seal(std::span<std::uint8_t> buffer, std::size_t message_bytes) {
   const std::size_t sealed_bytes = SealedBytes(message_bytes);
-  if (failed_ || sequence_ == kSequences || buffer.size() < sealed_bytes) return false;
-  const auto sequence = static_cast<std::uint32_t>(sequence_++);
+  if (!usable() || buffer.size() < sealed_bytes) return false;
+  const auto sequence = static_cast<std::uint32_t>(sequence_);
   const std::size_t padding = sealed_bytes - message_bytes - kSaslSignatureBytes;
   const std::size_t encrypted = message_bytes + padding + kMacBytes;
   HashValue mac;
-  failed_ = !ComputeMac(hasher_, signs_, sequence, buffer.first(message_bytes), &mac);
-  if (failed_) return false;
+  if (!ComputeMac(hasher_, signs_, sequence, buffer.first(message_bytes), &mac)) return false;
+  ++sequence_;
   std::ranges::fill(buffer.subspan(message_bytes, padding), static_cast<std::uint8_t>(padding));
   std::ranges::copy(mac.bytes().first(kMacBytes),
                     buffer.subspan(message_bytes + padding, kMacBytes).begin());
@@ -236,7 +235,7 @@ SaslVerdict SaslOpener::Open(std::span<std::uint8_t> sealed, std::size_t* messag
   const std::size_t encrypted = sealed.size() - kTrailerBytes;
   const Bytes trailer = sealed.subspan(encrypted);
   if (encrypted % block_bytes_ != 0 || !KindIsRight(trailer)) return SaslVerdict::kAltered;
-  if (sequence_ == kSequences || FromBigEndian(trailer.subspan(2)) != sequence_) {
+  if (sequence_ == kSaslSequences || FromBigEndian(trailer.subspan(2)) != sequence_) {
     failed_ = false;
     return SaslVerdict::kOutOfSequence;
   }
@@ -258,7 +257,7 @@ SaslVerdict SaslOpener::Open(std::span<std::uint8_t> sealed, std::size_t* messag
   HashValue mac;
   const auto sequence = static_cast<std::uint32_t>(sequence_);
   if (!ComputeMac(hasher_, signs_, sequence, sealed.first(padded - padding), &mac)) {
-    return SaslVerdict::kAltered;
+    return SaslVerdict::kNoMemory;
   }
   if (CRYPTO_memcmp(mac.bytes().data(), sealed.data() + padded, kMacBytes) != 0) wrong = 1;
   if (wrong != 0) return SaslVerdict::kAltered;

@@ -25,6 +25,8 @@ namespace ktlsim::digest {
 // What a signature has: ten bytes of HMAC, two of the message's kind, four of its number.
 inline constexpr std::size_t kSaslSignatureBytes = 16;
 inline constexpr std::size_t kSaslBlockBytesMax = 8;
+// How many messages can be numbered.
+inline constexpr std::uint64_t kSaslSequences = std::uint64_t{1} << 32;
 
 // The four keys of one context: two for each direction.
 struct SaslKeys {
@@ -47,10 +49,10 @@ enum class SaslVerdict : std::uint8_t {
   kGood,
   kAltered,
   kOutOfSequence,  // it has another number than the one that is due
+  kNoMemory,       // nothing is known about it
 };
 
-// A signature that is right for another number than `sequence` is kOutOfSequence. Without memory
-// it reads as kAltered. As SaslSign.
+// A signature that is right for another number than `sequence` is kOutOfSequence. As SaslSign.
 SaslVerdict SaslVerify(Hasher& hasher, const HashValue& key, std::uint32_t sequence, Bytes message,
                        Bytes signature);
 
@@ -93,9 +95,11 @@ class SaslSealer {
   std::size_t SealedBytes(std::size_t message_bytes) const;
 
   // Seals the first `message_bytes` of `buffer` in place; it needs room for SealedBytes of them.
-  // False: no room, no number is left, or OpenSSL refuses. Nothing is sealed after that, since the
-  // other side could not open it.
+  // False: no room or no memory, and nothing has changed; or this cannot seal any more.
   [[nodiscard]] bool Seal(std::span<std::uint8_t> buffer, std::size_t message_bytes);
+  // False: no number is left, or OpenSSL has refused. Nothing is sealed after that, since the other
+  // side could not open it.
+  bool usable() const { return !failed_ && sequence_ != kSaslSequences; }
 
  private:
   SaslSealer(SaslCipher cipher, const HashValue& signs, SaslCipherState state)
@@ -119,7 +123,8 @@ class SaslOpener {
   // Opens `sealed` in place; its first *message_bytes are the message. kOutOfSequence: nothing was
   // touched, and the message that is due can still be opened. kAltered: the content of `sealed` is
   // of no use, and every later call is kAltered, since the ciphers of the two sides are no longer
-  // in step. Which check failed is not said, and does not show in the time.
+  // in step; so it is after kNoMemory. Which check failed is not said, and does not show in the
+  // time.
   SaslVerdict Open(std::span<std::uint8_t> sealed, std::size_t* message_bytes);
 
  private:

@@ -24,12 +24,23 @@ SECURITY_STATUS QueryContext(PCtxtHandle handle, const AttributeQuery& query) {
   const auto context = LookupContext(handle);
   if (!context) return SEC_E_INVALID_HANDLE;
   if (query.buffer == nullptr) return SEC_E_INTERNAL_ERROR;
-  return NothingThrown([&] { return context->Query(query); });
+  return NothingThrown([&] {
+    if (query.attribute != SECPKG_ATTR_ACCESS_TOKEN) return context->Query(query);
+    return context->LendClientToken(
+        &static_cast<SecPkgContext_AccessToken*>(query.buffer)->AccessToken);
+  });
+}
+
+// Of an attribute that every package has, or of one of this package's.
+ULONG AttributeBytes(const ContextObject& context, ULONG attribute) {
+  return attribute == SECPKG_ATTR_ACCESS_TOKEN
+             ? sizeof(SecPkgContext_AccessToken)
+             : context.credential().package().ContextAttributeBytes(attribute);
 }
 
 SECURITY_STATUS QueryContextEx(PCtxtHandle handle, const AttributeQuery& query, ULONG bytes) {
   const auto context = LookupContext(handle);
-  if (context && bytes < context->credential().package().ContextAttributeBytes(query.attribute)) {
+  if (context && bytes < AttributeBytes(*context, query.attribute)) {
     return SEC_E_BUFFER_TOO_SMALL;
   }
   return QueryContext(handle, query);

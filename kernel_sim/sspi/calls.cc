@@ -8,6 +8,7 @@
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/executive/executive.h"
 #include "kernel_sim/sspi/border.h"
+#include "kernel_sim/sspi/client_mapping.h"
 #include "kernel_sim/sspi/handles.h"
 #include "kernel_sim/sspi/last_error.h"
 #include "kernel_sim/sspi/objects.h"
@@ -155,6 +156,8 @@ struct LegCall {
   Reference<Object> left;        // the context that it ran on before it moved
   LegParameters parameters;
   std::unique_ptr<PackageCallState> state;
+  ClientMapping mapping;
+  LegResult ended;  // while the mapping is under way
 };
 
 // Statuses after which the handle of a first leg exists: the call can or must be continued.
@@ -199,6 +202,47 @@ RunResult FinishLeg(Request& request, LegCall& leg, const LegResult& result) {
   return Finish(request, result.status);
 }
 
+security::ImpersonationLevel LevelAskedFor(const LegCall& leg) {
+  return (leg.parameters.flags & ASC_REQ_IDENTIFY) != 0
+             ? security::ImpersonationLevel::kIdentification
+             : security::ImpersonationLevel::kImpersonation;
+}
+
+// The leg's own end, now that it is known whether its client has a token.
+RunResult FinishMappedLeg(Request& request, LegCall& leg, LegResult result) {
+  security::Token::Ref token;
+  if (leg.context->ClientToken(&token) == SEC_E_OK) {
+    result.attributes |= result.mapped_attributes;
+    if (token->state()->level() <= security::ImpersonationLevel::kIdentification) {
+      result.attributes |= leg.parameters.flags & ASC_REQ_IDENTIFY;
+    }
+  }
+  return FinishLeg(request, leg, result);
+}
+static_assert(ASC_REQ_IDENTIFY == ASC_RET_IDENTIFY);
+
+RunResult AwaitMapping(Request& request, LegCall& leg) {
+  const ClientMapping::Step step = leg.mapping.Next(request, *leg.context);
+  if (step == ClientMapping::Step::kWaits) return RunResult::kSuspended;
+  if (step == ClientMapping::Step::kLate && request.cause() == CallRun::kStopping) {
+    return Finish(request, SEC_E_SHUTDOWN_IN_PROGRESS);
+  }
+  return FinishMappedLeg(request, leg, leg.ended);
+}
+
+// A leg has ended. Where it has authenticated a client, that one is mapped first. A client that is
+// only named so far is mapped when CompleteAuthToken has found its response right.
+RunResult EndLeg(Request& request, LegCall& leg, const LegResult& result) {
+  if (!result.established || leg.parameters.direction != Direction::kInbound) {
+    return FinishLeg(request, leg, result);
+  }
+  leg.context->set_level_asked(LevelAskedFor(leg));
+  if (result.status != SEC_I_COMPLETE_NEEDED) leg.mapping.Begin(*leg.context);
+  if (!leg.mapping.under_way()) return FinishMappedLeg(request, leg, result);
+  leg.ended = result;
+  return AwaitMapping(request, leg);
+}
+
 bool IsNull(const SecHandle& handle) { return handle.dwLower == 0 && handle.dwUpper == 0; }
 
 // The context on which a leg wants to continue. Null: it is dead, or not one of the same kind.
@@ -218,6 +262,7 @@ RunResult Move(Request& request, LegCall& leg, ContextObject& to, Reference<Obje
 RunResult RunLeg(Request& request) {
   using Place = LegCall::Place;
   auto& leg = *request.payload<std::unique_ptr<LegCall>>();
+  if (leg.mapping.under_way()) return AwaitMapping(request, leg);
   if (leg.place == Place::kOnItsWay) {
     if (!LookupContext(&leg.found)) {
       leg.place = Place::kOwnAgain;
@@ -242,7 +287,7 @@ RunResult RunLeg(Request& request) {
     if (result.suspended) return Suspend(request, result.limit_ms);
   }
   if (!IsNull(result.continue_on)) return Finish(request, SEC_E_INTERNAL_ERROR);  // it moves once
-  return FinishLeg(request, leg, result);
+  return EndLeg(request, leg, result);
 }
 
 struct DeleteCall {
@@ -296,15 +341,32 @@ struct ControlCall {
   PSecBufferDesc token;
   ControlKind kind;
   std::unique_ptr<PackageCallState> state{};
+  ClientMapping mapping{};
 };
+
+// The response of a client is right: now it is mapped. Whatever comes of that, the response is.
+RunResult EndComplete(Request& request, ControlCall& control) {
+  const bool waits = control.mapping.under_way() &&
+                     control.mapping.Next(request, control.context) == ClientMapping::Step::kWaits;
+  return waits ? RunResult::kSuspended : Finish(request, SEC_E_OK);
+}
+
+bool AuthenticatesClient(const ContextObject& context, const CallResult& completed) {
+  return !completed.suspended && completed.status == SEC_E_OK &&
+         context.direction() == Direction::kInbound && context.is_established();
+}
 
 RunResult RunControl(Request& request) {
   auto& control = request.payload<ControlCall>();
   if (control.kind == ControlKind::kApplyControlToken) {
     return Finish(request, control.context.ApplyControlToken(*control.token));
   }
+  if (control.mapping.under_way()) return EndComplete(request, control);
   PackageCall call = CallOf(request, control.state);
-  return FinishOrSuspend(request, control.context.CompleteAuthToken(call, *control.token));
+  const CallResult result = control.context.CompleteAuthToken(call, *control.token);
+  if (!AuthenticatesClient(control.context, result)) return FinishOrSuspend(request, result);
+  control.mapping.Begin(control.context);
+  return EndComplete(request, control);
 }
 
 struct VerifyCall {
@@ -368,6 +430,7 @@ SECURITY_STATUS PrepareAcquire(Request& request, AcquireParameters parameters) {
   }
   request.EmplacePayload<AcquireCall>(AcquireCall{.parameters = std::move(parameters)});
   request.Prepare(Lane::kHandshake, &Guarded<RunAcquire>, nullptr, {});
+  request.CaptureIdentity();
   return SEC_E_OK;
 }
 
@@ -406,6 +469,7 @@ SECURITY_STATUS PrepareLeg(Request& request, LegParameters parameters) {
   executive::Strand* strand = &context->strand();
   request.EmplacePayload<std::unique_ptr<LegCall>>(std::move(call));
   request.Prepare(Lane::kHandshake, &Guarded<RunLeg>, strand, KeepAlive(std::move(context)));
+  request.CaptureIdentity();
   return SEC_E_OK;
 }
 
@@ -441,7 +505,10 @@ SECURITY_STATUS PrepareDecrypt(Request& request, const SecHandle* context, PSecB
 SECURITY_STATUS PrepareControl(Request& request, const SecHandle* context, ControlKind kind,
                                PSecBufferDesc token) {
   if (TooManyBuffers(token)) return SEC_E_INVALID_PARAMETER;
-  return PrepareOnStrand<ControlCall, RunControl>(request, LookupContext(context), token, kind);
+  const SECURITY_STATUS status =
+      PrepareOnStrand<ControlCall, RunControl>(request, LookupContext(context), token, kind);
+  if (status == SEC_E_OK && kind == ControlKind::kCompleteAuthToken) request.CaptureIdentity();
+  return status;
 }
 
 SECURITY_STATUS PrepareVerify(Request& request, const SecHandle* handle, PSecBufferDesc message,
@@ -450,8 +517,10 @@ SECURITY_STATUS PrepareVerify(Request& request, const SecHandle* handle, PSecBuf
   if (!context) return SEC_E_INVALID_HANDLE;
   if (!context->credential().package().Signs()) return SEC_E_UNSUPPORTED_FUNCTION;
   if (message == nullptr || TooManyBuffers(message)) return SEC_E_INVALID_PARAMETER;
-  return PrepareOnStrand<VerifyCall, RunVerify>(request, std::move(context), message, sequence,
-                                                qop);
+  const SECURITY_STATUS status =
+      PrepareOnStrand<VerifyCall, RunVerify>(request, std::move(context), message, sequence, qop);
+  if (status == SEC_E_OK) request.CaptureIdentity();
+  return status;
 }
 
 }  // namespace ktlsim::sspi

@@ -4,7 +4,7 @@ namespace ktlsim::sspi {
 
 template <typename Call>
 auto ContextObject::UnderStrand(Call call,
-                                decltype(call(std::declval<PackageContext&>())) when_gone) {
+                                const decltype(call(std::declval<PackageContext&>()))& when_gone) {
   if (!established_.load(std::memory_order_relaxed)) {
     return context_ == nullptr ? when_gone : call(*context_);
   }
@@ -20,6 +20,19 @@ LegResult ContextObject::Leg(const LegArguments& arguments) {
       UnderStrand([&](PackageContext& context) { return context.Leg(arguments); }, gone);
   if (result.established) established_.store(true, std::memory_order_release);
   return result;
+}
+
+std::shared_ptr<security::IdentityMapping> ContextObject::MapClient(
+    security::IdentityMapper& mapper, security::ImpersonationLevel level, bool* asked) {
+  const auto ask = [&](PackageContext& context) -> std::shared_ptr<security::IdentityMapping> {
+    security::ClientFacts facts;
+    *asked = context.Client(&facts);
+    if (!*asked) return nullptr;
+    facts.level = level;
+    return mapper.Map(facts);
+  };
+  *asked = false;
+  return UnderStrand(ask, nullptr);
 }
 
 SECURITY_STATUS ContextObject::ApplyControlToken(SecBufferDesc& input) {

@@ -5,10 +5,12 @@
 
 #include <atomic>
 #include <memory>
+#include <new>
 #include <utility>
 
 #include "kernel_sim/executive/object_table.h"
 #include "kernel_sim/executive/strand.h"
+#include "kernel_sim/sspi/client_identity.h"
 #include "kernel_sim/sspi/packages/package.h"
 
 namespace ktlsim::sspi {
@@ -34,9 +36,35 @@ class ContextObject final : public executive::Object {
                 std::unique_ptr<PackageContext> context)
       : credential_(std::move(credential)), context_(std::move(context)), direction_(direction) {}
 
+  // Another one of the same credential and direction. Null: no memory.
+  ContextObject* MakeBeside(std::unique_ptr<PackageContext> context) const {
+    return new (std::nothrow) ContextObject(credential_, direction_, std::move(context));
+  }
+
   executive::Strand& strand() { return strand_; }
   Direction direction() const { return direction_; }
   CredentialObject& credential() const { return *credential_; }
+
+  // Of a server's context: what impersonating its client returns, and the token.
+  // SEC_E_UNSUPPORTED_FUNCTION: of a client's there is none. Any thread, any level.
+  SECURITY_STATUS ClientToken(security::Token::Ref* token) const {
+    return direction_ == Direction::kInbound ? client_.GetToken(token) : SEC_E_UNSUPPORTED_FUNCTION;
+  }
+  SECURITY_STATUS LendClientToken(void** handle) {
+    return direction_ == Direction::kInbound ? client_.LendHandle(handle)
+                                             : SEC_E_UNSUPPORTED_FUNCTION;
+  }
+
+  // Under the strand. What the last leg asked for.
+  void set_level_asked(security::ImpersonationLevel level) { level_asked_ = level; }
+  security::ImpersonationLevel level_asked() const { return level_asked_; }
+  bool is_established() const { return established_.load(std::memory_order_acquire); }
+  // Under the strand, once established. Asks the mapper about the client. Null with *asked: no
+  // memory; null without: there is no client to be mapped.
+  std::shared_ptr<security::IdentityMapping> MapClient(security::IdentityMapper& mapper,
+                                                       security::ImpersonationLevel level,
+                                                       bool* asked);
+  ClientIdentity& client() { return client_; }
 
   // Under the strand.
   LegResult Leg(const LegArguments& arguments);
@@ -83,12 +111,14 @@ class ContextObject final : public executive::Object {
   }
   // Runs `call` with every claim it needs; `call` gets the package's context.
   template <typename Call>
-  auto UnderStrand(Call call, decltype(call(std::declval<PackageContext&>())) when_gone);
+  auto UnderStrand(Call call, const decltype(call(std::declval<PackageContext&>()))& when_gone);
 
   executive::Reference<CredentialObject> credential_;
   executive::Strand strand_;
   std::unique_ptr<PackageContext> context_;
   const Direction direction_;
+  ClientIdentity client_;
+  security::ImpersonationLevel level_asked_ = security::ImpersonationLevel::kImpersonation;
   // Release after the leg that established it; acquire before anything that is not on the strand.
   std::atomic<bool> established_{false};
 };

@@ -44,6 +44,11 @@ SECURITY_STATUS FailedStart(const Status& status) {
                                                   : SEC_E_INTERNAL_ERROR;
 }
 
+// Nothing runs, and nothing will before the next KtlsimStart.
+bool IsStopped(RuntimeState state) {
+  return state == RuntimeState::kStopping || state == RuntimeState::kStopped;
+}
+
 }  // namespace
 
 Runtime& Runtime::MakeInstance() {
@@ -124,6 +129,7 @@ SECURITY_STATUS Runtime::StartLocked(const executive::ExecutiveOptions& options)
   }
   if (!status.ok()) return FailedStart(status);
   Move(RuntimeEvent::kStart);
+  TellWatcher(&RuntimeWatcher::OnStart);
   return SEC_E_OK;
 }
 
@@ -145,25 +151,46 @@ SECURITY_STATUS Runtime::Start(const executive::ExecutiveOptions& options) {
   return StartLocked(options);
 }
 
+// With the lock: a watcher that comes during a start or a stop is told by this or by that.
+void Runtime::Watch(RuntimeWatcher& watcher) {
+  const MutexLock lock(start_mutex_);
+  watcher_.store(&watcher, std::memory_order_release);
+  if (IsStopped(state_.load(std::memory_order_relaxed))) watcher.OnStop();
+}
+
+void Runtime::TellWatcher(void (RuntimeWatcher::*what)()) {
+  if (RuntimeWatcher* const watcher = watcher_.load(std::memory_order_acquire)) (watcher->*what)();
+}
+
 SECURITY_STATUS Runtime::Stop() {
   if (CurrentLevel() != Level::kPassive || executive::NotificationPool::InCallback()) {
     executive::ReportMisuse("KtlsimStop inside a callback or above passive level");
     return SEC_E_INVALID_PARAMETER;
   }
   bool ours = false;
+  RuntimeState state{};
   std::uint32_t ended = 0;
   {
     MutexLock lock(start_mutex_);
-    const RuntimeState state = state_.load(std::memory_order_acquire);
+    state = state_.load(std::memory_order_acquire);
     ours = kRuntimeTable.Legal(state, RuntimeEvent::kStop);
-    if (!ours && state != RuntimeState::kStopping) return SEC_E_OK;  // nothing runs
     ended = stops_.load(std::memory_order_relaxed);
     if (ours) Move(RuntimeEvent::kStop);
+  }
+  if (!ours && state != RuntimeState::kStopping) {  // nothing runs
+    if (state == RuntimeState::kStopped) return SEC_E_OK;
+    TellWatcher(&RuntimeWatcher::OnStop);
+    MutexLock lock(start_mutex_);
+    // If another thread has started and stopped it meanwhile, the end is the next start's to tell.
+    if (!IsStopped(state_.load(std::memory_order_relaxed))) TellWatcher(&RuntimeWatcher::OnStart);
+    return SEC_E_OK;
   }
   if (!ours) {
     stops_.wait(ended, std::memory_order_acquire);
     return SEC_E_OK;
   }
+  // Before the callbacks are waited for: they may wait for what this ends.
+  TellWatcher(&RuntimeWatcher::OnStop);
   executive_->Stop();
   {
     MutexLock lock(start_mutex_);
@@ -203,6 +230,18 @@ std::vector<Package*> Runtime::Packages() {
   return all;
 }
 
+void Runtime::UseIdentityMapper(std::shared_ptr<security::IdentityMapper> mapper) {
+  const SpinLockHolder holder(mapper_lock_);
+  mapper_.swap(mapper);  // the earlier one is destroyed without the lock
+  ++mappers_;
+}
+
+std::shared_ptr<security::IdentityMapper> Runtime::identity_mapper(std::uint64_t* number) {
+  const SpinLockHolder holder(mapper_lock_);
+  *number = mapper_ != nullptr ? mappers_ : 0;
+  return mapper_;
+}
+
 void Runtime::NoteReason(std::initializer_list<std::string_view> parts) { sspi::NoteReason(parts); }
 
 unsigned Runtime::processor_count() const {
@@ -228,6 +267,18 @@ bool Runtime::FillRandom(std::span<std::byte> bytes) {
 
 executive::Reference<CredentialObject> Runtime::FindCredential(const SecHandle* handle) {
   return LookupCredential(handle);
+}
+
+SECURITY_STATUS Runtime::AddContext(const SecHandle& like, std::unique_ptr<PackageContext> context,
+                                    SecHandle* handle) {
+  const executive::Reference<ContextObject> other = LookupContext(&like);
+  if (!other) return SEC_E_INVALID_HANDLE;
+  std::unique_ptr<executive::Object> made(other->MakeBeside(std::move(context)));
+  if (made == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
+  const executive::ObjectTable::Handle inserted = security_contexts_.Insert(made);
+  if (inserted == 0) return SEC_E_INSUFFICIENT_MEMORY;
+  *handle = MakeContextHandle(inserted);
+  return SEC_E_OK;
 }
 
 void Runtime::EndContext(const SecHandle& handle) { static_cast<void>(CloseContext(&handle)); }

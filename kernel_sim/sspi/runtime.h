@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,10 +19,23 @@
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/base/never_destroyed.h"
 #include "kernel_sim/executive/executive.h"
+#include "kernel_sim/security/identity_mapper.h"
 #include "kernel_sim/sspi/packages/package.h"
 #include "kernel_sim/sspi/runtime_state.h"
 
 namespace ktlsim::sspi {
+
+// Who has work of its own that a stop ends. Both are called at passive level, one after the other.
+class RuntimeWatcher {
+ public:
+  // The library stops: whoever waits in a callback has to come back. May wait.
+  virtual void OnStop() = 0;
+  // It runs again. Does not wait.
+  virtual void OnStart() = 0;
+
+ protected:
+  ~RuntimeWatcher() = default;
+};
 
 class Runtime final : private PackageHost {
  public:
@@ -64,6 +78,11 @@ class Runtime final : private PackageHost {
   SECURITY_STATUS Start(const executive::ExecutiveOptions& options);
   SECURITY_STATUS Stop();
 
+  // `watcher` lives for the rest of the process; there is one. A stop of a library that never ran
+  // is told, too, and its end at once. If the library is stopped already, OnStop is called before
+  // this returns, and may not wait yet. Passive level.
+  void Watch(RuntimeWatcher& watcher) KTLSIM_EXCLUDES(start_mutex_);
+
   executive::AsyncContextTable& async_contexts() { return async_contexts_; }
   executive::ObjectTable& security_contexts() { return security_contexts_; }
   executive::ObjectTable& credentials() { return credentials_; }
@@ -75,6 +94,16 @@ class Runtime final : private PackageHost {
   void RegisterPackage(Package& package);
   // All of them, in the order in which names are looked up. May throw bad_alloc.
   std::vector<Package*> Packages();
+
+  // For the embedding program: clients that are authenticated from now on get their tokens from
+  // `mapper`; null, as at the beginning: they get none. Mappings that are under way end as they
+  // would have. Any thread, up to dispatch level; what the earlier mapper's destructor needs comes
+  // on top.
+  void UseIdentityMapper(std::shared_ptr<security::IdentityMapper> mapper)
+      KTLSIM_EXCLUDES(mapper_lock_);
+  // *number tells one from all earlier ones; 0: there is none.
+  std::shared_ptr<security::IdentityMapper> identity_mapper(std::uint64_t* number)
+      KTLSIM_EXCLUDES(mapper_lock_);
 
   PackageCounters& counters() override { return counters_; }
 
@@ -90,6 +119,8 @@ class Runtime final : private PackageHost {
   std::int64_t wall_seconds() const override;
   bool FillRandom(std::span<std::byte> bytes) override;
   executive::Reference<CredentialObject> FindCredential(const SecHandle* handle) override;
+  SECURITY_STATUS AddContext(const SecHandle& like, std::unique_ptr<PackageContext> context,
+                             SecHandle* handle) override;
   void EndContext(const SecHandle& handle) override;
 
   static Runtime& MakeInstance();
@@ -102,6 +133,7 @@ class Runtime final : private PackageHost {
   SECURITY_STATUS StartLocked(const executive::ExecutiveOptions& options)
       KTLSIM_REQUIRES(start_mutex_);
   bool PrepareProcess() KTLSIM_REQUIRES(start_mutex_);
+  void TellWatcher(void (RuntimeWatcher::*what)());
   // The only function that changes the state: under `start_mutex_`, or alone in a forked child.
   void Move(RuntimeEvent event);
 
@@ -122,11 +154,16 @@ class Runtime final : private PackageHost {
   executive::Executive* executive_ = nullptr;
   bool inherited_ = false;  // from the process that forked this one: tables and executive
   std::atomic<RuntimeState> state_{RuntimeState::kNeverStarted};
+  std::atomic<RuntimeWatcher*> watcher_{nullptr};
   std::atomic<std::uint32_t> stops_{0};  // stops that have ended; a second KtlsimStop waits for it
 
   Mutex packages_mutex_;
   // In addition to those of AllPackages().
   std::vector<Package*> packages_ KTLSIM_GUARDED_BY(packages_mutex_);
+
+  SpinLock mapper_lock_;
+  std::shared_ptr<security::IdentityMapper> mapper_ KTLSIM_GUARDED_BY(mapper_lock_);
+  std::uint64_t mappers_ KTLSIM_GUARDED_BY(mapper_lock_) = 0;  // so many were used
 };
 
 }  // namespace ktlsim::sspi

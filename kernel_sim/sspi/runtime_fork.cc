@@ -27,9 +27,11 @@ KTLSIM_NO_THREAD_SAFETY void Runtime::BeforeFork() {
   runtime.security_contexts_.lock();
   runtime.credentials_.lock();
   runtime.async_contexts_.lock();
+  runtime.mapper_lock_.lock();
 }
 
 KTLSIM_NO_THREAD_SAFETY void Runtime::UnlockAfterFork() {
+  mapper_lock_.unlock();
   async_contexts_.unlock();
   credentials_.unlock();
   security_contexts_.unlock();

@@ -25,15 +25,6 @@ using namespace ktlsim::sspi;  // NOLINT: the C API below is this file's whole p
 
 extern "C" {
 
-SECURITY_STATUS ImpersonateSecurityContext(PCtxtHandle phContext) {
-  return Told(UnsupportedFor(phContext));
-}
-SECURITY_STATUS RevertSecurityContext(PCtxtHandle phContext) {
-  return Told(UnsupportedFor(phContext));
-}
-SECURITY_STATUS QuerySecurityContextToken(PCtxtHandle phContext, void**) {
-  return Told(UnsupportedFor(phContext));
-}
 SECURITY_STATUS ExportSecurityContext(PCtxtHandle phContext, ULONG, PSecBuffer, void**) {
   return Told(UnsupportedFor(phContext));
 }

@@ -53,6 +53,27 @@ class MemoryStoreTest : public ::testing::Test {
   TestCall call;
 };
 
+// A name that may have been used before is refused as long as somebody may have used it.
+TEST_F(MemoryStoreTest, FirstUseOfANameIsKnownUntilSomethingIsDropped) {
+  Begin(1);
+  const auto first = [&](std::string_view name) {
+    PutRequest put = Lasting("value", PutMode::kFirst);
+    put.idle_ns = 60 * kNsPerSecond;
+    return Put(name, put);
+  };
+  EXPECT_EQ(first("a"), StoreResult::kOk);
+  EXPECT_EQ(first("a"), StoreResult::kExists);
+  EXPECT_EQ(Remove("a"), StoreResult::kOk);
+  EXPECT_EQ(first("a"), StoreResult::kStale);
+  EXPECT_EQ(first("b"), StoreResult::kStale) << "it does not know which one it was";
+  EXPECT_EQ(Put("a", Lasting("value", PutMode::kCreate)), StoreResult::kOk);
+  clock.now_ns += 60 * kNsPerSecond;
+  // There is room for one.
+  EXPECT_EQ(first("b"), StoreResult::kOk);
+  EXPECT_EQ(Get("a"), StoreResult::kNotFound);
+  EXPECT_EQ(first("a"), StoreResult::kStale);
+}
+
 TEST_F(MemoryStoreTest, ReturnsWhatWasPut) {
   Begin();
   EXPECT_EQ(Get("a"), StoreResult::kNotFound);
@@ -139,6 +160,19 @@ TEST_F(MemoryStoreTest, AnEntryWithoutRequestsExpiresEarlier) {
   EXPECT_EQ(Put("a", put), StoreResult::kOk);
   clock.now_ns += 10 * kNsPerSecond;
   EXPECT_EQ(Get("a"), StoreResult::kNotFound) << "no request for 10 s";
+}
+
+TEST_F(MemoryStoreTest, IdleTimeMayBeYears) {
+  Begin();
+  constexpr std::uint64_t kYearNs = 365 * 86'400 * kNsPerSecond;
+  PutRequest put = Lasting("value");
+  put.lifetime_ns = 100 * kYearNs;
+  put.idle_ns = 3 * kYearNs;
+  EXPECT_EQ(Put("a", put), StoreResult::kOk);
+  clock.now_ns += put.idle_ns - 1;
+  EXPECT_EQ(Get("a"), StoreResult::kOk);
+  clock.now_ns += 1;
+  EXPECT_EQ(Get("a"), StoreResult::kNotFound);
 }
 
 // Entries that nothing asks for any more are dropped when others come.
@@ -254,7 +288,7 @@ TEST_F(MemoryStoreTest, DoesAsAMapDoes) {
   const auto seeds = test::SeedsToRun(20);
   for (std::uint64_t seed = seeds.first; seed <= seeds.last; ++seed) {
     SCOPED_TRACE("KTLSIM_SEED=" + std::to_string(seed));
-    Begin(4096);
+    Begin(seed % 2 == 0 ? 4096 : 300);  // or as many as there are names: full
     std::mt19937_64 random(seed);
     std::map<std::string, std::string> expected;
     for (int step = 0; step < 3000; ++step) {

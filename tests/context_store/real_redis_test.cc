@@ -1,5 +1,6 @@
 // Against a real redis-server: what its script does, and what is left of an entry when the server
 // is restarted from an old dump, is gone, full, slow, or another one.
+#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <map>
@@ -12,72 +13,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "io/uring.h"
 #include "kernel_sim/context_store/nonce_counts.h"
 #include "kernel_sim/context_store/redis_store.h"
+#include "tests/context_store/redis_machine.h"
 #include "tests/context_store/redis_server.h"
 #include "tests/context_store/redis_store_test_support.h"
 #include "tests/support/seeds.h"
+#include "tests/system/child_process.h"
 
 namespace ktlsim::context_store {
 namespace {
-
-// A store on a ring of its own, as another machine would have it.
-class Machine {
- public:
-  explicit Machine(RedisStoreOptions options, std::shared_ptr<const NodeKeys> keys = TestKeys())
-      : ring_(io::MakeRing()) {
-    options.watcher = &watcher;
-    store = RedisStore::Create(*ring_, std::move(keys), options).value();
-    store->Start();
-  }
-  ~Machine() {
-    StoppedItem item;
-    store->Stop(item);
-    EXPECT_TRUE(Until([&] { return item.stopped; }));
-  }
-  Machine(const Machine&) = delete;
-  Machine& operator=(const Machine&) = delete;
-
-  bool Until(const std::function<bool()>& done) { return io::TurnUntil(*ring_, done); }
-  bool UntilUp() {
-    return Until([&] { return watcher.up; });
-  }
-  StoreResult Get(std::string_view name) {
-    return Wait([&] { return store->Get(call, Named(name)); });
-  }
-  StoreResult Put(std::string_view name, const PutRequest& put) {
-    return Wait([&] { return store->Put(call, Named(name), put); });
-  }
-  StoreResult Remove(std::string_view name) {
-    return Wait([&] { return store->Remove(call, Named(name)); });
-  }
-  StoreResult Advance(std::string_view name, const NonceUse& use) {
-    return Wait([&] { return store->Advance(call, Named(name), use); });
-  }
-  StoreResult Count() {
-    return Wait([&] { return store->Count(call); });
-  }
-  NonceUse Use(std::uint64_t nonce, std::uint32_t count, std::uint32_t window = 64) const {
-    return {.epoch = store->epoch(), .nonce = nonce, .count = count, .window = window};
-  }
-
-  NotingWatcher watcher;
-  TestCall call;
-  std::unique_ptr<RedisStore> store;
-
- private:
-  template <typename Begin>
-  StoreResult Wait(Begin begin) {
-    const int before = call.completions;
-    if (begin() == Begun::kPending) {
-      EXPECT_TRUE(Until([&] { return call.completions == before + 1; }));
-    }
-    return call.result();
-  }
-
-  std::unique_ptr<io::Ring> ring_;
-};
 
 class RealRedisTest : public ::testing::Test {
  protected:
@@ -235,6 +180,57 @@ TEST_F(RealRedisTest, TwoMachinesCatchAReplay) {
   }
   EXPECT_EQ(other.Remove("a"), StoreResult::kOk);
   EXPECT_EQ(one.Advance("a", one.Use(5, 30)), StoreResult::kNotFound) << "ended for all";
+}
+
+// Otherwise the challenge of a context that was deleted could be answered once more.
+TEST_F(RealRedisTest, ARemovedContextKeepsItsNameUntilItWouldHaveExpired) {
+  RedisServer redis;
+  Machine machine(At(redis));
+  ASSERT_TRUE(machine.UntilUp());
+  PutRequest put = Context(machine.Use(5, 1));
+  put.idle_ns = 60 * kNsPerSecond;
+  EXPECT_EQ(machine.Put("a", put), StoreResult::kOk);
+  EXPECT_EQ(machine.Remove("a"), StoreResult::kOk);
+  for (const PutMode mode : {PutMode::kCreate, PutMode::kFirst}) {
+    EXPECT_EQ(machine.Put("a", Context(machine.Use(6, 1), mode)), StoreResult::kExists);
+  }
+  for (const PutMode mode : {PutMode::kSet, PutMode::kReplace}) {
+    EXPECT_EQ(machine.Put("a", Context(machine.Use(6, 1), mode)), StoreResult::kNotFound);
+  }
+  EXPECT_EQ(machine.Get("a"), StoreResult::kNotFound);
+  EXPECT_EQ(machine.Advance("a", machine.Use(5, 2)), StoreResult::kNotFound);
+  EXPECT_EQ(machine.Remove("a"), StoreResult::kNotFound);
+  const std::string key = redis.Do({"KEYS", "ktlsim:d:*"});
+  EXPECT_EQ(redis.Do({"HKEYS", key}), "x") << "nothing else is left of it";
+  const long left_ms = std::stol(redis.Do({"PTTL", key}));
+  EXPECT_GT(left_ms, 0);
+  EXPECT_LE(left_ms, 60'000);
+  redis.Do({"PEXPIRE", key, "1"});
+  const auto end = std::chrono::steady_clock::now() + system_tests::kPatience;
+  while (redis.Do({"EXISTS", key}) != "0") {
+    ASSERT_LT(std::chrono::steady_clock::now(), end) << "Redis does not let it expire";
+  }
+  EXPECT_EQ(machine.Put("a", Context(machine.Use(6, 1))), StoreResult::kOk);
+}
+
+// A server that makes room by dropping entries may have dropped this one.
+TEST_F(RealRedisTest, TheFirstUseOfANameNeedsAServerThatDropsNothing) {
+  RedisServer redis;
+  Machine machine(At(redis));
+  ASSERT_TRUE(machine.UntilUp());
+  const auto first = [&](const char* name) {
+    return machine.Put(name, Context(machine.Use(5, 1), PutMode::kFirst));
+  };
+  EXPECT_EQ(first("a"), StoreResult::kOk);
+  EXPECT_EQ(first("a"), StoreResult::kExists);
+  EXPECT_EQ(redis.Do({"CONFIG", "SET", "maxmemory-policy", "volatile-ttl"}), "OK");
+  EXPECT_EQ(first("b"), StoreResult::kOk) << "it has all the memory that it wants";
+  EXPECT_EQ(redis.Do({"CONFIG", "SET", "maxmemory", "100mb"}), "OK");
+  EXPECT_EQ(first("c"), StoreResult::kStale);
+  EXPECT_EQ(machine.Put("c", Context(machine.Use(5, 1))), StoreResult::kOk);
+  EXPECT_EQ(first("c"), StoreResult::kExists);
+  EXPECT_EQ(redis.Do({"CONFIG", "SET", "maxmemory-policy", "noeviction"}), "OK");
+  EXPECT_EQ(first("d"), StoreResult::kOk);
 }
 
 TEST_F(RealRedisTest, MachinesReplaceTheNodeKeyOneAfterTheOther) {

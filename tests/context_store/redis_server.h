@@ -27,7 +27,8 @@ class RedisServer {
   explicit RedisServer(Arguments arguments = {}) : arguments_(std::move(arguments)) { Start(); }
   // On a TCP port, too, which replicas and Sentinels need.
   struct WithPort {};
-  RedisServer(WithPort, Arguments arguments = {}) : arguments_(std::move(arguments)) {
+  RedisServer(WithPort, Arguments arguments = {}, const char* port_option = "--port")
+      : arguments_(std::move(arguments)), port_option_(port_option) {
     // Another program may take the port first.
     for (int attempt = 0; attempt < 5 && !started_; ++attempt) {
       port_ = system_tests::UnusedPort();
@@ -35,6 +36,13 @@ class RedisServer {
     }
     EXPECT_TRUE(started_) << process_->output();
   }
+  // TLS on the port, with a certificate that is in files, and without asking for the client's.
+  struct WithTls {};
+  RedisServer(WithTls, const std::string& cert_file, const std::string& key_file)
+      : RedisServer(WithPort(),
+                    {"--tls-cert-file", cert_file, "--tls-key-file", key_file, "--tls-ca-cert-file",
+                     cert_file, "--tls-auth-clients", "no"},
+                    "--tls-port") {}
 
   void Start() {
     TryStart();
@@ -65,7 +73,7 @@ class RedisServer {
  private:
   void TryStart() {
     Arguments all = {"redis-server",
-                     "--port",
+                     port_option_,
                      std::to_string(port_),
                      "--bind",
                      "127.0.0.1",
@@ -77,6 +85,7 @@ class RedisServer {
                      "",
                      "--repl-diskless-sync-delay",
                      "0"};
+    if (port_option_ == std::string("--tls-port")) all.insert(all.end(), {"--port", "0"});
     all.insert(all.end(), arguments_.begin(), arguments_.end());
     process_ = std::make_unique<system_tests::ChildProcess>(all);
     started_ = process_->WaitForOutput("accept connections at " + socket()) ||
@@ -84,6 +93,7 @@ class RedisServer {
   }
 
   const Arguments arguments_;
+  const char* const port_option_ = "--port";
   test::TemporaryFolder folder_;
   int port_ = 0;
   bool started_ = false;

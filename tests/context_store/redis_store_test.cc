@@ -1,13 +1,16 @@
 #include "kernel_sim/context_store/redis_store.h"
 
 #include <array>
+#include <atomic>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/context_store/redis_script.h"
 #include "tests/context_store/redis_store_test_support.h"
 #include "tests/support/seeds.h"
@@ -42,6 +45,33 @@ TEST_F(RedisStoreTest, LogsInAndLooksUp) {
   EXPECT_EQ(redis->commands[4][0], "EVALSHA");
   EXPECT_EQ(redis->commands[4][1], StoreScriptSha());
   EXPECT_THAT(redis->commands[4][3], ::testing::MatchesRegex("ktlsim:d:[0-9a-f]+"));
+}
+
+// OpenSSL's locks are not held when a child begins.
+TEST_F(RedisStoreTest, NothingIsOpenedWhileTheProcessForks) {
+  BeginAndLogIn();
+  constexpr int kYields = 10'000;
+  std::atomic<bool> forking{false};
+  std::atomic<bool> over{false};
+  bool over_while_forking = false;
+  std::thread forker;
+  const auto fork = [&] {
+    ForkGate::Close();
+    forking = true;
+    for (int i = 0; i < kYields && !over; ++i) std::this_thread::yield();
+    over_while_forking = over;
+    ForkGate::Open();
+  };
+  std::string reply = FoundReply("value");
+  redis->reply = [&](const Command&) {
+    forker = std::thread(fork);
+    while (!forking) std::this_thread::yield();
+    return reply;
+  };
+  EXPECT_EQ(Get(), StoreResult::kOk);
+  over = true;
+  forker.join();
+  EXPECT_FALSE(over_while_forking);
 }
 
 TEST_F(RedisStoreTest, APasswordAloneIsTheDefaultUsers) {
@@ -133,7 +163,7 @@ TEST_F(RedisStoreTest, AMissingScriptIsSentWhole) {
 
 // The server ends the connection at every byte of its reply.
 TEST_F(RedisStoreTest, EveryCutEndsTheCallAndIsOvercome) {
-  const std::string reply = FoundReply("value");
+  std::string reply = FoundReply("value");
   redis->reply = [&](const Command&) { return std::optional(reply); };
   BeginAndLogIn();
   for (std::size_t cut = 0; cut < reply.size(); ++cut) {
@@ -404,14 +434,23 @@ TEST_F(RedisStoreTest, RemovesUnderBothNodeKeys) {
   store->Start();
   redis->reply = [](const Command&) { return ":1\r\n"; };
   TestCall call;
-  ASSERT_EQ(store->Remove(call, Named("name")), Begun::kPending);
+  ASSERT_EQ(store->Remove(call, Named("name", Kind::kTlsSession)), Begun::kPending);
   EXPECT_EQ(Wait(call), StoreResult::kOk);
   ASSERT_EQ(redis->commands.back().size(), 3U);
   EXPECT_EQ(redis->commands.back()[0], "DEL");
   redis->reply = [](const Command&) { return ":0\r\n"; };
   TestCall again;
-  ASSERT_EQ(store->Remove(again, Named("name")), Begun::kPending);
+  ASSERT_EQ(store->Remove(again, Named("name", Kind::kTlsSession)), Begun::kPending);
   EXPECT_EQ(Wait(again), StoreResult::kNotFound);
+  // A name that is used once stays taken, which only the script can see to.
+  redis->reply = [](const Command&) { return "*1\r\n:0\r\n"; };
+  TestCall once;
+  ASSERT_EQ(store->Remove(once, Named("name")), Begun::kPending);
+  EXPECT_EQ(Wait(once), StoreResult::kOk);
+  ASSERT_EQ(redis->commands.back().size(), 6U);
+  EXPECT_EQ(redis->commands.back()[0], "EVALSHA");
+  EXPECT_EQ(redis->commands.back()[2], "2");
+  EXPECT_EQ(redis->commands.back()[5], "remove");
 }
 
 TEST_F(RedisStoreTest, CallsAreBounded) {

@@ -45,6 +45,17 @@ TEST(RedisUrlTest, SocketsByPath) {
   EXPECT_EQ(url.database, 2U);
 }
 
+TEST(RedisUrlTest, OverTls) {
+  const RedisUrl url = Parsed("rediss://me:secret@redis.example:6380/2");
+  EXPECT_TRUE(url.tls);
+  ASSERT_EQ(url.hosts.size(), 1U);
+  EXPECT_EQ(url.hosts[0].host, "redis.example");
+  EXPECT_EQ(url.hosts[0].port, 6380);
+  EXPECT_EQ(url.password, "secret");
+  EXPECT_EQ(url.database, 2U);
+  EXPECT_FALSE(Parsed("redis://redis.example").tls);
+}
+
 TEST(RedisUrlTest, SentinelsByTheirMastersName) {
   const RedisUrl url = Parsed("redis+sentinel://:secret@10.0.0.1,10.0.0.2:5000,[::1]/main/3");
   ASSERT_EQ(url.hosts.size(), 3U);
@@ -60,7 +71,8 @@ TEST(RedisUrlTest, WhatIsWrongIsSaidAndChangesNothing) {
   for (const std::string text : {"",
                                  "127.0.0.1:6379",
                                  "http://127.0.0.1",
-                                 "rediss://127.0.0.1",
+                                 "rediss://a,b",
+                                 "rediss+sentinel://127.0.0.1/main",
                                  "redis://",
                                  "redis://127.0.0.1:0",
                                  "redis://127.0.0.1:65536",

@@ -136,9 +136,10 @@ TEST(AccountsTest, ANameThatIsNoHashNamesNobody) {
   ASSERT_NE(accounts, nullptr);
   HashValue hash;
   Operations operations;
-  EXPECT_FALSE(accounts->Find(
+  const std::optional<bool> found = accounts->Find(
       {.hash_id = HashId::kMd5, .username = "alice", .username_hashed = true, .realm = kRealm},
-      &hash, &operations));
+      &hash, &operations);
+  EXPECT_EQ(found, false);
   EXPECT_EQ(hash.bytes().size(), 16U);
 }
 
@@ -157,13 +158,13 @@ TEST(AccountsTest, RealmAndAlgorithmBelongToTheName) {
   };
   AccountName name = {
       .hash_id = HashId::kMd5, .username = "alice", .username_hashed = false, .realm = kRealm};
-  EXPECT_TRUE(found(name));
+  EXPECT_EQ(found(name), true);
   name.realm = "real";
   name.username = "malice";
-  EXPECT_FALSE(found(name)) << "the border between the two counts";
+  EXPECT_EQ(found(name), false) << "the border between the two counts";
   name = {
       .hash_id = HashId::kSha256, .username = "alice", .username_hashed = false, .realm = kRealm};
-  EXPECT_FALSE(found(name));
+  EXPECT_EQ(found(name), false);
 }
 
 TEST(AccountsTest, NobodyIsInAnEmptyFile) {

@@ -28,9 +28,10 @@ NonceMint::Identity Node(std::uint32_t node, std::string_view server = "server",
   return {.server = server, .realm = realm, .node = node};
 }
 
-std::string Minted(const NonceMint& mint, std::uint64_t now_ms = kNow) {
+std::string Minted(const NonceMint& mint, std::uint64_t now_ms = kNow,
+                   const Opaque& opaque = Opaque()) {
   NonceText nonce;
-  EXPECT_TRUE(mint.Mint(now_ms, kStamp, &nonce));
+  EXPECT_TRUE(mint.Mint(now_ms, kStamp, opaque, &nonce));
   return std::string(nonce.view());
 }
 
@@ -93,6 +94,23 @@ TEST(NonceTest, ThePreviousKeyStillJudges) {
   EXPECT_EQ(rotated.Judge(before, kNow, kLife).kind, NonceKind::kGood);
   EXPECT_EQ(NonceMint(Node(1), KeyOf(2)).Judge(Minted(rotated), kNow, kLife).kind, NonceKind::kGood)
       << "new ones are under the new key";
+}
+
+TEST(NonceTest, BelongsToOneOpaqueValue) {
+  const Opaque opaque = Opaque::Draw().value();
+  const NonceMint mint(Node(1), KeyOf(1));
+  const std::string nonce = Minted(mint, kNow, opaque);
+  EXPECT_EQ(mint.BelongsTo(nonce, opaque), true);
+  EXPECT_EQ(NonceMint(Node(2), KeyOf(1)).BelongsTo(nonce, opaque), true) << "on every node";
+  EXPECT_EQ(NonceMint(Node(1), KeyOf(2), KeyOf(1)).BelongsTo(nonce, opaque), true) << "the old key";
+  EXPECT_EQ(mint.BelongsTo(nonce, Opaque()), false);
+  EXPECT_EQ(mint.BelongsTo(nonce, Opaque::Draw().value()), false);
+  EXPECT_EQ(NonceMint(Node(1), KeyOf(2)).BelongsTo(nonce, opaque), false);
+  EXPECT_EQ(NonceMint(Node(1, "other"), KeyOf(1)).BelongsTo(nonce, opaque), false);
+  EXPECT_EQ(mint.BelongsTo("", opaque), false);
+  std::string altered = nonce;
+  altered[60] = altered[60] == 'A' ? 'B' : 'A';  // in its code of the opaque value
+  EXPECT_EQ(mint.BelongsTo(altered, opaque), false);
 }
 
 TEST(NonceTest, OneCharacterAltersIt) {

@@ -158,6 +158,10 @@ struct Side {
     arguments.target_name = "localhost";
     arguments.input = &in_desc;
     arguments.output = &out_desc;
+    executive::Request request;
+    std::unique_ptr<sspi::PackageCallState> state;
+    sspi::PackageCall call{.request = request, .state = state};
+    arguments.call = &call;
     status = context->Leg(arguments).status;
     if (status == SEC_E_INCOMPLETE_MESSAGE) return {};
     const ULONG extra = in[1].BufferType == SECBUFFER_EXTRA ? in[1].cbBuffer : 0;

@@ -20,14 +20,7 @@
 #include "kernel_sim/sspi/context_buffer.h"
 #include "tests/support/sspi_async.h"
 #include "tests/support/sspi_pair.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define KTLSIM_TEST_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define KTLSIM_TEST_TSAN 1
-#endif
-#endif
+#include "tests/support/thread_sanitizer.h"
 
 namespace ktlsim::test {
 namespace {

@@ -307,6 +307,7 @@ SECURITY_STATUS OwnInitialize(PCredHandle credential, PCtxtHandle context, LPSTR
 TEST(RealCallersTest, ATableWithAFunctionOfOnesOwn) {
   SecurityFunctionTableA table = *InitSecurityInterfaceA();
   table.InitializeSecurityContextA = &OwnInitialize;
+  own_calls = 0;
   SCHANNEL_CRED cred{};
   cred.dwVersion = SCHANNEL_CRED_VERSION;
   cred.dwFlags = SCH_CRED_MANUAL_CRED_VALIDATION | SCH_USE_STRONG_CRYPTO;

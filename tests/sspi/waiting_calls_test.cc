@@ -5,6 +5,7 @@
 #include <sspi.h>
 
 #include <array>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <ostream>
@@ -303,7 +304,10 @@ TEST_P(WaitingCallTest, ResumeRacesWithTheLimit) {
   for (int i = 0; i < Repetitions(200); ++i) {
     const auto calls = Waiting(kShortMs);
     ASSERT_EQ(Submit(*calls), SEC_E_OK);
-    for (int turns = i * 40; turns > 0; --turns) std::this_thread::yield();
+    // From at once to twice the limit, however long a yield takes.
+    const auto later = std::chrono::microseconds(i * 2000 * int{kShortMs} / Repetitions(200));
+    const auto resumed = std::chrono::steady_clock::now() + later;
+    while (std::chrono::steady_clock::now() < resumed) std::this_thread::yield();
     tokens_.Resume(static_cast<std::size_t>(i));
     const SECURITY_STATUS status = call_.Finish();
     EXPECT_TRUE(status == GetParam().success || status == SEC_E_NO_AUTHENTICATING_AUTHORITY);

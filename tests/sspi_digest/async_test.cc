@@ -94,6 +94,7 @@ INSTANTIATE_TEST_SUITE_P(AllPlacements, DigestAsyncTest, AllPlacements(), Placem
 
 // More challenges than are kept: the oldest go, and whoever is honest gets in.
 TEST(DigestFloodTest, HonestClientGetsInDuringAFloodOfChallenges) {
+  const DigestWorld world;
   DigestServer server;
   const Accepted first = server.Challenge();
   DigestClient client;
@@ -112,15 +113,14 @@ TEST(DigestFloodTest, HonestClientGetsInDuringAFloodOfChallenges) {
   EXPECT_EQ(package.index().partial(), sspi::DigestIndex::kPartialMax);
   // An established context is not pushed out.
   EXPECT_EQ(server.Serve(client.Sign()), SEC_E_OK);
-  // Whose challenge has made room is challenged once more.
+  // Whose challenge has made room gets in with it all the same, once.
   EXPECT_EQ(DigestServer::Delete(first.context), SEC_E_INVALID_HANDLE);
   DigestClient late;
-  const Accepted again = server.Accept(late.Respond(first.token));
-  ASSERT_EQ(again.status, SEC_I_CONTINUE_NEEDED);
-  EXPECT_TRUE(ReadChallenge(again.token).stale);
-  std::string header;
-  ASSERT_EQ(late.Respond(again.token, &header), SEC_E_OK);
-  EXPECT_EQ(server.Accept(header).status, SEC_E_OK);
+  const std::string header = late.Respond(first.token);
+  const Accepted again = server.Accept(header);
+  ASSERT_EQ(again.status, SEC_E_OK) << KtlsimLastErrorText();
+  EXPECT_EQ(server.Serve(late.Sign()), SEC_E_OK);
+  EXPECT_EQ(server.Serve(header), SEC_E_OUT_OF_SEQUENCE);
   DigestServer::Delete(again.context);
   for (ULONG_PTR i = 0; i < flood.size(); ++i) package.index().Remove(flood[i], {1, i});
 }

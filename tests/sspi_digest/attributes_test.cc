@@ -95,9 +95,9 @@ TEST_F(DigestAttributesTest, Flags) {
 
 TEST_F(DigestAttributesTest, OthersAreNotThere) {
   SecPkgContext_AccessToken token{};
-  for (const int attribute :
-       {SECPKG_ATTR_ACCESS_TOKEN, SECPKG_ATTR_CLIENT_SPECIFIED_TARGET, SECPKG_ATTR_STREAM_SIZES,
-        SECPKG_ATTR_AUTHORITY, SECPKG_ATTR_PASSWORD_EXPIRY}) {
+  EXPECT_EQ(Query(SECPKG_ATTR_ACCESS_TOKEN, &token), SEC_E_NO_IMPERSONATION) << "nobody maps";
+  for (const int attribute : {SECPKG_ATTR_CLIENT_SPECIFIED_TARGET, SECPKG_ATTR_STREAM_SIZES,
+                              SECPKG_ATTR_AUTHORITY, SECPKG_ATTR_PASSWORD_EXPIRY}) {
     EXPECT_EQ(Query(static_cast<ULONG>(attribute), &token), SEC_E_UNSUPPORTED_FUNCTION)
         << attribute;
   }

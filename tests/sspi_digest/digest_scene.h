@@ -18,6 +18,7 @@
 #include "kernel_sim/digest/challenge.h"
 #include "kernel_sim/digest/hash.h"
 #include "kernel_sim/digest/response.h"
+#include "tests/support/sspi_async.h"
 #include "tests/support/temporary_folder.h"
 
 namespace ktlsim::test {
@@ -114,6 +115,46 @@ class ServerInput {
   SecBufferDesc description_{};
 };
 
+// The five buffers of MakeSignature, and of a client's VerifySignature.
+class SignatureBuffers {
+ public:
+  SignatureBuffers(std::string token, Request request, std::size_t room_bytes)
+      : token_(std::move(token)), request_(std::move(request)), room_(room_bytes, '\0') {}
+  // With what is in the padding.
+  SignatureBuffers(std::string token, Request request, std::string padding)
+      : token_(std::move(token)), request_(std::move(request)), room_(std::move(padding)) {}
+  SignatureBuffers(const SignatureBuffers&) = delete;
+  SignatureBuffers& operator=(const SignatureBuffers&) = delete;
+
+  SECURITY_STATUS Make(CtxtHandle context, std::string* made) {
+    const SECURITY_STATUS status = MakeSignature(&context, 0, &message_, 0);
+    if (status == SEC_E_OK) made->assign(room_.data(), buffers_[4].cbBuffer);
+    return status;
+  }
+  SECURITY_STATUS Verify(CtxtHandle context) {
+    ULONG qop = 1;
+    const SECURITY_STATUS status = VerifySignature(&context, &message_, 0, &qop);
+    if (status == SEC_E_OK) {
+      EXPECT_EQ(qop, 0U);
+    }
+    return status;
+  }
+
+ private:
+  static SecBuffer Text(ULONG type, std::string& text) {
+    return {static_cast<ULONG>(text.size()), type, text.empty() ? nullptr : text.data()};
+  }
+
+  std::string token_;
+  Request request_;
+  std::string room_;
+  std::array<SecBuffer, 5> buffers_ = {
+      Text(SECBUFFER_TOKEN, token_), Text(SECBUFFER_PKG_PARAMS, request_.method),
+      Text(SECBUFFER_PKG_PARAMS, request_.uri), Text(SECBUFFER_PKG_PARAMS, request_.entity_hash),
+      Text(SECBUFFER_PADDING, room_)};
+  SecBufferDesc message_ = {SECBUFFER_VERSION, 5, buffers_.data()};
+};
+
 // What a call of AcceptSecurityContext came to.
 struct Accepted {
   SECURITY_STATUS status = SEC_E_INTERNAL_ERROR;
@@ -186,6 +227,13 @@ class DigestServer {
     ULONG qop = 1;
     return VerifySignature(&handle, input.get(), 0, &qop);
   }
+  // Authentication-Info for the response to a request with this header; the hash in `response` is
+  // that of the response's body.
+  static SECURITY_STATUS Confirm(const CtxtHandle& context, const std::string& header,
+                                 std::string* info, const Request& response = {},
+                                 std::size_t room_bytes = 4096) {
+    return SignatureBuffers(header, response, room_bytes).Make(context, info);
+  }
   static SECURITY_STATUS Delete(const CtxtHandle& context) {
     CtxtHandle handle = context;
     return DeleteSecurityContext(&handle);
@@ -203,6 +251,19 @@ class DigestServer {
   KtlsimCred_DigestServer settings_;
   DigestHandle credential_{SECPKG_CRED_INBOUND, nullptr};
 };
+
+// How many contexts there are when all that are over have ended. What earlier tests have left ends
+// a few at a time, with each challenge.
+inline ULONGLONG ContextsAlive(DigestServer& server) {
+  ULONGLONG before = 0;
+  ULONGLONG now = Statistics().cSecurityContexts;
+  do {
+    before = now;
+    DigestServer::Delete(server.Challenge().context);
+    now = Statistics().cSecurityContexts;
+  } while (now < before);
+  return now;
+}
 
 // A name and a password as SSPI takes them.
 class Identity {
@@ -235,6 +296,11 @@ class DigestClient {
                         const std::string& password = "Circle of Life",
                         const std::string& domain = {})
       : identity_(user, password, domain), credential_(SECPKG_CRED_OUTBOUND, identity_.get()) {
+    SecInvalidateHandle(&context_);
+  }
+  // As whom the thread acts.
+  struct Default {};
+  explicit DigestClient(Default) : identity_("", ""), credential_(SECPKG_CRED_OUTBOUND, nullptr) {
     SecInvalidateHandle(&context_);
   }
   DigestClient(const DigestClient&) = delete;
@@ -293,19 +359,13 @@ class DigestClient {
   }
   static SECURITY_STATUS SignWith(CtxtHandle context, std::string* header, const Request& request,
                                   std::size_t room_bytes = 4096) {
-    Request copy = request;
-    std::vector<char> room(room_bytes);
-    SecBuffer buffers[5] = {
-        {0, SECBUFFER_TOKEN, nullptr},
-        {static_cast<ULONG>(copy.method.size()), SECBUFFER_PKG_PARAMS, copy.method.data()},
-        {static_cast<ULONG>(copy.uri.size()), SECBUFFER_PKG_PARAMS, copy.uri.data()},
-        {static_cast<ULONG>(copy.entity_hash.size()), SECBUFFER_PKG_PARAMS,
-         copy.entity_hash.empty() ? nullptr : copy.entity_hash.data()},
-        {static_cast<ULONG>(room.size()), SECBUFFER_PADDING, room.data()}};
-    SecBufferDesc message = {SECBUFFER_VERSION, 5, buffers};
-    const SECURITY_STATUS status = MakeSignature(&context, 0, &message, 0);
-    if (status == SEC_E_OK) header->assign(room.data(), buffers[4].cbBuffer);
-    return status;
+    return SignatureBuffers("", request, room_bytes).Make(context, header);
+  }
+  // What came as Authentication-Info for a request with this header; the hash in `response` is that
+  // of the response's body.
+  SECURITY_STATUS CheckServer(const std::string& info, const std::string& header,
+                              const Request& response = {}) {
+    return SignatureBuffers(info, response, header).Verify(context_);
   }
 
  private:

@@ -104,9 +104,10 @@ TEST_F(DigestHostileTest, SignatureNeedsItsBuffers) {
   SecBufferDesc none = {SECBUFFER_VERSION, 0, nullptr};
   EXPECT_EQ(MakeSignature(client_.context(), 0, &none, 0), SEC_E_INVALID_TOKEN);
   EXPECT_EQ(MakeSignature(client_.context(), 1, &none, 0), SEC_E_QOP_NOT_SUPPORTED);
-  // A server's context signs nothing, and a client's verifies nothing.
-  EXPECT_EQ(MakeSignature(&context_.context, 0, &none, 0), SEC_E_UNSUPPORTED_FUNCTION);
-  EXPECT_EQ(DigestServer::Verify(*client_.context(), "x"), SEC_E_UNSUPPORTED_FUNCTION);
+  // The other way round they are about the server's proof.
+  EXPECT_EQ(MakeSignature(&context_.context, 0, &none, 0), SEC_E_INVALID_TOKEN);
+  EXPECT_EQ(MakeSignature(&context_.context, 1, &none, 0), SEC_E_QOP_NOT_SUPPORTED);
+  EXPECT_EQ(DigestServer::Verify(*client_.context(), "x"), SEC_E_INVALID_TOKEN);
   EXPECT_EQ(ReadResponse(client_.Sign()).nonce_count, 2U);
 }
 

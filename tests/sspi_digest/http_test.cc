@@ -49,7 +49,7 @@ TEST(DigestHttpTest, ChallengeSaysWhatItMust) {
   EXPECT_TRUE(challenge.utf8);
   EXPECT_FALSE(challenge.stale);
   EXPECT_EQ(challenge.opaque.size(), 32U);
-  EXPECT_EQ(challenge.nonce.size(), 80U);
+  EXPECT_EQ(challenge.nonce.size(), 92U);
   DigestServer::Delete(accepted.context);
 }
 

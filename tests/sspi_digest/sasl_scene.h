@@ -6,6 +6,7 @@
 
 #include <array>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -17,8 +18,9 @@ namespace ktlsim::test {
 // One end of a connection. `flags` are ISC_REQ_ or ASC_REQ_.
 class SaslEnd {
  public:
-  SaslEnd(PCredHandle credential, bool server, ULONG flags)
-      : credential_(credential), server_(server), flags_(flags) {
+  SaslEnd(PCredHandle credential, bool server, ULONG flags,
+          std::string target = "imap/elwood.example.org")
+      : credential_(credential), server_(server), flags_(flags), target_(std::move(target)) {
     SecInvalidateHandle(&context_);
   }
   SaslEnd(const SaslEnd&) = delete;
@@ -41,11 +43,10 @@ class SaslEnd {
     SecBuffer out = {room.size(), SECBUFFER_TOKEN, room.data()};
     SecBufferDesc output = {SECBUFFER_VERSION, 1, &out};
     PCtxtHandle given = SecIsValidHandle(&context_) ? &context_ : nullptr;
-    std::string target = "imap/elwood.example.org";
     const SECURITY_STATUS status =
         server_ ? AcceptSecurityContext(credential_, given, &input, flags_, 0, &context_, &output,
                                         &attributes_, nullptr)
-                : InitializeSecurityContextA(credential_, given, target.data(), flags_, 0, 0,
+                : InitializeSecurityContextA(credential_, given, target_.data(), flags_, 0, 0,
                                              &input, 0, &context_, &output, &attributes_, nullptr);
     if (status >= 0) made->assign(room.data(), out.cbBuffer);
     return status;
@@ -89,6 +90,7 @@ class SaslEnd {
   const PCredHandle credential_;
   const bool server_;
   const ULONG flags_;
+  std::string target_;  // of a client
   CtxtHandle context_;
   ULONG attributes_ = 0;
 };

@@ -62,6 +62,19 @@ TEST_F(DigestSaslTest, BothProveThatTheyKnowThePassword) {
   EXPECT_EQ(sizes.cbSecurityTrailer, 16U);
 }
 
+TEST_F(DigestSaslTest, BothTellWhichServiceTheClientMeans) {
+  Establish();
+  for (const CtxtHandle* const context : {client_->context(), server_->context()}) {
+    SecPkgContext_ClientSpecifiedTarget target{};
+    ASSERT_EQ(QueryContextAttributesW(const_cast<CtxtHandle*>(context),
+                                      SECPKG_ATTR_CLIENT_SPECIFIED_TARGET, &target),
+              SEC_E_OK);
+    const std::u16string expected = u"imap/elwood.example.org";
+    EXPECT_EQ(std::u16string(reinterpret_cast<const char16_t*>(target.sTargetName)), expected);
+    EXPECT_EQ(FreeContextBuffer(target.sTargetName), SEC_E_OK);
+  }
+}
+
 TEST_F(DigestSaslTest, ClientMayBeCalledBeforeTheChallengeIsThere) {
   Begin();
   std::string token = "x";

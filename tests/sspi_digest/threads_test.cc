@@ -95,9 +95,10 @@ TEST(DigestThreadsTest, DeletedWhileInUse) {
               << std::hex << status;
           continue;
         }
-        // Every challenge is a context of the caller's.
+        // A context of the caller's, unless two requests at once have got the same challenge.
         ASSERT_EQ(accepted.status, SEC_I_CONTINUE_NEEDED) << KtlsimLastErrorText();
-        EXPECT_EQ(DigestServer::Delete(accepted.context), SEC_E_OK);
+        const SECURITY_STATUS ended = DigestServer::Delete(accepted.context);
+        EXPECT_TRUE(ended == SEC_E_OK || ended == SEC_E_INVALID_HANDLE) << std::hex << ended;
       }
     });
     EXPECT_EQ(deleted, 1);

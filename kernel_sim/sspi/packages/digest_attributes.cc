@@ -129,6 +129,14 @@ SECURITY_STATUS FillSessionKey(const DigestAttributes& attributes, void* buffer)
   return SEC_E_OK;
 }
 
+SECURITY_STATUS FillTarget(const DigestAttributes& attributes, void* buffer) {
+  if (attributes.target.empty()) return SEC_E_UNSUPPORTED_FUNCTION;
+  SEC_WCHAR* const name = Wide(attributes.target);
+  if (name == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
+  static_cast<SecPkgContext_ClientSpecifiedTarget*>(buffer)->sTargetName = name;
+  return SEC_E_OK;
+}
+
 void FillLifespan(const DigestAttributes& attributes, void* buffer) {
   auto& lifespan = *static_cast<SecPkgContext_Lifespan*>(buffer);
   lifespan.tsStart.QuadPart = ToTimeStamp(attributes.since);
@@ -161,6 +169,8 @@ SECURITY_STATUS QueryDigest(const DigestAttributes& attributes, const AttributeQ
     case SECPKG_ATTR_FLAGS:
       static_cast<SecPkgContext_Flags*>(buffer)->Flags = attributes.flags;
       return SEC_E_OK;
+    case SECPKG_ATTR_CLIENT_SPECIFIED_TARGET:
+      return FillTarget(attributes, buffer);
     default:
       return SEC_E_UNSUPPORTED_FUNCTION;
   }
@@ -182,6 +192,8 @@ ULONG DigestAttributeBytes(ULONG attribute) {
       return sizeof(SecPkgContext_PackageInfoA);
     case SECPKG_ATTR_FLAGS:
       return sizeof(SecPkgContext_Flags);
+    case SECPKG_ATTR_CLIENT_SPECIFIED_TARGET:
+      return sizeof(SecPkgContext_ClientSpecifiedTarget);
     default:
       return 0;
   }

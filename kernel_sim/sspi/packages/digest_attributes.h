@@ -22,6 +22,7 @@ struct DigestAttributes {
   std::int64_t since = 0;                           // established, in seconds since 1970
   SecPkgContext_Sizes sizes = {4096, 4096, 0, 0};   // of HTTP
   std::string_view cipher;                          // empty: none
+  std::string_view target;  // the service that the client means, UTF-8; empty: it says nothing
 };
 
 // SEC_E_OK; SEC_E_UNSUPPORTED_FUNCTION; SEC_E_NO_AUTHENTICATING_AUTHORITY: the key is gone;

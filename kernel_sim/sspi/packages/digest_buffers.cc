@@ -3,6 +3,8 @@
 #include <cstring>
 
 #include "kernel_sim/base/characters.h"
+#include "kernel_sim/base/fork_gate.h"
+#include "kernel_sim/digest/bindings.h"
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/packages/buffers.h"
 
@@ -56,13 +58,43 @@ SECURITY_STATUS ReadDigestInput(PSecBufferDesc descriptor, DigestInput* input) {
         input->padding_text = TextOf(buffer);
         break;
       case SECBUFFER_CHANNEL_BINDINGS:
-        input->channel_bindings = !BytesOf(&buffer).empty();
+        if (IsNullWithSize(buffer)) return SEC_E_INVALID_TOKEN;
+        input->channel_bindings = BytesOf(&buffer);
+        break;
+      case SECBUFFER_TARGET_HOST:
+        if (IsNullWithSize(buffer)) return SEC_E_INVALID_TOKEN;
+        input->target_host = TextOf(buffer);
+        input->names_target = true;
         break;
       default:
         break;
     }
   }
   return SEC_E_OK;
+}
+
+SECURITY_STATUS ReadChannel(std::span<const std::byte> bindings, std::string* channel) {
+  channel->clear();
+  if (bindings.empty()) return SEC_E_OK;
+  SEC_CHANNEL_BINDINGS head{};
+  if (bindings.size() < sizeof(head)) return SEC_E_INVALID_TOKEN;
+  std::memcpy(&head, bindings.data(), sizeof(head));
+  bool within = true;
+  const auto part = [&](ULONG offset, ULONG bytes) {
+    if (bytes == 0) return std::span<const std::byte>();
+    const bool fits = offset <= bindings.size() && bytes <= bindings.size() - offset;
+    within = within && fits;
+    return fits ? bindings.subspan(offset, bytes) : std::span<const std::byte>();
+  };
+  digest::ChannelFacts facts;
+  facts.initiator_type = head.dwInitiatorAddrType;
+  facts.initiator = part(head.dwInitiatorOffset, head.cbInitiatorLength);
+  facts.acceptor_type = head.dwAcceptorAddrType;
+  facts.acceptor = part(head.dwAcceptorOffset, head.cbAcceptorLength);
+  facts.application = part(head.dwApplicationDataOffset, head.cbApplicationDataLength);
+  if (!within) return SEC_E_INVALID_TOKEN;
+  const ForkGate::Scope inside;
+  return digest::HashChannel(facts, channel) ? SEC_E_OK : SEC_E_INSUFFICIENT_MEMORY;
 }
 
 bool IsMethod(std::string_view text) { return text.size() <= kMethodBytesMax && IsToken(text); }
@@ -75,6 +107,14 @@ bool ReadEntityHash(std::string_view text, std::string* digits) {
     if (!IsHexDigit(c)) return false;
     digits->push_back(Lower(c));
   }
+  return true;
+}
+
+bool FillEntityHash(digest::Qop qop, digest::Hasher& hasher, std::string* digits) {
+  if (qop != digest::Qop::kAuthInt || !digits->empty()) return true;
+  digest::HashValue empty;
+  if (!hasher.Hash({""}, &empty)) return false;
+  *digits = digest::HexText(empty).view();
   return true;
 }
 

@@ -34,6 +34,8 @@ LegResult DigestContext::Leg(const LegArguments& arguments) {
   return inner_->Leg(arguments);
 }
 
+bool DigestContext::Client(security::ClientFacts* facts) const { return inner_->Client(facts); }
+
 SECURITY_STATUS DigestContext::Encrypt(ULONG qop, SecBufferDesc& message, ULONG sequence) {
   return inner_->Encrypt(qop, message, sequence);
 }

@@ -5,6 +5,7 @@
 #include <sspi.h>
 
 #include <memory>
+#include <utility>
 
 #include "kernel_sim/sspi/packages/package.h"
 
@@ -16,8 +17,15 @@ class DigestContext final : public PackageContext {
  public:
   DigestContext(DigestPackage& package, Direction direction)
       : package_(package), direction_(direction) {}
+  // A server's of HTTP, which has begun.
+  DigestContext(DigestPackage& package, std::unique_ptr<PackageContext> http_server)
+      : package_(package),
+        direction_(Direction::kInbound),
+        inner_(std::move(http_server)),
+        http_(true) {}
 
   LegResult Leg(const LegArguments& arguments) override;
+  bool Client(security::ClientFacts* facts) const override;
   SECURITY_STATUS Encrypt(ULONG qop, SecBufferDesc& message, ULONG sequence) override;
   SECURITY_STATUS Decrypt(SecBufferDesc& message, ULONG sequence, ULONG* qop) override;
   SECURITY_STATUS MakeSignature(ULONG qop, SecBufferDesc& message, ULONG sequence) override;

@@ -7,6 +7,7 @@
 
 #include <openssl/crypto.h>
 
+#include "kernel_sim/base/thread_identity.h"
 #include "kernel_sim/sspi/text.h"
 
 namespace ktlsim::sspi {
@@ -114,6 +115,36 @@ SECURITY_STATUS ReadDigestIdentity(PackageHost& host, const void* auth_data,
   }
   return ReadTexts(host, TextsOf(*static_cast<const SEC_WINNT_AUTH_IDENTITY_W*>(auth_data)),
                    identity);
+}
+
+std::optional<DigestPassword> DigestIdentity::UsePassword() const {
+  if (!given) return std::nullopt;
+  if (!by_session) return DigestPassword{.session = nullptr, .text = password.view()};
+  std::shared_ptr<const security::TokenSession> held = session.lock();
+  if (held == nullptr) return std::nullopt;
+  const std::optional<security::NetworkCredentials> kept = held->network_credentials();
+  if (!kept) return std::nullopt;
+  return DigestPassword{.session = std::move(held), .text = kept->password};
+}
+
+void ReadDefaultIdentity(DigestIdentity* identity) {
+  const IdentityRef acting = ThreadIdentity::Get();
+  if (acting == nullptr) return;
+  const security::TokenStateRef state = static_cast<const security::Token&>(*acting).state();
+  if (state->type() == security::TokenType::kImpersonation &&
+      state->level() < security::ImpersonationLevel::kImpersonation) {
+    return;
+  }
+  const std::shared_ptr<const security::TokenSession>& session = state->identity().logon_session;
+  const std::optional<security::NetworkCredentials> kept =
+      session != nullptr ? session->network_credentials() : std::nullopt;
+  if (!kept) return;
+  identity->user = kept->user;
+  identity->domain = kept->domain;
+  identity->unicode = true;
+  identity->by_session = true;
+  identity->session = session;
+  identity->given = true;
 }
 
 DigestCredential::DigestCredential(PackageHost& host, Direction direction)

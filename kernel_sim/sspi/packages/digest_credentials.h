@@ -4,10 +4,12 @@
 #include <sspi.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "kernel_sim/base/mutex.h"
+#include "kernel_sim/security/token.h"
 #include "kernel_sim/sspi/packages/digest_settings.h"
 #include "kernel_sim/sspi/packages/package.h"
 
@@ -31,15 +33,33 @@ class DigestSecret {
   std::string text_;
 };
 
+// A password in use. While this lives, so does the session that keeps it.
+struct DigestPassword {
+  std::shared_ptr<const security::TokenSession> session;  // null: it is the identity's own
+  std::string_view text;
+};
+
 // Who a client is. All texts are UTF-8 if `unicode`; otherwise they are bytes that are taken for
 // it.
 struct DigestIdentity {
-  bool given = false;  // false: the default credentials, of which there are none
+  bool given = false;  // false: there are not even default credentials
   bool unicode = false;
   std::string user;
   std::string domain;
   DigestSecret password;
+  // The default credentials are those that the caller's logon session keeps. Their password stays
+  // there, and goes with it.
+  bool by_session = false;
+  std::weak_ptr<const security::TokenSession> session;
+
+  // Empty: there is none, or the session is over.
+  std::optional<DigestPassword> UsePassword() const;
 };
+
+// The default credentials of whom the calling thread acts as, if there are any: of a client that is
+// impersonated at the level kImpersonation at least, and whose session keeps some. May throw
+// std::bad_alloc.
+void ReadDefaultIdentity(DigestIdentity* identity);
 
 // `auth_data`: SEC_WINNT_AUTH_IDENTITY in either width, or its EX form; null: none is given.
 // SEC_E_UNKNOWN_CREDENTIALS: another structure, or flags that name no width;

@@ -6,7 +6,7 @@
 namespace ktlsim::sspi {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
 
 // Numbers have the highest byte first; texts have two bytes of length before them.
 class Writer {
@@ -77,7 +77,7 @@ std::string_view Bounded(std::string_view text) { return text.substr(0, 0xffff);
 std::vector<std::byte> WriteDigestFacts(const DigestFacts& facts) {
   // At once: a vector that grows leaves copies behind.
   Writer writer(128 + facts.server.size() + facts.realm.size() + facts.username.size() +
-                facts.nonce.text.size() + facts.previous.text.size());
+                facts.service_name.size() + facts.nonce.text.size() + facts.previous.text.size());
   writer.Number(kVersion, 1);
   writer.Number(static_cast<std::uint8_t>(facts.algorithm), 1);
   writer.Number(static_cast<std::uint8_t>(facts.qop), 1);
@@ -85,6 +85,7 @@ std::vector<std::byte> WriteDigestFacts(const DigestFacts& facts) {
   writer.Text(Bounded(facts.server));
   writer.Text(Bounded(facts.realm));
   writer.Text(Bounded(facts.username));
+  writer.Text(Bounded(facts.service_name));
   writer.Text(facts.session_hash.raw());
   writer.Nonce(facts.nonce);
   writer.Nonce(facts.previous);
@@ -101,6 +102,7 @@ bool ReadDigestFacts(std::span<const std::byte> bytes, DigestFacts* facts) {
   facts->server = reader.Text();
   facts->realm = reader.Text();
   facts->username = reader.Text();
+  facts->service_name = reader.Text();
   const std::string_view session_hash = reader.Text();
   reader.Nonce(&facts->nonce);
   reader.Nonce(&facts->previous);

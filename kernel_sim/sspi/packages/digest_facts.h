@@ -28,7 +28,8 @@ struct DigestNonce {
 struct DigestFacts {
   std::string server;
   std::string realm;
-  std::string username;  // as it was sent
+  std::string username;      // as it was sent
+  std::string service_name;  // that the client named with channel bindings; empty: none
   digest::Algorithm algorithm = digest::Algorithm::kMd5;
   digest::Qop qop = digest::Qop::kAuth;
   bool in_order = false;  // the server asked for sequence detection

@@ -10,6 +10,7 @@
 #include <openssl/crypto.h>
 
 #include "kernel_sim/base/fork_gate.h"
+#include "kernel_sim/digest/bindings.h"
 #include "kernel_sim/digest/calculation.h"
 #include "kernel_sim/digest/charset.h"
 #include "kernel_sim/sspi/packages/buffers.h"
@@ -76,14 +77,14 @@ SECURITY_STATUS DigestHttpClient::MakeSigner(DigestCredential& credential,
                                              std::string* realm, Signer* signer,
                                              const char** reason) const {
   const DigestIdentity& identity = credential.identity();
-  if (!identity.given || identity.user.empty()) {
-    *reason = "the credential has no user";
+  const std::optional<DigestPassword> kept = identity.UsePassword();
+  if (!kept || identity.user.empty()) {
+    *reason = "the credential has no user, or the logon session that it is of is over";
     return SEC_E_NO_CREDENTIALS;
   }
   const std::optional<std::string> user =
       InCharset(identity.user, identity.unicode, challenge.utf8);
-  std::optional<std::string> password =
-      InCharset(identity.password.view(), identity.unicode, challenge.utf8);
+  std::optional<std::string> password = InCharset(kept->text, identity.unicode, challenge.utf8);
   const std::optional<std::string> own_realm =
       identity.domain.empty() ? std::string(challenge.realm)
                               : InCharset(identity.domain, identity.unicode, challenge.utf8);
@@ -142,6 +143,35 @@ SECURITY_STATUS DigestHttpClient::RenewSigner(const LegArguments& arguments,
   return SEC_E_OK;
 }
 
+// What the caller says of its channel and of whom it means; without that, what it said before.
+SECURITY_STATUS DigestHttpClient::BindSigner(const DigestInput& input, Signer* signer,
+                                             const char** reason) const {
+  signer->bindings = signer_.bindings;
+  signer->coverage = signer_.coverage;
+  if (input.channel_bindings.empty() && !input.names_target) return SEC_E_OK;
+  if (input.names_target) signer->bindings.service_name = input.target_host;
+  std::string channel;
+  const SECURITY_STATUS status = ReadChannel(input.channel_bindings, &channel);
+  if (status != SEC_E_OK) {
+    *reason = kMalformedBindings;
+    return status;
+  }
+  if (!channel.empty()) signer->bindings.channel = channel;
+  if (signer->bindings.channel.empty()) signer->bindings.channel = digest::kNoChannel;
+  const ForkGate::Scope inside;
+  return digest::MakeCoverage(signer->bindings, &signer->coverage) ? SEC_E_OK
+                                                                   : SEC_E_INSUFFICIENT_MEMORY;
+}
+
+// Bindings are for a server that asks for them.
+std::string DigestHttpClient::ClientNonce(const Signer& signer, std::string_view nonce,
+                                          std::string_view drawn) {
+  std::string text;
+  if (digest::AsksForBindings(nonce)) text = signer.coverage;
+  text += drawn;
+  return text;
+}
+
 SECURITY_STATUS DigestHttpClient::Sign(const Signer& signer, const ClientFacts& facts,
                                        std::uint32_t count, const Request& request,
                                        std::string_view cnonce, std::span<char> room,
@@ -157,15 +187,15 @@ SECURITY_STATUS DigestHttpClient::Sign(const Signer& signer, const ClientFacts& 
   response.opaque = facts.opaque;
   response.uri = request.uri;
   response.cnonce = cnonce;
+  if (digest::CoversBindings(cnonce)) {
+    response.service_name = signer.bindings.service_name;
+    response.channel = signer.bindings.channel;
+  }
   response.nc = nc.view();
   response.qop = signer.qop;
   response.algorithm = facts.algorithm;
   std::string entity_hash = request.entity_hash;
-  if (signer.qop == Qop::kAuthInt && entity_hash.empty()) {
-    digest::HashValue empty;
-    if (!hasher.Hash({""}, &empty)) return SEC_E_INSUFFICIENT_MEMORY;
-    entity_hash = digest::HexText(empty).view();
-  }
+  if (!FillEntityHash(signer.qop, hasher, &entity_hash)) return SEC_E_INSUFFICIENT_MEMORY;
   if (!digest::ComputeResponse(
           hasher, facts.session_hash, response.nonce_facts(),
           {.method = request.method, .uri = request.uri, .entity_hash = entity_hash},
@@ -210,22 +240,24 @@ LegResult DigestHttpClient::Leg(const LegArguments& arguments) {
     status = MakeSigner(static_cast<DigestCredential&>(*arguments.credential), challenge, qop,
                         &facts->realm, &signer, &reason);
   }
+  if (status == SEC_E_OK) status = BindSigner(input, &signer, &reason);
   if (status != SEC_E_OK) return EndLeg(status, reason);
 
-  DigestCnonce cnonce;
-  if (!cnonce.Draw(package_.package_host())) {
+  DigestCnonce drawn;
+  if (!drawn.Draw(package_.package_host())) {
     return EndLeg(SEC_E_INTERNAL_ERROR, "there are no random numbers");
   }
+  const std::string cnonce = ClientNonce(signer, challenge.nonce, drawn.view());
   facts->server = arguments.target_name;
   facts->nonce = challenge.nonce;
   facts->opaque = challenge.opaque;
   facts->algorithm = challenge.algorithm;
-  if (!ComputeKey(signer.account_hash, cnonce.view(), facts.get())) {
+  if (!ComputeKey(signer.account_hash, cnonce, facts.get())) {
     return EndLeg(SEC_E_INSUFFICIENT_MEMORY);
   }
   std::array<char, kDigestTokenBytesMax> room;
   std::size_t bytes = 0;
-  status = Sign(signer, *facts, 1, request, cnonce.view(), room, &bytes);
+  status = Sign(signer, *facts, 1, request, cnonce, room, &bytes);
   if (status != SEC_E_OK) return EndLeg(status);
   return Establish(arguments, flags, std::move(signer), std::move(facts), {room.data(), bytes});
 }
@@ -268,8 +300,16 @@ SECURITY_STATUS DigestHttpClient::MakeSignature(ULONG qop, SecBufferDesc& messag
     return SEC_E_INVALID_TOKEN;
   }
   if (IsNullWithSize(*input.padding)) return SEC_E_INVALID_TOKEN;
-  DigestCnonce cnonce;
-  if (!cnonce.Draw(package_.package_host())) return SEC_E_INTERNAL_ERROR;
+  DigestCnonce drawn;
+  if (!drawn.Draw(package_.package_host())) return SEC_E_INTERNAL_ERROR;
+  Signer signer = signer_;
+  const char* reason = nullptr;
+  status = BindSigner(input, &signer, &reason);
+  if (status != SEC_E_OK) {
+    if (reason != nullptr) package_.package_host().NoteReason(reason);
+    return status;
+  }
+  std::string cnonce;
   const std::span<std::byte> padding = BytesOf(input.padding);
   std::array<char, kDigestTokenBytesMax> made;
   const std::span<char> room = std::span(made).first(std::min(made.size(), padding.size()));
@@ -279,16 +319,82 @@ SECURITY_STATUS DigestHttpClient::MakeSignature(ULONG qop, SecBufferDesc& messag
   std::size_t bytes = 0;
   status = StatusOfCache(cache.Look(entry_, &use));
   if (status == SEC_E_OK) {
-    status = Sign(signer_, *use.facts, use.count, request, cnonce.view(), room, &bytes);
+    cnonce = ClientNonce(signer, use.facts->nonce, drawn.view());
+    status = Sign(signer, *use.facts, use.count, request, cnonce, room, &bytes);
   }
   if (status == SEC_E_OK) status = StatusOfCache(cache.Next(entry_, &use));
   if (status == SEC_E_OK) {
-    status = Sign(signer_, *use.facts, use.count, request, cnonce.view(), room, &bytes);
+    status = Sign(signer, *use.facts, use.count, request, cnonce, room, &bytes);
   }
   if (status != SEC_E_OK) return status;
   std::memcpy(padding.data(), made.data(), bytes);
   input.padding->cbBuffer = static_cast<ULONG>(bytes);
   return SEC_E_OK;
+}
+
+CallResult DigestHttpClient::VerifySignature(PackageCall& /*call*/, SecBufferDesc& message,
+                                             ULONG /*sequence*/, ULONG* qop) {
+  DigestInput input;
+  SECURITY_STATUS status = ReadDigestInput(&message, &input);
+  if (status != SEC_E_OK) return CallResult::Done(status);
+  std::string entity_hash;
+  if (input.token.empty() || input.padding_text.empty() ||
+      !ReadEntityHash(input.parameters[2], &entity_hash)) {
+    return CallResult::Done(SEC_E_INVALID_TOKEN,
+                            "VerifySignature (Digest, client) takes Authentication-Info, a method, "
+                            "a URL, a hash of the response's body, and in PADDING the header that "
+                            "was sent");
+  }
+  ClientCache::Use use;
+  status = StatusOfCache(package_.client_cache().Look(entry_, &use));
+  if (status != SEC_E_OK) return CallResult::Done(status);
+  digest::Response sent;
+  digest::Fault fault = digest::ParseResponse(input.padding_text, &sent);
+  if (fault != digest::Fault::kNone) {
+    return CallResult::Done(StatusOfResponseFault(fault), ReasonOf(fault));
+  }
+  digest::AuthenticationInfo info;
+  fault = digest::ParseAuthenticationInfo(input.token, sent.algorithm, &info);
+  if (fault != digest::Fault::kNone) {
+    return CallResult::Done(StatusOfResponseFault(fault), ReasonOf(fault));
+  }
+  const bool ours = sent.algorithm == use.facts->algorithm && sent.realm == use.facts->realm &&
+                    (input.parameters[1].empty() || input.parameters[1] == sent.uri);
+  if (!ours) return CallResult::Done(SEC_E_MESSAGE_ALTERED);
+  status = CheckServer(*use.facts, sent, info, std::move(entity_hash));
+  if (status == SEC_E_OK) status = TakeNextNonce(*use.facts, info.nextnonce);
+  *qop = 0;
+  return CallResult::Done(status);
+}
+
+SECURITY_STATUS DigestHttpClient::CheckServer(const ClientFacts& facts,
+                                              const digest::Response& sent,
+                                              const digest::AuthenticationInfo& info,
+                                              std::string entity_hash) const {
+  const ForkGate::Scope inside;
+  digest::Hasher hasher(digest::HashOf(facts.algorithm));
+  digest::HashValue expected;
+  if (!FillEntityHash(sent.qop, hasher, &entity_hash) ||
+      !digest::ComputeRspauth(hasher, facts.session_hash, sent.nonce_facts(),
+                              {.method = {}, .uri = sent.uri, .entity_hash = entity_hash},
+                              &expected)) {
+    return SEC_E_INSUFFICIENT_MEMORY;
+  }
+  std::uint32_t count = 0;
+  const bool answers = digest::ParseNc(info.nc, &count) && count == sent.nonce_count &&
+                       info.cnonce == sent.cnonce && info.qop == sent.qop;
+  return answers && digest::ConstantTimeEqual(expected.raw(), info.rspauth.raw())
+             ? SEC_E_OK
+             : SEC_E_MESSAGE_ALTERED;
+}
+
+// The key of a session algorithm belongs to the nonce of a challenge, so that one of those goes on
+// with the nonce that it has.
+SECURITY_STATUS DigestHttpClient::TakeNextNonce(const ClientFacts& facts, std::string_view nonce) {
+  if (nonce.empty() || nonce == facts.nonce || digest::IsSession(facts.algorithm)) return SEC_E_OK;
+  auto next = std::make_shared<ClientFacts>(facts);
+  next->nonce = nonce;
+  return StatusOfCache(package_.client_cache().Renew(entry_, std::move(next), 0));
 }
 
 SECURITY_STATUS DigestHttpClient::Query(const AttributeQuery& query) {
@@ -297,6 +403,7 @@ SECURITY_STATUS DigestHttpClient::Query(const AttributeQuery& query) {
   attributes.username = signer_.name;
   attributes.flags = InitializeAttributesOf(signer_.qop, request_);
   attributes.since = since_;
+  attributes.target = signer_.bindings.service_name;
   if (package_.client_cache().Look(entry_, &use) == ClientCache::Outcome::kOk) {
     attributes.algorithm = use.facts->algorithm;
     attributes.session_hash = &use.facts->session_hash;

@@ -1,4 +1,5 @@
-// The client of HTTP Digest: a response to a challenge, and signatures for the requests after it.
+// The client of HTTP Digest: a response to a challenge, signatures for the requests after it, and
+// what the server proves of itself.
 //
 // What a newcomer gets wrong: the count of a nonce belongs to the package's cache, not to the
 // context. A request whose header would not fit uses none up.
@@ -13,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "kernel_sim/digest/bindings.h"
 #include "kernel_sim/digest/challenge.h"
 #include "kernel_sim/digest/client_cache.h"
 #include "kernel_sim/digest/response.h"
@@ -32,6 +34,9 @@ class DigestHttpClient final : public PackageContext {
 
   LegResult Leg(const LegArguments& arguments) override;
   SECURITY_STATUS MakeSignature(ULONG qop, SecBufferDesc& message, ULONG sequence) override;
+  // Never suspends.
+  CallResult VerifySignature(PackageCall& call, SecBufferDesc& message, ULONG sequence,
+                             ULONG* qop) override;
   SECURITY_STATUS Query(const AttributeQuery& query) override;
   CallResult End(PackageCall& call, bool may_suspend) override;
 
@@ -43,6 +48,8 @@ class DigestHttpClient final : public PackageContext {
     digest::Qop qop = digest::Qop::kAuth;
     digest::HashValue account_hash;
     std::string name;  // of the user, for attributes
+    digest::Bindings bindings;
+    std::string coverage;  // of `bindings`, for client nonces; empty: there are none
   };
   struct Request {
     std::string_view method;
@@ -61,9 +68,19 @@ class DigestHttpClient final : public PackageContext {
                               digest::Qop qop, std::string* realm, Signer* signer,
                               const char** reason) const;
   // Writes the header for the use number `count` into `room`, which has kDigestTokenBytesMax.
+  SECURITY_STATUS BindSigner(const DigestInput& input, Signer* signer, const char** reason) const;
+  static std::string ClientNonce(const Signer& signer, std::string_view nonce,
+                                 std::string_view drawn);
   SECURITY_STATUS Sign(const Signer& signer, const digest::ClientFacts& facts, std::uint32_t count,
                        const Request& request, std::string_view cnonce, std::span<char> room,
                        std::size_t* bytes) const;
+
+  // Whether the server knows the key, and speaks of the request that `sent` was the header of.
+  SECURITY_STATUS CheckServer(const digest::ClientFacts& facts, const digest::Response& sent,
+                              const digest::AuthenticationInfo& info,
+                              std::string entity_hash) const;
+  // The nonce that the server wants to see next.
+  SECURITY_STATUS TakeNextNonce(const digest::ClientFacts& facts, std::string_view nonce);
 
   LegResult Establish(const LegArguments& arguments, const DigestRequest& flags, Signer signer,
                       std::shared_ptr<const digest::ClientFacts> facts, std::string_view header);

@@ -1,9 +1,12 @@
 #include "kernel_sim/sspi/packages/digest_http_server.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
+#include "kernel_sim/base/characters.h"
 #include "kernel_sim/base/fork_gate.h"
+#include "kernel_sim/digest/bindings.h"
 #include "kernel_sim/digest/calculation.h"
 #include "kernel_sim/sspi/packages/digest_attributes.h"
 #include "kernel_sim/sspi/packages/digest_buffers.h"
@@ -21,23 +24,6 @@ using digest::AttemptVerdict;
 using digest::ContextEvent;
 using digest::ContextState;
 using digest::NonceKind;
-
-LegResult Denied() { return EndLeg(SEC_E_LOGON_DENIED); }
-
-LegResult SuspendedFor(std::uint32_t limit_ms) {
-  LegResult result;
-  result.suspended = true;
-  result.limit_ms = limit_ms;
-  return result;
-}
-
-LegResult GoOnAt(const SecHandle& handle) {
-  LegResult result;
-  result.continue_on = handle;
-  return result;
-}
-
-bool IsNone(const SecHandle& handle) { return handle.dwLower == 0 && handle.dwUpper == 0; }
 
 }  // namespace
 
@@ -68,6 +54,18 @@ std::string DigestHttpServer::Identity() const {
   return identity;
 }
 
+// How long after a challenge a first response to it may reach the store: until its nonce is too old
+// by any node's clock, which shows whole seconds, and then the waits for the verifier and the
+// store.
+std::uint64_t DigestHttpServer::AnswerableMs(const DigestServerSettings& settings) {
+  return settings.unanswered_ms + digest::kClockSkewMs + kClockStepMs +
+         std::uint64_t{2} * settings.wait_ms;
+}
+
+std::uint64_t DigestHttpServer::LifetimeMs(const DigestServerSettings& settings) {
+  return std::max(settings.established_ms + settings.idle_ms + kGraceMs, AnswerableMs(settings));
+}
+
 std::uint64_t DigestHttpServer::UntilNs(bool established) const {
   const std::uint64_t life_ms =
       established ? settings_->idle_ms + kGraceMs : settings_->unanswered_ms;
@@ -91,10 +89,12 @@ DigestHttpServer::NonceOf DigestHttpServer::Which(std::string_view nonce) const 
 
 NonceKind DigestHttpServer::Judge(std::string_view nonce, std::uint64_t life_ms) const {
   const std::shared_ptr<DigestStore> store = package_.Store();
-  if (store == nullptr) return NonceKind::kForeign;
+  if (store == nullptr) throw std::bad_alloc();
   const std::shared_ptr<const digest::NonceMint> mint = store->MintFor(facts_.server, facts_.realm);
   const ForkGate::Scope inside;
-  return mint->Judge(nonce, NowMs(), life_ms).kind;
+  const NonceKind kind = mint->Judge(nonce, NowMs(), life_ms).kind;
+  if (kind == NonceKind::kNoMemory) throw std::bad_alloc();
+  return kind;
 }
 
 digest::RequestFacts DigestHttpServer::RequestOf(const Call& call) const {
@@ -133,10 +133,30 @@ void DigestHttpServer::Move(ContextEvent event) {
 }
 
 // Another node may have given the context another nonce.
-void DigestHttpServer::Refresh(const DigestFacts& facts) {
-  if (local_ || facts.nonce.number < facts_.nonce.number || facts.nonce.text == facts_.nonce.text) {
-    return;
+void DigestHttpServer::Refresh(const Call& call) {
+  const DigestFacts& facts = call.facts;
+  if (!IsOfTheSameAccount(facts.username, facts.realm)) return;
+  if (local_) return JoinStore(call);
+  if (facts.nonce.number >= facts_.nonce.number && facts.nonce.text != facts_.nonce.text) {
+    TakeFacts(facts);
   }
+}
+
+// While this node was alone, it counted under nonces of its own, and another node has shared the
+// context meanwhile: the response is to the nonce under which all of them count. The nonces of this
+// node's own are given up, so only a right response does this.
+void DigestHttpServer::JoinStore(const Call& call) {
+  const bool shared = call.store != nullptr && call.store == package_.Store() &&
+                      call.facts.nonce.Is(call.response.nonce);
+  if (!shared || CheckWithKey(call, call.facts.session_hash) != AttemptVerdict::kRight) return;
+  left_key_ = facts_.session_hash;
+  TakeFacts(call.facts);
+  foreign_ = false;
+  store_ = call.store;
+  local_ = false;
+}
+
+void DigestHttpServer::TakeFacts(const DigestFacts& facts) {
   facts_ = facts;
   next_ = {};
   if (state_ == ContextState::kRenewing) Move(ContextEvent::kAccept);
@@ -146,10 +166,11 @@ void DigestHttpServer::Refresh(const DigestFacts& facts) {
 
 LegResult DigestHttpServer::Leg(const LegArguments& arguments) {
   std::unique_ptr<PackageCallState>& kept = arguments.call->state;
-  if (kept == nullptr) kept = std::make_unique<Call>();
+  if (kept == nullptr) kept = std::make_unique<Call>(package_.package_host());
   auto& call = static_cast<Call&>(*kept);
   if (arguments.call->run == CallRun::kStopping) {
     call.wait = nullptr;
+    Settle(SEC_E_SHUTDOWN_IN_PROGRESS, call);
     return EndLeg(SEC_E_SHUTDOWN_IN_PROGRESS);
   }
   handle_ = arguments.own_handle;
@@ -157,7 +178,14 @@ LegResult DigestHttpServer::Leg(const LegArguments& arguments) {
     settings_ = static_cast<DigestCredential&>(*arguments.credential).settings();
   }
   if (settings_ == nullptr) return EndLeg(SEC_E_INVALID_HANDLE);
-  return RunLeg(arguments, call);
+  try {
+    LegResult result = RunLeg(arguments, call);
+    if (!result.suspended && IsNoHandle(result.continue_on)) Settle(result.status, call);
+    return result;
+  } catch (const std::bad_alloc&) {
+    Settle(SEC_E_INSUFFICIENT_MEMORY, call);
+    throw;
+  }
 }
 
 LegResult DigestHttpServer::RunLeg(const LegArguments& arguments, Call& call) {
@@ -175,6 +203,9 @@ LegResult DigestHttpServer::RunLeg(const LegArguments& arguments, Call& call) {
         break;
       case DigestStep::kHere:
         outcome = Here(arguments, call);
+        break;
+      case DigestStep::kTaken:
+        outcome = Taken(arguments, call);
         break;
       case DigestStep::kStranger:
         outcome = Stranger(arguments, call);
@@ -209,16 +240,47 @@ DigestHttpServer::Outcome DigestHttpServer::Read(const LegArguments& arguments, 
   if (!IsMethod(call.method)) {
     return EndLeg(SEC_E_INVALID_TOKEN, "there is no method, or it is no token of HTTP");
   }
-  if (call.response.qop == digest::Qop::kAuthInt && call.entity_hash.empty()) {
+  const char* reason = nullptr;
+  const SECURITY_STATUS bound = CheckBindings(call, &reason);
+  if (bound != SEC_E_OK) return EndLeg(bound, reason);
+  if (call.response.qop == digest::Qop::kAuthInt) {
     const ForkGate::Scope inside;
     digest::Hasher hasher(digest::HashOf(call.response.algorithm));
-    digest::HashValue empty;
-    if (!hasher.Hash({""}, &empty)) return EndLeg(SEC_E_INSUFFICIENT_MEMORY);
-    call.entity_hash = digest::HexText(empty).view();
+    if (!FillEntityHash(call.response.qop, hasher, &call.entity_hash)) {
+      return EndLeg(SEC_E_INSUFFICIENT_MEMORY);
+    }
   }
   call.opaque = digest::Opaque::Parse(call.response.opaque);
   call.step = DigestStep::kFind;
   return std::nullopt;
+}
+
+// A response that was made for another channel was passed on by somebody who is in neither. A
+// client that knows of no bindings, or has none, is taken: the bit of HTTP is that of missing
+// bindings, too.
+SECURITY_STATUS DigestHttpServer::CheckBindings(const Call& call, const char** reason) const {
+  const digest::Response& response = call.response;
+  if (response.channel.empty()) return SEC_E_OK;
+  const ForkGate::Scope inside;
+  switch (digest::CheckCoverage(response.cnonce, response.service_name, response.channel)) {
+    case digest::BindingsVerdict::kRight:
+      break;
+    case digest::BindingsVerdict::kWrong:
+      *reason = "the client's nonce covers other bindings";
+      return SEC_E_BAD_BINDINGS;
+    case digest::BindingsVerdict::kNoMemory:
+      return SEC_E_INSUFFICIENT_MEMORY;
+  }
+  const bool same = call.channel.empty() || response.channel == digest::kNoChannel ||
+                    EqualsIgnoringCase(response.channel, call.channel);
+  if (!same) *reason = "the response was made for another channel";
+  return same ? SEC_E_OK : SEC_E_BAD_BINDINGS;
+}
+
+// Where the caller names its channel, a nonce that does not ask for bindings is none that this
+// client was given for it: its response could have been passed on from where nobody asks.
+bool DigestHttpServer::IsBound(const Call& call) const {
+  return call.channel.empty() || digest::AsksForBindings(call.response.nonce);
 }
 
 DigestHttpServer::Outcome DigestHttpServer::ReadBuffers(const LegArguments& arguments, Call& call) {
@@ -227,6 +289,8 @@ DigestHttpServer::Outcome DigestHttpServer::ReadBuffers(const LegArguments& argu
   DigestInput input;
   if (status == SEC_E_OK) status = ReadDigestInput(arguments.input, &input);
   if (status != SEC_E_OK) return EndLeg(status, reason);
+  status = ReadChannel(input.channel_bindings, &call.channel);
+  if (status != SEC_E_OK) return EndLeg(status, kMalformedBindings);
   call.token = input.token;
   call.method = input.parameters[0];
   call.uri = input.parameters[1];
@@ -269,122 +333,65 @@ DigestHttpServer::Outcome DigestHttpServer::Find(Call& call) {
   }
   call.target = place->handle;
   if (place->established) {
-    call.store = place->local ? package_.LocalStore() : package_.Store();
+    call.local = place->local;
+    // A context that this node counts becomes one of all nodes with a nonce that all of them know.
+    const std::shared_ptr<DigestStore> shared = package_.Store();
+    const bool alone = call.local && (shared == nullptr || !NonceOfAnyNode(call, *shared));
+    call.store = alone ? package_.LocalStore() : shared;
     call.step = DigestStep::kFetch;
     return std::nullopt;
   }
   call.step = DigestStep::kHere;
-  return GoOnAt(call.target);
-}
-
-// The store says whether the context is still there, on whichever node it was deleted, and which
-// nonce it has.
-DigestHttpServer::Outcome DigestHttpServer::Fetch(const LegArguments& arguments, Call& call) {
-  if (call.store == nullptr) return EndLeg(SEC_E_INSUFFICIENT_MEMORY);
-  if (call.wait == nullptr) {
-    call.wait = call.store->Get(Known(call.opaque), arguments.call->Token(), settings_->wait_ms);
-  }
-  StoreResult result = StoreResult::kTimedOut;
-  if (!IsOver(*arguments.call, call, &result)) return SuspendedFor(settings_->wait_ms);
-  if (result == StoreResult::kOk || result == StoreResult::kStale) {
-    const bool ours = ReadDigestFacts(call.wait->value(), &call.facts) &&
-                      call.facts.server == facts_.server && call.facts.realm == facts_.realm;
-    if (!ours) result = StoreResult::kNotFound;
-  }
-  call.wait = nullptr;
-  call.fetched = result;
-  const bool gone = result == StoreResult::kNotFound || result == StoreResult::kUnreadable;
-  if (IsNone(call.target)) {
-    if (result == StoreResult::kOk) return Adopt(arguments, call);
-    call.step = DigestStep::kStranger;
-    return std::nullopt;
-  }
-  if (!gone) {
-    call.step = DigestStep::kHere;
-    return GoOnAt(call.target);
-  }
-  package_.index().Remove(Known(call.opaque), call.target);
-  package_.package_host().EndContext(std::exchange(call.target, {}));
-  call.step = DigestStep::kStranger;
-  return std::nullopt;
-}
-
-// Another node has established the context; this one goes on with it.
-DigestHttpServer::Outcome DigestHttpServer::Adopt(const LegArguments& arguments, Call& call) {
-  DigestIndex::Ended over;
-  const std::string identity = Identity();
-  const bool added =
-      package_.index().Add(Known(call.opaque), identity,
-                           {.handle = arguments.own_handle, .established = true, .local = false},
-                           NowNs(), UntilNs(true), &over);
-  package_.End(over);
-  call.step = DigestStep::kHere;
-  if (!added) {
-    // Another request of the same client was faster.
-    const std::optional<DigestIndex::Place> place =
-        package_.index().Find(Known(call.opaque), identity, NowNs(), &over);
-    if (!place.has_value()) return Denied();
-    call.target = place->handle;
-    return GoOnAt(call.target);
-  }
-  if (opaque_.has_value()) package_.index().Remove(Known(opaque_), handle_);
-  opaque_ = call.opaque;
-  facts_ = call.facts;
-  next_ = {};
-  last_ms_ = NowMs();
-  if (since_ == 0) since_ = package_.package_host().wall_seconds();
-  store_ = call.store;
-  Move(ContextEvent::kRespond);
-  Move(ContextEvent::kAccept);
-  const Outcome outcome = Here(arguments, call);
-  // What is refused here says nothing about the context on other nodes.
-  if (outcome.has_value() && outcome->status < 0) {
-    package_.index().Remove(Known(opaque_), handle_);
-    ended_ = true;
-  }
-  return outcome;
+  return DigestGoesOnAt(call.target);
 }
 
 DigestHttpServer::Outcome DigestHttpServer::Here(const LegArguments& arguments, Call& call) {
-  if (!IsNone(call.target) && !SameHandle(call.target, arguments.own_handle)) {
+  if (!IsNoHandle(call.target) && !SameHandle(call.target, arguments.own_handle)) {
     // The context has ended on the way to it.
+    call.takes_over = false;
+    call.fetched.reset();  // a leg moves once: it makes nothing of what it has found
     package_.index().Remove(Known(call.opaque), std::exchange(call.target, {}));
     call.step = DigestStep::kStranger;
     return std::nullopt;
   }
-  if (ended_) return Denied();
+  if (ended_) return DigestDenied();
   return IsEstablished() ? RequestOfEstablished(arguments, call) : AnswerToChallenge(call);
 }
 
 // ---- First responses
 
 DigestHttpServer::Outcome DigestHttpServer::AnswerToChallenge(Call& call) {
-  if (!NamesItsRequest(call)) return Denied();
+  if (!NamesItsRequest(call)) return DigestDenied();
   const NonceKind kind = Judge(call.response.nonce, settings_->unanswered_ms);
-  if (kind == NonceKind::kForeign) return Denied();
-  call.purpose = kind == NonceKind::kGood && next_.Is(call.response.nonce)
+  if (kind == NonceKind::kForeign) return DigestDenied();
+  call.purpose = kind == NonceKind::kGood && next_.Is(call.response.nonce) && IsBound(call)
                      ? DigestPurpose::kAccept
                      : DigestPurpose::kRechallenge;
   call.step = DigestStep::kVerify;
   return std::nullopt;
 }
 
-// A response to a nonce that was ours, whose context is not known any more. It is never accepted,
-// however right: the counts are gone, and it may be a replay.
+// A response to a nonce of ours, whose context is not known here. It is accepted only if the store
+// can tell that the nonce was never used. Otherwise it never is, however right: the counts are
+// gone, and it may be a replay.
 DigestHttpServer::Outcome DigestHttpServer::Stranger(const LegArguments& arguments, Call& call) {
   if (!NamesItsRequest(call) ||
       Judge(call.response.nonce, settings_->established_ms) == NonceKind::kForeign) {
-    return Denied();
+    return DigestDenied();
   }
   if (call.fetched == StoreResult::kStale) {
     switch (CheckWithKey(call, call.facts.session_hash)) {
       case AttemptVerdict::kRight:
         return Challenge(arguments, call, true);
       case AttemptVerdict::kWrong:
-        return Denied();
+        return DigestDenied();
       case AttemptVerdict::kNoMemory:
         return EndLeg(SEC_E_INSUFFICIENT_MEMORY);
     }
+  }
+  if (call.fetched == StoreResult::kNotFound && IsNoHandle(call.target)) {
+    std::optional<DigestNonce> nonce = NonceOfAnyNode(call, *call.store);
+    if (nonce.has_value()) return TakeChallenge(arguments, call, std::move(*nonce));
   }
   call.purpose = DigestPurpose::kRechallenge;
   call.step = DigestStep::kVerify;
@@ -399,7 +406,7 @@ DigestHttpServer::Outcome DigestHttpServer::Verify(const LegArguments& arguments
           ? call.verification.GoOn(attempt, token, &call.session_hash)
           : call.verification.Begin(*settings_, attempt, token, &call.session_hash);
   if (verdict == DigestVerdict::kPending) {
-    if (arguments.call->run != CallRun::kTimedOut) return SuspendedFor(settings_->wait_ms);
+    if (arguments.call->run != CallRun::kTimedOut) return DigestSuspended(settings_->wait_ms);
     verdict = DigestVerdict::kNobodyToAsk;
   }
   // As much work for a name or a realm that cannot be right.
@@ -413,7 +420,7 @@ DigestHttpServer::Outcome DigestHttpServer::Verify(const LegArguments& arguments
   Move(ContextEvent::kRespond);
   if (verdict != DigestVerdict::kRight) {
     Move(ContextEvent::kReject);
-    return Denied();
+    return DigestDenied();
   }
   if (call.purpose == DigestPurpose::kAccept) {
     Move(ContextEvent::kReject);  // until it has its place in the store
@@ -425,58 +432,57 @@ DigestHttpServer::Outcome DigestHttpServer::Verify(const LegArguments& arguments
 }
 
 // Writes the context into the store, with the count of this response as the first use of its nonce.
+// A nonce that other nodes could take is only good when the store confirms that none has.
 DigestHttpServer::Outcome DigestHttpServer::Put(const LegArguments& arguments, Call& call) {
   if (call.wait == nullptr) {
     call.facts = {.server = facts_.server,
                   .realm = facts_.realm,
                   .username = std::string(call.response.username),
+                  .service_name = std::string(call.response.service_name),
                   .algorithm = call.response.algorithm,
                   .qop = call.response.qop,
                   .in_order = call.request.in_order,
                   .session_hash = call.session_hash,
                   .nonce = next_,
-                  .previous = must_renew_ ? DigestNonce() : facts_.nonce,
+                  .previous = facts_.nonce,
                   .previous_until_ms = NowMs() + kPreviousMs};
-    // A nonce that was made because the store may know the one before is not handed to it, and
-    // neither is one that was made before the store was there for the first time.
-    const bool locally = must_renew_ || next_.epoch == 0;
-    if (!BeginPut(*arguments.call, call, locally)) return EndLeg(SEC_E_INSUFFICIENT_MEMORY);
+    if (!BeginPut(*arguments.call, call)) return EndLeg(SEC_E_INSUFFICIENT_MEMORY);
   }
   StoreResult result = StoreResult::kTimedOut;
-  const bool handed_over = call.wait->handed_over();
-  if (!IsOver(*arguments.call, call, &result)) return SuspendedFor(settings_->wait_ms);
+  if (!IsOver(*arguments.call, call, &result)) return DigestSuspended(settings_->wait_ms);
   call.wait = nullptr;
-  must_renew_ = false;
-  if (context_store::IsStoreFailure(result) && call.store != package_.LocalStore()) {
-    // The context lives on this node. What the store was handed may still take effect, and then
-    // another node would count this nonce, too.
-    must_renew_ = handed_over;
-    if (!BeginPut(*arguments.call, call, true)) return EndLeg(SEC_E_INSUFFICIENT_MEMORY);
-    result = call.wait->result();
-    call.wait = nullptr;
-  }
   if (result == StoreResult::kOk) return Accept(arguments, call);
   if (result == StoreResult::kExists) {
-    package_.index().Remove(Known(opaque_), handle_);
-    opaque_.reset();
-  } else if (result == StoreResult::kTooLarge || context_store::IsStoreFailure(result)) {
+    call.step = DigestStep::kTaken;
+    return std::nullopt;
+  }
+  const bool failed = context_store::IsStoreFailure(result);
+  if (result == StoreResult::kTooLarge || (failed && call.store == package_.LocalStore())) {
     return EndLeg(SEC_E_INSUFFICIENT_MEMORY, "the context finds no place in the context store");
   }
-  // The credentials are right, and the count cannot be told to be new.
+  // The credentials are right, and the count cannot be told to be new. What the store was handed
+  // may still take effect. So the next nonce is one that only this node counts.
+  call.counts_here = failed;
+  if (foreign_ || result == StoreResult::kNotFound) LeaveOpaque();
   Move(ContextEvent::kRespond);
   Move(ContextEvent::kRechallenge);
   return Challenge(arguments, call, true);
 }
 
-bool DigestHttpServer::BeginPut(PackageCall& call, Call& state, bool locally) {
-  state.store = locally ? package_.LocalStore() : package_.Store();
-  if (state.store == nullptr) return false;
-  const bool local = state.store == package_.LocalStore();
-  if (locally) state.facts.nonce.epoch = state.store->epoch();
+bool DigestHttpServer::BeginPut(PackageCall& call, Call& state) {
+  const std::shared_ptr<DigestStore> local_store = package_.LocalStore();
+  if (local_store == nullptr) return false;
+  const bool local = next_.epoch == local_store->epoch();
+  state.store = local ? local_store : package_.Store();
   context_store::PutRequest put;
-  put.mode = IsEstablished() || local ? PutMode::kSet : PutMode::kCreate;
-  put.lifetime_ns = (settings_->established_ms + settings_->idle_ms + kGraceMs) * kNsPerMs;
-  put.idle_ns = (settings_->idle_ms + (local ? kGraceMs : 0)) * kNsPerMs;
+  put.mode = local ? PutMode::kSet : PutMode::kCreate;
+  if (foreign_) put.mode = PutMode::kFirst;
+  if (IsEstablished()) put.mode = PutMode::kSet;
+  // An entry that is gone while a response to the challenge can still come would make a first
+  // response of a replay.
+  const std::uint64_t idle_ms = settings_->idle_ms + (local ? kGraceMs : 0);
+  put.lifetime_ns = LifetimeMs(*settings_) * kNsPerMs;
+  put.idle_ns = std::max(idle_ms, AnswerableMs(*settings_)) * kNsPerMs;
   put.use = {.epoch = state.facts.nonce.epoch,
              .nonce = state.facts.nonce.number,
              .count = state.response.nonce_count,
@@ -492,6 +498,7 @@ LegResult DigestHttpServer::Accept(const LegArguments& arguments, Call& call) {
   Move(ContextEvent::kAccept);
   facts_ = std::move(call.facts);
   next_ = {};
+  foreign_ = false;
   store_ = call.store;
   local_ = store_ != package_.Store();
   last_ms_ = NowMs();
@@ -511,24 +518,26 @@ LegResult DigestHttpServer::Accept(const LegArguments& arguments, Call& call) {
 
 DigestHttpServer::Outcome DigestHttpServer::RequestOfEstablished(const LegArguments& arguments,
                                                                  Call& call) {
-  if (call.fetched == StoreResult::kOk) Refresh(call.facts);
+  if (call.fetched == StoreResult::kOk) Refresh(call);
   const digest::Response& response = call.response;
-  const NonceOf which = Which(response.nonce);
+  // Whoever else answers a challenge of this context is somebody else, however right.
+  if (!IsOfTheSameAccount(response.username, response.realm)) return DigestDenied();
+  NonceOf which = Which(response.nonce);
+  if (which == NonceOf::kNone && TakeRenewal(call)) which = NonceOf::kNext;
   if (which == NonceOf::kNext) return AnswerToChallenge(call);
-  if (response.username != facts_.username || response.realm != facts_.realm ||
-      response.algorithm != facts_.algorithm || response.qop != facts_.qop) {
-    return Denied();
-  }
+  if (response.algorithm != facts_.algorithm || response.qop != facts_.qop) return DigestDenied();
   const NonceKind kind = Judge(response.nonce, settings_->established_ms);
-  if (kind == NonceKind::kForeign) return Denied();
+  if (kind == NonceKind::kForeign) return DigestDenied();
   // A store of this process's memory sees every request of the context.
   const bool alone = store_ == package_.LocalStore();
   const bool idle = alone && which == NonceOf::kCurrent && NowMs() > last_ms_ + settings_->idle_ms;
   // Nothing was fetched for a context that was partial when this call found it.
   const bool there = call.fetched.value_or(StoreResult::kOk) == StoreResult::kOk;
-  const bool counted = there && !must_renew_ && (local_ || store_ == package_.Store());
+  const std::shared_ptr<DigestStore> store = package_.Store();
+  // A context that this node counts is shared with the others as soon as the store is back.
+  const bool counted = there && store != nullptr && (local_ ? !store->Works() : store_ == store);
   const bool fresh = kind == NonceKind::kGood && which != NonceOf::kNone && !idle &&
-                     response.nonce_count < digest::kNonceCountEnd;
+                     IsBound(call) && response.nonce_count < digest::kNonceCountEnd;
   if (!counted || !fresh) return Renew(arguments, call);
   pending_.Add({.token = call.token,
                 .method = call.method,
@@ -547,20 +556,23 @@ DigestHttpServer::Outcome DigestHttpServer::RequestOfEstablished(const LegArgume
 }
 
 LegResult DigestHttpServer::Renew(const LegArguments& arguments, Call& call) {
-  switch (CheckWithKey(call, facts_.session_hash)) {
-    case AttemptVerdict::kRight:
-      break;
-    case AttemptVerdict::kWrong:
-      return Denied();
-    case AttemptVerdict::kNoMemory:
-      return EndLeg(SEC_E_INSUFFICIENT_MEMORY);
+  AttemptVerdict verdict = CheckWithKey(call, facts_.session_hash);
+  if (verdict == AttemptVerdict::kWrong && left_key_.has_value()) {
+    verdict = CheckWithKey(call, *left_key_);
   }
-  if (!NamesItsRequest(call)) return Denied();
+  if (verdict == AttemptVerdict::kNoMemory) return EndLeg(SEC_E_INSUFFICIENT_MEMORY);
+  if (verdict == AttemptVerdict::kWrong || !NamesItsRequest(call)) return DigestDenied();
   Move(ContextEvent::kRechallenge);
   return Challenge(arguments, call, true);
 }
 
 // ---- Attributes and the end
+
+bool DigestHttpServer::Client(security::ClientFacts* facts) const {
+  if (!IsEstablished()) return false;
+  facts->client = security::DigestClient{.user = facts_.username, .realm = facts_.realm};
+  return true;
+}
 
 SECURITY_STATUS DigestHttpServer::Query(const AttributeQuery& query) {
   DigestAttributes attributes;
@@ -569,7 +581,15 @@ SECURITY_STATUS DigestHttpServer::Query(const AttributeQuery& query) {
   attributes.since = since_;
   attributes.algorithm = facts_.algorithm;
   attributes.session_hash = &facts_.session_hash;
+  attributes.target = facts_.service_name;
   return QueryDigest(attributes, query);
+}
+
+// The opaque value is another context's, or is used up.
+void DigestHttpServer::LeaveOpaque() {
+  package_.index().Remove(Known(opaque_), handle_);
+  opaque_.reset();
+  foreign_ = false;
 }
 
 // Nobody finds the context any more, on this node from now on, on the others when the store has
@@ -579,8 +599,7 @@ DigestStore::Wait DigestHttpServer::LeaveIndex(const executive::ResumeToken* tok
   const bool stored = package_.index().Remove(Known(opaque_), handle_) && IsEstablished();
   Move(ContextEvent::kRemove);
   if (!stored) return nullptr;
-  const std::uint64_t until_ns =
-      NowNs() + (settings_->established_ms + settings_->idle_ms + kGraceMs) * kNsPerMs;
+  const std::uint64_t until_ns = NowNs() + LifetimeMs(*settings_) * kNsPerMs;
   const std::shared_ptr<DigestStore> shared = package_.Store();
   if (local_ && shared != nullptr && shared != store_) {
     shared->Remove(Known(opaque_), until_ns, nullptr, settings_->wait_ms);
@@ -591,7 +610,7 @@ DigestStore::Wait DigestHttpServer::LeaveIndex(const executive::ResumeToken* tok
 CallResult DigestHttpServer::End(PackageCall& call, bool may_suspend) {
   if (call.state == nullptr) {
     const executive::ResumeToken token = call.Token();
-    auto state = std::make_unique<Call>();
+    auto state = std::make_unique<Call>(package_.package_host());
     state->wait = LeaveIndex(may_suspend ? &token : nullptr);
     if (state->wait == nullptr) return CallResult::Done(SEC_E_OK);
     call.state = std::move(state);

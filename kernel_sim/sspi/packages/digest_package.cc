@@ -35,6 +35,9 @@ CallResult DigestPackage::Acquire(const AcquireArguments& arguments, PackageCall
   auto made = std::make_unique<DigestCredential>(host(), arguments.direction);
   // A server's credential has no password; what comes with it is looked at all the same.
   const SECURITY_STATUS status = ReadDigestIdentity(host(), arguments.auth_data, &made->identity());
+  if (arguments.auth_data == nullptr && arguments.direction == Direction::kOutbound) {
+    ReadDefaultIdentity(&made->identity());
+  }
   if (status == SEC_E_OK) *credential = std::move(made);
   return CallResult::Done(status);
 }

@@ -45,12 +45,13 @@ struct Account {
 
 SECURITY_STATUS ReadAccount(const DigestIdentity& identity, const digest::SaslChallenge& challenge,
                             Account* account) {
-  if (!identity.given || identity.user.empty()) return SEC_E_NO_CREDENTIALS;
+  const std::optional<DigestPassword> kept = identity.UsePassword();
+  if (!kept || identity.user.empty()) return SEC_E_NO_CREDENTIALS;
   const auto hashed = [&](std::string_view text) {
     return AsHashed(text, identity.unicode, challenge.utf8);
   };
   std::optional<std::string> user = hashed(identity.user);
-  std::optional<std::string> password = hashed(identity.password.view());
+  std::optional<std::string> password = hashed(kept->text);
   if (password.has_value()) account->password.swap(*password);
   const std::string_view offered =
       challenge.realm_count == 0 ? std::string_view() : challenge.realms.front();
@@ -130,6 +131,7 @@ LegResult DigestSaslClient::Respond(const LegArguments& arguments, std::string_v
   const digest::Fault fault = digest::ParseSaslChallenge(token, &challenge);
   if (fault != digest::Fault::kNone) return EndLeg(StatusOfChallengeFault(fault), ReasonOf(fault));
   SaslAgreement agreement;
+  agreement.target = arguments.target_name;
   if (!Agree(challenge, request_.qop, &agreement)) return EndLeg(SEC_E_QOP_NOT_SUPPORTED);
   Account account;
   const DigestIdentity& identity = static_cast<DigestCredential&>(*arguments.credential).identity();

@@ -46,6 +46,8 @@ SECURITY_STATUS StatusOf(digest::SaslVerdict verdict) {
       return SEC_E_MESSAGE_ALTERED;
     case digest::SaslVerdict::kOutOfSequence:
       return SEC_E_OUT_OF_SEQUENCE;
+    case digest::SaslVerdict::kNoMemory:
+      return SEC_E_INSUFFICIENT_MEMORY;
   }
   return SEC_E_INTERNAL_ERROR;
 }
@@ -86,6 +88,7 @@ SECURITY_STATUS DigestSaslLayer::Query(std::string_view username, ULONG flags,
       .cbMaxSignature = digest::kSaslSignatureBytes,
       .cbBlockSize = sealed ? static_cast<ULONG>(digest::BlockBytesOf(agreement_.cipher)) : 0,
       .cbSecurityTrailer = digest::kSaslSignatureBytes};
+  attributes.target = agreement_.target;
   if (sealed) attributes.cipher = digest::NameOf(agreement_.cipher);
   return QueryDigest(attributes, query);
 }
@@ -129,7 +132,9 @@ SECURITY_STATUS DigestSaslLayer::Seal(ULONG qop, SecBufferDesc& message) {
   if (room.size() < more) return SEC_E_BUFFER_TOO_SMALL;
   if (sealed > agreement_.peer_maxbuf) return SEC_E_ENCRYPT_FAILURE;
   Joined joined(plain, more);
-  if (!sealer_->Seal(joined.bytes(), plain.size())) return SEC_E_ENCRYPT_FAILURE;
+  if (!sealer_->Seal(joined.bytes(), plain.size())) {
+    return sealer_->usable() ? SEC_E_INSUFFICIENT_MEMORY : SEC_E_ENCRYPT_FAILURE;
+  }
   std::ranges::copy(joined.bytes().first(plain.size()), plain.begin());
   std::ranges::copy(joined.bytes().subspan(plain.size()), room.begin());
   padding->cbBuffer = static_cast<ULONG>(more);

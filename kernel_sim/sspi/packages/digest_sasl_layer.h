@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "kernel_sim/digest/algorithm.h"
@@ -24,6 +25,7 @@ struct SaslAgreement {
   digest::SaslCipher cipher = digest::SaslCipher::kRc4;  // of auth-conf
   std::uint32_t peer_maxbuf = digest::kMaxbufDefault;    // the longest message that it takes
   std::int64_t since = 0;                                // established, in seconds since 1970
+  std::string target;  // the service and host that the client means ("digest-uri"), UTF-8
 };
 
 class DigestSaslLayer {

@@ -62,7 +62,7 @@ LegResult DigestSaslServer::Leg(const LegArguments& arguments) {
   if (status == SEC_E_OK) status = ReadDigestInput(arguments.input, &input);
   // Nothing carries channel bindings in this mechanism, so that a server that asks for them gets
   // none.
-  if (status == SEC_E_OK && input.channel_bindings) status = SEC_E_BAD_BINDINGS;
+  if (status == SEC_E_OK && !input.channel_bindings.empty()) status = SEC_E_BAD_BINDINGS;
   if (status != SEC_E_OK) return EndLeg(status, reason);
   if (arguments.credential != nullptr) {
     settings_ = static_cast<DigestCredential&>(*arguments.credential).settings();
@@ -82,8 +82,9 @@ LegResult DigestSaslServer::Challenge(const LegArguments& arguments, bool stale)
   const ForkGate::Scope inside;
   digest::NonceText nonce;
   const std::uint32_t number = nonce_.number + 1;
-  if (!mint->Mint(NowMs(package_.package_host()), {.epoch = 0, .number = number}, &nonce)) {
-    return EndLeg(SEC_E_INTERNAL_ERROR, "there are no random numbers");
+  if (!mint->Mint(NowMs(package_.package_host()), {.epoch = 0, .number = number}, digest::Opaque(),
+                  &nonce)) {
+    return EndLeg(SEC_E_INSUFFICIENT_MEMORY, "there are no random numbers, or no memory");
   }
   digest::SaslChallenge challenge;
   challenge.realms.front() = settings_->realm;
@@ -130,6 +131,7 @@ LegResult DigestSaslServer::ReadResponse(const LegArguments& arguments, Call& ca
     const ForkGate::Scope inside;
     const digest::NonceKind kind =
         mint->Judge(response.nonce, NowMs(package_.package_host()), settings_->unanswered_ms).kind;
+    if (kind == digest::NonceKind::kNoMemory) return EndLeg(SEC_E_INSUFFICIENT_MEMORY);
     if (kind == digest::NonceKind::kForeign) return EndLeg(SEC_E_LOGON_DENIED);
     call.stale = kind == digest::NonceKind::kExpired;
   }
@@ -182,7 +184,8 @@ LegResult DigestSaslServer::Accept(const LegArguments& arguments, const Call& ca
                               {.qop = response.qop,
                                .cipher = response.cipher,
                                .peer_maxbuf = response.maxbuf,
-                               .since = package_.package_host().wall_seconds()},
+                               .since = package_.package_host().wall_seconds(),
+                               .target = std::string(response.digest_uri)},
                               session_hash);
   if (layer == nullptr) return EndLeg(SEC_E_INSUFFICIENT_MEMORY);
   std::string username(response.username);
@@ -213,6 +216,12 @@ CallResult DigestSaslServer::VerifySignature(PackageCall& /*call*/, SecBufferDes
                                              ULONG /*sequence*/, ULONG* qop) {
   *qop = 0;
   return CallResult::Done(layer_->Verify(message));
+}
+
+bool DigestSaslServer::Client(security::ClientFacts* facts) const {
+  if (layer_ == nullptr) return false;
+  facts->client = security::DigestClient{.user = username_, .realm = settings_->realm};
+  return true;
 }
 
 SECURITY_STATUS DigestSaslServer::Query(const AttributeQuery& query) {

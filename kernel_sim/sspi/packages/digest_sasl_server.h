@@ -26,6 +26,7 @@ class DigestSaslServer final : public PackageContext {
   SECURITY_STATUS Encrypt(ULONG qop, SecBufferDesc& message, ULONG sequence) override;
   SECURITY_STATUS Decrypt(SecBufferDesc& message, ULONG sequence, ULONG* qop) override;
   SECURITY_STATUS MakeSignature(ULONG qop, SecBufferDesc& message, ULONG sequence) override;
+  bool Client(security::ClientFacts* facts) const override;
   SECURITY_STATUS Query(const AttributeQuery& query) override;
   CallResult VerifySignature(PackageCall& call, SecBufferDesc& message, ULONG sequence,
                              ULONG* qop) override;

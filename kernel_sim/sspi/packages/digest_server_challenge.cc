@@ -21,29 +21,31 @@ constexpr std::size_t kChallengeBytesMax = 2048;
 
 }  // namespace
 
-bool DigestHttpServer::MakeNonce(std::uint32_t number, DigestNonce* nonce) const {
+bool DigestHttpServer::MakeNonce(const digest::Opaque& opaque, std::uint32_t number,
+                                 std::uint64_t epoch, digest::NonceAsks asks,
+                                 DigestNonce* nonce) const {
   const std::shared_ptr<DigestStore> store = package_.Store();
   if (store == nullptr) return false;
   const std::shared_ptr<const digest::NonceMint> mint = store->MintFor(facts_.server, facts_.realm);
   const ForkGate::Scope inside;
   digest::NonceText text;
-  const std::uint64_t epoch = store->epoch();
-  if (!mint->Mint(NowMs(), {.epoch = epoch, .number = number}, &text)) return false;
+  if (!mint->Mint(NowMs(), {.epoch = epoch, .number = number}, opaque, &text, asks)) return false;
   *nonce = {.text = std::string(text.view()), .number = number, .epoch = epoch};
   return true;
 }
 
+// A nonce with the epoch of the shared store may be used on any node. One that this node counts
+// has an epoch that no other node knows.
+std::optional<std::uint64_t> DigestHttpServer::EpochOfNext(const Call& call) const {
+  const std::shared_ptr<DigestStore> store = package_.Store();
+  if (store != nullptr && !call.counts_here && store->IsThere()) return store->epoch();
+  const std::shared_ptr<DigestStore> local = package_.LocalStore();
+  if (local == nullptr) return std::nullopt;
+  return local->epoch();
+}
+
 LegResult DigestHttpServer::Challenge(const LegArguments& arguments, const Call& call, bool stale) {
   const bool established = IsEstablished();
-  DigestNonce nonce = next_;
-  // Requests that come on several connections at once get one and the same new nonce.
-  const std::shared_ptr<DigestStore> store = package_.Store();
-  const bool still_good = established && next_.number != 0 && store != nullptr &&
-                          next_.epoch == store->epoch() &&
-                          Judge(next_.text, settings_->unanswered_ms) == digest::NonceKind::kGood;
-  if (!still_good && !MakeNonce(std::max(next_.number, facts_.nonce.number) + 1, &nonce)) {
-    return EndLeg(SEC_E_INSUFFICIENT_MEMORY, "there are no random numbers, or no memory");
-  }
   const bool added = !opaque_.has_value();
   std::optional<digest::Opaque> opaque = opaque_;
   if (added) {
@@ -51,6 +53,23 @@ LegResult DigestHttpServer::Challenge(const LegArguments& arguments, const Call&
     opaque = digest::Opaque::Draw();
   }
   if (!opaque.has_value()) return EndLeg(SEC_E_INTERNAL_ERROR, "there are no random numbers");
+  const std::optional<std::uint64_t> epoch = EpochOfNext(call);
+  if (!epoch.has_value()) return EndLeg(SEC_E_INSUFFICIENT_MEMORY);
+  DigestNonce nonce = next_;
+  const digest::NonceAsks asks =
+      call.channel.empty() ? digest::NonceAsks::kNothing : digest::NonceAsks::kBindings;
+  const bool asks_the_same =
+      digest::AsksForBindings(next_.text) == (asks == digest::NonceAsks::kBindings);
+  // Requests that come on several connections at once get one and the same new nonce.
+  const bool still_good = stale && !added && asks_the_same && next_.number != 0 &&
+                          next_.epoch == *epoch && !next_.Is(call.response.nonce) &&
+                          Judge(next_.text, settings_->unanswered_ms) == digest::NonceKind::kGood;
+  // Other nodes may have come further than this one: the store takes no lower number.
+  const std::uint32_t number =
+      std::max({next_.number, facts_.nonce.number, call.stored_number}) + 1;
+  if (!still_good && !MakeNonce(*opaque, number, *epoch, asks, &nonce)) {
+    return EndLeg(SEC_E_INSUFFICIENT_MEMORY, "there are no random numbers, or no memory");
+  }
   const DigestIndex::Place place = {.handle = handle_, .established = established, .local = local_};
   if (added) {
     DigestIndex::Ended over;

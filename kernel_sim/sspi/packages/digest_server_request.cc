@@ -1,8 +1,15 @@
-// The requests of an established context of HTTP Digest: CompleteAuthToken and VerifySignature.
+// The requests of an established context of HTTP Digest: CompleteAuthToken and VerifySignature; and
+// MakeSignature, for the responses to them.
 
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <optional>
+#include <span>
 #include <utility>
 
 #include "kernel_sim/base/fork_gate.h"
+#include "kernel_sim/sspi/packages/buffers.h"
 #include "kernel_sim/sspi/packages/digest_buffers.h"
 #include "kernel_sim/sspi/packages/digest_http_server.h"
 #include "kernel_sim/sspi/packages/digest_package.h"
@@ -27,21 +34,24 @@ CallResult DigestHttpServer::CompleteAuthToken(PackageCall& call, SecBufferDesc&
     DigestInput input;
     const SECURITY_STATUS status = ReadDigestInput(&message, &input);
     if (status != SEC_E_OK) return CallResult::Done(status);
+    auto state = std::make_unique<Call>(package_.package_host());
+    // A record serves once, so that it is taken when nothing else is wrong.
+    const SECURITY_STATUS read = ReadChannel(input.channel_bindings, &state->channel);
+    if (read != SEC_E_OK) return CallResult::Done(read, kMalformedBindings);
+    std::string entity_hash;
+    if (!ReadEntityHash(input.parameters[2], &entity_hash)) {
+      return CallResult::Done(SEC_E_INVALID_TOKEN, "the hash of the body is no hash");
+    }
     std::optional<DigestRecord> record = pending_.Take(input.token, NowNs());
     if (!record.has_value()) {
       return CallResult::Done(SEC_E_INVALID_TOKEN,
                               "no request is open for this token, or it is not clear which");
     }
-    auto state = std::make_unique<Call>();
     state->token = std::move(record->token);
     state->method = std::move(record->method);
     state->uri = std::move(record->uri);
     state->entity_hash = std::move(record->entity_hash);
     TakeParameters(input, state.get());
-    std::string entity_hash;
-    if (!ReadEntityHash(input.parameters[2], &entity_hash)) {
-      return CallResult::Done(SEC_E_INVALID_TOKEN, "the hash of the body is no hash");
-    }
     if (!entity_hash.empty()) state->entity_hash = std::move(entity_hash);
     call.state = std::move(state);
   }
@@ -54,7 +64,9 @@ CallResult DigestHttpServer::VerifySignature(PackageCall& call, SecBufferDesc& m
     DigestInput input;
     const SECURITY_STATUS status = ReadDigestInput(&message, &input);
     if (status != SEC_E_OK) return CallResult::Done(status);
-    auto state = std::make_unique<Call>();
+    auto state = std::make_unique<Call>(package_.package_host());
+    const SECURITY_STATUS read = ReadChannel(input.channel_bindings, &state->channel);
+    if (read != SEC_E_OK) return CallResult::Done(read, kMalformedBindings);
     // The header is in either place: the client's MakeSignature writes it to the padding.
     state->token = input.token.empty() ? input.padding_text : input.token;
     TakeParameters(input, state.get());
@@ -104,19 +116,14 @@ SECURITY_STATUS DigestHttpServer::CheckRequest(Call& call, NonceUse* use, const 
     *reason = ReasonOf(fault);
     return StatusOfResponseFault(fault);
   }
+  const SECURITY_STATUS bound = CheckBindings(call, reason);
+  if (bound != SEC_E_OK) return bound;
   const digest::Response& response = call.response;
-  call.opaque = digest::Opaque::Parse(response.opaque);
-  const bool names_this =
-      response.opaque.empty() || (call.opaque.has_value() && call.opaque == opaque_);
-  const bool agreed = response.username == facts_.username && response.realm == facts_.realm &&
-                      response.algorithm == facts_.algorithm && response.qop == facts_.qop;
-  if (!names_this || !agreed || !NamesItsRequest(call)) return SEC_E_MESSAGE_ALTERED;
-  if (response.qop == digest::Qop::kAuthInt && call.entity_hash.empty()) {
+  if (!IsOurs(response, call.uri)) return SEC_E_MESSAGE_ALTERED;
+  if (response.qop == digest::Qop::kAuthInt) {
     const ForkGate::Scope inside;
     digest::Hasher hasher(digest::HashOf(response.algorithm));
-    digest::HashValue empty;
-    if (!hasher.Hash({""}, &empty)) return SEC_E_INSUFFICIENT_MEMORY;
-    call.entity_hash = digest::HexText(empty).view();
+    if (!FillEntityHash(response.qop, hasher, &call.entity_hash)) return SEC_E_INSUFFICIENT_MEMORY;
   }
   switch (CheckWithKey(call, facts_.session_hash)) {
     case digest::AttemptVerdict::kRight:
@@ -127,7 +134,7 @@ SECURITY_STATUS DigestHttpServer::CheckRequest(Call& call, NonceUse* use, const 
       return SEC_E_INSUFFICIENT_MEMORY;
   }
   const NonceOf which = Which(response.nonce);
-  const bool good = (which == NonceOf::kCurrent || which == NonceOf::kPrevious) && !must_renew_ &&
+  const bool good = (which == NonceOf::kCurrent || which == NonceOf::kPrevious) && IsBound(call) &&
                     response.nonce_count < digest::kNonceCountEnd &&
                     Judge(response.nonce, settings_->established_ms) == digest::NonceKind::kGood;
   if (!good) {
@@ -137,6 +144,14 @@ SECURITY_STATUS DigestHttpServer::CheckRequest(Call& call, NonceUse* use, const 
   const DigestNonce& nonce = which == NonceOf::kCurrent ? facts_.nonce : facts_.previous;
   *use = {.epoch = nonce.epoch, .nonce = nonce.number, .count = response.nonce_count, .window = 0};
   return SEC_E_OK;
+}
+
+bool DigestHttpServer::IsOurs(const digest::Response& response, std::string_view uri) const {
+  const std::optional<digest::Opaque> opaque = digest::Opaque::Parse(response.opaque);
+  const bool names_this = response.opaque.empty() || (opaque.has_value() && opaque == opaque_);
+  const bool agreed = response.username == facts_.username && response.realm == facts_.realm &&
+                      response.algorithm == facts_.algorithm && response.qop == facts_.qop;
+  return names_this && agreed && (uri.empty() || uri == response.uri);
 }
 
 CallResult DigestHttpServer::AfterAdvance(StoreResult result) {
@@ -150,6 +165,48 @@ CallResult DigestHttpServer::AfterAdvance(StoreResult result) {
       package_.package_host().EndContext(handle_);
   }
   return CallResult::Done(StatusOfUse(result), ReasonOf(result));
+}
+
+// RFC 7616 3.5. It has no nextnonce: a nonce that has had its time is replaced by a challenge.
+SECURITY_STATUS DigestHttpServer::MakeSignature(ULONG qop, SecBufferDesc& message,
+                                                ULONG /*sequence*/) {
+  if (qop != 0) return SEC_E_QOP_NOT_SUPPORTED;
+  DigestInput input;
+  SECURITY_STATUS status = ReadDigestInput(&message, &input);
+  if (status != SEC_E_OK) return status;
+  std::string entity_hash;
+  if (input.token.empty() || input.padding == nullptr || IsNullWithSize(*input.padding) ||
+      !ReadEntityHash(input.parameters[2], &entity_hash)) {
+    package_.package_host().NoteReason(
+        "MakeSignature (Digest, server) takes the header of the request, a method, a URL, a hash "
+        "of the response's body, and PADDING for Authentication-Info");
+    return SEC_E_INVALID_TOKEN;
+  }
+  digest::Response response;
+  const digest::Fault fault = digest::ParseResponse(input.token, &response);
+  if (fault != digest::Fault::kNone) return StatusOfResponseFault(fault);
+  if (!IsOurs(response, input.parameters[1])) return SEC_E_MESSAGE_ALTERED;
+  const ForkGate::Scope inside;
+  digest::Hasher hasher(digest::HashOf(response.algorithm));
+  if (!FillEntityHash(response.qop, hasher, &entity_hash)) return SEC_E_INSUFFICIENT_MEMORY;
+  digest::AuthenticationInfo info;
+  if (!digest::ComputeRspauth(hasher, facts_.session_hash, response.nonce_facts(),
+                              {.method = {}, .uri = response.uri, .entity_hash = entity_hash},
+                              &info.rspauth)) {
+    return SEC_E_INSUFFICIENT_MEMORY;
+  }
+  info.cnonce = response.cnonce;
+  info.nc = response.nc;
+  info.qop = response.qop;
+  const std::span<std::byte> padding = BytesOf(input.padding);
+  std::array<char, kDigestTokenBytesMax> room;
+  const std::span<char> fits = std::span(room).first(std::min(room.size(), padding.size()));
+  const digest::Written written = digest::FormatAuthenticationInfo(info, fits);
+  if (written.fault != digest::Fault::kNone) return SEC_E_INVALID_TOKEN;
+  if (written.bytes > fits.size()) return SEC_E_BUFFER_TOO_SMALL;
+  std::memcpy(padding.data(), room.data(), written.bytes);
+  input.padding->cbBuffer = static_cast<ULONG>(written.bytes);
+  return SEC_E_OK;
 }
 
 }  // namespace ktlsim::sspi

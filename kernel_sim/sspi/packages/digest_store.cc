@@ -88,6 +88,8 @@ std::shared_ptr<const digest::NonceMint> DigestStore::MintFor(std::string_view s
         digest::NonceMint::Identity{.server = server, .realm = realm, .node = node_},
         nonce_key_.bytes(), previous_nonce_key_.bytes());
   }
+  // It would be of no use to those who come later either.
+  if (!made.mint->works()) throw std::bad_alloc();
   std::shared_ptr<const digest::NonceMint> mint = made.mint;
   NamedMint dropped;  // destroyed without the lock
   const MutexLock lock(lock_);
@@ -97,6 +99,18 @@ std::shared_ptr<const digest::NonceMint> DigestStore::MintFor(std::string_view s
     mints_.pop_front();
   }
   return mint;
+}
+
+bool DigestStore::IsThere() {
+  if (epoch() == 0) return false;
+  const MutexLock lock(lock_);
+  return failures_ < kFailuresMax || clock_.NowNs() >= gone_until_ns_;
+}
+
+bool DigestStore::Works() {
+  if (epoch() == 0) return false;
+  const MutexLock lock(lock_);
+  return failures_ == 0;
 }
 
 bool DigestStore::Admit() {

@@ -84,6 +84,11 @@ class DigestStore final : public std::enable_shared_from_this<DigestStore> {
       const std::shared_ptr<const context_store::NodeKeys>& keys);
 
   std::uint64_t epoch() const { return store_->epoch(); }
+  // False: it has not been there yet, or counts as gone: what would be counted there is counted by
+  // this node.
+  bool IsThere() KTLSIM_EXCLUDES(lock_);
+  // Its last operation, if any, did not fail for its own state.
+  bool Works() KTLSIM_EXCLUDES(lock_);
   // Makes the nonces of a server and realm; the same object for the same names as long as there are
   // not too many. May throw std::bad_alloc.
   std::shared_ptr<const digest::NonceMint> MintFor(std::string_view server, std::string_view realm)

@@ -9,6 +9,7 @@ SECURITY_STATUS PackageCredential::Name(std::string*) { return SEC_E_UNSUPPORTED
 SECURITY_STATUS PackageCredential::QueryAttribute(ULONG, void*) {
   return SEC_E_UNSUPPORTED_FUNCTION;
 }
+bool PackageContext::Client(security::ClientFacts*) const { return false; }
 SECURITY_STATUS PackageContext::Encrypt(ULONG, SecBufferDesc&, ULONG) {
   return SEC_E_UNSUPPORTED_FUNCTION;
 }

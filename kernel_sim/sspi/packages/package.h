@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "kernel_sim/executive/request.h"
+#include "kernel_sim/security/identity_mapper.h"
 #include "kernel_sim/sspi/packages/package_host.h"
 
 namespace ktlsim::sspi {
@@ -111,6 +112,7 @@ struct LegResult {
   SecHandle continue_on{};
   bool established = false;      // records may flow from now on
   ULONG attributes = 0;          // ISC_RET_* or ASC_RET_*
+  ULONG mapped_attributes = 0;   // those of a client who is mapped to an account
   const char* reason = nullptr;  // why it failed, a literal; null: the status says all there is
   std::int64_t expiry = kNoExpiry;
 };
@@ -133,6 +135,11 @@ class PackageContext {
   // Why the context has ended, a literal; null: it has not, or the status is the only reason. Any
   // thread.
   virtual const char* WhyFailed() const { return nullptr; }
+
+  // Who the client of an established server's context is, as far as it may be mapped to an account;
+  // *facts refers to memory of the context. False: it is anonymous, or not to be mapped. The level
+  // is the caller's. Under the strand and both claims.
+  virtual bool Client(security::ClientFacts* facts) const;
 
   // Only after `established`. Encrypt and MakeSignature under the seal claim, Decrypt under the
   // open claim: those of the two claims may run at once. Any thread, any level; they never wait.

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <string_view>
 
@@ -18,6 +19,7 @@
 namespace ktlsim::sspi {
 
 class CredentialObject;
+class PackageContext;
 
 // What packages count for KtlsimQueryStatistics.
 struct PackageCounters {
@@ -53,9 +55,18 @@ class PackageHost {
   virtual std::int64_t wall_seconds() const = 0;
   // Fit for keys and nonces. False: the system gives none, and `bytes` must not be used.
   [[nodiscard]] virtual bool FillRandom(std::span<std::byte> bytes) = 0;
+  // A client's own nonce in the place of one that it draws. Empty, but in a test that repeats a
+  // published exchange, whose nonce may have any length.
+  virtual std::string_view FixedClientNonce() const { return {}; }
 
   // The credential of a caller's handle. Null: a null, stale or foreign handle.
   virtual executive::Reference<CredentialObject> FindCredential(const SecHandle* handle) = 0;
+
+  // Makes a context of this package beside that of `like`: of the same credential and direction.
+  // Its handle belongs to the package, which ends it with EndContext; a leg may continue there.
+  // SEC_E_INVALID_HANDLE: `like` is dead. SEC_E_INSUFFICIENT_MEMORY. On failure `context` is gone.
+  virtual SECURITY_STATUS AddContext(const SecHandle& like, std::unique_ptr<PackageContext> context,
+                                     SecHandle* handle) = 0;
 
   // Ends a context whose handle the package gave away and still owns, or that is over by itself:
   // the handle is dead when this returns, calls that run go on, and then the PackageContext is

@@ -78,6 +78,12 @@ class ScriptedContext final : public PackageContext {
     return result;
   }
 
+  bool Client(security::ClientFacts* facts) const override {
+    if (script_.client_user.empty()) return false;
+    facts->client = security::DigestClient{.user = script_.client_user, .realm = "scripted"};
+    return true;
+  }
+
   // A seal that a test can check: every byte is inverted.
   SECURITY_STATUS Encrypt(ULONG, SecBufferDesc& message, ULONG) override { return Invert(message); }
   SECURITY_STATUS Decrypt(SecBufferDesc& message, ULONG, ULONG* qop) override {

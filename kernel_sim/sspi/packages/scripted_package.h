@@ -46,6 +46,8 @@ struct Script {
   // Later calls repeat the last leg instead of failing.
   bool repeats = false;
   SECURITY_STATUS acquire_status = SEC_E_OK;
+  // Not empty: the client of an established context, as though Digest had authenticated it.
+  std::string client_user;
   // A leg of another context that continues on one of this script, and a leg of one of this script
   // whose found context is dead.
   ScriptedLeg continued;

@@ -88,17 +88,18 @@ LegResult TlsContext::Leg(const LegArguments& arguments) {
   LegBuffers buffers;
   const LegRefusal refusal = ReadLegBuffers(direction_, arguments, &buffers);
   if (refusal.status != SEC_E_OK) return Refused(refusal.status, refusal.reason);
-  if (waiting_) return DeliverAgain(buffers);
+  if (arguments.call->run != CallRun::kFirst) return GoOnWithLeg(arguments, buffers);
+  if (waiting_) return DeliverAgain(*waiting_, buffers);
   // The input is not read: all of it is EXTRA.
   if (ControlWaits()) return Deliver(buffers, HandOutControl());
   return std::visit([&](auto& phase) { return LegIn(phase, arguments, buffers); }, phase_);
 }
 
-LegResult TlsContext::DeliverAgain(const LegBuffers& buffers) {
-  if (!waiting_->step.ignores_input && !waiting_->input.Is(buffers.token)) {
+LegResult TlsContext::DeliverAgain(const WaitingStep& waiting, const LegBuffers& buffers) {
+  if (!waiting.step.ignores_input && !waiting.input.Is(buffers.token)) {
     return Refused(SEC_E_INVALID_TOKEN);
   }
-  const Step step = waiting_->step;
+  const Step step = waiting.step;
   waiting_.reset();
   return Deliver(buffers, step);
 }
@@ -111,13 +112,13 @@ LegResult TlsContext::LegIn(NotBegun& /*phase*/, const LegArguments& arguments,
   }
   const SECURITY_STATUS status = Begin(arguments, buffers);
   if (status != SEC_E_OK) return Refused(status);
-  return TakeToken(std::get<Handshaking>(phase_), buffers);
+  return TakeToken(std::get<Handshaking>(phase_), arguments, buffers, 0);
 }
 
-LegResult TlsContext::LegIn(Handshaking& phase, const LegArguments& /*arguments*/,
+LegResult TlsContext::LegIn(Handshaking& phase, const LegArguments& arguments,
                             const LegBuffers& buffers) {
   const std::size_t missing = tls::Handshake::MissingOfFirstRecord(buffers.token);
-  return missing != 0 ? Incomplete(buffers, missing) : TakeToken(phase, buffers);
+  return missing != 0 ? Incomplete(buffers, missing) : TakeToken(phase, arguments, buffers, 0);
 }
 
 LegResult TlsContext::LegIn(Stopped& phase, const LegArguments& arguments,
@@ -163,11 +164,40 @@ LegResult TlsContext::LegIn(ConnectionFailed& phase, const LegArguments& /*argum
   return FailAgain(phase.failure, buffers);
 }
 
-LegResult TlsContext::TakeToken(Handshaking& phase, const LegBuffers& buffers) {
-  const Step step = RunHandshake(phase, buffers, buffers.token);
-  return step.status == SEC_I_INCOMPLETE_CREDENTIALS
-             ? StopForCredential(phase, buffers, step.consumed)
-             : Deliver(buffers, step);
+LegResult TlsContext::TakeToken(Handshaking& phase, const LegArguments& arguments,
+                                const LegBuffers& buffers, std::size_t from) {
+  for (;;) {
+    Step step = RunHandshake(phase, buffers, buffers.token.subspan(from));
+    step.consumed += from;
+    if (step.status == SEC_I_INCOMPLETE_CREDENTIALS) {
+      return StopForCredential(phase, buffers, step.consumed);
+    }
+    if (!step.waits) return Deliver(buffers, step);
+    from = phase.consumed = step.consumed;
+    tls::SessionLookUp* const look_up = phase.handshake->look_up();
+    if (look_up == nullptr) continue;  // it is done by now
+    const std::uint32_t limit_ms = look_up->limit_ms();
+    // From here on another thread may run the rest of the leg as soon as this one has returned.
+    if (look_up->WakeBy([token = arguments.call->Token()]() mutable { token.Resume(); })) {
+      LegResult result;
+      result.suspended = true;
+      result.limit_ms = limit_ms;
+      return result;
+    }
+  }
+}
+
+LegResult TlsContext::GoOnWithLeg(const LegArguments& arguments, const LegBuffers& buffers) {
+  auto& phase = std::get<Handshaking>(phase_);
+  if (arguments.call->run != CallRun::kResumed) phase.handshake->GiveUpLookUp();
+  if (arguments.call->run != CallRun::kStopping) {
+    return TakeToken(phase, arguments, buffers, phase.consumed);
+  }
+  Enter(TlsPhaseEvent::kFail,
+        HandshakeFailed{{SEC_E_SHUTDOWN_IN_PROGRESS}, std::move(phase.handshake)});
+  counters_.handshakes_failed.Add();
+  if (buffers.out_token != nullptr) buffers.out_token->cbBuffer = 0;
+  return Refused(SEC_E_SHUTDOWN_IN_PROGRESS);
 }
 
 LegResult TlsContext::StopForCredential(Handshaking& phase, const LegBuffers& buffers,
@@ -201,6 +231,8 @@ SECURITY_STATUS TlsContext::Begin(const LegArguments& arguments, const LegBuffer
       options.verify_peer = false;
     }
   } else {
+    // Who has not been asked for an account when the session was made is not mapped by it later.
+    if ((credential->flags() & SCH_CRED_NO_SYSTEM_MAPPER) != 0) options.resumption_key = "unmapped";
     options.require_client_certificate = (buffers.flags & ASC_REQ_MUTUAL_AUTH) != 0;
     // Without a mapper and without a policy of its own the server judges for itself.
     if ((credential->flags() & SCH_CRED_NO_SYSTEM_MAPPER) != 0 &&
@@ -210,7 +242,10 @@ SECURITY_STATUS TlsContext::Begin(const LegArguments& arguments, const LegBuffer
   }
   std::unique_ptr<tls::Handshake> handshake = tls::Handshake::Create(*endpoint, options);
   if (handshake == nullptr) return SEC_E_INSUFFICIENT_MEMORY;
-  Enter(TlsPhaseEvent::kBegin, Handshaking{std::move(handshake), credential});
+  Enter(TlsPhaseEvent::kBegin,
+        Handshaking{.handshake = std::move(handshake),
+                    .credential = credential,
+                    .maps_client = (credential->flags() & SCH_CRED_NO_SYSTEM_MAPPER) == 0});
   return SEC_E_OK;
 }
 
@@ -222,6 +257,7 @@ TlsContext::Step TlsContext::RunHandshake(Handshaking& phase, const LegBuffers& 
   step.consumed = result.consumed;
   step.status = StatusOfStep(result);
   step.establishes = result.outcome == tls::StepOutcome::kEstablished;
+  step.waits = result.outcome == tls::StepOutcome::kWaitsForSession;
   if (result.outcome != tls::StepOutcome::kFailed) return step;
   step.alert = result.sent_alert;
   step.reason = result.failure.what();
@@ -450,6 +486,7 @@ LegResult TlsContext::Deliver(const LegBuffers& buffers, const Step& step) {
     result.established = result.status == SEC_E_OK;
   }
   if (!failed) result.attributes |= ResultAttributes(buffers);
+  if (direction_ == Direction::kInbound) result.mapped_attributes = ASC_RET_MUTUAL_AUTH;
   return result;
 }
 
@@ -472,7 +509,8 @@ SECURITY_STATUS TlsContext::TakeOver() {
   Result<tls::Established> taken = phase.handshake->TakeOver();
   phase.handshake.reset();  // before more memory is needed
   std::unique_ptr<Connection> connection;
-  if (taken.ok()) connection.reset(new (std::nothrow) Connection(std::move(*taken)));
+  if (taken.ok())
+    connection.reset(new (std::nothrow) Connection(std::move(*taken), phase.maps_client));
   if (connection == nullptr) {
     Enter(TlsPhaseEvent::kFail, HandshakeFailed{{SEC_E_INSUFFICIENT_MEMORY}, nullptr});
     counters_.handshakes_failed.Add();
@@ -482,6 +520,18 @@ SECURITY_STATUS TlsContext::TakeOver() {
   if (connection->tls.facts.resumed) counters_.resumed.Add();
   Enter(TlsPhaseEvent::kEstablish, Established{std::move(connection)});
   return SEC_E_OK;
+}
+
+// The certificate of a client whose chain has passed; also that of a resumed session, which is only
+// resumed where it would be judged in the same way.
+bool TlsContext::Client(security::ClientFacts* facts) const {
+  const Connection* const connection = this->connection();
+  if (connection == nullptr || !connection->maps_client) return false;
+  const tls::ConnectionFacts& known = connection->tls.facts;
+  if (!known.peer_judged || known.verify_error != 0) return false;
+  facts->client =
+      security::TlsClient{.leaf = known.peer_chain->der.front(), .issuers = known.peer_issuers};
+  return true;
 }
 
 ULONG TlsContext::ResultAttributes(const LegBuffers& buffers) const {

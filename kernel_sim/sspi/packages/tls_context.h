@@ -40,6 +40,7 @@ class TlsContext final : public PackageContext {
   SECURITY_STATUS Query(const AttributeQuery& query) override;
   bool IsKnownEarly(ULONG attribute) const override;
   const char* WhyFailed() const override;
+  bool Client(security::ClientFacts* facts) const override;
   SECURITY_STATUS ApplyControlToken(SecBufferDesc& input) override;
 
  private:
@@ -52,6 +53,7 @@ class TlsContext final : public PackageContext {
     std::size_t consumed = 0;
     const char* reason = nullptr;  // of a failure, a literal
     bool ignores_input = false;    // its token does not depend on the input
+    bool waits = false;            // for a session; the leg is not over
   };
   struct WaitingStep {
     Step step;
@@ -71,8 +73,10 @@ class TlsContext final : public PackageContext {
   // What the handshake has left: `tls.writer` under the seal claim, the rest under the open claim.
   // Its address does not change while its context moves from one phase to the next.
   struct Connection {
-    explicit Connection(tls::Established&& established) : tls(std::move(established)) {}
+    Connection(tls::Established&& established, bool maps)
+        : tls(std::move(established)), maps_client(maps) {}
     tls::Established tls;
+    const bool maps_client;
     std::uint64_t bytes_opened = 0;
     OwedMessage owed;
     std::optional<tls::Alert> kept_alert;  // the next leg without input hands it out
@@ -87,6 +91,8 @@ class TlsContext final : public PackageContext {
     static constexpr TlsPhase kPhase = TlsPhase::kHandshaking;
     std::unique_ptr<tls::Handshake> handshake;      // never null
     const PackageCredential* credential = nullptr;  // of the first leg, only compared
+    std::size_t consumed = 0;                       // of the input of a leg that is suspended
+    bool maps_client = false;                       // without SCH_CRED_NO_SYSTEM_MAPPER
   };
   // How much of the input OpenSSL has consumed, which the caller passes once more.
   struct Stopped {
@@ -143,12 +149,16 @@ class TlsContext final : public PackageContext {
   LegResult LegIn(ConnectionFailed& phase, const LegArguments& arguments,
                   const LegBuffers& buffers);
   bool Requests(const LegBuffers& buffers, ULONG isc_flag, ULONG asc_flag) const;
-  LegResult DeliverAgain(const LegBuffers& buffers);
+  LegResult DeliverAgain(const WaitingStep& waiting, const LegBuffers& buffers);
   bool ControlWaits() const;
   Step HandOutControl();
   SECURITY_STATUS Begin(const LegArguments& arguments, const LegBuffers& buffers);
-  // These end the phase that they are given, where the handshake fails, stops or is over.
-  LegResult TakeToken(Handshaking& phase, const LegBuffers& buffers);
+  // The leg was suspended, since the store looked for a session.
+  LegResult GoOnWithLeg(const LegArguments& arguments, const LegBuffers& buffers);
+  // These end the phase that they are given, where the handshake fails, stops or is over. `from`:
+  // so much of the input is consumed already.
+  LegResult TakeToken(Handshaking& phase, const LegArguments& arguments, const LegBuffers& buffers,
+                      std::size_t from);
   Step RunHandshake(Handshaking& phase, const LegBuffers& buffers, std::span<std::byte> input);
   LegResult StopForCredential(Handshaking& phase, const LegBuffers& buffers, std::size_t consumed);
   SECURITY_STATUS TakeOver();

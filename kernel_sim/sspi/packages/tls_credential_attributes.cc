@@ -154,6 +154,7 @@ SECURITY_STATUS TlsCredential::SetSessions(const KtlsimCred_Sessions& sessions,
   const tls::EndpointOptions& shared = endpoint->options();
   // One that resumes nothing has none.
   if (shared.sessions != nullptr) options->sessions = shared.sessions;
+  if (shared.client_sessions != nullptr) options->client_sessions = shared.client_sessions;
   if (shared.ticket_keys != nullptr) options->ticket_keys = shared.ticket_keys;
   return SEC_E_OK;
 }

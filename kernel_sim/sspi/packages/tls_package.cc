@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <new>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -114,6 +115,11 @@ CallResult TlsPackage::Acquire(const AcquireArguments& arguments, PackageCall* /
   const SECURITY_STATUS status =
       ReadTlsCredentials(host(), arguments.direction, arguments.auth_data, &request);
   if (status != SEC_E_OK) return CallResult::Done(status);
+  const Shared shared = Stores();
+  if (arguments.direction == Direction::kInbound && shared.tickets != nullptr) {
+    request.options.ticket_keys = shared.tickets->keys();
+    request.options.sessions = shared.sessions;
+  }
   return CallResult::Done(TlsCredential::Create(host(), arguments.direction, request.flags,
                                                 request.protocols, std::move(request.options),
                                                 credential));
@@ -133,6 +139,52 @@ void TlsPackage::ForgetSessions(std::string_view target_name) {
     Epochs().Forget(target_name);
   }
 }
+
+// ---- The store
+
+bool TlsPackage::UseStore(std::shared_ptr<context_store::ContextStore> store,
+                          const TlsStoreOptions& options) {
+  Shared shared;
+  if (store != nullptr) {
+    shared.tickets = TlsTicketStore::Create(host(), store_counters_, store, options.ticket_period_s,
+                                            options.tickets_refreshed);
+    if (shared.tickets == nullptr) return false;
+    try {
+      shared.sessions =
+          std::make_shared<TlsSessionStore>(store_counters_, std::move(store), options.wait_ms);
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+  }
+  {
+    const SpinLockHolder lock(lock_);
+    std::swap(shared_, shared);
+  }
+  // The ones before.
+  if (shared.tickets != nullptr) shared.tickets->Close();
+  if (shared.sessions != nullptr) shared.sessions->Close();
+  RefreshTicketKeys();
+  return true;
+}
+
+TlsPackage::Shared TlsPackage::Stores() {
+  const SpinLockHolder lock(lock_);
+  return shared_;
+}
+
+void TlsPackage::RefreshTicketKeys() {
+  const Shared shared = Stores();
+  if (shared.tickets != nullptr) shared.tickets->Refresh();
+}
+
+TlsStoreStatistics TlsPackage::StoreStatistics() {
+  const Shared shared = Stores();
+  TlsStoreStatistics now = store_counters_.Read();
+  if (shared.tickets != nullptr) now.handshakes_without_key = shared.tickets->keys()->without_key();
+  return now;
+}
+
+// ---- Credentials
 
 TlsCredential::TlsCredential(PackageHost& host, Direction direction, ULONG flags, ULONG protocols)
     : host_(host),
@@ -176,6 +228,7 @@ SECURITY_STATUS TlsCredential::Rebuild(tls::EndpointOptions options) {
     }
     // The other endpoints share the sessions and ticket keys of the first one.
     options.sessions = (*endpoint)->options().sessions;
+    options.client_sessions = (*endpoint)->options().client_sessions;
     options.ticket_keys = (*endpoint)->options().ticket_keys;
     endpoints->push_back(std::move(*endpoint));
   }

@@ -5,16 +5,33 @@
 #include <sspi.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "kernel_sim/base/mutex.h"
+#include "kernel_sim/context_store/context_store.h"
 #include "kernel_sim/sspi/packages/package.h"
+#include "kernel_sim/sspi/packages/tls_session_store.h"
+#include "kernel_sim/sspi/packages/tls_store_statistics.h"
+#include "kernel_sim/sspi/packages/tls_ticket_store.h"
 #include "tls/handshake/endpoint.h"
 
 namespace ktlsim::sspi {
+
+struct TlsStoreOptions {
+  // For so long a ticket key seals; the same on all nodes. A ticket opens at least so long.
+  static constexpr std::int64_t kTicketPeriodS = 7200;
+  std::int64_t ticket_period_s = kTicketPeriodS;
+  // The longest that a handshake waits for a TLS 1.2 session; 1 to 30,000. Then it goes on as a
+  // full one.
+  std::uint32_t wait_ms = 2000;
+  // Called when the ticket keys have been asked for, in whatever way that ended, with whether there
+  // is a key that seals; on any thread, and must not block. May be empty.
+  std::function<void(bool seals)> tickets_refreshed;
+};
 
 // Its calls into OpenSSL are made inside the fork gate, those for records apart: they take no lock.
 class TlsPackage final : public Package {
@@ -30,6 +47,33 @@ class TlsPackage final : public Package {
   SECURITY_STATUS CreateContext(PackageCredential& credential,
                                 std::unique_ptr<PackageContext>* context) override;
   void ForgetSessions(std::string_view target_name) override;
+
+  // For the embedding program: servers' credentials that are acquired from now on have their ticket
+  // keys from `store`, which several nodes share, and keep their TLS 1.2 sessions there. Asks for
+  // the keys at once. Earlier credentials keep what they have. A null store: later credentials have
+  // keys and sessions of their own again; those of the store before go on with the keys that they
+  // have, and that store is not touched any more when this returns. False: no memory, and nothing
+  // has changed. Passive level.
+  bool UseStore(std::shared_ptr<context_store::ContextStore> store,
+                const TlsStoreOptions& options = {}) KTLSIM_EXCLUDES(lock_);
+  // Asks the store for keys that other nodes have made and for those that are due. To be called
+  // several times in a period, and when the store has come back. Any thread, up to dispatch level;
+  // nothing waits.
+  void RefreshTicketKeys() KTLSIM_EXCLUDES(lock_);
+  // Of all stores so far, but handshakes without a key: of the present one.
+  TlsStoreStatistics StoreStatistics() KTLSIM_EXCLUDES(lock_);
+
+ private:
+  // Both are null: there is no shared store.
+  struct Shared {
+    std::shared_ptr<TlsTicketStore> tickets;
+    std::shared_ptr<TlsSessionStore> sessions;
+  };
+  Shared Stores() KTLSIM_EXCLUDES(lock_);
+
+  TlsStoreCounters store_counters_;
+  SpinLock lock_;
+  Shared shared_ KTLSIM_GUARDED_BY(lock_);
 };
 
 // What SCHANNEL_CRED or SCH_CREDENTIALS asked for, and one endpoint per processor.

@@ -128,6 +128,7 @@ SECURITY_STATUS StatusOfHandshakeFailure(const tls::StepResult& result) {
 SECURITY_STATUS StatusOfStep(const tls::StepResult& result) {
   switch (result.outcome) {
     case tls::StepOutcome::kContinue:
+    case tls::StepOutcome::kWaitsForSession:  // the leg is not over
       return SEC_I_CONTINUE_NEEDED;
     case tls::StepOutcome::kEstablished:
       return SEC_E_OK;

@@ -220,7 +220,7 @@ typedef SECURITY_STATUS(WINAPI* SSL_GET_SERVER_IDENTITY_FN)(PBYTE ClientHello,
 //   ASC_REQ_STREAM                  honoured  always
 //   ASC_REQ_INTEGRITY               honoured  always
 //   ASC_REQ_LICENSING               refused
-//   ASC_REQ_IDENTIFY                harmless  no more is taken
+//   ASC_REQ_IDENTIFY                honoured  the client's token is for identification
 //   ASC_REQ_ALLOW_NULL_SESSION      harmless  clients are anonymous unless asked
 //   ASC_REQ_ALLOW_NON_USER_LOGONS   harmless  nobody is logged on
 //   ASC_REQ_ALLOW_CONTEXT_REPLAY    harmless  permitted, never done

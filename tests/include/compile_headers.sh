@@ -15,14 +15,29 @@ cat > "$work/sspi_only.h" <<'END'
 #include <sspi.h>
 PCredHandle credential;
 END
+cat > "$work/security_only.h" <<'END'
+#include <ktlsim/security.h>
+TOKEN_PRIVILEGES privileges;
+END
+# The headers of Windows that are here for their names.
+for name in securitybaseapi sddl processthreadsapi handleapi errhandlingapi winbase; do
+  printf '#include <%s.h>\nTOKEN_PRIVILEGES privileges;\n' "$name" > "$work/${name}_only.h"
+done
+cat > "$work/without_kernel32_names.h" <<'END'
+#define KTLSIM_NO_KERNEL32_NAMES
+#include <winbase.h>
+enum { GetLastError, SetLastError, CloseHandle, LocalAlloc, LocalFree, GetCurrentProcess, GetCurrentThread };
+END
 cat > "$work/schannel_only.h" <<'END'
 #include <schannel.h>
 SCH_CREDENTIALS credentials;
 END
 cat > "$work/twice.h" <<'END'
 #include <schannel.h>
+#include <ktlsim/security.h>
 #include <sspi.h>
 #include <ktlsim/sspi_ext.h>
+#include <ktlsim/security.h>
 #include <schannel.h>
 #include <sspi.h>
 SCH_CREDENTIALS credentials;
@@ -59,6 +74,7 @@ cat > "$work/extern_c.h" <<'END'
 extern "C" {
 #endif
 #include <schannel.h>
+#include <ktlsim/security.h>
 #include <ktlsim/sspi_ext.h>
 #ifdef __cplusplus
 }

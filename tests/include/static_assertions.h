@@ -1,5 +1,6 @@
 // Checks every value, layout and name of the public headers while compiling. Included as C and as
 // C++, in every mode; nothing is left to run.
+#include <ktlsim/security.h>
 #include <ktlsim/sspi_ext.h>
 #include <schannel.h>
 #include <sspi.h>
@@ -20,7 +21,7 @@
 #define KTLSIM_OFFSET(type, member, bytes) \
   KTLSIM_STATIC_ASSERT(offsetof(type, member) == (bytes), #type "::" #member);
 #define KTLSIM_TYPE(type) KTLSIM_STATIC_ASSERT(sizeof(type) > 0, #type);
-#define KTLSIM_FUNCTION(name) KTLSIM_STATIC_ASSERT(sizeof(&name) == sizeof(void*), #name);
+#define KTLSIM_FUNCTION(name) KTLSIM_STATIC_ASSERT(sizeof(&(name)) == sizeof(void*), #name);
 #define KTLSIM_STRING(name, unit, length) \
   KTLSIM_STATIC_ASSERT(sizeof(name) == ((length) + 1) * sizeof(unit), #name);
 

@@ -43,13 +43,14 @@ typedef struct _KtlsimOptions {
 /// reason.
 KTLSIM_API SECURITY_STATUS KtlsimStart(const KtlsimOptions* options);
 
-/// Admits no further calls, ends those that are suspended (SEC_E_SHUTDOWN_IN_PROGRESS), waits until
-/// every accepted one has completed and its callback has returned, then ends all threads. Calls
-/// that other threads make meanwhile are accepted and waited for, or refused with
-/// SEC_E_SHUTDOWN_IN_PROGRESS; one that is still on its way in at the next KtlsimStart may be
-/// accepted then. Handles outlive the stop. A second KtlsimStop on another thread waits for the end
-/// of the first one. Level: passive. Returns: SEC_E_OK, also when not started;
-/// SEC_E_INVALID_PARAMETER: inside a callback or a visit of KtlsimForEachProcessor.
+/// Admits no further calls, ends those that are suspended (SEC_E_SHUTDOWN_IN_PROGRESS) and logons
+/// in progress (LogonUser, ERROR_NO_LOGON_SERVERS), waits until every accepted one has completed
+/// and its callback has returned, then ends all threads. Calls that other threads make meanwhile
+/// are accepted and waited for, or refused with SEC_E_SHUTDOWN_IN_PROGRESS; one that is still on
+/// its way in at the next KtlsimStart may be accepted then. Handles outlive the stop. A second
+/// KtlsimStop on another thread waits for the end of the first one. Level: passive. Returns:
+/// SEC_E_OK, also when not started; SEC_E_INVALID_PARAMETER: inside a callback or a visit of
+/// KtlsimForEachProcessor.
 KTLSIM_API SECURITY_STATUS KtlsimStop(void);
 
 /// Why this thread's last call failed, in plain words, without a full stop; empty when it did not.
@@ -226,6 +227,71 @@ KTLSIM_API PCCERT_CONTEXT CertDuplicateCertificateContext(PCCERT_CONTEXT pCertCo
 /// Level: any. Returns: TRUE.
 KTLSIM_API BOOL CertFreeCertificateContext(PCCERT_CONTEXT pCertContext);
 
+// ---- Accounts ----------------------------------------------------------------------------------
+
+/// Reads a file of accounts (TOML; kernel_sim/accounts/README.md has the format), at most 16 MiB.
+/// From then on the names and passwords of LogonUser are its, and clients that TLS has
+/// authenticated by their certificate, and Digest by its user, are mapped to its accounts:
+/// ImpersonateSecurityContext and QuerySecurityContextToken. Another call puts another file, or the
+/// same one as it is now, in its place: who is logged on or mapped keeps the token, logons in
+/// progress go on with the accounts that they began with, and a client is mapped again by the next
+/// call that authenticates it. NULL: there are no accounts any more, logons in progress end
+/// (ERROR_NO_LOGON_SERVERS), and nobody is mapped.
+///
+/// KtlsimStop ends logons in progress, and none begins until KtlsimStart; the accounts stay. A
+/// forked child has the accounts as they were, with sessions and delays of its own; the passwords
+/// that sessions keep for the network stay with the parent.
+/// Level: passive. Returns: SEC_E_OK; SEC_E_UNKNOWN_CREDENTIALS: the file cannot be read, or is no
+/// file of accounts: KtlsimLastErrorText says where and what to do, and what counted before goes on
+/// counting; SEC_E_UNSUPPORTED_FUNCTION: above passive level; SEC_E_INSUFFICIENT_MEMORY.
+KTLSIM_API SECURITY_STATUS KtlsimLoadAccounts(const char* toml_file);
+
+// ---- The audit trail ---------------------------------------------------------------------------
+
+#define KTLSIM_AUDIT_COUNT 1    // fFlags: what finds no room is counted, and the access goes on
+#define KTLSIM_AUDIT_NO_SYNC 2  // fFlags: what is written is not waited for until it is on the disk
+
+typedef struct _KtlsimAuditTrail {
+  ULONG cbSize;                // sizeof(KtlsimAuditTrail)
+  ULONG fFlags;                // KTLSIM_AUDIT_*
+  const char* pszLogFile;      // an existing one is continued
+  const char* pszHeadFile;     // NULL: the log's name and ".head"
+  const unsigned char* pbKey;  // the audit key; NULL: a trail that was begun is continued
+  ULONG cbKey;                 // 32 to 4,096; 0 with NULL
+  ULONG cQueue;                // records that may wait to be written, a power of two; 0: 4096
+  ULONGLONG cbRotate;          // a file with so many bytes is rotated; 0: none is
+} KtlsimAuditTrail, *PKtlsimAuditTrail;
+
+/// Begins the audit trail of this process, or continues one: AccessCheckAndAuditAlarm and its kin
+/// (ktlsim/security.h) write to it (kernel_sim/audit/README.md has the format, and what the key is
+/// for). Nothing of the caller's is kept, the key neither. It is open until KtlsimCloseAuditTrail,
+/// or until the process exits; KtlsimStop leaves it alone.
+///
+/// Without KTLSIM_AUDIT_COUNT an access that has to be recorded is refused when the disk or the
+/// queue is full. A forked child cannot write to its parent's trail: there, all that have to be
+/// recorded are refused, until it opens one of its own, under another name, or closes the parent's,
+/// to which nothing happens.
+/// Level: passive. Returns: SEC_E_OK; SEC_E_INVALID_PARAMETER: a bad value, one is open already,
+/// another process writes to it, the key is another one or missing, or log and head do not belong
+/// together; SEC_E_INTERNAL_ERROR: the files cannot be read or written;
+/// SEC_E_UNSUPPORTED_FUNCTION: above passive level; SEC_E_INSUFFICIENT_MEMORY.
+KTLSIM_API SECURITY_STATUS KtlsimOpenAuditTrail(const KtlsimAuditTrail* trail);
+/// Waits until all that was recorded before is written, and on the disk unless
+/// KTLSIM_AUDIT_NO_SYNC.
+/// Level: passive. Returns: SEC_E_OK; SEC_E_INTERNAL_ERROR: the last attempt to write has failed;
+/// SEC_E_INVALID_PARAMETER: none is open, or it is the parent process's;
+/// SEC_E_UNSUPPORTED_FUNCTION: above passive level.
+KTLSIM_API SECURITY_STATUS KtlsimFlushAuditTrail(void);
+/// A new file begins soon; this one is NAME.1, NAME.2 and so on from then on.
+/// Level: passive. Returns: SEC_E_OK; SEC_E_INVALID_PARAMETER: none is open;
+/// SEC_E_UNSUPPORTED_FUNCTION: above passive level.
+KTLSIM_API SECURITY_STATUS KtlsimRotateAuditTrail(void);
+/// Waits until nobody is in the middle of a record, writes what is queued and a last line. From
+/// then on nothing is recorded.
+/// Level: passive. Returns: SEC_E_OK, also if none was open; SEC_E_INTERNAL_ERROR: not everything
+/// could be written; SEC_E_UNSUPPORTED_FUNCTION: above passive level.
+KTLSIM_API SECURITY_STATUS KtlsimCloseAuditTrail(void);
+
 // ---- Attributes of a credential ----------------------------------------------------------------
 //
 // For SetCredentialsAttributes, before the first context is made from the credential. Passive
@@ -379,6 +445,16 @@ typedef struct _KtlsimCred_KeyLog {
 //   MakeSignature              TOKEN empty; PKG_PARAMS method, URL, hash of the body (or empty);
 //                              PADDING receives Authorization
 //
+// The other way round, which Windows does not document, for Authentication-Info (RFC 7616 3.5):
+//
+//   MakeSignature, server      TOKEN Authorization, as it was accepted; PKG_PARAMS method (not
+//                              used), URL (or empty: not compared), hash of the response's body (or
+//                              empty); PADDING receives Authentication-Info
+//   VerifySignature, client    the same with TOKEN Authentication-Info and PADDING Authorization,
+//                              as it was sent. SEC_E_MESSAGE_ALTERED: the server does not know the
+//                              password, or the value is of another request. A nextnonce in it is
+//                              what the context signs with from now on.
+//
 // A context outlives its connection. AcceptSecurityContext without a context, or with a partial
 // one, goes on at the context that the opaque value of the response names, and returns that one's
 // handle with SEC_I_COMPLETE_NEEDED: it is borrowed, and one DeleteSecurityContext ends it however
@@ -414,7 +490,9 @@ typedef struct _KtlsimCred_KeyLog {
 // A nonce is good for cUnansweredSeconds before it is answered; with a context, for
 // cEstablishedSeconds, or until no request has come for cIdleSeconds. What comes later is asked for
 // a response to a new nonce (stale=true). A context without a request for five minutes more is
-// over.
+// over. The store keeps a context for as long as the first response could be sent again, whatever
+// the other two limits are: where nodes share a store, a cIdleSeconds that is shorter than
+// cUnansweredSeconds ends nothing earlier. All nodes have the same limits.
 typedef struct _KtlsimCred_DigestServer {
   ULONG cbSize;              // sizeof(KtlsimCred_DigestServer)
   ULONG fFlags;              // KTLSIM_DIGEST_*

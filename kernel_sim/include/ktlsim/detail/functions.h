@@ -262,15 +262,25 @@ KTLSIM_API SECURITY_STATUS SEC_ENTRY DelegateSecurityContext(
 
 // ---- Identity ----------------------------------------------------------------------------------
 
-/// Nothing here impersonates yet.
-/// Level: any. Returns: SEC_E_UNSUPPORTED_FUNCTION; SEC_E_INVALID_HANDLE.
+/// The calling thread acts as the client of an established server's context from now on, instead of
+/// as anybody else, until it reverts or ends: at the level of identification where the process
+/// lacks SeImpersonatePrivilege or the server asked for ASC_REQ_IDENTIFY. A client has an account
+/// where the program has installed a mapper, and TLS has verified its certificate, or Digest its
+/// password. On failure the thread acts as before, which may be as the server: look at the result.
+/// Level: any. Returns: SEC_E_NO_IMPERSONATION: no account is the client's, or none is looked for
+/// (SCH_CRED_NO_SYSTEM_MAPPER); SEC_E_MULTIPLE_ACCOUNTS; SEC_E_LOGON_DENIED: its account is
+/// disabled; SEC_E_NO_AUTHENTICATING_AUTHORITY: the accounts were not to be had;
+/// SEC_E_INSUFFICIENT_MEMORY; SEC_E_UNSUPPORTED_FUNCTION: a client's context, or kernel mode;
+/// SEC_E_INVALID_HANDLE.
 KTLSIM_API SECURITY_STATUS SEC_ENTRY ImpersonateSecurityContext(PCtxtHandle phContext)
     KTLSIM_MODE_SYMBOL(ImpersonateSecurityContext);
-/// Nothing here impersonates yet.
-/// Level: any. Returns: SEC_E_UNSUPPORTED_FUNCTION; SEC_E_INVALID_HANDLE.
+/// The calling thread acts as the process again, whichever context it has impersonated last, and
+/// also if it has impersonated none.
+/// Level: any. Returns: SEC_E_INVALID_HANDLE: the context is gone, and the thread acts as before.
 KTLSIM_API SECURITY_STATUS SEC_ENTRY RevertSecurityContext(PCtxtHandle phContext);
-/// Nothing here has tokens yet.
-/// Level: any. Returns: SEC_E_UNSUPPORTED_FUNCTION; SEC_E_INVALID_HANDLE.
+/// Stores a handle of the client's access token, which the caller closes. It outlives the context.
+/// Level: any. Returns: as ImpersonateSecurityContext, also in kernel mode, and
+/// SEC_E_INVALID_PARAMETER: no place for it.
 KTLSIM_API SECURITY_STATUS SEC_ENTRY QuerySecurityContextToken(PCtxtHandle phContext, void** Token);
 
 // ---- Messages (any level and never blocks, but for VerifySignature) ----------------------------

@@ -1,0 +1,35 @@
+#include "kernel_sim/audit/audit_record.h"
+
+namespace ktlsim::audit {
+
+std::string_view NameOf(AuditEvent event) {
+  switch (event) {
+    case AuditEvent::kAccess:
+      return "access";
+    case AuditEvent::kOpen:
+      return "open";
+    case AuditEvent::kClose:
+      return "close";
+    case AuditEvent::kDelete:
+      return "delete";
+    case AuditEvent::kPrivilegeUse:
+      return "privilege-use";
+    case AuditEvent::kService:
+      return "service";
+    case AuditEvent::kStart:
+      return "start";
+    case AuditEvent::kContinue:
+      return "continue";
+    case AuditEvent::kResume:
+      return "resume";
+    case AuditEvent::kLost:
+      return "lost";
+    case AuditEvent::kRefused:
+      return "refused";
+    case AuditEvent::kStop:
+      return "stop";
+  }
+  return "?";
+}
+
+}  // namespace ktlsim::audit

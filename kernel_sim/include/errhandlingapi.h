@@ -1,0 +1,4 @@
+// The last error, for sources that include this header of Windows: all of ktlsim/security.h.
+#pragma once
+
+#include <ktlsim/security.h>

@@ -1,0 +1,5 @@
+// Opening the tokens of processes and threads, for sources that include this header of Windows: all
+// of ktlsim/security.h.
+#pragma once
+
+#include <ktlsim/security.h>

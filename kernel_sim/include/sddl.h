@@ -1,0 +1,5 @@
+// The text of SIDs and security descriptors, for sources that include this header of Windows: all
+// of ktlsim/security.h.
+#pragma once
+
+#include <ktlsim/security.h>

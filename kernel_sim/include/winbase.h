@@ -1,0 +1,5 @@
+// Names of accounts and privileges, LocalFree, for sources that include this header of Windows: all
+// of ktlsim/security.h.
+#pragma once
+
+#include <ktlsim/security.h>

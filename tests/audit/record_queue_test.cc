@@ -1,0 +1,82 @@
+#include "kernel_sim/audit/record_queue.h"
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace ktlsim::audit {
+namespace {
+
+TEST(RecordQueueTest, KeepsOrderAndRefusesWhenFull) {
+  const std::unique_ptr<RecordQueue> queue = RecordQueue::Create(4);
+  EXPECT_EQ(queue->Front(), nullptr);
+  for (std::uint64_t round = 0; round < 3; ++round) {
+    for (std::uint64_t i = 0; i < 4; ++i) {
+      EXPECT_TRUE(queue->Push({.object = std::to_string(i)}, i));
+    }
+    EXPECT_FALSE(queue->Push({}, 9));
+    for (std::uint64_t i = 0; i < 4; ++i) {
+      const QueuedRecord* const record = queue->Front();
+      ASSERT_NE(record, nullptr);
+      EXPECT_EQ(record->unix_ns, i);
+      EXPECT_EQ(record->object(), std::to_string(i));
+      queue->Pop();
+    }
+    EXPECT_EQ(queue->Front(), nullptr);
+    EXPECT_EQ(queue->pushed(), queue->popped());
+  }
+}
+
+TEST(RecordQueueTest, TextsOfAnyLengthStayApart) {
+  const std::unique_ptr<RecordQueue> queue = RecordQueue::Create(2);
+  const std::string longest(kObjectBytesMax, 'o');
+  for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, std::size_t{80}, std::size_t{81},
+                                  std::size_t{1024}, std::size_t{1025}}) {
+    const std::string text(bytes, 't');
+    ASSERT_TRUE(queue->Push(
+        {.client_name = text, .subsystem = "s", .object_type = text, .object = longest}, 0));
+    const QueuedRecord* const record = queue->Front();
+    EXPECT_EQ(record->client_name(), text.substr(0, kNameBytesMax));
+    EXPECT_EQ(record->subsystem(), "s");
+    EXPECT_EQ(record->object_type(), text.substr(0, kNameBytesMax));
+    EXPECT_EQ(record->object(), longest);
+    EXPECT_EQ(record->cut, bytes > kNameBytesMax);
+    queue->Pop();
+  }
+}
+
+TEST(RecordQueueTest, ManyThreadsPushAndEachRecordComesOnce) {
+  constexpr std::uint64_t kThreads = 4;
+  constexpr std::uint64_t kEach = 5000;
+  const std::unique_ptr<RecordQueue> queue = RecordQueue::Create(64);
+  std::vector<std::thread> threads;
+  for (std::uint64_t t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&queue, t] {
+      for (std::uint64_t i = 0; i < kEach;) {
+        if (queue->Push({.object = "x", .handle_id = t}, i)) {
+          ++i;
+        } else {
+          std::this_thread::yield();
+        }
+      }
+    });
+  }
+  std::vector<std::uint64_t> next(kThreads, 0);
+  for (std::uint64_t taken = 0; taken < kThreads * kEach;) {
+    const QueuedRecord* const record = queue->Front();
+    if (record == nullptr) {
+      std::this_thread::yield();
+      continue;
+    }
+    EXPECT_EQ(record->unix_ns, next[record->handle_id]++);
+    queue->Pop();
+    ++taken;
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(queue->Front(), nullptr);
+}
+
+}  // namespace
+}  // namespace ktlsim::audit

@@ -17,8 +17,8 @@
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
 
+#include "tls/handshake/client_sessions.h"
 #include "tls/handshake/handshake.h"
-#include "tls/handshake/session_store.h"
 #include "tls/identity/certificate.h"
 
 namespace ktlsim::tls {
@@ -97,20 +97,26 @@ class MemorySsl {
 
 using Session = std::shared_ptr<SSL_SESSION>;
 
-// Gives the same session to every connection: a copy each, as libssl resumes one of TLS 1.3 once.
-class OneSession final : public SessionStore {
+// Keeps the first session, or none, and gives it to every connection from then on: a copy each, as
+// libssl resumes one of TLS 1.3 once.
+class OneSession final : public ClientSessions {
  public:
-  explicit OneSession(Session session) : session_(std::move(session)) {}
-  void Put(std::string_view, StoredSession) noexcept override {}
-  std::optional<StoredSession> Get(std::string_view) noexcept override {
+  explicit OneSession(bool keeps) : keeps_(keeps) {}
+  void Put(std::string_view, ClientSession stored) noexcept override {
+    if (keeps_ && session_ == nullptr) session_ = std::move(stored.session);
+  }
+  std::optional<ClientSession> Get(std::string_view) noexcept override {
     if (session_ == nullptr) return std::nullopt;
-    return StoredSession{Session(SSL_SESSION_dup(session_.get()), &SSL_SESSION_free), INT64_MAX,
+    return ClientSession{Session(SSL_SESSION_dup(session_.get()), &SSL_SESSION_free), INT64_MAX,
                          true};
   }
   void Remove(std::string_view) noexcept override {}
 
+  bool empty() const { return session_ == nullptr; }
+
  private:
-  const Session session_;
+  const bool keeps_;
+  Session session_;
 };
 
 // Runs one handshake; the side in question is stepped, and made and unmade, under the clock.
@@ -156,6 +162,14 @@ class OurSide {
     established_.emplace(handshake_->TakeOver().value());
   }
   bool done() const { return established_.has_value(); }
+  // A client's: what the server sent last, with its ticket.
+  void TakeTicket(Buffer& in) {
+    if (!established_ || in.empty()) return;
+    const OpenResult opened = established_->reader.Open(in);
+    if (opened.type == ContentType::kHandshake) {
+      established_->post_handshake->Consume(opened.fragment, established_->reader);
+    }
+  }
 
  private:
   static HandshakeOptions Options() {
@@ -207,12 +221,12 @@ struct Contexts {
 };
 
 std::shared_ptr<Endpoint> MakeEndpoint(Role role, Version version,
-                                       std::shared_ptr<SessionStore> sessions = nullptr) {
+                                       std::shared_ptr<ClientSessions> sessions = nullptr) {
   EndpointOptions options;
   options.role = role;
   options.versions = {version, version};
   options.cipher_suites = SuiteName(version);
-  options.sessions = std::move(sessions);
+  options.client_sessions = std::move(sessions);
   options.tickets = 1;
   if (role == Role::kServer) options.certificates = {BenchCertificate()};
   return Endpoint::Create(options).value();
@@ -229,6 +243,20 @@ Session SessionFrom(SSL_CTX* context, Side server) {
     if (!server.done()) server.Step(to_server, to_client);
   }
   return client.TakeSession(to_client);
+}
+
+// A full handshake of our client with `server`, whose session the endpoint's store keeps.
+void FillStore(Endpoint& endpoint, SSL_CTX* context) {
+  OurSide client(&endpoint);
+  MemorySsl server(context, true);
+  Buffer to_client;
+  Buffer to_server;
+  client.Step(to_client, to_server);
+  while (!client.done() || !server.done()) {
+    server.Step(to_server, to_client);
+    if (!client.done()) client.Step(to_client, to_server);
+  }
+  client.TakeTicket(to_client);
 }
 
 void BM_ServerHandshake(benchmark::State& state) {
@@ -254,11 +282,15 @@ void BM_ClientHandshake(benchmark::State& state) {
   const bool ours = state.range(0) != 0;
   const auto version = state.range(1) == 13 ? Version::kTls13 : Version::kTls12;
   const Contexts contexts(version);
+  const auto store = std::make_shared<OneSession>(state.range(2) != 0);
+  const auto endpoint = MakeEndpoint(Role::kClient, version, store);
   Session session;
-  if (state.range(2) != 0) {
+  if (state.range(2) != 0 && ours) {
+    FillStore(*endpoint, contexts.server);
+    if (store->empty()) return state.SkipWithError("the client kept no session");
+  } else if (state.range(2) != 0) {
     session = SessionFrom<LibsslServer>(contexts.client, LibsslServer(contexts.server));
   }
-  const auto endpoint = MakeEndpoint(Role::kClient, version, std::make_shared<OneSession>(session));
   const ClientArguments arguments{contexts.client, session.get()};
   for ([[maybe_unused]] auto _ : state) {
     state.SetIterationTime(

@@ -6,6 +6,9 @@
 
 #include <charconv>
 #include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <type_traits>
@@ -16,9 +19,14 @@ constexpr bool IsSpace(char c) { return c == ' ' || c == '\t'; }
 
 constexpr bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
-constexpr bool IsHexDigit(char c) {
-  return IsDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+// The value of a hexadecimal digit; -1: it is none.
+constexpr int HexValue(char c) {
+  if (IsDigit(c)) return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
+
+constexpr bool IsHexDigit(char c) { return HexValue(c) >= 0; }
 
 constexpr char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
@@ -65,6 +73,23 @@ std::errc ReadNumber(std::string_view text, Number* number, int base = 10) {
   if (stop != end) return std::errc::invalid_argument;
   if (error == std::errc()) *number = read;
   return error;
+}
+
+// Fills `digits` with the last digits of `number`, in lower-case hexadecimal. A byte has two.
+constexpr void WriteHex(std::uint64_t number, std::span<char> digits) {
+  for (auto digit = digits.rbegin(); digit != digits.rend(); ++digit, number >>= 4) {
+    *digit = "0123456789abcdef"[number & 15];
+  }
+}
+
+// All of `bytes`, two digits each.
+template <typename Byte>
+std::string HexOf(std::span<const Byte> bytes) {
+  std::string text(2 * bytes.size(), '0');
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    WriteHex(std::to_integer<std::uint8_t>(std::byte{bytes[i]}), std::span(text).subspan(2 * i, 2));
+  }
+  return text;
 }
 
 }  // namespace ktlsim

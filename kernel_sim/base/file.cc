@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -291,6 +292,17 @@ Status ReplaceFile(const char* path, std::string_view text, mode_t mode) {
   if (status.ok()) return SyncFolder(target);
   unlink(draft.c_str());
   return status;
+}
+
+Result<int> LockFolderOf(const char* path) {
+  const std::string name = path;
+  const std::size_t slash = name.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : name.substr(0, slash + 1);
+  Descriptor lock(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!lock.valid()) return IoError(errno, "open the folder of the file");
+  if (flock(lock.number(), LOCK_EX | LOCK_NB) == 0) return lock.Release();
+  if (errno != EWOULDBLOCK) return IoError(errno, "lock the folder of the file");
+  return Status(Category::kContract, 0, "another program is changing a file there; try again");
 }
 
 }  // namespace ktlsim

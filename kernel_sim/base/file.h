@@ -80,4 +80,11 @@ Status WriteFile(const char* path, std::string_view text);
 // level, any thread.
 Status ReplaceFile(const char* path, std::string_view text, mode_t mode);
 
+// For whoever changes the file `path` in several steps: nobody else who asks has this while the
+// descriptor is open. The file's folder is locked, and not the file, which will be another one
+// after the change. The descriptor belongs to the caller.
+//
+// kContract: somebody else is changing a file there. kIo: the system refuses. Passive level.
+Result<int> LockFolderOf(const char* path);
+
 }  // namespace ktlsim

@@ -26,7 +26,7 @@ bool PassiveWorker::Run(WorkItem& item) {
   }
   MutexLock lock(mutex_);
   try {
-    items_.push_back(&item);
+    items_.push_back({&item, ThreadIdentity::Get()});
   } catch (const std::bad_alloc&) {
     return false;
   }
@@ -46,17 +46,19 @@ bool PassiveWorker::Run(WorkItem& item) {
 
 void PassiveWorker::Main() {
   for (;;) {
-    WorkItem* item = nullptr;
+    Job job;
     {
       MutexLock lock(mutex_);
       ++idle_;
       while (items_.empty() && !stopping_) changed_.wait(mutex_);
       --idle_;
       if (items_.empty()) return;
-      item = items_.front();
+      job = std::move(items_.front());
       items_.pop_front();
     }
-    item->Run();
+    // From here on the identity is the slot's alone, which is empty again after the item.
+    const ThreadIdentity::Scope as_asked(std::move(job.identity));
+    job.item->Run();
   }
 }
 

@@ -1,6 +1,8 @@
 // PassiveWorker: threads for the few calls that may block: CompleteAuthToken, which TLS never needs
 // but packages that return SEC_I_COMPLETE_NEEDED do; reads of files that are not in memory.
 //
+// An item runs as the one who handed it in: under the identity of that thread at that moment.
+//
 // A thread is started when there is work and none is idle, up to `threads_max`; with one, items run
 // in their order.
 #pragma once
@@ -10,6 +12,7 @@
 #include <vector>
 
 #include "kernel_sim/base/mutex.h"
+#include "kernel_sim/base/thread_identity.h"
 #include "kernel_sim/base/work_item.h"
 
 namespace ktlsim {
@@ -26,13 +29,18 @@ class PassiveWorker {
   [[nodiscard]] bool Run(WorkItem& item);
 
  private:
+  struct Job {
+    WorkItem* item = nullptr;
+    IdentityRef identity;
+  };
+
   void Main();
 
   const unsigned threads_max_;
 
   Mutex mutex_;
   ConditionVariable changed_;
-  std::deque<WorkItem*> items_ KTLSIM_GUARDED_BY(mutex_);
+  std::deque<Job> items_ KTLSIM_GUARDED_BY(mutex_);
   bool stopping_ KTLSIM_GUARDED_BY(mutex_) = false;
   unsigned idle_ KTLSIM_GUARDED_BY(mutex_) = 0;
   std::vector<std::thread> threads_ KTLSIM_GUARDED_BY(mutex_);

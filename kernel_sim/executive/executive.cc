@@ -6,7 +6,9 @@
 
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/base/level.h"
+#include "kernel_sim/base/thread_identity.h"
 #include "kernel_sim/base/trace.h"
+#include "kernel_sim/executive/left_identity.h"
 
 namespace ktlsim::executive {
 namespace {
@@ -244,6 +246,16 @@ bool Executive::SubmitAndWait(Request& request) {
   return true;
 }
 
+// As the one who submitted it. The slot is empty again when this returns: the call may suspend, and
+// another processor may run the rest of it.
+RunResult Executive::RunAsSubmitter(Request& request) {
+  KTLSIM_CHECK(!ThreadIdentity::IsSet());
+  if (request.identity() != nullptr) ThreadIdentity::Exchange(request.identity());
+  const RunResult result = request.Run();
+  EmptyIdentity(request.identity().get(), "code that a call has called left an identity");
+  return result;
+}
+
 void Executive::Execute(Request& request) {
   if (!request.begun()) {
     if (request.context() != nullptr && !TakeTurn(request)) return;
@@ -251,7 +263,7 @@ void Executive::Execute(Request& request) {
   }
   request.suspension().BeginRun();
   Strand* const strand = request.strand();
-  switch (request.Run()) {
+  switch (RunAsSubmitter(request)) {
     case RunResult::kCompleted:
       request.suspension().EndRun();
       clock_.Measure(request, request.processor()->counters(request.lane()).served_ns);
@@ -287,6 +299,7 @@ void Executive::Complete(Request& request) {
   // The outputs are written. Before the status says so, everything is released that is not the
   // caller's memory.
   request.DestroyPayload();
+  request.DropIdentity();
   Strand* strand = request.DetachStrand();
   Reference<Object> keep_alive = request.DetachKeepAlive();
   if (request.ends_object()) {
@@ -333,7 +346,10 @@ void Executive::FinishStrand(Strand* strand) {
 void Executive::DeliverOnProcessor(Request& request) {
   OnCallbackDue(request);
   const AsyncContextTable::Notification notification = contexts_.EnterCallback(*request.context());
-  notification.Invoke();
+  {
+    const CallbackIdentity as_process;
+    notification.Invoke();
+  }
   contexts_.FinishCallback(notification);
   OnCallbackEnded();
 }

@@ -97,7 +97,7 @@ class Executive final : public NotificationPool::Owner, public WaitLimits::Owner
   // that submitted the request.
   void MoveHome(Request& request);
   // Called from Run, which then returns kSuspended: after `limit_ns`, counted from the first such
-  // call, the request runs again in any case (CallRun::kTimedOut).
+  // call since its deadline was 0, the request runs again in any case (CallRun::kTimedOut).
   void LimitSuspension(Request& request, std::uint64_t limit_ns) const;
 
   // For its processors, on their threads, at dispatch level. Execute runs a request that has come
@@ -161,6 +161,7 @@ class Executive final : public NotificationPool::Owner, public WaitLimits::Owner
   void OnCallbackDue(Request& request) override;
   void OnCallbackEnded() override;
   bool TakeTurn(Request& request);
+  static RunResult RunAsSubmitter(Request& request);
   void SetWaitLimit(Request& request) const;
   void EnterStrand(Request& request);
   static void CountEnd(const Request& request);

@@ -8,6 +8,8 @@
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/level.h"
+#include "kernel_sim/base/thread_identity.h"
+#include "kernel_sim/executive/left_identity.h"
 #include "kernel_sim/executive/thread_error.h"
 
 namespace ktlsim::executive {
@@ -188,6 +190,8 @@ bool NotificationPool::DeliverOne() {
     request = queue_.PopFront();
   }
   if (request == nullptr) return false;
+  // The thread is this participant's for one step only.
+  const ThreadIdentity::Scope own;
   Deliver(*request);
   return true;
 }
@@ -203,6 +207,7 @@ void NotificationPool::Deliver(Request& request) {
   // From here on the owner may reuse the context, and `request` with it.
   {
     const CallbackScope inside;
+    const CallbackIdentity as_process;
     notification.Invoke();
   }
   contexts_.FinishCallback(notification);

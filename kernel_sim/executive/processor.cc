@@ -9,8 +9,10 @@
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/base/level.h"
 #include "kernel_sim/base/memory_watch.h"
+#include "kernel_sim/base/thread_identity.h"
 #include "kernel_sim/base/trace.h"
 #include "kernel_sim/executive/executive.h"
+#include "kernel_sim/executive/left_identity.h"
 #include "kernel_sim/executive/thread_error.h"
 
 namespace ktlsim::executive {
@@ -80,7 +82,9 @@ void Processor::LeaveRing() {
 
 void Processor::Step() {
   Processor* const outer = std::exchange(current_processor, this);
-  ring_->Turn(0);
+  // The thread is this processor's for one step only.
+  const ThreadIdentity::Scope own;
+  Turn(0);
   RunLanes(1);
   current_processor = outer;
 }
@@ -124,13 +128,20 @@ void Processor::Main(const RingFactory& factory) {
   started_.store(1);
   started_.notify_one();
   while (!stopping_) {
-    ring_->Turn(HasWork() ? 0 : io::kWaitForever);
+    Turn(HasWork() ? 0 : io::kWaitForever);
     RunLanes(kRecordBudget);
   }
   KTLSIM_ASSERT(!HasWork());
   LeaveRing();
   cpu_ended_ns_.store(CpuNs(), std::memory_order_release);
   current_processor = nullptr;
+}
+
+// Handlers of connections run in it, which may impersonate, but not beyond their end. That is
+// looked at once a turn: until then the next handlers of the turn run as whom a handler has left.
+void Processor::Turn(std::uint64_t wait_ns) {
+  ring_->Turn(wait_ns);
+  EmptyIdentity(nullptr, "a handler on a processor left an identity");
 }
 
 bool Processor::HasWork() const {

@@ -105,6 +105,7 @@ class Processor final : private WaitLimits::Owner {
   void UseRing(std::unique_ptr<io::Ring> ring);
   void LeaveRing();
   void Main(const RingFactory& factory);
+  void Turn(std::uint64_t wait_ns);
   void RunLanes(int record_budget);
   void DeliverNotifications();
   void Send(Request& request, Request::Destination::Phase phase);

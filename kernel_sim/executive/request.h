@@ -17,6 +17,7 @@
 
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/base/intrusive_list.h"
+#include "kernel_sim/base/thread_identity.h"
 #include "kernel_sim/base/work_item.h"
 #include "kernel_sim/executive/object_table.h"
 #include "kernel_sim/executive/suspension.h"
@@ -62,6 +63,7 @@ class Request final : public WorkItem {
     run_ = run;
     strand_ = strand;
     keep_alive_ = std::move(keep_alive);
+    identity_.reset();
     ends_object_ = false;
     status_ = 0;
     reason_ = nullptr;
@@ -73,6 +75,10 @@ class Request final : public WorkItem {
   // Deletes the object that it was prepared with. The object is destroyed before the status is
   // published.
   void set_ends_object() { ends_object_ = true; }
+
+  // It runs as the calling thread acts now, whatever that thread does later. Without it, as the
+  // process. After Prepare.
+  void CaptureIdentity() { identity_ = ThreadIdentity::Get(); }
 
   // The captured arguments. There is one payload at a time; it is destroyed before the status is
   // published.
@@ -97,6 +103,7 @@ class Request final : public WorkItem {
   // Releases what an unsubmitted or finished request holds.
   void Discard() {
     DestroyPayload();
+    DropIdentity();
     keep_alive_.Reset();
   }
 
@@ -125,6 +132,9 @@ class Request final : public WorkItem {
   Lane lane() const { return lane_; }
   Strand* strand() const { return strand_; }
   bool ends_object() const { return ends_object_; }
+  // Null: it runs as the process.
+  const IdentityRef& identity() const { return identity_; }
+  void DropIdentity() { identity_.reset(); }
   RunResult Run() { return run_(*this); }
   // It has run before.
   bool begun() const { return suspension_.begun(); }
@@ -202,6 +212,7 @@ class Request final : public WorkItem {
   void (*destroy_)(void*) = nullptr;
   Strand* strand_ = nullptr;
   Reference<Object> keep_alive_;
+  IdentityRef identity_;
   AsyncContextSlot* context_ = nullptr;
 
   // Its owners' parts.
@@ -224,7 +235,7 @@ class Request final : public WorkItem {
   using Queue = IntrusiveQueue<Request, &Request::next_>;
 };
 
-static_assert(sizeof(Request) <= 368, "one belongs to every async context");
+static_assert(sizeof(Request) <= 384, "one belongs to every async context");
 
 // Brings back a suspended request. It can be copied: the first Resume counts, later ones do
 // nothing, and neither does one that comes after the limit or the stop. It may be used before Run

@@ -4,6 +4,7 @@
 
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/base/level.h"
+#include "kernel_sim/base/thread_identity.h"
 
 namespace ktlsim::executive {
 namespace {
@@ -68,6 +69,7 @@ void SeededScheduler::Take(const Choice& choice) {
       // The vector may grow while the step runs.
       actors_[choice.index].busy = true;
       Actor step = std::move(actors_[choice.index].step);
+      const ThreadIdentity::Scope own;
       const bool goes_on = step();
       actors_[choice.index].busy = false;
       if (goes_on) actors_[choice.index].step = std::move(step);

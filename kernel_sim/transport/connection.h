@@ -99,6 +99,10 @@ class Connection {
   // Close, because of what the peer did: OnEnded, the log and the statistics get `why`, however the
   // connection then ends.
   virtual void CloseFor(EndKind why) = 0;
+  // CloseFor, but without close_notify: the peer gets all that was sent, then FIN, and knows that
+  // this is not the whole (RFC 8446 6.1). In the handshake the same as AbortFor, after ShutdownSend
+  // the same as CloseFor.
+  virtual void CutFor(EndKind why) = 0;
   // RST; everything in flight is dropped.
   void Abort() { AbortFor(EndKind::kAborted); }
   // Abort; OnEnded, the log and the statistics get `why`.

@@ -82,21 +82,25 @@ enum class OurEnd : std::uint8_t {
   kOpen,
   kWanted,  // the user has asked: close_notify is due after the data
   kSealed,  // close_notify is among the bytes to send, or sent; nothing follows it but FIN
+  kCut,     // the user has asked: FIN is due after the data, without close_notify
   kFin,
 };
 
 enum class OurEndEvent : std::uint8_t {
   kAsk,
   kSeal,
+  kCut,
   kFin,
 };
 
 inline constexpr StateTable kOurEndTable(std::array{
     Transition{OurEnd::kOpen, OurEndEvent::kAsk, OurEnd::kWanted},
+    Transition{OurEnd::kOpen, OurEndEvent::kCut, OurEnd::kCut},
     Transition{OurEnd::kOpen, OurEndEvent::kFin, OurEnd::kFin},
     Transition{OurEnd::kWanted, OurEndEvent::kSeal, OurEnd::kSealed},
     Transition{OurEnd::kWanted, OurEndEvent::kFin, OurEnd::kFin},
     Transition{OurEnd::kSealed, OurEndEvent::kFin, OurEnd::kFin},
+    Transition{OurEnd::kCut, OurEndEvent::kFin, OurEnd::kFin},
 });
 
 constexpr const char* NameOf(OurEnd value) {
@@ -107,6 +111,8 @@ constexpr const char* NameOf(OurEnd value) {
       return "wanted";
     case OurEnd::kSealed:
       return "sealed";
+    case OurEnd::kCut:
+      return "cut";
     case OurEnd::kFin:
       return "fin";
   }
@@ -119,6 +125,8 @@ constexpr const char* NameOf(OurEndEvent value) {
       return "ask";
     case OurEndEvent::kSeal:
       return "seal";
+    case OurEndEvent::kCut:
+      return "cut";
     case OurEndEvent::kFin:
       return "send fin";
   }

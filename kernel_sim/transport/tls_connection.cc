@@ -238,6 +238,17 @@ void TlsConnection::CloseFor(EndKind why) {
   Close();
 }
 
+void TlsConnection::CutFor(EndKind why) {
+  if (state_ == State::kConnecting || state_ == State::kHandshake) {
+    AbortFor(why);
+    return;
+  }
+  if (MaySend()) Move(OurEndEvent::kCut);
+  write_wanted_ = false;
+  CloseFor(why);
+  PumpSending();
+}
+
 void TlsConnection::CloseForStop() {
   if (state_ == State::kEstablished) {
     if (Drops()) return;  // it closes already

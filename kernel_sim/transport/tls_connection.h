@@ -68,6 +68,7 @@ class TlsConnection final : public Connection,
   void ShutdownSend() override;
   void Close() override;
   void CloseFor(EndKind why) override;
+  void CutFor(EndKind why) override;
   void AbortFor(EndKind why) override { End({.kind = why}, io::Stream::CloseMode::kReset); }
   bool established() const override { return established_; }
   const io::Address& peer_address() const override { return peer_; }

@@ -113,7 +113,8 @@ bool TlsConnection::ReadyToSendFin() const {
   if (our_end_ == OurEnd::kFin || seals_.in_flight() || legs_.call() == LegCall::kFetchAlert)
     return false;
   if (state_ == State::kFailed) return true;
-  return state_ == State::kEstablished && our_end_ == OurEnd::kSealed;
+  if (state_ != State::kEstablished) return false;
+  return our_end_ == OurEnd::kSealed || (our_end_ == OurEnd::kCut && seals_.queue().idle());
 }
 
 void TlsConnection::TellWritable() {

@@ -6,6 +6,7 @@
 #include <set>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -133,7 +134,7 @@ TEST_F(NotificationPoolTest, GrowsForBlockedCallbacksAndShrinksWhenIdle) {
 class NotificationPoolGrowthTest : public NotificationPoolTest {
  protected:
   // Starts a thread of the pool, or fails with the error that the test has chosen.
-  void Spawn(const std::function<void()>& body) {
+  void Spawn(std::function<void()> body) {
     if (out_of_threads_ != 0) {
       --out_of_threads_;
       throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
@@ -142,14 +143,14 @@ class NotificationPoolGrowthTest : public NotificationPoolTest {
       --out_of_memory_;
       throw std::bad_alloc();
     }
-    std::thread(body).detach();
+    std::thread(std::move(body)).detach();
   }
   NotificationPool::Options Stepped(unsigned threads_min, unsigned threads_max) {
     return {.threads_min = threads_min,
             .threads_max = threads_max,
             .keeper = false,
             .clock = &time_,
-            .spawn = [this](std::function<void()> body) { Spawn(body); }};
+            .spawn = [this](std::function<void()> body) { Spawn(std::move(body)); }};
   }
   // A callback that blocks until the test opens `release_`.
   Request& PublishBlocking() {
@@ -268,7 +269,7 @@ TEST_F(NotificationPoolGrowthTest, StartNeedsOneThread) {
   NotificationPool::Options options = Stepped(2, 8);
   options.spawn = [&](std::function<void()> body) {
     if (++made == 2) throw std::bad_alloc();
-    Spawn(body);
+    Spawn(std::move(body));
   };
   NotificationPool half(contexts_, options, CountingOwner());
   ASSERT_TRUE(half.Start().ok());

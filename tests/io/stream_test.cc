@@ -125,7 +125,13 @@ TEST_P(StreamTest, EchoesThroughTwoStreamsOfOneRing) {
 
 TEST_P(StreamTest, ContinuesShortSendsWhileTheReaderIsPaused) {
   const int small = 4096;
-  if (real()) setsockopt(client_socket, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+  if (real()) {
+    setsockopt(client_socket, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+    // Otherwise the kernel lets the reader's buffer grow, perhaps until all of the text has room
+    // there.
+    const int medium = 65536;
+    setsockopt(server_socket, SOL_SOCKET, SO_RCVBUF, &medium, sizeof(medium));
+  }
   const std::string text = Pattern(std::size_t{3} << 19);
   client->stream->Send(AsBytes(text));
   // The reader has not begun: the sender gets stuck, until there is nothing left to do.

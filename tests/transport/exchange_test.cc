@@ -300,6 +300,58 @@ TEST_F(ExchangeTest, HalfClosedConnectionsStillAnswer) {
   ExpectServerEnded(EndKind::kCompleted);
 }
 
+// Sends more than a socket holds, and then admits that it is not the whole.
+class CutsItsResponse final : public ConnectionHandler {
+ public:
+  explicit CutsItsResponse(std::size_t bytes) : left_(bytes) {}
+  void OnEstablished(Connection& connection) override { OnWritable(connection); }
+  void OnPlaintext(Connection&, std::span<std::byte>) override {}
+  void OnWritable(Connection& connection) override {
+    const std::string text = Pattern(left_);
+    left_ -= connection.Send(std::as_bytes(std::span(text)));
+    if (left_ == 0) connection.CutFor(EndKind::kBackendFailed);
+  }
+  void OnEnded(Connection&, const EndReason&) override { delete this; }
+
+ private:
+  std::size_t left_;
+};
+
+struct CutReader final : ConnectionHandler {
+  explicit CutReader(Monitor& shared) : monitor(shared) {}
+  void OnPlaintext(Connection&, std::span<std::byte> plaintext) override {
+    received += plaintext.size();
+  }
+  void OnPeerClosed(Connection& connection, bool truncated) override {
+    cut = truncated;
+    connection.Close();
+  }
+  void OnEnded(Connection&, const EndReason&) override {
+    monitor.Update([&] { ended = true; });
+  }
+  Monitor& monitor;
+  std::size_t received = 0;
+  bool cut = false;
+  bool ended = false;
+};
+
+TEST_F(ExchangeTest, ACutConnectionDeliversItsDataAndIsKnownToBeCut) {
+  constexpr std::size_t kBytes = std::size_t{4} << 20;
+  std::uint64_t connections = 0;
+  for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, kBytes}) {
+    StartServer(DefaultServer(), [&](Connection&) { return new CutsItsResponse(bytes); });
+    StartClient();
+    CutReader reader(monitor_);
+    ASSERT_NE(Connect(MakeProfile(DefaultClient()), reader), nullptr);
+    ASSERT_TRUE(monitor_.Wait([&] { return reader.ended; }));
+    EXPECT_TRUE(reader.cut);
+    EXPECT_EQ(reader.received, bytes);
+    ExpectServerEnded(EndKind::kBackendFailed, ++connections);
+    client_.Stop();
+    server_.Stop();
+  }
+}
+
 TEST_F(ExchangeTest, StopEndsLiveConnections) {
   StartServer(DefaultServer());
   StartClient();

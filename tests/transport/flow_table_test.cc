@@ -157,7 +157,7 @@ TEST_F(FlowTableTest, TimeLimitsWinWhileALegIsInFlight) {
     });
   };
   transport::Limits limits;
-  limits.leg_ns = 40 * kNsPerMs;
+  limits.leg_ns = 2 * kNsPerSecond;  // enough for the leg to be reached on a busy machine
   StartScripted({leg}, limits);
   RawPeer peer = Dial();
   peer.Send(Record('a'));
@@ -182,7 +182,7 @@ TEST_F(FlowTableTest, TheHandshakeLimitWinsWhileALaterLegIsInFlight) {
     });
   };
   transport::Limits limits;
-  limits.handshake_ns = 300 * kNsPerMs;
+  limits.handshake_ns = 2 * kNsPerSecond;
   StartScripted({Leg(SEC_I_CONTINUE_NEEDED, "one", RecordText('a')), late}, limits);
   RawPeer peer = Dial();
   Talk(peer, Record('a'), "one");

@@ -85,7 +85,7 @@ TEST_P(HostileRecordTest, ACloseNotifyIsAnsweredInOrder) {
 
 TEST_P(HostileRecordTest, AnIdleConnectionEnds) {
   ServerOptions options = DefaultServer();
-  options.tls.limits.idle_ns = 60 * kNsPerMs;
+  options.tls.limits.idle_ns = 2 * kNsPerSecond;  // enough for the exchange on a busy machine
   StartServer(options);
   RawPeer peer = Dial();
   TestEnd client(false);

@@ -209,9 +209,9 @@ TEST_F(LimitsTest, SlowRecordsThatEndInTimeGoOnForEver) {
 
 // While the handler does not read, the peer does not count as slow.
 TEST_F(LimitsTest, ARecordMayWaitAsLongAsItsHandlerPauses) {
-  class Pauser final : public ConnectionHandler {
+  class PausedHandler final : public ConnectionHandler {
    public:
-    Pauser(Connection*& connection, std::size_t& received, EndReason& reason)
+    PausedHandler(Connection*& connection, std::size_t& received, EndReason& reason)
         : connection_(connection), received_(received), reason_(reason) {}
     void OnEstablished(Connection& connection) override {
       connection.PauseReading();
@@ -240,7 +240,7 @@ TEST_F(LimitsTest, ARecordMayWaitAsLongAsItsHandlerPauses) {
     decltype(server_)& server;
   } const stop_at_end{server_};
   StartServer(DefaultServer(),
-              [&](Connection&) { return new Pauser(connection, received, reason); });
+              [&](Connection&) { return new PausedHandler(connection, received, reason); });
   RawPeer peer = Dial();
   TestEnd client(false);
   while (client.status == SEC_I_CONTINUE_NEEDED || client.status == SEC_E_INCOMPLETE_MESSAGE) {

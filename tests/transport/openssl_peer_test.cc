@@ -44,7 +44,7 @@ TEST_F(OpensslPeerTest, KeyUpdatesBetweenRecordsInBothDirections) {
     ASSERT_EQ(SSL_key_update(ssl_.get(), round % 2 == 0 ? SSL_KEY_UPDATE_REQUESTED
                                                         : SSL_KEY_UPDATE_NOT_REQUESTED),
               1);
-    ExpectEcho(Pattern(static_cast<std::size_t>(1 + round * 1500), 7));
+    ExpectEcho(Pattern(1 + static_cast<std::size_t>(round) * 1500, 7));
   }
   EXPECT_EQ(SSL_shutdown(ssl_.get()), 0);
   EXPECT_EQ(SSL_shutdown(ssl_.get()), 1);

@@ -3,22 +3,17 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernel_sim/base/characters.h"
+
 namespace ktlsim::tls {
 namespace {
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 bool ParseHex(std::string_view text, Secret& out) {
   if (text.size() % 2 != 0 || text.size() / 2 > Secret::kBytesMax) return false;
   out.Resize(text.size() / 2);
   for (std::size_t i = 0; i < out.size(); ++i) {
-    const int high = HexDigit(text[2 * i]);
-    const int low = HexDigit(text[2 * i + 1]);
+    const int high = HexValue(text[2 * i]);
+    const int low = HexValue(text[2 * i + 1]);
     if (high < 0 || low < 0) return false;
     out.span()[i] = static_cast<std::uint8_t>(high << 4 | low);
   }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kernel_sim/base/result.h"
+#include "tls/handshake/client_sessions.h"
 #include "tls/handshake/session_store.h"
 #include "tls/handshake/ticket_keys.h"
 #include "tls/identity/certificate.h"
@@ -77,9 +78,11 @@ struct EndpointOptions {
   static constexpr std::int64_t kLifespanMsMax =
       std::int64_t{7} * 24 * 3600 * 1000;  // RFC 8446 4.6.1
   std::int64_t session_lifespan_ms = std::int64_t{2} * 3600 * 1000;
-  // Created here when absent: sessions in memory, random ticket keys.
+  // Created here when absent. A server's: sessions in memory, random ticket keys.
   std::shared_ptr<SessionStore> sessions;
   std::shared_ptr<TicketKeys> ticket_keys;
+  // A client's: in memory.
+  std::shared_ptr<ClientSessions> client_sessions;
   // Milliseconds since 1970, by which sessions and ticket keys grow old; nullptr: the system clock.
   std::int64_t (*clock_ms)() = nullptr;
   KeyLog key_log;

@@ -19,6 +19,7 @@
 #include "tls/handshake/ssl_callbacks.h"
 #include "tls/identity/system_trust.h"
 #include "tls/record/key_schedule.h"
+#include "tls/record/secret.h"
 
 namespace ktlsim::tls {
 namespace {
@@ -75,7 +76,11 @@ std::span<const std::uint8_t> AsBytes(std::string_view text) {
 
 // A server's own random session IDs are sufficient as keys; OpenSSL compares the id context to see
 // for whom a session is.
-std::string ServerSessionKey(std::span<const std::uint8_t> id) { return {id.begin(), id.end()}; }
+std::span<const std::byte> IdOf(const SSL_SESSION* session) {
+  unsigned size = 0;
+  const unsigned char* id = SSL_SESSION_get_id(session, &size);
+  return std::as_bytes(std::span(id, size));
+}
 
 // What a session holds besides itself: the peer's certificates, parsed, which is a multiple of
 // their encoding.
@@ -270,7 +275,7 @@ Status EndpointCore::SetSessions() {
   } else if (server) {
     SSL_CTX_set_num_tickets(context, options_.tickets);
     if (options_.ticket_keys == nullptr) {
-      auto keys = TicketKeys::Create();
+      auto keys = OwnTicketKeys::Create();
       if (!keys) return keys.status();
       options_.ticket_keys = std::move(*keys);
     }
@@ -278,8 +283,11 @@ Status EndpointCore::SetSessions() {
     SSL_CTX_set_max_cert_list(context, kClientChainBytesMax);
     options_.ticket_keys->Cover(options_.session_lifespan_ms / 1000 + 1);
   }
-  if (options_.resumption && options_.sessions == nullptr) {
+  if (options_.resumption && server && options_.sessions == nullptr) {
     options_.sessions = std::make_shared<MemorySessionStore>();
+  }
+  if (options_.resumption && !server && options_.client_sessions == nullptr) {
+    options_.client_sessions = std::make_shared<MemoryClientSessions>();
   }
   SSL_CTX_set_session_cache_mode(
       context, !options_.resumption
@@ -315,6 +323,7 @@ EndpointCore::IdContext EndpointCore::SessionIdContext(const HandshakeOptions& h
     for (const Certificate* one : certificates_.AnswerTo(server_name)) {
       AppendPart(parts, one->leaf());
     }
+    AppendPart(parts, AsBytes(handshake.resumption_key));
   }
   AppendPart(parts, AsBytes(server_name));
   Secret hash;
@@ -346,31 +355,27 @@ std::int64_t EndpointCore::VerificationTime() const {
 }
 
 void EndpointCore::StoreServerSession(SSL* ssl, SSL_SESSION* session) {
-  unsigned size = 0;
-  const unsigned char* id = SSL_SESSION_get_id(session, &size);
-  StoredSession stored = CopySession(ssl, *session);
-  if (stored.session != nullptr) {
-    options_.sessions->Put(ServerSessionKey({id, size}), std::move(stored));
+  const ClientSession copy = CopySession(ssl, *session);
+  const std::int64_t lifetime_s = copy.expires_at - NowS();
+  if (copy.session == nullptr || lifetime_s < 1) return;
+  const int size = i2d_SSL_SESSION(copy.session.get(), nullptr);
+  if (size <= 0) return;
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));
+  unsigned char* at = bytes.data();
+  if (i2d_SSL_SESSION(copy.session.get(), &at) == size) {
+    options_.sessions->Put(IdOf(session), std::as_bytes(std::span(bytes)), lifetime_s);
   }
-}
-
-SSL_SESSION* EndpointCore::LookUpServerSession(const SSL* ssl, std::span<const std::uint8_t> id) {
-  const auto stored = options_.sessions->Get(ServerSessionKey(id));
-  if (!stored || JudgeResumption(*this, ssl, *stored->session) != ResumptionVerdict::kGood) {
-    return nullptr;
-  }
-  // OpenSSL writes to a session it resumes, under the lock of its own SSL_CTX.
-  return SSL_SESSION_dup(stored->session.get());
+  Wipe(std::span(bytes));
 }
 
 void EndpointCore::RemoveServerSession(SSL_SESSION* session) {
-  unsigned size = 0;
-  const unsigned char* id = SSL_SESSION_get_id(session, &size);
-  options_.sessions->Remove(ServerSessionKey({id, size}));
+  const std::span<const std::byte> id = IdOf(session);
+  const bool stored = SSL_SESSION_get_protocol_version(session) == TLS1_2_VERSION && !id.empty();
+  if (stored) options_.sessions->Remove(id);
 }
 
-StoredSession EndpointCore::CopySession(SSL* ssl, const SSL_SESSION& session) const {
-  StoredSession stored;
+ClientSession EndpointCore::CopySession(SSL* ssl, const SSL_SESSION& session) const {
+  ClientSession stored;
   // RFC 8446 4.6.1: to be thrown away at once.
   const bool tls13 = SSL_SESSION_get_protocol_version(&session) == TLS1_3_VERSION;
   const auto hint_s = static_cast<std::int64_t>(SSL_SESSION_get_ticket_lifetime_hint(&session));

@@ -48,6 +48,9 @@ class EndpointCore {
   // Server: whether a handshake asks for a client's certificate.
   bool AsksForCertificate(const HandshakeOptions& handshake) const;
 
+  // Server.
+  bool makes_tickets() const { return options_.resumption && options_.tickets != 0; }
+
   const LocalCertificates& certificates() const { return certificates_; }
 
   // By options().clock_ms.
@@ -58,12 +61,10 @@ class EndpointCore {
 
   // TLS 1.2 sessions of clients that take no ticket (RFC 5246 7.4.1.3), by session ID.
   void StoreServerSession(SSL* ssl, SSL_SESSION* session);
-  // A copy for the caller; nullptr: none that may be resumed.
-  SSL_SESSION* LookUpServerSession(const SSL* ssl, std::span<const std::uint8_t> id);
   void RemoveServerSession(SSL_SESSION* session);
-  // `session` as a store keeps it: a copy, since the connection may still change its own. Its
-  // session is null when there was no memory or it cannot be resumed at all.
-  StoredSession CopySession(SSL* ssl, const SSL_SESSION& session) const;
+  // `session` as it is kept: a copy, since the connection may still change its own. Its session is
+  // null when there was no memory or it cannot be resumed at all.
+  ClientSession CopySession(SSL* ssl, const SSL_SESSION& session) const;
 
  private:
   Status SetSuites();

@@ -14,6 +14,7 @@
 
 #include "tls/handshake/post_handshake.h"
 #include "tls/identity/certificate.h"
+#include "tls/identity/issuer_keys.h"
 #include "tls/identity/peer_chain.h"
 #include "tls/record/record_reader.h"
 #include "tls/record/record_writer.h"
@@ -48,6 +49,9 @@ struct ConnectionFacts {
   int verify_error = 0;
   const char* verify_failure = "";
   CertificateFault certificate_fault = CertificateFault::kNone;
+  // A server's: the keys above the client's certificate in the chain that passed; also of a resumed
+  // session, which remembers them.
+  std::vector<IssuerKeys::Key> peer_issuers;
 
   std::string alpn;         // empty: none selected
   std::string server_name;  // SNI, sent or received; empty: none

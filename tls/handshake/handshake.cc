@@ -159,6 +159,7 @@ StepResult Handshake::TakeHandshakeRecord(std::span<const std::byte> record) {
   if (found.verdict == AnnouncedLengths::Verdict::kGood && withheld.empty()) {
     return Advance(record);
   }
+  const bool too_long = found.verdict == AnnouncedLengths::Verdict::kTooLong;
   StepResult result;
   result.outcome = StepOutcome::kContinue;
   // With nothing before it, the header in question is the one that was withheld.
@@ -166,9 +167,11 @@ StepResult Handshake::TakeHandshakeRecord(std::span<const std::byte> record) {
     if (!withheld.empty()) result = TakeFragment(record, withheld);
     if (result.outcome != StepOutcome::kContinue) return result;
     result = TakeFragment(record, fragment.first(found.before));
+    // The record does not come again, so nobody waits before the rest of it is refused.
+    if (result.outcome == StepOutcome::kWaitsForSession && too_long) return RefuseLength();
     if (result.outcome != StepOutcome::kContinue) return result;
   }
-  if (found.verdict != AnnouncedLengths::Verdict::kTooLong) return result;
+  if (!too_long) return result;
   if (handed_over && found.before == 0) return RefuseLength();
   // OpenSSL itself refuses a length beyond anything that it accepts, under the current keys.
   const std::array refused = {lengths.message_type(), std::byte{0xff}, std::byte{0xff},
@@ -228,6 +231,11 @@ StepResult Handshake::Advance(std::span<const std::byte> record) {
     result.outcome = StepOutcome::kNeedsCertificate;
     return result;
   }
+  if (code == SSL_ERROR_WANT_CLIENT_HELLO_CB && all_read) {
+    stopped_ = true;
+    result.outcome = StepOutcome::kWaitsForSession;
+    return result;
+  }
   // A refused header was handed over alone (FindRecord): OpenSSL must not wait for its record.
   const bool refused_header =
       record.size() == kRecordHeaderBytes && (At(record, 3) != 0 || At(record, 4) != 0);
@@ -259,6 +267,10 @@ void Handshake::SupplyCertificates(const Endpoint& endpoint) {
 }
 
 void Handshake::AcceptAnyIssuer() { ssl_->AcceptAnyIssuer(); }
+
+SessionLookUp* Handshake::look_up() { return ssl_->search().under_way(); }
+
+void Handshake::GiveUpLookUp() { ssl_->search().GiveUp(); }
 
 void Handshake::AllowResumption(bool allow) { ssl_->AllowResumption(allow); }
 

@@ -27,7 +27,8 @@ struct HandshakeOptions {
   // ProtocolNameList of RFC 7301 3.1 without its outer length: len, bytes, len, bytes. Server: our
   // order wins, and a client that offers only others gets no_application_protocol.
   std::vector<std::uint8_t> alpn_wire;
-  // Client: which connections may share sessions, beside the target: the credential's identity.
+  // Which connections may share sessions, beside the target: a client's credential; of a server,
+  // what becomes of its clients.
   std::string resumption_key;
   // False: take part in certificate authentication but leave the judgement to the caller
   // (ConnectionFacts::verify_error).
@@ -52,6 +53,9 @@ enum class StepOutcome : std::uint8_t {
   kNeedMore,     // the first record is cut: nothing consumed, no state changed
   // Client: the server wants a certificate and none suits. SupplyCertificates or not, then Step.
   kNeedsCertificate,
+  // Server: the session that a TLS 1.2 client names is being looked for (look_up). Step when it is
+  // done, or after GiveUpLookUp.
+  kWaitsForSession,
   kFailed,  // send pending_output() (an alert, perhaps), then give up
 };
 
@@ -100,6 +104,11 @@ class Handshake {
   // After kNeedsCertificate: what suits is sent whatever issuers the server names.
   void AcceptAnyIssuer();
 
+  // After kWaitsForSession. Null: it is done by now, or was given up.
+  SessionLookUp* look_up();
+  // The handshake goes on as a full one.
+  void GiveUpLookUp();
+
   // Whether the session of this connection may be resumed. Before TakeOver.
   void AllowResumption(bool allow);
 
@@ -130,7 +139,7 @@ class Handshake {
   CertificateFault certificate_fault_ = CertificateFault::kNone;  // with `failure_`
   std::size_t bytes_taken_ = 0;
   bool started_ = false;
-  bool stopped_ = false;  // kNeedsCertificate was returned
+  bool stopped_ = false;  // kNeedsCertificate or kWaitsForSession was returned
   bool received_record_ = false;
   bool established_ = false;
 };

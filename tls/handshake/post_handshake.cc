@@ -84,7 +84,7 @@ void PostHandshake::DropSsl() {
   sealer_.reset();
 }
 
-void PostHandshake::KeepSessionPlace(std::shared_ptr<SessionStore> store, std::string key) {
+void PostHandshake::KeepSessionPlace(std::shared_ptr<ClientSessions> store, std::string key) {
   session_ = std::make_unique<SessionPlace>(SessionPlace{std::move(store), std::move(key)});
 }
 

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "kernel_sim/base/status.h"
-#include "tls/handshake/session_store.h"
+#include "tls/handshake/client_sessions.h"
 #include "tls/record/record_reader.h"
 #include "tls/types.h"
 
@@ -59,7 +59,7 @@ class PostHandshake {
   PostHandshakeResult Consume(std::span<const std::byte> fragment, RecordReader& reader);
 
   // Client: where the session of this connection is stored, for ForgetSession.
-  void KeepSessionPlace(std::shared_ptr<SessionStore> store, std::string key);
+  void KeepSessionPlace(std::shared_ptr<ClientSessions> store, std::string key);
   // Client: the session is not to be resumed; a ticket that still comes is not kept. False: a
   // server, whose tickets are with the client, or nothing can be resumed.
   bool ForgetSession();
@@ -86,7 +86,7 @@ class PostHandshake {
   std::unique_ptr<SslConnection> ssl_;
   std::unique_ptr<struct TicketSealer> sealer_;
   struct SessionPlace {
-    std::shared_ptr<SessionStore> store;
+    std::shared_ptr<ClientSessions> store;
     std::string key;
   };
   std::unique_ptr<SessionPlace> session_;  // a pointer: most connections are a server's

@@ -12,10 +12,12 @@
 namespace ktlsim::tls {
 namespace {
 
-// A byte for the format, then two numbers, the high byte first.
-constexpr std::uint8_t kFormat = 1;
+// A byte for the format, two numbers, the high byte first, and then the issuers' keys.
+constexpr std::uint8_t kFormat = 2;  // 1 had no keys
+constexpr std::int64_t kNever = 0;   // as not_after_s: such a session is not resumed
 constexpr std::size_t kNumberBytes = 8;
 constexpr std::size_t kOriginBytes = 1 + 2 * kNumberBytes;
+constexpr std::size_t kKeyBytes = sizeof(IssuerKeys::Key);
 // The clocks of machines that share ticket keys may differ a little.
 constexpr std::int64_t kClockSkewMs = 60'000;
 
@@ -31,10 +33,10 @@ std::int64_t Load(const std::uint8_t* in) {
   return static_cast<std::int64_t>(number);
 }
 
-// 0, long ago, for a time that cannot be read: such a session is not resumed.
+// kNever for a time that cannot be read.
 std::int64_t NotAfterOf(const X509* certificate) {
   std::tm parts{};
-  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &parts) != 1) return 0;
+  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &parts) != 1) return kNever;
   return timegm(&parts);
 }
 
@@ -57,10 +59,15 @@ std::int64_t PeerNotAfter(SSL* ssl) {
 }
 
 bool StoreOrigin(const SessionOrigin& origin, SSL_SESSION* session) {
-  std::array<std::uint8_t, kOriginBytes> bytes{kFormat};
+  std::array<std::uint8_t, kOriginBytes + IssuerKeys::kMax * kKeyBytes> bytes{kFormat};
   Store(origin.made_at_ms, bytes.data() + 1);
   Store(origin.not_after_s, bytes.data() + 1 + kNumberBytes);
-  return SSL_SESSION_set1_ticket_appdata(session, bytes.data(), bytes.size()) == 1;
+  std::size_t used = kOriginBytes;
+  for (const IssuerKeys::Key& key : origin.issuers.all()) {
+    std::ranges::copy(key, bytes.begin() + static_cast<std::ptrdiff_t>(used));
+    used += kKeyBytes;
+  }
+  return SSL_SESSION_set1_ticket_appdata(session, bytes.data(), used) == 1;
 }
 
 bool UsesSuiteOf(const SSL* ssl, const SSL_SESSION& session) {
@@ -75,6 +82,16 @@ bool UsesSuiteOf(const SSL* ssl, const SSL_SESSION& session) {
 
 }  // namespace
 
+std::optional<IssuerKeys> IssuersOf(const SSL* ssl) {
+  if (SSL_session_reused(ssl) == 1) {
+    const std::optional<SessionOrigin> origin = OriginOf(*SSL_get_session(ssl));
+    return origin ? origin->issuers : IssuerKeys();
+  }
+  // A chain that was built but did not pass is there, too.
+  if (SSL_get_verify_result(ssl) != X509_V_OK) return IssuerKeys();
+  return IssuerKeysOf(SSL_get0_verified_chain(ssl));
+}
+
 std::optional<SessionOrigin> OriginOf(const SSL_SESSION& session) {
   void* data = nullptr;
   std::size_t size = 0;
@@ -82,8 +99,16 @@ std::optional<SessionOrigin> OriginOf(const SSL_SESSION& session) {
   auto* asked = const_cast<SSL_SESSION*>(&session);
   if (SSL_SESSION_get0_ticket_appdata(asked, &data, &size) != 1) return std::nullopt;
   const auto* bytes = static_cast<const std::uint8_t*>(data);
-  if (bytes == nullptr || size != kOriginBytes || bytes[0] != kFormat) return std::nullopt;
-  return SessionOrigin{Load(bytes + 1), Load(bytes + 1 + kNumberBytes)};
+  if (bytes == nullptr || size < kOriginBytes || bytes[0] != kFormat) return std::nullopt;
+  SessionOrigin origin{Load(bytes + 1), Load(bytes + 1 + kNumberBytes), {}};
+  const std::size_t keys = (size - kOriginBytes) / kKeyBytes;
+  if (keys > IssuerKeys::kMax || size != kOriginBytes + keys * kKeyBytes) return std::nullopt;
+  for (std::size_t i = 0; i < keys; ++i) {
+    IssuerKeys::Key key;
+    std::copy_n(bytes + kOriginBytes + i * kKeyBytes, kKeyBytes, key.begin());
+    origin.issuers.Add(key);
+  }
+  return origin;
 }
 
 std::int64_t EndOf(const EndpointCore& core, const SessionOrigin& origin) {
@@ -110,7 +135,13 @@ bool DateSession(const EndpointCore& core, SSL* ssl, SSL_SESSION* session) {
   std::optional<SessionOrigin> origin = OriginOf(*session);
   if (!origin) {
     const bool judged = core.options().verification != PeerVerification::kNone;
-    origin = SessionOrigin{now_ms, judged ? PeerNotAfter(ssl) : SessionOrigin::kNoEnd};
+    origin = SessionOrigin{now_ms, judged ? PeerNotAfter(ssl) : SessionOrigin::kNoEnd, {}};
+    if (judged && SSL_is_server(ssl) == 1) {
+      const std::optional<IssuerKeys> issuers = IssuersOf(ssl);
+      // Without them a client would look like one whose certificate is trusted itself.
+      if (!issuers) origin->not_after_s = kNever;
+      origin->issuers = issuers.value_or(IssuerKeys());
+    }
     if (!StoreOrigin(*origin, session)) return false;
   }
   const std::int64_t rest_s = std::max<std::int64_t>(EndOf(core, *origin) - now_ms / 1000, 0);

@@ -12,6 +12,8 @@
 
 #include <openssl/ssl.h>
 
+#include "tls/identity/issuer_keys.h"
+
 namespace ktlsim::tls {
 
 class EndpointCore;
@@ -21,8 +23,11 @@ struct SessionOrigin {
   // Milliseconds since 1970: the full handshake.
   std::int64_t made_at_ms = 0;
   // Seconds since 1970: the first certificate of the peer's chain to expire. kNoEnd: the peer sent
-  // none, or its certificate is not judged.
+  // none, or its certificate is not judged. 0, long ago: what the session would have to know of the
+  // chain is not known.
   std::int64_t not_after_s = kNoEnd;
+  // Of a server's session: who stands above the client's certificate, which is in the session.
+  IssuerKeys issuers;
 };
 
 enum class ResumptionVerdict : std::uint8_t {
@@ -43,6 +48,11 @@ ResumptionVerdict JudgeResumption(const EndpointCore& core, const SSL* ssl,
 // Gives `session` of the connection `ssl` an origin, if it has none, and the rest of its life as
 // its timeout, which a ticket carries to the client. False: out of memory.
 [[nodiscard]] bool DateSession(const EndpointCore& core, SSL* ssl, SSL_SESSION* session);
+
+// The keys above the peer's leaf: those of the chain that was verified, or, when the session was
+// resumed, of the one that was verified then. Empty: nothing was verified. None: the library
+// failed.
+std::optional<IssuerKeys> IssuersOf(const SSL* ssl);
 
 std::optional<SessionOrigin> OriginOf(const SSL_SESSION& session);
 // Seconds since 1970 from which on the session is not resumed.

@@ -1,142 +1,94 @@
 #include "tls/handshake/session_store.h"
 
-#include <ctime>
-#include <functional>
 #include <new>
+#include <optional>
+#include <string_view>
 #include <utility>
 
+#include "tls/record/secret.h"
+
 namespace ktlsim::tls {
+namespace {
 
-struct MemorySessionStore::Shard {
-  struct Entry {
-    std::string key;
-    std::list<StoredSession> sessions;  // newest first
-  };
-  using Entries = std::list<Entry>;  // most recently used first
+std::string_view KeyOf(std::span<const std::byte> id) {
+  return {reinterpret_cast<const char*>(id.data()), id.size()};
+}
 
-  mutable Mutex mutex;
-  Entries entries KTLSIM_GUARDED_BY(mutex);
-  // The views look into `entries`, whose elements do not move.
-  std::unordered_map<std::string_view, Entries::iterator> index KTLSIM_GUARDED_BY(mutex);
+}  // namespace
 
-  std::size_t bytes KTLSIM_GUARDED_BY(mutex) = 0;
+// ---- A look-up
 
-  void Erase(Entries::iterator entry) KTLSIM_REQUIRES(mutex) {
-    for (const StoredSession& session : entry->sessions) bytes -= session.bytes;
-    index.erase(entry->key);
-    entries.erase(entry);
+bool SessionLookUp::WakeBy(std::function<void()> wake) {
+  const SpinLockHolder holder(lock_);
+  if (done()) return false;
+  wake_.swap(wake);
+  return true;
+}
+
+void SessionLookUp::GiveUp() {
+  std::function<void()> wake;  // destroyed without the lock
+  {
+    const SpinLockHolder holder(lock_);
+    if (done() || given_up_) return;
+    given_up_ = true;
+    wake.swap(wake_);
   }
-  void Pop(Entry& entry, std::list<StoredSession>::iterator session) KTLSIM_REQUIRES(mutex) {
-    bytes -= session->bytes;
-    entry.sessions.erase(session);
+  OnGivenUp();
+}
+
+bool SessionLookUp::Finish(std::span<const std::byte> session) {
+  std::function<void()> wake;
+  bool wanted = false;
+  {
+    const SpinLockHolder holder(lock_);
+    wanted = !given_up_;
+    wake.swap(wake_);
+    session_ = session;
+    done_.store(true, std::memory_order_release);
   }
-  Entry& Touch(std::string_view key) KTLSIM_REQUIRES(mutex) {
-    const auto found = index.find(key);
-    if (found != index.end()) {
-      entries.splice(entries.begin(), entries, found->second);
-      return entries.front();
-    }
-    entries.push_front({std::string(key), {}});
-    try {
-      index.emplace(entries.front().key, entries.begin());
-    } catch (...) {
-      entries.pop_front();
-      throw;
-    }
-    return entries.front();
+  if (wake) wake();
+  return wanted;
+}
+
+// ---- In memory
+
+MemorySessionStore::Secrets::~Secrets() { Wipe(std::span(bytes)); }
+
+class MemorySessionStore::Found final : public SessionLookUp {
+ public:
+  explicit Found(std::shared_ptr<const Secrets> session)
+      : SessionLookUp(0), kept_(std::move(session)) {
+    Finish(kept_ != nullptr ? std::span<const std::byte>(kept_->bytes)
+                            : std::span<const std::byte>());
   }
+
+ private:
+  const std::shared_ptr<const Secrets> kept_;
 };
 
-MemorySessionStore::MemorySessionStore(Options options)
-    : options_(options), shards_(std::make_unique<Shard[]>(kShards)) {}
-
-MemorySessionStore::~MemorySessionStore() {
-  for (std::size_t i = 0; i < kShards; ++i) {
-    MutexLock lock(shards_[i].mutex);
-    while (!shards_[i].entries.empty()) shards_[i].Erase(shards_[i].entries.begin());
-  }
-}
-
-MemorySessionStore::Shard& MemorySessionStore::ShardOf(std::string_view key) const {
-  return shards_[std::hash<std::string_view>()(key) % kShards];
-}
-
-std::int64_t MemorySessionStore::Now() const {
-  return options_.now_s != nullptr ? options_.now_s() : static_cast<std::int64_t>(time(nullptr));
-}
-
-void MemorySessionStore::Put(std::string_view key, StoredSession session) noexcept {
-  Shard& shard = ShardOf(key);
+void MemorySessionStore::Put(std::span<const std::byte> id, std::span<const std::byte> session,
+                             std::int64_t lifetime_s) noexcept {
   try {
-    MutexLock lock(shard.mutex);
-    Shard::Entry& entry = shard.Touch(key);
-    const std::size_t bytes = session.bytes;
-    entry.sessions.push_front(std::move(session));
-    shard.bytes += bytes;
-    // A reusable session makes older ones unnecessary.
-    const std::size_t kept = entry.sessions.front().single_use ? options_.sessions_per_key_max : 1;
-    while (entry.sessions.size() > kept) shard.Pop(entry, std::prev(entry.sessions.end()));
-    const std::size_t keys_max = options_.keys_max / kShards + 1;
-    const std::size_t bytes_max = options_.bytes_max / kShards;
-    while (shard.entries.size() > keys_max || (shard.bytes > bytes_max && !shard.entries.empty())) {
-      shard.Erase(std::prev(shard.entries.end()));
-    }
+    cache_.Put(KeyOf(id), {.session = std::make_shared<const Secrets>(session),
+                           .expires_at = cache_.NowS() + lifetime_s,
+                           .single_use = false,
+                           .bytes = session.size()});
   } catch (const std::bad_alloc&) {
-    return;  // lost, which the interface allows
+    return;  // lost
   }
 }
 
-std::optional<StoredSession> MemorySessionStore::Get(std::string_view key) noexcept {
-  Shard& shard = ShardOf(key);
+std::shared_ptr<SessionLookUp> MemorySessionStore::Get(std::span<const std::byte> id) noexcept {
   try {
-    MutexLock lock(shard.mutex);
-    const auto found = shard.index.find(key);
-    if (found == shard.index.end()) return std::nullopt;
-    const auto entry = found->second;
-    const std::int64_t now = Now();
-    std::optional<StoredSession> result;
-    while (!entry->sessions.empty() && !result) {
-      StoredSession& newest = entry->sessions.front();
-      if (newest.expires_at > now) {
-        result = newest;
-        if (!newest.single_use) break;
-      }
-      shard.Pop(*entry, entry->sessions.begin());
-    }
-    if (entry->sessions.empty()) {
-      shard.Erase(entry);
-    } else {
-      shard.entries.splice(shard.entries.begin(), shard.entries, entry);
-    }
-    return result;
+    std::optional<Kept> kept = cache_.Get(KeyOf(id));
+    return std::make_shared<Found>(kept ? std::move(kept->session) : nullptr);
   } catch (const std::bad_alloc&) {
-    return std::nullopt;
+    return nullptr;
   }
 }
 
-void MemorySessionStore::Remove(std::string_view key) noexcept {
-  Shard& shard = ShardOf(key);
-  MutexLock lock(shard.mutex);
-  const auto found = shard.index.find(key);
-  if (found != shard.index.end()) shard.Erase(found->second);
-}
-
-std::size_t MemorySessionStore::bytes() const {
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < kShards; ++i) {
-    MutexLock lock(shards_[i].mutex);
-    count += shards_[i].bytes;
-  }
-  return count;
-}
-
-std::size_t MemorySessionStore::size() const {
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < kShards; ++i) {
-    MutexLock lock(shards_[i].mutex);
-    for (const Shard::Entry& entry : shards_[i].entries) count += entry.sessions.size();
-  }
-  return count;
+void MemorySessionStore::Remove(std::span<const std::byte> id) noexcept {
+  cache_.Remove(KeyOf(id));
 }
 
 }  // namespace ktlsim::tls

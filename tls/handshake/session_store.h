@@ -1,78 +1,108 @@
-// SessionStore: where resumable sessions wait for the next connection.
+// SessionStore: where a server's TLS 1.2 sessions wait for the client that names one by its ID (RFC
+// 5246 7.4.1.3), because it takes no ticket. As bytes, so that they may be on another machine.
 //
-// Client: keyed by credential and target. Server: TLS 1.2 sessions of clients that take no ticket,
-// keyed by session ID. Kept as libssl's objects, which wipe their secrets when they go, and not as
-// bytes: decoding the peer's certificate once more costs several times what a resumption does.
+// What a newcomer gets wrong: a look-up may take time. The handshake that needs it stops meanwhile
+// and holds no thread (StepOutcome::kWaitsForSession). Whoever drives it waits until the look-up
+// wakes him, or gives it up; then the handshake goes on, as a full one if nothing was found.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <list>
+#include <functional>
 #include <memory>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <unordered_map>
+#include <span>
+#include <vector>
 
 #include "kernel_sim/base/mutex.h"
-
-struct ssl_session_st;  // SSL_SESSION
+#include "tls/handshake/session_cache.h"
 
 namespace ktlsim::tls {
 
-struct StoredSession {
-  // Never changed, and no reference is added: a connection that resumes it makes a copy, since
-  // libssl writes to sessions under the lock of whichever SSL_CTX resumes them.
-  std::shared_ptr<ssl_session_st> session;
-  // Seconds since 1970; not found from then on.
-  std::int64_t expires_at = 0;
-  // TLS 1.3: a ticket is used for one connection only, else an observer links them (RFC 8446 C.4).
-  bool single_use = false;
-  // About how much memory it holds, for the store's bound.
-  std::size_t bytes = 0;
+// One look-up. Any thread, up to dispatch level.
+class SessionLookUp {
+ public:
+  SessionLookUp(const SessionLookUp&) = delete;
+  SessionLookUp& operator=(const SessionLookUp&) = delete;
+  virtual ~SessionLookUp() = default;
+
+  // The longest that a handshake should wait for it.
+  std::uint32_t limit_ms() const { return limit_ms_; }
+
+  bool done() const { return done_.load(std::memory_order_acquire); }
+  // Once it is done: the session as Put got it. Empty: there is none, or nobody knows of one.
+  std::span<const std::byte> session() const { return session_; }
+
+  // `wake` is called when the look-up is done, once, on any thread at dispatch level; one that was
+  // given earlier is not. False: it is done, and `wake` is not called.
+  [[nodiscard]] bool WakeBy(std::function<void()> wake) KTLSIM_EXCLUDES(lock_);
+  // Nobody waits any more: nothing is woken that has not been.
+  void GiveUp() KTLSIM_EXCLUDES(lock_);
+
+ protected:
+  explicit SessionLookUp(std::uint32_t limit_ms) : limit_ms_(limit_ms) {}
+
+  // For stores, once. `session` lives as long as the look-up. False: it was given up.
+  bool Finish(std::span<const std::byte> session) KTLSIM_EXCLUDES(lock_);
+  // GiveUp came before Finish.
+  virtual void OnGivenUp() {}
+
+ private:
+  const std::uint32_t limit_ms_;
+  std::span<const std::byte> session_;  // before `done_`
+  std::atomic<bool> done_{false};
+  SpinLock lock_;
+  bool given_up_ KTLSIM_GUARDED_BY(lock_) = false;
+  std::function<void()> wake_ KTLSIM_GUARDED_BY(lock_);
 };
 
-// Any thread. Implementations neither throw nor block for long; a session may be lost at any time,
-// which costs a full handshake and nothing else.
+// Any thread. Implementations neither throw nor block; a session may be lost at any time, which
+// costs a full handshake and nothing else. The bytes are secret: whoever has them can go on with
+// the session. An ID has 1 to 32 bytes.
 class SessionStore {
  public:
   virtual ~SessionStore() = default;
-  virtual void Put(std::string_view key, StoredSession session) noexcept = 0;
-  // The newest one alive; a single-use session leaves the store.
-  virtual std::optional<StoredSession> Get(std::string_view key) noexcept = 0;
-  virtual void Remove(std::string_view key) noexcept = 0;
+  // `lifetime_s` from now on, at least 1.
+  virtual void Put(std::span<const std::byte> id, std::span<const std::byte> session,
+                   std::int64_t lifetime_s) noexcept = 0;
+  // Perhaps done when it returns. Null: there is no memory for it.
+  virtual std::shared_ptr<SessionLookUp> Get(std::span<const std::byte> id) noexcept = 0;
+  virtual void Remove(std::span<const std::byte> id) noexcept = 0;
 };
 
-// Bounded memory, in keys and in bytes, the peers' certificates included: the least recently used
-// key leaves first, and within one key the oldest session.
+// Bounded memory, in sessions and in bytes; each look-up is done at once.
 class MemorySessionStore final : public SessionStore {
  public:
-  struct Options {
-    std::size_t keys_max = 20'000;
-    std::size_t sessions_per_key_max = 4;
-    std::size_t bytes_max = 64 << 20;
-    std::int64_t (*now_s)() = nullptr;  // the system clock
-  };
+  using Options = SessionCacheOptions;
   MemorySessionStore() : MemorySessionStore(Options()) {}
-  explicit MemorySessionStore(Options options);
-  ~MemorySessionStore() override;
+  explicit MemorySessionStore(const Options& options) : cache_(options) {}
 
-  void Put(std::string_view key, StoredSession session) noexcept override;
-  std::optional<StoredSession> Get(std::string_view key) noexcept override;
-  void Remove(std::string_view key) noexcept override;
+  void Put(std::span<const std::byte> id, std::span<const std::byte> session,
+           std::int64_t lifetime_s) noexcept override;
+  std::shared_ptr<SessionLookUp> Get(std::span<const std::byte> id) noexcept override;
+  void Remove(std::span<const std::byte> id) noexcept override;
 
-  // Sessions held now, and their bytes.
-  std::size_t size() const;
-  std::size_t bytes() const;
+  // Sessions held now.
+  std::size_t size() const { return cache_.size(); }
 
  private:
-  static constexpr std::size_t kShards = 16;
-  struct Shard;
-  Shard& ShardOf(std::string_view key) const;
-  std::int64_t Now() const;
+  // Wiped.
+  struct Secrets {
+    explicit Secrets(std::span<const std::byte> session) : bytes(session.begin(), session.end()) {}
+    Secrets(const Secrets&) = delete;
+    Secrets& operator=(const Secrets&) = delete;
+    ~Secrets();
+    std::vector<std::byte> bytes;
+  };
+  struct Kept {
+    std::shared_ptr<const Secrets> session;
+    std::int64_t expires_at = 0;
+    bool single_use = false;
+    std::size_t bytes = 0;
+  };
+  class Found;
 
-  const Options options_;
-  std::unique_ptr<Shard[]> shards_;
+  SessionCache<Kept> cache_;
 };
 
 }  // namespace ktlsim::tls

@@ -19,7 +19,6 @@ namespace ktlsim::tls {
 namespace {
 
 constexpr int kTicketIvBytes = 16;
-constexpr std::size_t kTicketKeyNameBytes = 16;
 
 void OnKeyLog(const SSL* ssl, const char* line) { SslConnection::Of(ssl).KeyLogLine(line); }
 
@@ -68,11 +67,16 @@ std::string_view HostNameIn(SSL* ssl) {
 }
 
 // The certificate is chosen here, and not when the name has been parsed: OpenSSL looks a session up
-// in between, and a session of another name must not be found.
+// in between, and a session of another name must not be found. This is also the only place at which
+// a server can wait for the session.
 int OnClientHello(SSL* ssl, int* alert, void*) {
   try {
-    const auto refused = SslConnection::Of(ssl).ChooseIdentity(HostNameIn(ssl));
-    if (!refused) return SSL_CLIENT_HELLO_SUCCESS;
+    SslConnection& connection = SslConnection::Of(ssl);
+    const auto refused = connection.ChooseIdentity(HostNameIn(ssl));
+    if (!refused) {
+      connection.MeetTicketKeys();
+      return connection.FindSession() ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_RETRY;
+    }
     *alert = static_cast<int>(*refused);
   } catch (const std::bad_alloc&) {
     *alert = SSL_AD_INTERNAL_ERROR;
@@ -115,9 +119,9 @@ int OnNewSession(SSL* ssl, SSL_SESSION* session) {
       if (SSL_version(ssl) == TLS1_2_VERSION) core.StoreServerSession(ssl, session);
       return 0;
     }
-    StoredSession stored = core.CopySession(ssl, *session);
+    ClientSession stored = core.CopySession(ssl, *session);
     if (stored.session != nullptr) {
-      core.options().sessions->Put(connection.session_key(), std::move(stored));
+      core.options().client_sessions->Put(connection.session_key(), std::move(stored));
       connection.NoteTicketStored();
     }
   } catch (const std::bad_alloc&) {
@@ -128,20 +132,18 @@ int OnNewSession(SSL* ssl, SSL_SESSION* session) {
 
 SSL_SESSION* OnGetSession(SSL* ssl, const unsigned char* id, int size, int* copy) {
   *copy = 0;  // the caller gets our only reference
-  try {
-    return SslConnection::Of(ssl).core().LookUpServerSession(ssl,
-                                                             {id, static_cast<std::size_t>(size)});
-  } catch (const std::bad_alloc&) {
-    return nullptr;
+  SslConnection& connection = SslConnection::Of(ssl);
+  SSL_SESSION* const session = connection.search().Take({id, static_cast<std::size_t>(size)});
+  if (session == nullptr ||
+      JudgeResumption(connection.core(), ssl, *session) == ResumptionVerdict::kGood) {
+    return session;
   }
+  SSL_SESSION_free(session);
+  return nullptr;
 }
 
 void OnRemoveSession(SSL_CTX* context, SSL_SESSION* session) {
-  try {
-    static_cast<EndpointCore*>(SSL_CTX_get_app_data(context))->RemoveServerSession(session);
-  } catch (const std::bad_alloc&) {
-    return;  // it expires by itself
-  }
+  static_cast<EndpointCore*>(SSL_CTX_get_app_data(context))->RemoveServerSession(session);
 }
 
 bool SetTicketMac(EVP_MAC_CTX* mac, const TicketKey& key) {
@@ -167,29 +169,27 @@ int SealTicket(const TicketKey& key, unsigned char* name, unsigned char* iv, EVP
 // 0: not one of our keys. 1: good. 2: good, send a fresh ticket.
 int OpenTicket(SSL* ssl, const TicketKeyRing& ring, const unsigned char* name, unsigned char* iv,
                EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac) {
-  const auto fits = [name](const TicketKey& key) {
-    return std::memcmp(key.name.data(), name, kTicketKeyNameBytes) == 0;
-  };
-  const bool current = fits(ring.current);
-  if (!current && !(ring.has_previous && fits(ring.previous))) return 0;
-  const TicketKey& key = current ? ring.current : ring.previous;
-  if (EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), nullptr, key.encryption_key.span().data(),
+  const TicketKey* const key = ring.Find({name, TicketKey::kNameBytes});
+  if (key == nullptr) return 0;
+  if (EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), nullptr, key->encryption_key.span().data(),
                          iv) != 1 ||
-      !SetTicketMac(mac, key)) {
+      !SetTicketMac(mac, *key)) {
     return -1;
   }
+  const TicketKey* const sealing = ring.sealing();
   // A TLS 1.3 ticket is used once, so every connection gets a new one.
-  return current && SSL_version(ssl) != TLS1_3_VERSION ? 1 : 2;
+  const bool lasts = SSL_version(ssl) != TLS1_3_VERSION && (sealing == nullptr || sealing == key);
+  return lasts ? 1 : 2;
 }
 
 int OnTicketKey(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
                 EVP_MAC_CTX* mac, int seal) {
   SslConnection& connection = SslConnection::Of(ssl);
-  if (seal != 0 && !connection.resumable()) return 0;  // an empty ticket (RFC 5077 3.3)
-  const EndpointCore& core = connection.core();
-  const auto ring = core.options().ticket_keys->At(core.NowS());
-  return seal != 0 ? SealTicket(ring->current, name, iv, cipher, mac)
-                   : OpenTicket(ssl, *ring, name, iv, cipher, mac);
+  const TicketKeyRing& ring = connection.ticket_keys();
+  if (seal == 0) return OpenTicket(ssl, ring, name, iv, cipher, mac);
+  const TicketKey* const key = connection.resumable() ? ring.sealing() : nullptr;
+  return key != nullptr ? SealTicket(*key, name, iv, cipher, mac)
+                        : 0;  // an empty ticket (RFC 5077 3.3)
 }
 
 // Before a ticket is sealed, in either version.

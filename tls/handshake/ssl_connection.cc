@@ -161,7 +161,7 @@ bool SslConnection::SetTarget(std::string name) {
 
 void SslConnection::OfferSession() {
   if (!core_->options().resumption) return;
-  auto stored = core_->options().sessions->Get(session_key_);
+  auto stored = core_->options().client_sessions->Get(session_key_);
   if (!stored) return;
   if (JudgeResumption(*core_, ssl_.get(), *stored->session) != ResumptionVerdict::kGood) return;
   using SessionPtr = std::unique_ptr<SSL_SESSION, Deleter<&SSL_SESSION_free>>;
@@ -181,7 +181,7 @@ bool SslConnection::ResumedInTime() {
 }
 
 void SslConnection::ForgetOfferedSession() {
-  if (offered_from_store_) core_->options().sessions->Remove(session_key_);
+  if (offered_from_store_) core_->options().client_sessions->Remove(session_key_);
 }
 
 std::optional<AlertDescription> SslConnection::ChooseIdentity(std::string_view name) {
@@ -206,6 +206,27 @@ std::optional<AlertDescription> SslConnection::ChooseIdentity(std::string_view n
     return AlertDescription::kInternalError;
   }
   return std::nullopt;
+}
+
+const TicketKeyRing& SslConnection::ticket_keys() {
+  if (ticket_keys_ == nullptr) ticket_keys_ = core_->options().ticket_keys->At(core_->NowS());
+  return *ticket_keys_;
+}
+
+void SslConnection::MeetTicketKeys() {
+  if (core_->makes_tickets() && ticket_keys().sealing() == nullptr) SetTicketCount();
+}
+
+bool SslConnection::FindSession() {
+  const EndpointOptions& options = core_->options();
+  return !options.resumption || search_.Find(ssl_.get(), *options.sessions);
+}
+
+// OpenSSL 3.0 sends a malformed TLS 1.3 ticket when there turns out to be no key for it.
+void SslConnection::SetTicketCount() {
+  const bool sends = resumable_ && core_->makes_tickets() &&
+                     (ticket_keys_ == nullptr || ticket_keys_->sealing() != nullptr);
+  SSL_set_num_tickets(ssl_.get(), sends ? core_->options().tickets : 0);
 }
 
 const LocalCertificates& SslConnection::certificates() const {
@@ -240,9 +261,9 @@ void SslConnection::AllowResumption(bool allow) {
   resumable_ = allow;
   const EndpointOptions& options = core_->options();
   if (role() == Role::kServer) {
-    SSL_set_num_tickets(ssl_.get(), allow && options.resumption ? options.tickets : 0);
+    SetTicketCount();
   } else if (!allow && options.resumption) {
-    options.sessions->Remove(session_key_);
+    options.client_sessions->Remove(session_key_);
   }
 }
 

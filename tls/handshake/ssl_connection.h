@@ -17,7 +17,9 @@
 #include "tls/handshake/flat_buffers.h"
 #include "tls/handshake/handshake.h"
 #include "tls/handshake/record_counts.h"
+#include "tls/handshake/session_search.h"
 #include "tls/handshake/ssl_handles.h"
+#include "tls/handshake/ticket_keys.h"
 #include "tls/types.h"
 
 namespace ktlsim::tls {
@@ -68,6 +70,13 @@ class SslConnection {
   // Server, for each ClientHello, with the name in it (empty: none). The alert that refuses it, or
   // nothing. May throw bad_alloc.
   std::optional<AlertDescription> ChooseIdentity(std::string_view name);
+  // Server with tickets: the keys that count for this connection, the same from its ClientHello on.
+  const TicketKeyRing& ticket_keys();
+  // Server, for each ClientHello: without a key to seal with no ticket is sent.
+  void MeetTicketKeys();
+  // Server, for each ClientHello. False: the session that the client names is still looked for.
+  bool FindSession();
+  SessionSearch& search() { return search_; }
   // Client, when the server has asked for a certificate. kStops: none suits, and the handshake
   // stops until one of the next calls says how to go on. kFails: there is no memory.
   enum class CertificateChoice : std::uint8_t { kGoesOn, kStops, kFails };
@@ -116,6 +125,8 @@ class SslConnection {
   void ConfigureVerification();
   bool SetTarget(std::string name);
   void OfferSession();
+  // Server: what OpenSSL is to send after a full TLS 1.3 handshake.
+  void SetTicketCount();
 
   // Client: which certificate the server gets once it asks for one.
   enum class CertificateSearch : std::uint8_t {
@@ -137,7 +148,9 @@ class SslConnection {
   std::string session_key_;
   std::string server_name_;
   std::string server_address_;
-  std::optional<std::string> hello_name_;  // in the first ClientHello
+  std::optional<std::string> hello_name_;             // in the first ClientHello
+  std::shared_ptr<const TicketKeyRing> ticket_keys_;  // null: not needed yet
+  SessionSearch search_;
   std::shared_ptr<EndpointCore> supplied_;
   CertificateSearch certificate_search_;
   bool resumable_ = true;

@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 
 #include "tls/handshake/endpoint_core.h"
+#include "tls/handshake/resumption.h"
 #include "tls/identity/verify_error.h"
 
 namespace ktlsim::tls {
@@ -115,15 +116,22 @@ FinishedValue ReadFinished(std::size_t (*read)(const SSL*, void*, std::size_t), 
   return value;
 }
 
-void ReadVerification(const SslConnection& connection, ConnectionFacts& facts) {
+// False: the library failed.
+bool ReadVerification(const SslConnection& connection, ConnectionFacts& facts) {
   facts.peer_judged = facts.peer_chain != nullptr &&
                       connection.core().options().verification != PeerVerification::kNone;
-  if (!facts.peer_judged) return;
+  if (!facts.peer_judged) return true;
   facts.verify_error = connection.verify_error() != 0
                            ? connection.verify_error()
                            : static_cast<int>(SSL_get_verify_result(connection.ssl()));
+  if (facts.role == Role::kServer && facts.verify_error == X509_V_OK) {
+    const std::optional<IssuerKeys> issuers = IssuersOf(connection.ssl());
+    if (!issuers) return false;
+    facts.peer_issuers.assign(issuers->all().begin(), issuers->all().end());
+  }
   facts.verify_failure = VerifyErrorText(facts.verify_error);
   facts.certificate_fault = CertificateFaultOf(facts.verify_error);
+  return true;
 }
 
 bool ReadFacts(SslConnection& connection, ConnectionFacts& facts) {
@@ -140,8 +148,7 @@ bool ReadFacts(SslConnection& connection, ConnectionFacts& facts) {
   if (server || facts.local_signature != 0) {
     facts.local_certificate = connection.certificates().Find(SSL_get_certificate(ssl));
   }
-  if (!ReadPeerChain(ssl, facts)) return false;
-  ReadVerification(connection, facts);
+  if (!ReadPeerChain(ssl, facts) || !ReadVerification(connection, facts)) return false;
 
   const unsigned char* alpn = nullptr;
   unsigned alpn_bytes = 0;
@@ -226,7 +233,7 @@ Result<Established> TakeOverConnection(std::unique_ptr<SslConnection> connection
   if (!taken) return TakeOverFailed();
 
   const bool forgettable = facts.role == Role::kClient && options.resumption;
-  const std::shared_ptr<SessionStore> store = options.sessions;
+  const std::shared_ptr<ClientSessions> store = options.client_sessions;
   std::string session_key = forgettable ? connection->session_key() : std::string();
   ProtectionState ticket_protection;
   if (WaitsForTicket(*connection, facts)) {

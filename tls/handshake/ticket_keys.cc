@@ -9,24 +9,24 @@
 #include "tls/crypto_failure.h"
 
 namespace ktlsim::tls {
-namespace {
 
-constexpr std::size_t kTicketKeyBytes = 32;
-
-bool RandomTicketKey(TicketKey& key) {
-  key.encryption_key.Resize(kTicketKeyBytes);
-  key.mac_key.Resize(kTicketKeyBytes);
-  const bool good = RAND_bytes(key.name.data(), static_cast<int>(key.name.size())) == 1 &&
-                    RAND_priv_bytes(key.encryption_key.span().data(), kTicketKeyBytes) == 1 &&
-                    RAND_priv_bytes(key.mac_key.span().data(), kTicketKeyBytes) == 1;
-  return good;
+bool TicketKey::Draw() {
+  encryption_key.Resize(kSecretBytes);
+  mac_key.Resize(kSecretBytes);
+  return RAND_bytes(name.data(), static_cast<int>(name.size())) == 1 &&
+         RAND_priv_bytes(encryption_key.span().data(), kSecretBytes) == 1 &&
+         RAND_priv_bytes(mac_key.span().data(), kSecretBytes) == 1;
 }
 
-}  // namespace
+const TicketKey* TicketKeyRing::Find(std::span<const std::uint8_t> name) const {
+  const auto found = std::ranges::find_if(
+      keys, [name](const TicketKey& key) { return std::ranges::equal(key.name, name); });
+  return found != keys.end() ? &*found : nullptr;
+}
 
-Result<std::shared_ptr<TicketKeys>> TicketKeys::Create() {
+Result<std::shared_ptr<OwnTicketKeys>> OwnTicketKeys::Create() {
   try {
-    std::shared_ptr<TicketKeys> keys(new TicketKeys);
+    std::shared_ptr<OwnTicketKeys> keys(new OwnTicketKeys);
     const Status status = keys->Rotate();
     if (!status.ok()) return status;
     return keys;
@@ -35,35 +35,19 @@ Result<std::shared_ptr<TicketKeys>> TicketKeys::Create() {
   }
 }
 
-Status TicketKeys::Rotate() {
+Status OwnTicketKeys::Rotate() {
   MutexLock lock(mutex_);
   return RotateLocked();
 }
 
-Status TicketKeys::RotateLocked() {
+Status OwnTicketKeys::RotateLocked() {
   TicketKey key;
-  if (!RandomTicketKey(key)) return CryptoFailure("make a ticket key");
-  return Add(std::move(key));
-}
-
-Status TicketKeys::Install(TicketKey key) {
-  if (key.encryption_key.size() != kTicketKeyBytes || key.mac_key.size() != kTicketKeyBytes) {
-    return {Category::kContract, 0, "a ticket key needs two secrets of 32 bytes"};
-  }
-  MutexLock lock(mutex_);
-  const Status status = Add(std::move(key));
-  if (status.ok()) by_time_ = false;
-  return status;
-}
-
-Status TicketKeys::Add(TicketKey key) {
+  if (!key.Draw()) return CryptoFailure("make a ticket key");
   try {
     auto ring = std::make_shared<TicketKeyRing>();
-    ring->current = std::move(key);
-    if (ring_ != nullptr) {
-      ring->previous = ring_->current;
-      ring->has_previous = true;
-    }
+    ring->keys.reserve(2);
+    ring->keys.push_back(std::move(key));
+    if (ring_ != nullptr) ring->keys.push_back(ring_->keys.front());
     ring_ = std::move(ring);
     current_since_s_ = previous_since_s_ = kUnknown;
     return {};
@@ -72,33 +56,33 @@ Status TicketKeys::Add(TicketKey key) {
   }
 }
 
-void TicketKeys::DropPrevious() {
+void OwnTicketKeys::DropPrevious() {
   try {
     auto ring = std::make_shared<TicketKeyRing>();
-    ring->current = ring_->current;
+    ring->keys.push_back(ring_->keys.front());
     ring_ = std::move(ring);
   } catch (const std::bad_alloc&) {
     return;  // the next call tries again
   }
 }
 
-void TicketKeys::Cover(std::int64_t lifespan_s) {
+void OwnTicketKeys::Cover(std::int64_t lifespan_s) {
   MutexLock lock(mutex_);
   lifespan_s_ = std::max(lifespan_s_, lifespan_s);
 }
 
-std::shared_ptr<const TicketKeyRing> TicketKeys::At(std::int64_t now_s) noexcept {
+std::shared_ptr<const TicketKeyRing> OwnTicketKeys::At(std::int64_t now_s) noexcept {
   MutexLock lock(mutex_);
   const std::int64_t period_s = std::max(lifespan_s_, kSealsForAtLeastS);
   // A clock that was set back must not make a key live longer than its period from now.
   if (current_since_s_ == kUnknown || current_since_s_ > now_s) current_since_s_ = now_s;
   if (previous_since_s_ == kUnknown || previous_since_s_ > now_s) previous_since_s_ = now_s;
   const std::int64_t over_s = current_since_s_ + period_s;
-  if (by_time_ && now_s >= over_s && RotateLocked().ok()) {
+  if (now_s >= over_s && RotateLocked().ok()) {
     current_since_s_ = now_s;
     previous_since_s_ = over_s;  // nothing was sealed since, or this would have run
   }
-  if (ring_->has_previous && now_s - previous_since_s_ >= lifespan_s_) DropPrevious();
+  if (ring_->keys.size() > 1 && now_s - previous_since_s_ >= lifespan_s_) DropPrevious();
   return ring_;
 }
 

@@ -208,7 +208,7 @@ TEST(TicketTest, SessionsAreNotSharedAcrossTargetsOrCredentials) {
 }
 
 TEST(TicketTest, EndpointsThatShareKeysResumeEachOthersSessions) {
-  auto keys = TicketKeys::Create();
+  auto keys = OwnTicketKeys::Create();
   ASSERT_TRUE(keys.ok());
   EndpointOptions options;
   options.ticket_keys = *keys;
@@ -284,7 +284,7 @@ TEST(SessionIdTest, OneSessionIsResumedByManyThreadsAtOnce) {
   options.tickets = 0;
   options.sessions = store;
   EndpointOptions of_client = options;
-  of_client.sessions = std::make_shared<MemorySessionStore>();
+  of_client.client_sessions = std::make_shared<MemoryClientSessions>();
   {
     OurSide client(MakeClient(of_client), Target());
     OurSide server(MakeServer(options));
@@ -342,6 +342,8 @@ TEST(EndpointTest, MayBeUsedByManyThreadsAtOnce) {
   EndpointOptions options;
   options.session_lifespan_ms = 1000;
   const auto client_endpoint = MakeClient(options);
+  const auto keys = OwnTicketKeys::Create().value();
+  options.ticket_keys = keys;
   const auto server_endpoint = MakeServer(options);
   std::vector<std::thread> threads;
   for (int t = 0; t < 2; ++t) {
@@ -352,7 +354,7 @@ TEST(EndpointTest, MayBeUsedByManyThreadsAtOnce) {
         EXPECT_TRUE(RunHandshake(client, server));
         Exchange(client, server);
         if (t == 0 && i % 5 == 0) {
-          EXPECT_TRUE(server_endpoint->options().ticket_keys->Rotate().ok());
+          EXPECT_TRUE(keys->Rotate().ok());
         }
       }
     });
@@ -361,9 +363,9 @@ TEST(EndpointTest, MayBeUsedByManyThreadsAtOnce) {
 }
 
 TEST(TicketTest, ATls13TicketIsUsedOnce) {
-  auto store = std::make_shared<MemorySessionStore>();
+  auto store = std::make_shared<MemoryClientSessions>();
   EndpointOptions options;
-  options.sessions = store;
+  options.client_sessions = store;
   const auto client_endpoint = MakeClient(options);
   const auto server_endpoint = MakeServer();
   OurSide client(client_endpoint, Target());

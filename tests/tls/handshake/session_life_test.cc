@@ -1,6 +1,8 @@
 // How long a session may be resumed, and with which credentials: certificates that expire,
 // lifespans that a renewal does not extend, clocks that go back, credentials that replace others.
+#include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -8,6 +10,7 @@
 
 #include "tests/support/test_authority.h"
 #include "tests/tls/support.h"
+#include "tls/handshake/resumption.h"
 #include "tls/handshake/ticket_keys.h"
 
 namespace ktlsim::tls::test {
@@ -307,66 +310,67 @@ TEST_P(SessionHandoverTest, AShorterLifespanCountsForOldSessionsToo) {
 
 // ---- Ticket keys and time.
 
-TEST(TicketKeysTest, ChangeByTimeAndOpenForASessionsLifeAfterwards) {
-  const auto keys = TicketKeys::Create().value();
+// A session of a version that did not keep the keys of its client's issuers would make a client
+// without any.
+TEST(SessionOriginTest, IsUnknownInTheFormatWithoutKeys) {
+  const std::unique_ptr<SSL_SESSION, decltype(&SSL_SESSION_free)> session(SSL_SESSION_new(),
+                                                                          &SSL_SESSION_free);
+  std::array<std::uint8_t, 17> data{};
+  const auto origin_of_format = [&](std::uint8_t format) {
+    data[0] = format;
+    EXPECT_EQ(SSL_SESSION_set1_ticket_appdata(session.get(), data.data(), data.size()), 1);
+    return OriginOf(*session);
+  };
+  EXPECT_FALSE(origin_of_format(1));
+  EXPECT_TRUE(origin_of_format(2));
+  EXPECT_FALSE(origin_of_format(3));
+}
+
+TEST(OwnTicketKeysTest, ChangeByTimeAndOpenForASessionsLifeAfterwards) {
+  const auto keys = OwnTicketKeys::Create().value();
   keys->Cover(7200);
   std::int64_t now = 1'000'000;
   const auto first = keys->At(now);
-  EXPECT_FALSE(first->has_previous);
-  EXPECT_EQ(keys->At(now + 7199)->current.name, first->current.name);
+  EXPECT_EQ(first->keys.size(), 1U);
+  EXPECT_EQ(keys->At(now + 7199)->sealing()->name, first->sealing()->name);
   const auto second = keys->At(now += 7200);
-  EXPECT_NE(second->current.name, first->current.name);
-  ASSERT_TRUE(second->has_previous);
-  EXPECT_EQ(second->previous.name, first->current.name);
-  EXPECT_TRUE(keys->At(now + 7199)->has_previous);
+  EXPECT_NE(second->sealing()->name, first->sealing()->name);
+  ASSERT_EQ(second->keys.size(), 2U);
+  EXPECT_EQ(second->keys[1].name, first->sealing()->name);
+  EXPECT_EQ(keys->At(now + 7199)->keys.size(), 2U);
   const auto third = keys->At(now += 7200);
-  EXPECT_EQ(third->previous.name, second->current.name) << "the first key is gone";
+  EXPECT_EQ(third->keys[1].name, second->sealing()->name) << "the first key is gone";
   const auto much_later = keys->At(now += 100 * 7200);
-  EXPECT_FALSE(much_later->has_previous) << "nothing was sealed with it for so long";
-  EXPECT_NE(much_later->current.name, third->current.name);
+  EXPECT_EQ(much_later->keys.size(), 1U) << "nothing was sealed with it for so long";
+  EXPECT_NE(much_later->sealing()->name, third->sealing()->name);
 }
 
-TEST(TicketKeysTest, TheLongestLifespanCountsAndAnHourIsTheLeast) {
-  const auto keys = TicketKeys::Create().value();
+TEST(OwnTicketKeysTest, TheLongestLifespanCountsAndAnHourIsTheLeast) {
+  const auto keys = OwnTicketKeys::Create().value();
   keys->Cover(10);
-  const auto name = [&](std::int64_t now) { return keys->At(now)->current.name; };
+  const auto name = [&](std::int64_t now) { return keys->At(now)->sealing()->name; };
   const auto first = name(1000);
   EXPECT_EQ(name(1000 + 3599), first);
   const auto second = name(1000 + 3600);
   EXPECT_NE(second, first);
-  EXPECT_TRUE(keys->At(1000 + 3609)->has_previous);
-  EXPECT_FALSE(keys->At(1000 + 3610)->has_previous);
+  EXPECT_EQ(keys->At(1000 + 3609)->keys.size(), 2U);
+  EXPECT_EQ(keys->At(1000 + 3610)->keys.size(), 1U);
   keys->Cover(5000);
   keys->Cover(20);
   EXPECT_EQ(name(1000 + 3600 + 4999), second);
   EXPECT_NE(name(1000 + 3600 + 5000), second);
 }
 
-TEST(TicketKeysTest, AClockThatGoesBackKeepsNoKeyForEver) {
-  const auto keys = TicketKeys::Create().value();
+TEST(OwnTicketKeysTest, AClockThatGoesBackKeepsNoKeyForEver) {
+  const auto keys = OwnTicketKeys::Create().value();
   keys->Cover(7200);
-  const auto first = keys->At(1'000'000'000)->current.name;
-  EXPECT_EQ(keys->At(1000)->current.name, first);
-  EXPECT_NE(keys->At(1000 + 7200)->current.name, first);
-  EXPECT_FALSE(keys->At(1000 + 3 * 7200 + 1)->previous.name == first);
+  const auto first = keys->At(1'000'000'000)->sealing()->name;
+  EXPECT_EQ(keys->At(1000)->sealing()->name, first);
+  EXPECT_NE(keys->At(1000 + 7200)->sealing()->name, first);
+  EXPECT_NE(keys->At(1000 + 3 * 7200 + 1)->keys.back().name, first);
 }
 
-TEST(TicketKeysTest, InstalledOnesChangeOnlyWhenTold) {
-  const auto keys = TicketKeys::Create().value();
-  keys->Cover(7200);
-  TicketKey shared;
-  shared.name.fill(7);
-  shared.encryption_key.Resize(32);
-  shared.mac_key.Resize(32);
-  ASSERT_TRUE(keys->Install(shared).ok());
-  EXPECT_TRUE(keys->At(1000)->has_previous);
-  EXPECT_EQ(keys->At(1000 + kDayMs)->current.name, shared.name);
-  EXPECT_FALSE(keys->At(1000 + kDayMs)->has_previous);
-  shared.mac_key.Resize(31);
-  EXPECT_EQ(keys->Install(shared).category(), Category::kContract);
-}
-
-TEST(TicketKeysTest, RotatedKeysStillOpenAndThenDoNot) {
+TEST(OwnTicketKeysTest, RotatedKeysStillOpenAndThenDoNot) {
   for (const Version version : {Version::kTls12, Version::kTls13}) {
     g_now_ms = RealNowMs();
     EndpointOptions options;
@@ -388,11 +392,11 @@ TEST(TicketKeysTest, RotatedKeysStillOpenAndThenDoNot) {
     };
     EXPECT_FALSE(resumes());
     g_now_ms += 7'100'000;
-    const auto before = server->options().ticket_keys->At(g_now_ms / 1000)->current.name;
+    const auto before = server->options().ticket_keys->At(g_now_ms / 1000)->sealing()->name;
     EXPECT_TRUE(resumes());
     g_now_ms += 101'000;  // the key's time is over, and the session's
     EXPECT_FALSE(resumes());
-    EXPECT_NE(server->options().ticket_keys->At(g_now_ms / 1000)->current.name, before);
+    EXPECT_NE(server->options().ticket_keys->At(g_now_ms / 1000)->sealing()->name, before);
     g_now_ms += 7'000'000;
     EXPECT_TRUE(resumes());
   }

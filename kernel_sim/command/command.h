@@ -22,5 +22,9 @@ std::function<int()> AddLoadCommand(CLI::App& app);
 std::function<int()> AddStressCommand(CLI::App& app);
 std::function<int()> AddStatusCommand(CLI::App& app);
 std::function<int()> AddUsersCommand(CLI::App& app);
+std::function<int()> AddAccountsCommand(CLI::App& app);
+std::function<int()> AddAccessCommand(CLI::App& app);
+std::function<int()> AddSddlCommand(CLI::App& app);
+std::function<int()> AddAuditCommand(CLI::App& app);
 
 }  // namespace ktlsim::command

@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "kernel_sim/base/file.h"
-#include "kernel_sim/command/config_depth.h"
+#include "kernel_sim/base/toml_depth.h"
 
 namespace ktlsim::command {
 namespace {
@@ -164,6 +164,7 @@ std::string Assemble(const toml::table& top, const std::string& name,
   }
   wrong = CheckAddresses(*config);
   if (wrong.empty()) wrong = CheckRealms(*config);
+  if (wrong.empty()) wrong = CheckAccess(*config);
   return wrong.empty() ? CheckStore(config->store) : wrong;
 }
 

@@ -2,11 +2,13 @@
 
 #include <ktlsim/sspi_ext.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "kernel_sim/digest/challenge.h"
 #include "kernel_sim/transport/end_reason.h"
 
 namespace ktlsim::command {
@@ -16,9 +18,10 @@ namespace {
 constexpr std::size_t kTokenBytesMax = 4096;
 constexpr std::string_view kScheme = "Digest ";
 
-SecBuffer Text(ULONG type, std::string_view text) {
-  return {static_cast<ULONG>(text.size()), type,
-          text.empty() ? nullptr : const_cast<char*>(text.data())};
+std::string WrongProof(SECURITY_STATUS status) {
+  return fmt::format(
+      "the server's Authentication-Info is wrong ({}): it does not know the password",
+      transport::StatusName(status));
 }
 
 void Drop(CtxtHandle& context) {
@@ -60,6 +63,7 @@ std::unique_ptr<DigestLogin> DigestLogin::Make(const std::string& user, const Pa
 }
 
 DigestLogin::~DigestLogin() {
+  proofs_.Wait();
   for (const auto& session : sessions_) {
     const MutexLock lock(session->lock);
     Drop(session->context);
@@ -69,8 +73,9 @@ DigestLogin::~DigestLogin() {
 
 std::string DigestLogin::Authenticate(std::size_t which, std::string_view challenge,
                                       const std::string& target, std::string* header) {
-  std::array<SecBuffer, 3> in = {Text(SECBUFFER_TOKEN, challenge),
-                                 Text(SECBUFFER_PKG_PARAMS, "GET"), Text(SECBUFFER_PKG_PARAMS, "")};
+  std::array<SecBuffer, 3> in = {TextBuffer(SECBUFFER_TOKEN, challenge),
+                                 TextBuffer(SECBUFFER_PKG_PARAMS, "GET"),
+                                 TextBuffer(SECBUFFER_PKG_PARAMS, "")};
   SecBufferDesc input = {SECBUFFER_VERSION, static_cast<ULONG>(in.size()), in.data()};
   std::string room(kTokenBytesMax, '\0');
   SecBuffer out = {static_cast<ULONG>(room.size()), SECBUFFER_TOKEN, room.data()};
@@ -91,12 +96,37 @@ std::string DigestLogin::Authenticate(std::size_t which, std::string_view challe
     const MutexLock lock(session.lock);
     std::swap(session.context, context);
     session.challenge.clear();
+    session.signed_before = std::max(session.signed_before, session.signed_now);
+    session.signed_now = 1;
   }
   Drop(context);
   return {};
 }
 
-bool DigestLogin::Sign(std::size_t which, const std::string& target, std::string* header) {
+std::string DigestLogin::CheckServer(std::size_t which, const std::string& target,
+                                     const std::string& header,
+                                     std::string_view authentication_info) {
+  CtxtHandle context;
+  Session& session = *sessions_[which];
+  {
+    const MutexLock lock(session.lock);
+    context = session.context;
+  }
+  std::array<SecBuffer, 5> buffers = ProofBuffers(authentication_info, target, header);
+  SecBufferDesc message = {SECBUFFER_VERSION, static_cast<ULONG>(buffers.size()), buffers.data()};
+  ULONG qop = 0;
+  const SECURITY_STATUS status = VerifySignature(&context, &message, 0, &qop);
+  return status == SEC_E_OK ? std::string() : WrongProof(status);
+}
+
+std::vector<std::string> DigestLogin::TakeWrongProofs() {
+  std::vector<std::string> texts;
+  for (const SECURITY_STATUS status : proofs_.TakeWrong()) texts.push_back(WrongProof(status));
+  return texts;
+}
+
+bool DigestLogin::Sign(std::size_t which, const std::string& target, std::string* header,
+                       CtxtHandle* signed_by) {
   CtxtHandle context;
   Session& session = *sessions_[which];
   {
@@ -105,13 +135,16 @@ bool DigestLogin::Sign(std::size_t which, const std::string& target, std::string
     context = session.context;
   }
   std::array<char, kTokenBytesMax> room;
-  std::array<SecBuffer, 5> buffers = {Text(SECBUFFER_TOKEN, ""), Text(SECBUFFER_PKG_PARAMS, "GET"),
-                                      Text(SECBUFFER_PKG_PARAMS, target),
-                                      Text(SECBUFFER_PKG_PARAMS, ""),
-                                      SecBuffer{room.size(), SECBUFFER_PADDING, room.data()}};
+  std::array<SecBuffer, 5> buffers = {
+      TextBuffer(SECBUFFER_TOKEN, ""), TextBuffer(SECBUFFER_PKG_PARAMS, "GET"),
+      TextBuffer(SECBUFFER_PKG_PARAMS, target), TextBuffer(SECBUFFER_PKG_PARAMS, ""),
+      SecBuffer{room.size(), SECBUFFER_PADDING, room.data()}};
   SecBufferDesc message = {SECBUFFER_VERSION, static_cast<ULONG>(buffers.size()), buffers.data()};
   if (MakeSignature(&context, 0, &message, 0) != SEC_E_OK) return false;
   header->assign(kScheme).append(room.data(), buffers[4].cbBuffer);
+  *signed_by = context;
+  const MutexLock lock(session.lock);
+  ++session.signed_now;
   return true;
 }
 
@@ -136,6 +169,20 @@ std::string DigestLogin::Renew(const std::string& target) {
     if (!wrong.empty()) return wrong;
   }
   return {};
+}
+
+std::uint32_t DigestLogin::nonce_count_max() const {
+  std::uint32_t most = 0;
+  for (const auto& session : sessions_) {
+    const MutexLock lock(session->lock);
+    most = std::max({most, session->signed_now, session->signed_before});
+  }
+  return most;
+}
+
+bool IsStale(std::string_view challenge) {
+  digest::Challenge read;
+  return digest::ParseChallenge(challenge, &read) == digest::Fault::kNone && read.stale;
 }
 
 }  // namespace ktlsim::command

@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,6 +18,7 @@
 
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/command/password_input.h"
+#include "kernel_sim/command/server_proofs.h"
 
 namespace ktlsim::command {
 
@@ -37,9 +39,19 @@ class DigestLogin {
   // one. `*header` is the value of Authorization. Empty: done; else what is wrong. Passive level.
   std::string Authenticate(std::size_t which, std::string_view challenge, const std::string& target,
                            std::string* header);
-  // The header of a further request of the context. False: the context must authenticate again,
-  // which Renew does. Any thread, up to dispatch level; may throw std::bad_alloc.
-  bool Sign(std::size_t which, const std::string& target, std::string* header);
+  // The Authentication-Info that came for a request with this header. Empty: the server knows the
+  // password, too; else what is wrong. Passive level.
+  std::string CheckServer(std::size_t which, const std::string& target, const std::string& header,
+                          std::string_view authentication_info);
+  // The header of a further request of the context, and what signed it. False: the context must
+  // authenticate again, which Renew does. Any thread, up to dispatch level; may throw
+  // std::bad_alloc.
+  bool Sign(std::size_t which, const std::string& target, std::string* header,
+            CtxtHandle* signed_by);
+  // The same of signed requests, while others go on.
+  ServerProofs& proofs() { return proofs_; }
+  // What was wrong with them since the last call, in words. Any thread.
+  std::vector<std::string> TakeWrongProofs();
 
   // The server has challenged a signed request. Any thread, up to dispatch level.
   void NoteChallenge(std::size_t which, std::string_view challenge);
@@ -47,12 +59,17 @@ class DigestLogin {
   std::string Renew(const std::string& target);
   // How often Renew had to.
   unsigned renewals() const { return renewals_; }
+  // The most requests that were signed with one nonce, the first response included. Any thread.
+  std::uint32_t nonce_count_max() const;
 
  private:
   struct Session {
     Mutex lock;
     CtxtHandle context KTLSIM_GUARDED_BY(lock){};
     std::string challenge KTLSIM_GUARDED_BY(lock);  // noted; empty: none
+    // Requests that were signed with the nonce, and the most with an earlier one.
+    std::uint32_t signed_now KTLSIM_GUARDED_BY(lock) = 0;
+    std::uint32_t signed_before KTLSIM_GUARDED_BY(lock) = 0;
   };
 
   DigestLogin();
@@ -60,6 +77,11 @@ class DigestLogin {
   CredHandle credential_;
   std::vector<std::unique_ptr<Session>> sessions_;
   unsigned renewals_ = 0;
+  ServerProofs proofs_;
 };
+
+// Whether a challenge says that the response was right and its nonce too old (RFC 7616 3.3): then a
+// new nonce is all that is missing.
+bool IsStale(std::string_view challenge);
 
 }  // namespace ktlsim::command

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "kernel_sim/base/clock.h"
+#include "kernel_sim/command/digest_login.h"
 #include "kernel_sim/command/load_handlers.h"
 
 namespace ktlsim::command {
@@ -54,6 +55,24 @@ void LoadPhase::EndMeasuring() {
 }
 
 void LoadPhase::End(std::uint64_t limit_ns, const Waiting& waiting) {
+  WaitForSlots(limit_ns, waiting);
+  if (plan_.login == nullptr) return;
+  plan_.login->proofs().Wait();
+  CountWrongProofs();
+}
+
+void LoadPhase::TendLogin() {
+  if (plan_.login == nullptr) return;
+  const std::string wrong = plan_.login->Renew(plan_.target);
+  if (!wrong.empty()) CountError("--digest: " + wrong);
+  CountWrongProofs();
+}
+
+void LoadPhase::CountWrongProofs() {
+  for (const std::string& text : plan_.login->TakeWrongProofs()) CountError("--digest: " + text);
+}
+
+void LoadPhase::WaitForSlots(std::uint64_t limit_ns, const Waiting& waiting) {
   stage_.store(Stage::kEnding, std::memory_order_release);
   AddHolds();
   for (const auto& slot : slots_) slot->PostEnd();

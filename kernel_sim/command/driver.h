@@ -107,6 +107,10 @@ class LoadPhase {
   using Waiting = std::function<bool(std::size_t slots, std::uint64_t left_ns)>;
   void End(std::uint64_t limit_ns, const Waiting& waiting = {});
 
+  // With a login, now and then: what waits for another nonce goes on with it, and wrong proofs of
+  // the server are counted, the last ones by End. Passive level.
+  void TendLogin();
+
   // Any thread, any time.
   std::uint64_t operations() const;
   std::uint64_t bytes() const;
@@ -159,6 +163,8 @@ class LoadPhase {
   std::vector<std::unique_ptr<LoadTally>> tallies_;  // one per loop
   std::vector<std::unique_ptr<LoadSlot>> slots_;
 
+  void CountWrongProofs();
+  void WaitForSlots(std::uint64_t limit_ns, const Waiting& waiting);
   void AddHolds();
 
   std::atomic<Stage> stage_{Stage::kWarmUp};

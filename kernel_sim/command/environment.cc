@@ -35,6 +35,7 @@ std::string CheckOne(std::string_view name, std::string_view value) {
   if (variable == kVariables.end()) {
     // One letter only: tests have variables of their own, such as KTLSIM_SEED.
     std::vector<std::string> known;
+    known.reserve(kVariables.size());
     for (const Variable& each : kVariables) known.emplace_back(each.name);
     const std::string similar = SimilarName(name, known, 1);
     if (similar.empty()) return {};

@@ -16,6 +16,7 @@ constexpr int kNoBody = 1;
 constexpr std::size_t kFieldNameBytesMax = 32;
 constexpr std::size_t kChallengeBytesMax = 4096;
 constexpr std::string_view kChallengeField = "www-authenticate";
+constexpr std::string_view kInfoField = "authentication-info";
 
 }  // namespace
 
@@ -70,7 +71,7 @@ int HttpResponseReader::OnFieldName(llhttp_t* parser, const char* at, std::size_
 
 int HttpResponseReader::OnFieldValue(llhttp_t* parser, const char* at, std::size_t bytes) {
   auto* const self = static_cast<HttpResponseReader*>(parser->data);
-  if (self->field_name_ != kChallengeField) return 0;
+  if (self->field_name_ != kChallengeField && self->field_name_ != kInfoField) return 0;
   const std::size_t room = kChallengeBytesMax - self->field_value_.size();
   self->field_value_.append(at, std::min(bytes, room));
   return 0;
@@ -79,7 +80,9 @@ int HttpResponseReader::OnFieldValue(llhttp_t* parser, const char* at, std::size
 int HttpResponseReader::OnFieldEnd(llhttp_t* parser) {
   auto* const self = static_cast<HttpResponseReader*>(parser->data);
   std::string_view token;
-  if (self->challenge_.empty() && serve::DigestTokenOf(self->field_value_, &token)) {
+  if (self->field_name_ == kInfoField) {
+    self->authentication_info_ = self->field_value_;
+  } else if (self->challenge_.empty() && serve::DigestTokenOf(self->field_value_, &token)) {
     self->challenge_ = token;
   }
   self->field_name_.clear();
@@ -99,6 +102,7 @@ void HttpResponseReader::Reset() {
   field_name_.clear();
   field_value_.clear();
   challenge_.clear();
+  authentication_info_.clear();
 }
 
 HttpResponseReader::Outcome HttpResponseReader::Read(std::span<const std::byte> input) {

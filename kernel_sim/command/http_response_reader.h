@@ -42,6 +42,8 @@ class HttpResponseReader {
   std::uint64_t body_bytes() const { return body_bytes_; }
   // The token of the first challenge of the scheme Digest; empty: there is none.
   std::string_view challenge() const;
+  // The value of Authentication-Info, with Challenges::kKept; empty: there is none.
+  std::string_view authentication_info() const { return authentication_info_; }
   // Something of the current response has been read.
   bool begun() const { return begun_; }
 
@@ -59,6 +61,7 @@ class HttpResponseReader {
   std::string field_name_;
   std::string field_value_;
   std::string challenge_;
+  std::string authentication_info_;
   bool begun_ = false;
   bool complete_ = false;
   bool keep_alive_ = false;

@@ -25,6 +25,7 @@
 #include "kernel_sim/command/durations.h"
 #include "kernel_sim/command/envelope.h"
 #include "kernel_sim/command/failure_hints.h"
+#include "kernel_sim/command/first_authentication.h"
 #include "kernel_sim/command/key_log_file.h"
 #include "kernel_sim/command/lane_report.h"
 #include "kernel_sim/command/library_settings.h"
@@ -67,17 +68,16 @@ class LoadRun {
   std::string Target() const;
   std::string MakeRequest(std::string_view end) const;
   std::string LogIn(const std::vector<io::Address>& peers);
-  std::string AuthenticateOnce(OneExchange& exchange, std::size_t context, ResultRow* row);
   ResultRow Measure();
   void Watch(std::uint64_t duration_ns);
-  void NoteRenewal(const std::string& wrong);
   bool NobodyThere() const;
   void Drain();
   Verdict Judge(const ResultRow& row, const RundownCheck& rundown, const LaneReport& lanes) const;
   std::string OperationName() const;
   void Print(const ResultRow& row, const LaneReport& lanes, const Verdict& verdict) const;
   void PrintLoop(std::FILE* out) const;
-  nlohmann::json SettingsJson() const;
+  nlohmann::json SettingsJson(const ResultRow& row) const;
+  std::uint64_t LookUpsSaved(const ResultRow& row) const;
   bool WriteJson(const ResultRow& row, const RundownCheck& rundown, const LaneReport& lanes,
                  const Verdict& verdict) const;
 
@@ -93,6 +93,7 @@ class LoadRun {
   std::optional<ResultRow> first_authentications_;  // with --digest
   std::size_t contexts_ = 0;
   unsigned renewals_ = 0;
+  std::uint64_t proofs_ = 0;  // of the server, by signed requests
   std::uint64_t began_ns_ = 0;
   std::optional<CertificateFacts> server_certificate_;
   std::optional<CertificateFacts> client_certificate_facts_;
@@ -147,34 +148,6 @@ std::string LoadRun::MakeRequest(std::string_view end) const {
 
 // So many first authentications are measured, one after the other.
 constexpr std::size_t kFirstAuthentications = 100;
-constexpr std::uint64_t kFirstAuthenticationLimitNs = 10 * kNsPerSecond;
-
-// A challenge, and the first response to it.
-std::string LoadRun::AuthenticateOnce(OneExchange& exchange, std::size_t context, ResultRow* row) {
-  const std::uint64_t begin = MonotonicClock::Now();
-  OneExchange::Answer answer = exchange.Ask(MakeRequest("\r\n"), kFirstAuthenticationLimitNs);
-  if (!answer.error.empty()) return answer.error;
-  if (answer.challenge.empty()) {
-    return fmt::format("--digest: the server asks for no Digest authentication at {} (status {})",
-                       Target(), answer.status);
-  }
-  std::string header;
-  std::string wrong = login_->Authenticate(context, answer.challenge, Target(), &header);
-  if (!wrong.empty()) return "--digest: " + wrong;
-  answer = exchange.Ask(MakeRequest(fmt::format("Authorization: {}\r\n\r\n", header)),
-                        kFirstAuthenticationLimitNs);
-  if (!answer.error.empty()) return answer.error;
-  constexpr unsigned kUnauthorized = 401;
-  if (answer.status == kUnauthorized) {
-    return fmt::format("--digest: the server refuses {}: its name, or the password",
-                       Printable(options_.digest_user));
-  }
-  ++row->operations;
-  row->latency.Record(MonotonicClock::Now() - begin);
-  const std::size_t kind = answer.status / 100 < kStatusClasses ? answer.status / 100 : 0;
-  ++row->statuses[kind];
-  return {};
-}
 
 // The contexts that all further requests are signed with, and what it took to get them.
 std::string LoadRun::LogIn(const std::vector<io::Address>& peers) {
@@ -191,6 +164,9 @@ std::string LoadRun::LogIn(const std::vector<io::Address>& peers) {
   login_ = DigestLogin::Make(options_.digest_user, password, contexts, &wrong);
   if (login_ == nullptr) return wrong;
   OneExchange exchange(client_, peers, *profiles_.front());
+  FirstAuthentication authentication(
+      exchange, *login_,
+      {.target = Target(), .head = MakeRequest(""), .user = options_.digest_user});
   wrong = exchange.Connect();
   ResultRow row;
   row.operation = "first authentication";
@@ -198,7 +174,7 @@ std::string LoadRun::LogIn(const std::vector<io::Address>& peers) {
   const std::size_t times = std::max(kFirstAuthentications, contexts);
   for (std::size_t i = 0; i < times && wrong.empty(); ++i) {
     if (interrupted.load(std::memory_order_relaxed)) return "interrupted";
-    wrong = AuthenticateOnce(exchange, i % contexts, &row);
+    wrong = authentication.Make(i % contexts, &row);
   }
   row.seconds = static_cast<double>(MonotonicClock::Now() - begin) / 1e9;
   first_authentications_ = std::move(row);
@@ -252,14 +228,10 @@ void LoadRun::Watch(std::uint64_t duration_ns) {
   for (std::uint64_t now = MonotonicClock::Now(); now < end; now = MonotonicClock::Now()) {
     if (interrupted.load(std::memory_order_relaxed) || NobodyThere()) return;
     std::this_thread::sleep_for(std::chrono::nanoseconds(std::min(end - now, kNsPerSecond / 10)));
-    if (login_ != nullptr) NoteRenewal(login_->Renew(Target()));
+    load_->TendLogin();
     progress_.Update(OperationName(), load_->operations(),
                      static_cast<double>(end - std::min(end, MonotonicClock::Now())) / 1e9);
   }
-}
-
-void LoadRun::NoteRenewal(const std::string& wrong) {
-  if (!wrong.empty()) load_->CountError("--digest: " + wrong);
 }
 
 bool LoadRun::NobodyThere() const {
@@ -270,6 +242,7 @@ bool LoadRun::NobodyThere() const {
 // An interruption ends this wait, too.
 void LoadRun::Drain() {
   load_->End(options_.drain_ns, [this](std::size_t connections, std::uint64_t left_ns) {
+    load_->TendLogin();
     progress_.Wait(OperationName(), connections, static_cast<double>(left_ns) / 1e9);
     return !interrupted.load(std::memory_order_relaxed);
   });
@@ -359,10 +332,18 @@ void LoadRun::Print(const ResultRow& row, const LaneReport& lanes, const Verdict
                info.alpn.empty() ? "" : ", ALPN " + info.alpn);
   }
   if (first_authentications_) {
-    fmt::print(out,
-               "Digest: {} first authentications, one after the other, with the challenge's round "
-               "trip; {} context{} for all further requests, {} with a new nonce meanwhile.\n",
-               first_authentications_->operations, contexts_, contexts_ == 1 ? "" : "s", renewals_);
+    fmt::print(
+        out,
+        "Digest: {} first authentications, one after the other, with the challenge's round "
+        "trip; {} context{} for all further requests, {} challenged again meanwhile. The server "
+        "proved {} times that it knows the password.\n",
+        first_authentications_->operations, contexts_, contexts_ == 1 ? "" : "s", renewals_,
+        proofs_);
+    fmt::print(
+        out,
+        "The maintained context saved {} look-ups of the user, and as many challenges: a server "
+        "without one makes both for each request.\n",
+        LookUpsSaved(row));
   }
   PrintLoop(out);
   PrintLanes(lanes, envelope_.library().time_every_call, out);
@@ -372,7 +353,12 @@ void LoadRun::Print(const ResultRow& row, const LaneReport& lanes, const Verdict
   PrintVerdict(verdict, out);
 }
 
-nlohmann::json LoadRun::SettingsJson() const {
+// Each signed request that was served needed neither, unless it was challenged for a new nonce.
+std::uint64_t LoadRun::LookUpsSaved(const ResultRow& row) const {
+  return row.operations - std::min<std::uint64_t>(row.operations, renewals_);
+}
+
+nlohmann::json LoadRun::SettingsJson(const ResultRow& row) const {
   const bool open = options_.rate > 0;
   return {
       {"mode", LoadModeName(options_.mode)},
@@ -392,14 +378,17 @@ nlohmann::json LoadRun::SettingsJson() const {
       {"verify", !options_.insecure},
       {"digest_user", TextOrNull(options_.digest_user)},
       {"digest_contexts", first_authentications_ ? nlohmann::json(contexts_) : nlohmann::json()},
-      {"digest_renewals", first_authentications_ ? nlohmann::json(renewals_) : nlohmann::json()}};
+      {"digest_renewals", first_authentications_ ? nlohmann::json(renewals_) : nlohmann::json()},
+      {"digest_proofs", first_authentications_ ? nlohmann::json(proofs_) : nlohmann::json()},
+      {"digest_look_ups_saved",
+       first_authentications_ ? nlohmann::json(LookUpsSaved(row)) : nlohmann::json()}};
 }
 
 bool LoadRun::WriteJson(const ResultRow& row, const RundownCheck& rundown, const LaneReport& lanes,
                         const Verdict& verdict) const {
   if (options_.json.empty()) return true;
   nlohmann::json json = envelope_.Json(lanes);
-  json["settings"] = SettingsJson();
+  json["settings"] = SettingsJson(row);
   json["peer"] = options_.url.Place();
   json["server_certificate"] = CertificateJson(server_certificate_);
   json["client_certificate"] = CertificateJson(client_certificate_facts_);
@@ -437,7 +426,10 @@ int LoadRun::Run() {
   client_certificate_facts_ = DescribeCertificate(client_certificate_.get());
   client_.Stop();
   credentials_.clear();
-  if (login_ != nullptr) renewals_ = login_->renewals();
+  if (login_ != nullptr) {
+    renewals_ = login_->renewals();
+    proofs_ = login_->proofs().right();
+  }
   login_.reset();
   static_cast<void>(KtlsimStop());
   client_certificate_ = {};

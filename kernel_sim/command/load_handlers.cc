@@ -159,14 +159,20 @@ class ExchangeSlot final : public LoadSlot {
   }
 
   bool Sign() {
-    std::string header;
-    if (!phase().plan().login->Sign(context_, phase().plan().target, &header)) {
+    const LoadPlan& plan = phase().plan();
+    if (!plan.login->Sign(context_, plan.target, &header_, &signed_by_)) {
       signed_request_.clear();
       return false;
     }
-    signed_request_ = phase().plan().request;
-    signed_request_.append("Authorization: ").append(header).append("\r\n\r\n");
+    signed_request_ = plan.request;
+    signed_request_.append("Authorization: ").append(header_).append("\r\n\r\n");
     return true;
+  }
+
+  void CheckServer() {
+    const LoadPlan& plan = phase().plan();
+    if (plan.login == nullptr || !ServerProofs::Proves(reader_.authentication_info())) return;
+    plan.login->proofs().Verify(signed_by_, plan.target, header_, reader_.authentication_info());
   }
 
   void TimedOut() override {
@@ -182,8 +188,8 @@ class ExchangeSlot final : public LoadSlot {
   bool BeginAgain(Connection& connection) {
     constexpr unsigned kUnauthorized = 401;
     constexpr unsigned kTriesMax = 8;
-    const bool stale = reader_.status() == kUnauthorized && reader_.keep_alive() &&
-                       reader_.challenge().find("stale=true") != std::string_view::npos;
+    const bool stale =
+        reader_.status() == kUnauthorized && reader_.keep_alive() && IsStale(reader_.challenge());
     if (!stale || tries_ == kTriesMax) return false;
     if (++tries_ > 1) phase().plan().login->NoteChallenge(context_, reader_.challenge());
     Send(connection);
@@ -198,6 +204,7 @@ class ExchangeSlot final : public LoadSlot {
 
   void Finish(Connection& connection) {
     if (phase().plan().login != nullptr && BeginAgain(connection)) return;
+    CheckServer();
     RecordStatus(reader_.status());
     const bool well = phase().plan().success.Has(reader_.status());
     if (well) RecordOperation();
@@ -210,6 +217,8 @@ class ExchangeSlot final : public LoadSlot {
   const std::size_t context_;  // of the login
   HttpResponseReader reader_;
   std::string signed_request_;
+  std::string header_;  // its Authorization
+  CtxtHandle signed_by_{};
   std::size_t sent_ = 0;
   unsigned tries_ = 0;  // of the operation that were stale
 };

@@ -43,6 +43,10 @@ int Run(int argc, char** argv) {
                                Command{"load", ktlsim::command::AddLoadCommand(app)},
                                Command{"stress", ktlsim::command::AddStressCommand(app)},
                                Command{"users", ktlsim::command::AddUsersCommand(app)},
+                               Command{"accounts", ktlsim::command::AddAccountsCommand(app)},
+                               Command{"access", ktlsim::command::AddAccessCommand(app)},
+                               Command{"sddl", ktlsim::command::AddSddlCommand(app)},
+                               Command{"audit", ktlsim::command::AddAuditCommand(app)},
                                Command{"status", ktlsim::command::AddStatusCommand(app)}};
   ktlsim::command::UseWrappedHelp(app);
   if (argc == 2 && std::string_view(argv[1]) == "--fill-manual") return FillManual(app);

@@ -59,6 +59,7 @@ class OneExchange::Line final : public transport::ConnectionHandler {
     }
     answer.status = reader_.status();
     answer.challenge = reader_.challenge();
+    answer.authentication_info = reader_.authentication_info();
     // A server that closes after its response gets another connection.
     if (ended == State::kAnswered) Hang();
     return answer;

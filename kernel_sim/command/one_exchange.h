@@ -17,7 +17,8 @@ class OneExchange {
   struct Answer {
     std::string error;  // empty: there is a response
     unsigned status = 0;
-    std::string challenge;  // the token of the first one of Digest; empty: there is none
+    std::string challenge;            // the token of the first one of Digest; empty: there is none
+    std::string authentication_info;  // the same of that field
   };
 
   // `peers` are addresses of one server. `path` is started; it and `profile` outlive this object.

@@ -22,12 +22,15 @@
 #include "kernel_sim/command/credentials.h"
 #include "kernel_sim/command/driver.h"
 #include "kernel_sim/command/envelope.h"
+#include "kernel_sim/command/first_authentication.h"
 #include "kernel_sim/command/key_log_file.h"
 #include "kernel_sim/command/lane_report.h"
 #include "kernel_sim/command/library_settings.h"
 #include "kernel_sim/command/load_handlers.h"
+#include "kernel_sim/command/one_exchange.h"
 #include "kernel_sim/command/progress.h"
 #include "kernel_sim/command/result_json.h"
+#include "kernel_sim/command/run_digest.h"
 #include "kernel_sim/command/run_report.h"
 #include "kernel_sim/command/run_settings.h"
 #include "kernel_sim/command/startup.h"
@@ -43,9 +46,16 @@ constexpr std::uint64_t kBulkBytes = 16 * 1024 * 1024;
 constexpr unsigned kMoreMoments = 100;  // tenths of a second
 constexpr std::uint64_t kEndLimitNs = 10 * kNsPerSecond;
 
+constexpr const char* kTarget = "/";
+
 volatile std::sig_atomic_t interrupted = 0;
 
 bool Interrupted() { return interrupted != 0; }
+
+// Without the empty line at its end.
+std::string RequestHead(const std::string& target) {
+  return fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\n", target, kServerName);
+}
 
 // The first signal prints what there is; a second one ends the program at once.
 void HeedSignals() {
@@ -57,7 +67,7 @@ void HeedSignals() {
   }
 }
 
-// The two server paths, the client path and what they use. Made in order, ended in reverse.
+// The server paths, the client path and what they use. Made in order, ended in reverse.
 class Testbed {
  public:
   // Empty: it runs. Else why not.
@@ -80,6 +90,8 @@ class Testbed {
   }
   const io::Address& handshake_address() const { return handshake_address_; }
   const io::Address& http_address() const { return http_address_; }
+  const io::Address& digest_address() const { return digest_address_; }
+  RunDigest& digest() { return digest_; }
 
  private:
   std::string StartServer(transport::ServerPath& path, const CredHandle& credential,
@@ -89,12 +101,16 @@ class Testbed {
   Certificate certificate_;
   std::optional<Credential> server_credential_;
   serve::HttpOptions http_;
+  serve::HttpOptions guarded_http_;
   CloseWhenEstablished closer_;
+  RunDigest digest_;
   transport::ServerPath handshake_server_;
   transport::ServerPath http_server_;
+  transport::ServerPath digest_server_;
   transport::ClientPath client_;
   io::Address handshake_address_;
   io::Address http_address_;
+  io::Address digest_address_;
 };
 
 std::string Testbed::Start(const RunOptions& options, ULONG notify_mode) {
@@ -106,7 +122,11 @@ std::string Testbed::Start(const RunOptions& options, ULONG notify_mode) {
   certificate_ = std::move(*certificate);
   server_credential_ = MakeServerCredential(certificate_, {}, &error);
   if (!server_credential_) return error;
+  error = digest_.Start(options.connections);
+  if (!error.empty()) return "Digest: " + error;
   http_.respond_bytes = options.respond_bytes;
+  guarded_http_.respond_bytes = options.respond_bytes;
+  guarded_http_.guard = &digest_.guard();
   error = StartServer(
       handshake_server_, server_credential_->handle(),
       [this](transport::Connection&) { return &closer_; }, &handshake_address_);
@@ -117,6 +137,13 @@ std::string Testbed::Start(const RunOptions& options, ULONG notify_mode) {
         return serve::MakeHttpResponder(http_, connection);
       },
       &http_address_);
+  if (!error.empty()) return error;
+  error = StartServer(
+      digest_server_, server_credential_->handle(),
+      [this](transport::Connection& connection) {
+        return serve::MakeHttpResponder(guarded_http_, connection);
+      },
+      &digest_address_);
   if (!error.empty()) return error;
   const Status status = client_.Start({.role = "client", .notify_mode = notify_mode});
   return status.ok() ? "" : "the client path: " + status.ToString();
@@ -136,10 +163,15 @@ std::string Testbed::StartServer(transport::ServerPath& path, const CredHandle& 
 
 void Testbed::Stop() {
   client_.Stop();
+  digest_server_.Stop();
   http_server_.Stop();
   handshake_server_.Stop();
+  digest_.Stop();
   server_credential_.reset();
 }
+
+// Of a request phase: whether it is for users only, and what one operation is then.
+enum class Authentication : std::uint8_t { kNone, kFirst, kMaintained };
 
 struct PhaseSpec {
   std::string operation;
@@ -147,6 +179,7 @@ struct PhaseSpec {
   TlsVersions versions = TlsVersions::k13;
   bool bulk = false;
   bool alone = false;  // one in flight: the latency of one operation without waiting for others
+  Authentication authentication = Authentication::kNone;
 };
 
 // A phase with the credentials and profiles of its connections. Kept until everything has stopped.
@@ -168,8 +201,11 @@ class Runner {
   std::vector<PhaseSpec> Specs() const;
   std::string Prepare(const PhaseSpec& spec, Phase* phase);
   std::string AddProfile(const PhaseSpec& spec, Phase* phase);
+  ResultRow MeasurePhase(const PhaseSpec& spec, Phase& phase);
   ResultRow Measure(const PhaseSpec& spec, LoadPhase& load);
-  void Watch(const PhaseSpec& spec, const LoadPhase& load, std::uint64_t duration_ns);
+  ResultRow MeasureFirst(const PhaseSpec& spec, Phase& phase);
+  void Watch(const PhaseSpec& spec, LoadPhase& load, std::uint64_t duration_ns);
+  // What waits for another nonce goes on with it.
 
   const RunOptions& options_;
   const ULONG notify_mode_;
@@ -204,6 +240,15 @@ std::vector<PhaseSpec> Runner::Specs() const {
       {.operation = fmt::format("request {}, {} B", newest_name, options_.respond_bytes),
        .kind = LoadKind::kExchange,
        .versions = newest});
+  specs.push_back({.operation = fmt::format("first authentication {}", newest_name),
+                   .kind = LoadKind::kExchange,
+                   .versions = newest,
+                   .alone = true,
+                   .authentication = Authentication::kFirst});
+  specs.push_back({.operation = fmt::format("signed request {}", newest_name),
+                   .kind = LoadKind::kExchange,
+                   .versions = newest,
+                   .authentication = Authentication::kMaintained});
   specs.push_back({.operation = fmt::format("bulk {}, 16 MiB each", newest_name),
                    .kind = LoadKind::kExchange,
                    .versions = newest,
@@ -232,13 +277,21 @@ std::string Runner::Prepare(const PhaseSpec& spec, Phase* phase) {
   plan.server_closes = true;
   plan.check_body = true;
   const bool exchange = spec.kind == LoadKind::kExchange;
-  plan.peers = {exchange ? testbed_.http_address() : testbed_.handshake_address()};
+  const bool users_only = spec.authentication != Authentication::kNone;
+  plan.peers = {users_only ? testbed_.digest_address()
+                : exchange ? testbed_.http_address()
+                           : testbed_.handshake_address()};
   plan.slots = spec.alone  ? 1
                : !exchange ? options_.handshakes_in_flight()
                : spec.bulk ? options_.bulk_connections()
                            : options_.connections;
-  plan.request = fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n",
-                             spec.bulk ? fmt::format("/bytes/{}", kBulkBytes) : "/", kServerName);
+  plan.request = RequestHead(spec.bulk ? fmt::format("/bytes/{}", kBulkBytes) : kTarget);
+  if (users_only) {
+    plan.login = &testbed_.digest().login();
+    plan.target = kTarget;
+  } else {
+    plan.request += "\r\n";
+  }
   const unsigned profiles = spec.kind == LoadKind::kResumedHandshake ? plan.slots : 1;
   for (unsigned i = 0; i < profiles; ++i) {
     const std::string error = AddProfile(spec, phase);
@@ -249,14 +302,55 @@ std::string Runner::Prepare(const PhaseSpec& spec, Phase* phase) {
   return {};
 }
 
-void Runner::Watch(const PhaseSpec& spec, const LoadPhase& load, std::uint64_t duration_ns) {
+void Runner::Watch(const PhaseSpec& spec, LoadPhase& load, std::uint64_t duration_ns) {
   const std::uint64_t end = MonotonicClock::Now() + duration_ns;
   for (std::uint64_t now = MonotonicClock::Now(); now < end && !Interrupted();
        now = MonotonicClock::Now()) {
     std::this_thread::sleep_for(std::chrono::nanoseconds(std::min(end - now, kNsPerSecond / 10)));
+    load.TendLogin();
     progress_.Update(spec.operation, load.operations(),
                      static_cast<double>(end - std::min(end, MonotonicClock::Now())) / 1e9);
   }
+}
+
+// Each of these leaves a context on the server, until the end.
+constexpr std::uint64_t kFirstAuthenticationsMax = 10'000;
+
+// One after the other, because the library is called at passive level.
+ResultRow Runner::MeasureFirst(const PhaseSpec& spec, Phase& phase) {
+  DigestLogin& login = testbed_.digest().login();
+  OneExchange exchange(testbed_.client(), {testbed_.digest_address()}, *phase.profiles.front());
+  FirstAuthentication authentication(
+      exchange, login, {.target = kTarget, .head = RequestHead(kTarget), .user = RunDigest::kUser});
+  progress_.Begin(spec.operation, static_cast<double>(options_.duration_ns) / kNsPerSecond);
+  ResultRow warm_up;
+  ResultRow row;
+  row.operation = spec.operation;
+  std::string wrong = exchange.Connect();
+  const auto repeat = [&](std::uint64_t duration_ns, ResultRow* counted) {
+    const std::uint64_t end = MonotonicClock::Now() + duration_ns;
+    while (wrong.empty() && !Interrupted() && counted->operations < kFirstAuthenticationsMax &&
+           (MonotonicClock::Now() < end || counted->operations < login.contexts())) {
+      wrong = authentication.Make(counted->operations % login.contexts(), counted);
+    }
+  };
+  repeat(options_.warm_up_ns(), &warm_up);
+  const std::uint64_t cpu_before = KtlsimProcessorCpuNs("server");
+  const std::uint64_t begin = MonotonicClock::Now();
+  repeat(options_.duration_ns, &row);
+  row.seconds = static_cast<double>(MonotonicClock::Now() - begin) / 1e9;
+  row.cpu_ns = KtlsimProcessorCpuNs("server") - cpu_before;
+  progress_.End();
+  if (!wrong.empty()) {
+    ++row.errors;
+    row.error_texts.push_back(wrong);
+  }
+  return row;
+}
+
+ResultRow Runner::MeasurePhase(const PhaseSpec& spec, Phase& phase) {
+  return spec.authentication == Authentication::kFirst ? MeasureFirst(spec, phase)
+                                                       : Measure(spec, *phase.load);
 }
 
 ResultRow Runner::Measure(const PhaseSpec& spec, LoadPhase& load) {
@@ -278,7 +372,10 @@ ResultRow Runner::Measure(const PhaseSpec& spec, LoadPhase& load) {
   if (!pool_ || spec.kind == LoadKind::kExchange) {
     row.cpu_ns = KtlsimProcessorCpuNs("server") - cpu_before;
   }
-  load.End(kEndLimitNs);
+  load.End(kEndLimitNs, [&](std::size_t, std::uint64_t) {
+    load.TendLogin();
+    return true;
+  });
   progress_.End();
   row.operation = spec.operation;
   row.bulk = spec.bulk;
@@ -296,13 +393,14 @@ std::string Runner::Run(RunReport* report) {
     phases_.emplace_back();
     error = Prepare(spec, &phases_.back());
     if (!error.empty()) break;
-    ResultRow row = Measure(spec, *phases_.back().load);
+    ResultRow row = MeasurePhase(spec, phases_.back());
     report->interrupted = Interrupted();
     // A phase that was cut short gives no figures.
     if (report->interrupted) break;
     report->rows.push_back(std::move(row));
   }
   testbed_.Stop();
+  report->digest = testbed_.digest().facts();
   for (Phase& phase : phases_) phase.credentials.clear();
   static_cast<void>(KtlsimStop());
   report->rundown = CheckRundown();
@@ -384,7 +482,10 @@ std::function<int()> AddRunCommand(CLI::App& app) {
       "Server and client have processors of their own, assigned by turns. Each phase is a closed "
       "loop: a connection begins its next operation when the last one has ended. The client "
       "verifies the server's certificate, which is made in memory and is its one trust "
-      "anchor.\n\nExit code 1: an operation failed, or something was left over at the end, so "
+      "anchor. A first authentication (Digest) is a challenge and the response to it, one after "
+      "the "
+      "other; a signed request is one of a context that is maintained from then on, over all "
+      "connections.\n\nExit code 1: an operation failed, or something was left over at the end, so "
       "the figures are not valid.");
   auto options = std::make_shared<RunCommandLine>();
   options->run.AddTo(*command);

@@ -64,6 +64,13 @@ void PrintRunReport(const RunReport& report, std::FILE* out) {
              m.sanitizers.empty() ? "" : " with sanitizers ", m.sanitizers, report.placement,
              ProcessorsOf(report, "server"), ProcessorsOf(report, "client"));
   fmt::print(out, "{}{}", kHowToRead, kClosedLoopNote);
+  if (report.digest.nonce_count_max != 0) {
+    fmt::print(out,
+               "Digest: {} context{} for all signed requests, with nonce counts up to {}; {} new "
+               "nonces meanwhile.\n",
+               report.digest.contexts, report.digest.contexts == 1 ? "" : "s",
+               report.digest.nonce_count_max, report.digest.renewals);
+  }
   if (report.placement == "pool") fmt::print(out, "{}", kPoolNote);
   PrintLanes(report.lanes, report.time_every_call, out);
   if (!m.optimized) fmt::print(out, "{}", kNotOptimized);
@@ -84,6 +91,9 @@ nlohmann::json RunJson(const RunReport& report, const Envelope& envelope,
                       {"tls_versions", WordOf(options.versions, kTlsWords)}};
   json["certificate"] = CertificateJson(report.certificate);
   json["operations"] = std::move(rows);
+  json["digest"] = {{"contexts", report.digest.contexts},
+                    {"nonce_count_max", report.digest.nonce_count_max},
+                    {"renewals", report.digest.renewals}};
   json["errors"] = report.errors();
   AddRundown(report.rundown, &json);
   AddVerdict(report.Judge(), &json);

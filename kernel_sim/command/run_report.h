@@ -12,6 +12,7 @@
 #include "kernel_sim/command/lane_report.h"
 #include "kernel_sim/command/machine.h"
 #include "kernel_sim/command/result_table.h"
+#include "kernel_sim/command/run_digest.h"
 #include "kernel_sim/command/run_settings.h"
 #include "kernel_sim/command/rundown_check.h"
 #include "kernel_sim/command/verdict.h"
@@ -25,6 +26,7 @@ struct RunReport {
   std::optional<CertificateFacts> certificate;  // of the server
   LaneReport lanes;
   std::vector<ResultRow> rows;
+  RunDigestFacts digest;
   bool interrupted = false;  // by a signal: `rows` has what was finished
   RundownCheck rundown;
 

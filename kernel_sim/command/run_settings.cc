@@ -18,7 +18,7 @@ constexpr std::uint64_t kConnectionsMax = 10000;
 
 // In the order of --help.
 constexpr CommandSetting<RunOptions> kSettings[] = {
-    {"seconds", "d", Form::kOne, "DURATION", "Measured time of each phase: 4 or 4s, 500ms, 2m [4s]",
+    {"seconds", "d", Form::kOne, "DURATION", "Measured time of each phase: 3 or 3s, 500ms, 2m [3s]",
      [](S s, V v) {
        return ParseDuration(v, kDurationMinNs, kDurationMaxNs, BareNumber::kSeconds,
                             &s.duration_ns);

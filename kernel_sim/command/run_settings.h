@@ -13,7 +13,7 @@
 namespace ktlsim::command {
 
 struct RunOptions {
-  std::uint64_t duration_ns = 4 * kNsPerSecond;  // of each phase
+  std::uint64_t duration_ns = 3 * kNsPerSecond;  // of each phase
   unsigned connections = 64;
   std::uint64_t respond_bytes = 1024;
   TlsVersions versions = TlsVersions::k12And13;

@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "kernel_sim/command/access_control.h"
 #include "kernel_sim/command/command.h"
 #include "kernel_sim/command/config_file.h"
 #include "kernel_sim/command/envelope.h"
@@ -150,18 +151,30 @@ void Follow(ServeSignals& signals, const Envelope& envelope, const std::string& 
   ServeSignals::LetGo();
 }
 
+struct Served {
+  ServeReport report;
+  bool recorded = true;  // all that was to be in the audit trail is there
+};
+
 // Empty: it has served; else why it could not.
 std::string ServeUntilSignal(const ServeOptions& options, const ServeConfig& config,
                              const Envelope& envelope, ServeSignals& signals, serve::Log& log,
-                             ServeReport* report) {
-  Terminator terminator(log);
+                             Served* served) {
+  std::string error;
+  std::unique_ptr<AccessControl> access;
+  if (!config.access.accounts_file.empty()) {
+    access = AccessControl::Start(config.access, AccessControl::Purpose::kServe, &error);
+    if (access == nullptr) return error;
+  }
+  Terminator terminator(log, access.get());
   // Ends before the terminator does, which forgets the contexts that are left: on this server only.
   std::unique_ptr<SharedStore> store;
   ServeSignals::LetGo();
-  ServePlan plan = terminator.Plan(config);
-  ServeSignals::Hold();
-  std::string error;
+  // Before the credentials are acquired, which share what TLS shares.
   if (!config.store.url.empty()) store = SharedStore::Start(config.store, log, &error);
+  ServePlan plan;
+  if (error.empty()) plan = terminator.Plan(config);
+  ServeSignals::Hold();
   if (error.empty()) error = terminator.Start(std::move(plan));
   if (!error.empty()) return error;
   for (const auto& site : terminator.sites()) fmt::print("listening on {}\n", site->bound());
@@ -174,7 +187,11 @@ std::string ServeUntilSignal(const ServeOptions& options, const ServeConfig& con
     if (reader.reading()) log.Write(serve::LogLevel::kWarning, "the reload under way is given up");
     terminator.Stop();
   }
-  *report = terminator.Report();
+  if (const std::string missing = access != nullptr ? access->Close() : ""; !missing.empty()) {
+    log.Write(serve::LogLevel::kError, "the audit trail is not complete", {{"reason", missing}});
+    served->recorded = false;
+  }
+  served->report = terminator.Report();
   return {};
 }
 
@@ -198,18 +215,18 @@ int Serve(const ServeOptions& options) {
   if (key_log != nullptr) WarnOfKeyLog(*key_log, *log);
   error = StartLibrary(config.library);
   if (!error.empty()) return Fail(error);
-  ServeReport report;
-  error = ServeUntilSignal(options, config, envelope, signals, *log, &report);
+  Served served;
+  error = ServeUntilSignal(options, config, envelope, signals, *log, &served);
   static_cast<void>(KtlsimStop());
   if (!error.empty()) return Fail(error);
   if (const std::string lost = key_log != nullptr ? key_log->Losses() : ""; !lost.empty()) {
     log->Write(serve::LogLevel::kError, "the key log is not complete", {{"reason", lost}});
   }
 
-  report.rundown = CheckRundown();
-  const bool clean = report.rundown->clean();
-  const bool told = Tell(std::move(report), envelope, config.json);
-  return told && clean ? kExitOk : kExitFailed;
+  served.report.rundown = CheckRundown();
+  const bool clean = served.report.rundown->clean();
+  const bool told = Tell(std::move(served.report), envelope, config.json);
+  return told && clean && served.recorded ? kExitOk : kExitFailed;
 }
 
 }  // namespace

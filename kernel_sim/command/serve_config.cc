@@ -69,6 +69,25 @@ std::string CheckDigest(const ListenerConfig& listener) {
   return {};
 }
 
+std::string CheckAcl(const ListenerConfig& listener) {
+  if (listener.clients.acl_file.empty()) return {};
+  if (listener.mode == ServeMode::kForward || listener.mode == ServeMode::kEcho) {
+    return "acl guards what the server itself reads as HTTP: give the listener root (--root DIR) "
+           "or "
+           "respond-bytes (--respond-bytes N), or let the backend check access";
+  }
+  if (listener.clients.auth == ClientAuth::kNone && !listener.digest.on()) {
+    return "acl needs to know who a client is: give client-auth (--client-auth request, with "
+           "--client-ca FILE), digest-realm (--digest-realm NAME, with --digest-users FILE), or "
+           "both";
+  }
+  if (!listener.digest.paths.empty()) {
+    return "acl excludes digest-path: the descriptor of a path says who may see it, and an entry "
+           "for AN lets in who has not authenticated";
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string CheckListener(const ListenerConfig& listener) {
@@ -102,13 +121,14 @@ std::string CheckListener(const ListenerConfig& listener) {
     std::string wrong = CheckHttpAlpn(listener.alpn, ServeModeName(listener.mode));
     if (!wrong.empty()) return wrong + "; --echo and --upstream take any name";
   }
-  if (listener.client_auth != ClientAuth::kNone && listener.client_ca_file.empty()) {
+  if (listener.clients.auth != ClientAuth::kNone && listener.clients.ca_file.empty()) {
     return "client-auth needs client-ca (--client-ca FILE): the trust anchors";
   }
-  if (listener.client_auth == ClientAuth::kNone && !listener.client_ca_file.empty()) {
+  if (listener.clients.auth == ClientAuth::kNone && !listener.clients.ca_file.empty()) {
     return "client-ca needs client-auth (--client-auth request or require)";
   }
   if (std::string wrong = CheckDigest(listener); !wrong.empty()) return wrong;
+  if (std::string wrong = CheckAcl(listener); !wrong.empty()) return wrong;
   std::set<std::string> names;
   for (const SniCertificate& sni : listener.sni) {
     if (!names.insert(sni.name).second) return "sni: two certificates for " + sni.name;
@@ -130,6 +150,27 @@ std::string CheckAddresses(const ServeConfig& config) {
     }
   }
   return {};
+}
+
+std::string CheckAccess(const ServeConfig& config) {
+  const AccessConfig& access = config.access;
+  for (const ListenerConfig& listener : config.listeners) {
+    if (listener.clients.acl_file.empty()) continue;
+    if (!access.accounts_file.empty()) {
+      const bool lonely =
+          access.audit_file.empty() && (!access.audit_key.empty() || !access.audit_head.empty() ||
+                                        access.audit_rotate_bytes != 0);
+      return lonely ? "audit-key, audit-head and audit-rotate need audit (--audit FILE)" : "";
+    }
+    return listener.places.Of("acl") +
+           ": acl needs accounts (--accounts FILE), the directory that has the clients; `ktlsim "
+           "accounts` keeps it";
+  }
+  const bool lonely = !access.accounts_file.empty() || !access.audit_file.empty() ||
+                      !access.audit_key.empty() || !access.audit_head.empty();
+  return lonely ? "accounts, audit, audit-key and audit-head need acl (--acl FILE) on a listener: "
+                  "the paths and their security descriptors"
+                : "";
 }
 
 std::string CheckRealms(const ServeConfig& config) {

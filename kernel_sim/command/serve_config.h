@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "io/address.h"
+#include "kernel_sim/audit/audit_options.h"
 #include "kernel_sim/command/credentials.h"
 #include "kernel_sim/command/setting_places.h"
 #include "kernel_sim/command/shared_store.h"
@@ -39,6 +40,26 @@ struct DigestConfig {
   std::vector<std::string> paths;  // empty: everything
 };
 
+// Which clients show certificates, and what clients may do.
+struct ClientConfig {
+  ClientAuth auth = ClientAuth::kNone;
+  std::string ca_file;
+  std::string acl_file;  // empty: whoever is served may do everything
+};
+
+// Whose accounts count where a listener has an access control list, and what is recorded. Of the
+// process.
+struct AccessConfig {
+  friend bool operator==(const AccessConfig&, const AccessConfig&) = default;
+
+  std::string accounts_file;
+  std::string audit_file;  // empty: nothing is recorded
+  std::string audit_key;
+  std::string audit_head;  // empty: the default
+  audit::FullPolicy audit_full = audit::FullPolicy::kRefuse;
+  std::uint64_t audit_rotate_bytes = 0;  // 0: never
+};
+
 // One listener: its addresses, its TLS, and its service.
 struct ListenerConfig {
   // An address to listen on, and how it was written.
@@ -60,8 +81,7 @@ struct ListenerConfig {
   std::string key_type = "ecdsa";
   std::vector<SniCertificate> sni;
   bool strict_sni = false;
-  ClientAuth client_auth = ClientAuth::kNone;
-  std::string client_ca_file;
+  ClientConfig clients;
   bool serve_expired = false;
   TlsVersions versions = TlsVersions::k12And13;
   std::vector<std::string> alpn;
@@ -86,6 +106,7 @@ struct ServeConfig {
   std::vector<ListenerConfig> listeners;
   StartupOptions library;
   StoreConfig store;
+  AccessConfig access;
   std::uint64_t drain_ns = 5 * kNsPerSecond;
   serve::LogOptions log;
   std::string json;
@@ -98,6 +119,9 @@ std::string CheckListener(const ListenerConfig& listener);
 std::string CheckAddresses(const ServeConfig& config);
 // A context of Digest is good for its realm, on whichever listener: a realm has one file of users.
 std::string CheckRealms(const ServeConfig& config);
+
+// What belongs to access control lists is there, and there is one where it is there.
+std::string CheckAccess(const ServeConfig& config);
 
 // Looks names up: every address of a name becomes a listener, or a backend. That is done once; a
 // caller that wants a name's new addresses loads the configuration again. May take long; any

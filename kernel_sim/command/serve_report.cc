@@ -61,6 +61,17 @@ nlohmann::json Transport(const TransportStatistics& s) {
             {"buffers", s.buffers}}}};
 }
 
+nlohmann::json CertificatesJson(const std::optional<serve::SharedCredentials::Counts>& counts) {
+  if (!counts.has_value()) return nullptr;
+  return {{"kept", counts->kept},
+          {"refused", counts->refused},
+          {"loading", counts->loading},
+          {"loads", counts->loads},
+          {"evicted", counts->evicted},
+          {"aged", counts->aged},
+          {"turned_away", counts->turned_away}};
+}
+
 nlohmann::json Sites(const ServeReport& report) {
   nlohmann::json sites = nlohmann::json::array();
   for (const SiteReport& site : report.sites) {
@@ -68,6 +79,7 @@ nlohmann::json Sites(const ServeReport& report) {
     json["address"] = site.address;
     json["mode"] = site.mode;
     json["certificate"] = CertificateJson(site.facts->certificate);
+    json["certificates"] = CertificatesJson(site.certificates);
     json["tls_versions"] = WordOf(site.facts->versions, kTlsWords);
     json["cipher_suites"] = TextOrNull(site.facts->cipher_suites);
     json["groups"] = TextOrNull(site.facts->groups);
@@ -91,6 +103,16 @@ void PrintEnds(const TransportStatistics& s, std::FILE* out) {
   PrintAlerts(s, out);
 }
 
+void PrintCertificates(const SiteReport& site, std::FILE* out) {
+  if (!site.certificates.has_value()) return;
+  const serve::SharedCredentials::Counts& counts = *site.certificates;
+  fmt::print(out,
+             "certificates on {}: {} kept, {} names refused, {} being read; read {} times, dropped "
+             "{} for the bound and {} for their age, {} clients turned away\n",
+             site.address, counts.kept, counts.refused, counts.loading, counts.loads,
+             counts.evicted, counts.aged, counts.turned_away);
+}
+
 void PrintDigest(const serve::DigestStatistics& digest, std::FILE* out) {
   if (digest.requests == serve::DigestStatistics().requests) return;
   std::string words;
@@ -107,6 +129,76 @@ nlohmann::json DigestJson(const serve::DigestStatistics& digest) {
     json[serve::DigestOutcomeName(static_cast<serve::DigestOutcome>(i))] = digest.requests[i];
   }
   return json;
+}
+
+void PrintAccess(const ServeReport& report, std::FILE* out) {
+  if (!report.access) return;
+  std::string words;
+  for (std::size_t i = 0; i < serve::kAccessVerdicts; ++i) {
+    words += fmt::format("{}{} {}", words.empty() ? "" : ", ", report.services.access.requests[i],
+                         serve::AccessVerdictName(static_cast<serve::AccessVerdict>(i)));
+  }
+  fmt::print(out, "access: requests {}\n", words);
+  const accounts::MappingStatistics& m = report.access->mappings;
+  fmt::print(
+      out,
+      "accounts: clients {} mapped, {} without a match ({} certificates unreadable), {} with "
+      "two, {} disabled, {} failed\n",
+      m.mapped, m.no_match, m.unreadable, m.two_matches, m.disabled, m.failed);
+  if (!report.access->trail) return;
+  const audit::TrailFigures& trail = *report.access->trail;
+  fmt::print(out, "audit: {}, {} lines, {} lost, {} refused, {} attempts to write failed\n",
+             audit::NameOf(trail.state), trail.lines, trail.lost, trail.refused, trail.failures);
+}
+
+nlohmann::json AccessJson(const ServeReport& report) {
+  if (!report.access) return nullptr;
+  nlohmann::json json = nlohmann::json::object();
+  for (std::size_t i = 0; i < serve::kAccessVerdicts; ++i) {
+    json[serve::AccessVerdictName(static_cast<serve::AccessVerdict>(i))] =
+        report.services.access.requests[i];
+  }
+  const accounts::MappingStatistics& m = report.access->mappings;
+  json["mappings"] = {{"mapped", m.mapped},           {"no_match", m.no_match},
+                      {"two_matches", m.two_matches}, {"disabled", m.disabled},
+                      {"failed", m.failed},           {"unreadable", m.unreadable}};
+  json["audit"] = nullptr;
+  if (!report.access->trail) return json;
+  const audit::TrailFigures& trail = *report.access->trail;
+  json["audit"] = {{"state", audit::NameOf(trail.state)},
+                   {"lines", trail.lines},
+                   {"lost", trail.lost},
+                   {"refused", trail.refused},
+                   {"failures", trail.failures}};
+  return json;
+}
+
+void PrintTlsStore(const sspi::TlsStoreStatistics& s, std::FILE* out) {
+  if (s.key_refreshes == 0) return;
+  fmt::print(out,
+             "context store: {} TLS sessions looked up, {} found, {} not, {} timed out, {} failed; "
+             "{} stored, {} not\n",
+             s.look_ups, s.hits, s.misses, s.timed_out, s.failed, s.stored, s.not_stored);
+  fmt::print(
+      out,
+      "ticket keys: {} made, {} taken; asked for {} times, {} of them in vain; {} handshakes "
+      "without one\n",
+      s.keys_made, s.keys_taken, s.key_refreshes, s.key_refreshes_failed, s.handshakes_without_key);
+}
+
+nlohmann::json TlsStoreJson(const sspi::TlsStoreStatistics& s) {
+  return {{"look_ups", s.look_ups},
+          {"hits", s.hits},
+          {"misses", s.misses},
+          {"timed_out", s.timed_out},
+          {"failed", s.failed},
+          {"stored", s.stored},
+          {"not_stored", s.not_stored},
+          {"ticket_keys_made", s.keys_made},
+          {"ticket_keys_taken", s.keys_taken},
+          {"ticket_key_refreshes", s.key_refreshes},
+          {"ticket_key_refreshes_failed", s.key_refreshes_failed},
+          {"handshakes_without_ticket_key", s.handshakes_without_key}};
 }
 
 void PrintForward(const serve::ForwardStatistics& f, std::FILE* out) {
@@ -131,8 +223,11 @@ void PrintServeReport(const ServeReport& report, bool every_call, std::FILE* out
   fmt::print(out, "plaintext {} bytes in, {} bytes out; records {} opened, {} sealed\n",
              s.plaintext_received, s.plaintext_sent, s.records_opened, s.records_sealed);
   PrintEnds(s, out);
+  for (const SiteReport& site : report.sites) PrintCertificates(site, out);
   PrintForward(report.services.forward, out);
   PrintDigest(report.services.digest, out);
+  PrintAccess(report, out);
+  PrintTlsStore(report.tls_store, out);
   if (s.submissions_refused != 0 || s.accepts_held != 0) {
     fmt::print(out, "overload: {} submissions refused and tried again, accepting held {} times\n",
                s.submissions_refused, s.accepts_held);
@@ -172,6 +267,8 @@ nlohmann::json ServeJson(const ServeReport& report, const Envelope& envelope) {
                      {"backend_resets", forward.backend_resets},
                      {"buffered_peak_bytes", forward.buffered_peak}};
   json["digest"] = DigestJson(report.services.digest);
+  json["access"] = AccessJson(report);
+  json["tls_store"] = TlsStoreJson(report.tls_store);
   json["reloads"] = report.reloads;
   json["reloads_refused"] = report.reloads_refused;
   json["log_lines_lost"] = report.log_lines_lost;

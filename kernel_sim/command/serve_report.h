@@ -10,11 +10,14 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "kernel_sim/command/access_control.h"
 #include "kernel_sim/command/envelope.h"
 #include "kernel_sim/command/lane_report.h"
 #include "kernel_sim/command/rundown_check.h"
 #include "kernel_sim/command/site.h"
 #include "kernel_sim/serve/forward_service.h"
+#include "kernel_sim/serve/shared_credentials.h"
+#include "kernel_sim/sspi/packages/tls_store_statistics.h"
 #include "kernel_sim/transport/statistics.h"
 
 namespace ktlsim::command {
@@ -24,12 +27,15 @@ struct SiteReport {
   std::string mode;
   std::shared_ptr<const SiteFacts> facts;  // never null
   transport::TransportStatistics statistics;
+  std::optional<serve::SharedCredentials::Counts> certificates;  // none: there is no folder
 };
 
 struct ServeReport {
   std::vector<SiteReport> sites;              // those that are there
   transport::TransportStatistics statistics;  // of all, also of those that are gone
   ServiceStatistics services;                 // likewise
+  std::optional<AccessReport> access;         // none: no listener has an access control list
+  sspi::TlsStoreStatistics tls_store;         // what TLS has shared in the context store
   std::uint64_t reloads = 0;                  // that were carried out
   std::uint64_t reloads_refused = 0;          // whose configuration was bad
   std::uint64_t log_lines_lost = 0;           // that could not be written

@@ -193,6 +193,8 @@ constexpr std::array kAcquireWords = {Word<AcquireWhen>{"first-use", AcquireWhen
 constexpr std::array kBalanceWords = {
     Word<serve::Balance>{"round-robin", serve::Balance::kRoundRobin},
     Word<serve::Balance>{"least-connections", serve::Balance::kLeastConnections}};
+constexpr std::array kFullWords = {Word<audit::FullPolicy>{"refuse", audit::FullPolicy::kRefuse},
+                                   Word<audit::FullPolicy>{"count", audit::FullPolicy::kCount}};
 constexpr std::array kLevelWords = {Word<serve::LogLevel>{"debug", serve::LogLevel::kDebug},
                                     Word<serve::LogLevel>{"info", serve::LogLevel::kInfo},
                                     Word<serve::LogLevel>{"warning", serve::LogLevel::kWarning},
@@ -285,11 +287,11 @@ constexpr Setting kOwnSettings[] = {
      }},
     {"client-auth", Form::kOne, false, "POLICY",
      "Certificates of clients: none, request, require [none]",
-     [](S s, V v) { return ParseWord(v, kClientAuthWords, &s.listener.client_auth); }},
+     [](S s, V v) { return ParseWord(v, kClientAuthWords, &s.listener.clients.auth); }},
     {"client-ca", Form::kOne, false, "FILE",
      "Trust anchors for clients' certificates, PEM; clients are sent the names in it, unless these "
      "take more than 16 KiB",
-     [](S s, V v) { return TakeText(v, &s.listener.client_ca_file); }},
+     [](S s, V v) { return TakeText(v, &s.listener.clients.ca_file); }},
     {"expired", Form::kOne, false, "WHAT",
      "A certificate that is out of date: refuse leaves out its listener or its name, and on SIGHUP "
      "keeps the listener as it was; serve presents it all the same. Both warn, and other listeners "
@@ -352,6 +354,38 @@ constexpr Setting kOwnSettings[] = {
      "Protect this path and what is below it; several times for several [everything]",
      &ApplyDigestPath},
 
+    {"acl", Form::kOne, false, "FILE",
+     "Over HTTP: what a client may do is decided by the security descriptor of the path, which "
+     "this "
+     "TOML file has ([[path]] with prefix and sddl); read again on SIGHUP. Needs accounts, and "
+     "client-auth or digest-realm or both",
+     [](S s, V v) { return TakeText(v, &s.listener.clients.acl_file); }},
+    {"accounts", Form::kOne, true, "FILE",
+     "The directory of accounts and mapping rules by which clients of listeners with acl get their "
+     "tokens, as `ktlsim accounts` keeps it; read again on SIGHUP",
+     [](S s, V v) { return TakeText(v, &s.config.access.accounts_file); }},
+    {"audit", Form::kOne, true, "FILE",
+     "Record there the accesses that the SACL of a path asks for; `ktlsim audit verify` finds what "
+     "was done to it",
+     [](S s, V v) { return TakeText(v, &s.config.access.audit_file); }},
+    {"audit-key", Form::kOne, true, "FILE",
+     "The secret that a new trail begins with, 32 bytes or more; not needed, and may be gone, "
+     "where one is "
+     "continued",
+     [](S s, V v) { return TakeText(v, &s.config.access.audit_key); }},
+    {"audit-head", Form::kOne, true, "FILE",
+     "The trail's sealed head [the trail's name with .head at its end]",
+     [](S s, V v) { return TakeText(v, &s.config.access.audit_head); }},
+    {"audit-full", Form::kOne, true, "HOW",
+     "When the disk is full: refuse what cannot be recorded (503), or count it [refuse]",
+     [](S s, V v) { return ParseWord(v, kFullWords, &s.config.access.audit_full); }},
+    {"audit-rotate", Form::kOne, true, "N",
+     "Begin a new file of the trail when it has so many bytes; the old ones are NAME.1, NAME.2 and "
+     "so on; 0: never [0]",
+     [](S s, V v) {
+       return TakeSize(v, 0, std::uint64_t{1} << 40, &s.config.access.audit_rotate_bytes);
+     }},
+
     {"balance", Form::kOne, false, "HOW",
      "Which backend is next: round-robin, least-connections [round-robin]",
      [](S s, V v) { return ParseWord(v, kBalanceWords, &s.listener.forward.balance); }},
@@ -406,13 +440,16 @@ constexpr Setting kOwnSettings[] = {
      [](S s, V v) { return TakeNumber(v, 1, 1000000, &s.listener.backlog); }},
 
     {"context-store", Form::kOne, true, "URL",
-     "Where Digest keeps who has authenticated: memory, or redis://HOST:PORT, which several "
-     "servers "
-     "share; redis+sentinel:// and unix:// too. A password in it belongs into the file of --config "
+     "Where Digest keeps who has authenticated, and TLS its sessions and ticket keys: memory, or "
+     "redis://HOST:PORT, which several servers share; rediss:// (over TLS), "
+     "redis+sentinel:// and unix:// too. A password in it belongs into the file of --config "
      "[memory]",
      &ApplyContextStore},
+    {"context-store-ca", Form::kOne, true, "FILE",
+     "The issuers that a context store over TLS may have its certificate from, PEM [the system's]",
+     [](S s, V v) { return TakeText(v, &s.config.store.ca_file); }},
     {"context-store-wait", Form::kOne, true, "DURATION",
-     "The longest that a request waits for the context store [2s]", &ApplyStoreWait},
+     "The longest that a request or a handshake waits for the context store [2s]", &ApplyStoreWait},
     {"node-key", Form::kOne, true, "FILE",
      "The secret of all servers of a context store, 32 bytes or more, under which what is in it is "
      "sealed",

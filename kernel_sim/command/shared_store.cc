@@ -1,5 +1,7 @@
 #include "kernel_sim/command/shared_store.h"
 
+#include <algorithm>
+#include <chrono>
 #include <new>
 #include <utility>
 #include <vector>
@@ -10,6 +12,7 @@
 #include "kernel_sim/command/socket_name.h"
 #include "kernel_sim/context_store/redis_url.h"
 #include "kernel_sim/sspi/packages/digest_package.h"
+#include "kernel_sim/sspi/packages/tls_package.h"
 #include "kernel_sim/transport/processors.h"
 
 namespace ktlsim::command {
@@ -19,6 +22,8 @@ using context_store::NodeKeys;
 using context_store::RedisStore;
 using context_store::RedisStoreOptions;
 using context_store::RedisUrl;
+using sspi::DigestPackage;
+using sspi::TlsPackage;
 
 std::string ServersOf(const RedisUrl& url, std::vector<io::Address>* servers) {
   if (!url.unix_path.empty()) {
@@ -57,6 +62,10 @@ std::string LoadKeys(const StoreConfig& config, std::shared_ptr<const NodeKeys>*
 }  // namespace
 
 std::string CheckStore(const StoreConfig& config) {
+  if (!config.ca_file.empty() && !config.url.starts_with("rediss://")) {
+    return "context-store-ca is for a context store over TLS: give context-store "
+           "(--context-store rediss://HOST:PORT)";
+  }
   if (config.url.empty()) {
     return config.node_key.empty() && config.previous_node_key.empty()
                ? ""
@@ -97,43 +106,111 @@ std::unique_ptr<SharedStore> SharedStore::Start(const StoreConfig& config, serve
   }
   std::unique_ptr<SharedStore> shared(new SharedStore(*loops->front(), log));
   options.watcher = shared.get();
+  if (url.tls) {
+    shared->streams_ = TlsStoreStreams::Start(url.hosts.front().host, config.ca_file, error);
+    if (shared->streams_ == nullptr) {
+      *error = "--context-store: " + *error;
+      return nullptr;
+    }
+    options.streams = shared->streams_.get();
+  }
   Result<std::unique_ptr<RedisStore>> store = RedisStore::Create(*loops->front(), keys, options);
   if (!store) {
     *error = "--context-store: " + store.status().ToString();
     return nullptr;
   }
   shared->store_ = std::move(*store);
-  transport::RunOnLoop(shared->loop_, [&] { shared->store_->Start(); });
-  if (sspi::DigestPackage::Instance().UseStore(shared->store_, keys)) return shared;
-  *error = "--context-store: there are no random numbers";
-  return nullptr;
+  transport::RunOnLoop(shared->loop_, [&] {
+    shared->store_->Start();
+    shared->StartRefreshTimer();
+  });
+  if (!shared->Use(keys, config.wait_ms)) {
+    *error = "--context-store: there is no memory, or there are no random numbers";
+    return nullptr;
+  }
+  // The first clients get tickets, too.
+  shared->WaitForTicketKeys(std::min(config.wait_ms, kStartWaitMs));
+  return shared;
+}
+
+bool SharedStore::Use(const std::shared_ptr<const NodeKeys>& keys, std::uint32_t wait_ms) {
+  sspi::TlsStoreOptions options;
+  options.wait_ms = wait_ms;
+  options.tickets_refreshed = [this](bool seals) { NoteRefreshed(seals); };
+  return DigestPackage::Instance().UseStore(store_, keys) &&
+         TlsPackage::Instance().UseStore(store_, options);
+}
+
+void SharedStore::NoteRefreshed(bool seals) {
+  {
+    const MutexLock lock(mutex_);
+    if (ticket_key_ == seals) return;
+    ticket_key_ = seals;
+    changed_.notify_all();
+  }
+  if (seals) {
+    Tell(serve::LogLevel::kInfo, "TLS tickets are sealed under the keys in the context store", {});
+  } else {
+    Tell(
+        serve::LogLevel::kError,
+        "there is no key for TLS tickets: handshakes are full ones until the context store has one",
+        {});
+  }
+}
+
+void SharedStore::WaitForTicketKeys(std::uint32_t limit_ms) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(limit_ms);
+  const MutexLock lock(mutex_);
+  while (!ticket_key_.has_value()) {
+    if (changed_.wait_until(mutex_, until) == std::cv_status::timeout) return;
+  }
+}
+
+void SharedStore::StartRefreshTimer() {
+  bool has_key = false;
+  {
+    const MutexLock lock(mutex_);
+    has_key = ticket_key_.value_or(false);
+  }
+  loop_.StartTimer(refresh_timer_, loop_.NowNs() + (has_key ? kRefreshNs : kRetryNs));
+}
+
+void SharedStore::OnRefreshTimer() {
+  TlsPackage::Instance().RefreshTicketKeys();
+  StartRefreshTimer();
 }
 
 SharedStore::~SharedStore() {
   if (store_ == nullptr) return;
   // From here on nothing is begun there.
-  static_cast<void>(sspi::DigestPackage::Instance().UseStore(nullptr, nullptr));
+  static_cast<void>(DigestPackage::Instance().UseStore(nullptr, nullptr));
+  static_cast<void>(TlsPackage::Instance().UseStore(nullptr));
   struct Quiet final : WorkItem {
     Quiet() : WorkItem([](WorkItem& item) { static_cast<Quiet&>(item).latch.CountDown(); }) {}
     transport::StopLatch latch{1};
   } quiet;
-  transport::RunOnLoop(loop_, [&] { store_->Stop(quiet); });
+  transport::RunOnLoop(loop_, [&] {
+    loop_.StopTimer(refresh_timer_);
+    store_->Stop(quiet);
+  });
   quiet.latch.Wait();
 }
 
 // A line each: at most one for each attempt to connect, which are a second apart.
 void SharedStore::OnStoreUp() {
-  try {
-    log_.Write(serve::LogLevel::kInfo, "the context store is there", {});
-  } catch (const std::bad_alloc&) {
-    log_.NoteLost();
-  }
+  TlsPackage::Instance().RefreshTicketKeys();
+  Tell(serve::LogLevel::kInfo, "the context store is there", {});
 }
 
 void SharedStore::OnStoreDown(context_store::StoreResult why, std::string_view words) {
+  Tell(serve::LogLevel::kError, "the context store is gone: clients authenticate again",
+       {{"outcome", context_store::NameOf(why)}, {"reason", words}});
+}
+
+void SharedStore::Tell(serve::LogLevel level, std::string_view event,
+                       std::initializer_list<serve::LogField> fields) {
   try {
-    log_.Write(serve::LogLevel::kError, "the context store is gone: clients authenticate again",
-               {{"outcome", context_store::NameOf(why)}, {"reason", words}});
+    log_.Write(level, event, fields);
   } catch (const std::bad_alloc&) {
     log_.NoteLost();
   }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "kernel_sim/base/assert.h"
+#include "kernel_sim/command/acl_file.h"
 #include "kernel_sim/command/listen_check.h"
 #include "kernel_sim/serve/echo.h"
 #include "kernel_sim/serve/file_service.h"
@@ -56,8 +57,8 @@ ServerCredentialOptions OptionsOf(const ListenerConfig& config) {
           .groups = config.groups,
           .sni = config.sni,
           .strict_sni = config.strict_sni,
-          .client_auth = config.client_auth,
-          .client_ca_file = config.client_ca_file,
+          .client_auth = config.clients.auth,
+          .client_ca_file = config.clients.ca_file,
           .serve_expired = config.serve_expired,
           .sessions_of = nullptr,
           .places = config.places};
@@ -205,7 +206,8 @@ std::unique_ptr<Outfit> Outfit::Make(const ListenerConfig& config, const Identit
                 .cipher_suites = config.cipher_suites,
                 .groups = config.groups,
                 .alpn = config.alpn});
-  const bool made = outfit->MakeGuard(shared, error) && outfit->MakeService(shared, error);
+  const bool made = outfit->MakeGuard(shared, error) && outfit->MakeAccess(shared, error) &&
+                    outfit->MakeService(shared, error);
   return made ? std::move(outfit) : nullptr;
 }
 
@@ -214,17 +216,39 @@ bool Outfit::MakeGuard(const OutfitShare& shared, std::string* error) {
   realm_ = DigestRealm::Make(config_, shared.store_wait_ms, error);
   if (realm_ == nullptr) return false;
   users_ = shared.realms.UsersOf(config_.digest.realm, realm_);
-  guard_ =
-      std::make_unique<serve::DigestGuard>(serve::DigestGuardOptions{.credentials = users_.get(),
-                                                                     .paths = config_.digest.paths,
-                                                                     .contexts = &shared.contexts,
-                                                                     .watcher = &shared.log});
+  guard_ = std::make_unique<serve::DigestGuard>(
+      serve::DigestGuardOptions{.credentials = users_.get(),
+                                .paths = config_.digest.paths,
+                                .unless_asked = !config_.clients.acl_file.empty(),
+                                .contexts = &shared.contexts,
+                                .watcher = &shared.log});
+  return true;
+}
+
+bool Outfit::MakeAccess(const OutfitShare& shared, std::string* error) {
+  if (config_.clients.acl_file.empty()) return true;
+  if (shared.access == nullptr || shared.directory == nullptr) {
+    *error = config_.places.Of("acl") + ": takes effect with a restart: the server has no accounts";
+    return false;
+  }
+  std::string wrong;
+  policy_ = LoadAcl(config_.clients.acl_file, shared.directory->domain_sid(), &wrong);
+  if (policy_ == nullptr) {
+    *error = fmt::format("{}: {}", config_.places.Of("acl"), wrong);
+    return false;
+  }
+  policies_ = shared.access->PoliciesOf(config_.clients.acl_file, policy_);
+  access_ = std::make_unique<serve::AccessGuard>(
+      serve::AccessGuardOptions{.share = &shared.access->share(),
+                                .policies = policies_.get(),
+                                .challenges = config_.digest.on()});
   return true;
 }
 
 bool Outfit::MakeService(const OutfitShare& shared, std::string* error) {
   serve::HttpOptions http = config_.http;
   http.guard = guard_.get();
+  http.access = access_.get();
   switch (config_.mode) {
     case ServeMode::kRespond:
       service_ = std::make_unique<RespondService>(http);
@@ -261,12 +285,14 @@ Outfit::~Outfit() { Stop(); }
 ServiceStatistics& ServiceStatistics::operator+=(const ServiceStatistics& other) {
   forward += other.forward;
   digest += other.digest;
+  access += other.access;
   return *this;
 }
 
 void ServiceStatistics::Add(const Outfit& outfit) {
   if (outfit.forward() != nullptr) forward += outfit.forward()->Statistics();
   if (outfit.guard() != nullptr) digest += outfit.guard()->Statistics();
+  if (outfit.access() != nullptr) access += outfit.access()->Statistics();
 }
 
 // ---- Graveyard
@@ -378,8 +404,16 @@ void Site::Forget() {
 
 void Site::Stop() {
   path_.Stop();
+  certificates_ = Certificates();
   current_.reset();
   Forget();
+}
+
+std::optional<serve::SharedCredentials::Counts> Site::Certificates() const {
+  if (current_ == nullptr) return certificates_;
+  serve::CertificateFolder* const folder = current_->identity()->folder.get();
+  if (folder == nullptr) return std::nullopt;
+  return folder->counts();
 }
 
 ServiceStatistics Site::Services() const {

@@ -12,10 +12,12 @@
 #include <vector>
 
 #include "kernel_sim/base/mutex.h"
+#include "kernel_sim/command/access_control.h"
 #include "kernel_sim/command/certificate_facts.h"
 #include "kernel_sim/command/credentials.h"
 #include "kernel_sim/command/digest_realm.h"
 #include "kernel_sim/command/serve_config.h"
+#include "kernel_sim/serve/access_guard.h"
 #include "kernel_sim/serve/certificate_folder.h"
 #include "kernel_sim/serve/connection_log.h"
 #include "kernel_sim/serve/digest_guard.h"
@@ -49,6 +51,8 @@ struct OutfitShare {
   serve::DigestContexts& contexts;  // of all listeners, and over reloads, as these:
   Realms& realms;
   std::uint32_t store_wait_ms = 2000;
+  AccessControl* access = nullptr;                 // null: the server was started without
+  const accounts::Directory* directory = nullptr;  // of the configuration; null: it has none
 };
 
 // A listener's configuration with everything it needs, made and checked.
@@ -77,6 +81,10 @@ class Outfit {
   const std::shared_ptr<const DigestRealm>& realm() const { return realm_; }
   const std::shared_ptr<RealmUsers>& users() const { return users_; }
   const serve::DigestGuard* guard() const { return guard_.get(); }
+  // The descriptors as this configuration has them, and as they count; null: there are none.
+  const std::shared_ptr<const serve::AccessPolicy>& policy() const { return policy_; }
+  const std::shared_ptr<serve::AccessPolicies>& policies() const { return policies_; }
+  const serve::AccessGuard* access() const { return access_.get(); }
   // Waits until all that its connections have begun has ended. Passive level, without connections.
   void Stop();
 
@@ -84,6 +92,7 @@ class Outfit {
   explicit Outfit(ListenerConfig config) : config_(std::move(config)) {}
 
   bool MakeGuard(const OutfitShare& shared, std::string* error);
+  bool MakeAccess(const OutfitShare& shared, std::string* error);
   bool MakeService(const OutfitShare& shared, std::string* error);
 
   const ListenerConfig config_;
@@ -92,6 +101,9 @@ class Outfit {
   std::shared_ptr<const DigestRealm> realm_;
   std::shared_ptr<RealmUsers> users_;
   std::unique_ptr<serve::DigestGuard> guard_;
+  std::shared_ptr<const serve::AccessPolicy> policy_;
+  std::shared_ptr<serve::AccessPolicies> policies_;
+  std::unique_ptr<serve::AccessGuard> access_;
   std::unique_ptr<serve::Service> service_;
   const serve::ForwardService* forward_ = nullptr;
 };
@@ -100,6 +112,7 @@ class Outfit {
 struct ServiceStatistics {
   serve::ForwardStatistics forward;
   serve::DigestStatistics digest;
+  serve::AccessStatistics access;
 
   ServiceStatistics& operator+=(const ServiceStatistics& other);
   void Add(const Outfit& outfit);
@@ -174,6 +187,9 @@ class Site {
   }
   transport::TransportStatistics Statistics() const { return path_.Statistics(); }
   ServiceStatistics Services() const;
+  // Of the folder that new connections get their certificates from, or got them from at the end;
+  // none: there is no folder.
+  std::optional<serve::SharedCredentials::Counts> Certificates() const;
 
  private:
   transport::ServerOptions Options(const Outfit& outfit, std::uint64_t drain_ns) const;
@@ -190,6 +206,7 @@ class Site {
   std::shared_ptr<Outfit> next_;  // prepared
   transport::ServerPath::Replacement replacement_;
   ServiceStatistics past_;
+  std::optional<serve::SharedCredentials::Counts> certificates_;  // at the end
   transport::ServerPath path_;
 };
 

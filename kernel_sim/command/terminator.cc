@@ -8,6 +8,7 @@
 
 #include "io/address.h"
 #include "kernel_sim/command/listen_check.h"
+#include "kernel_sim/sspi/packages/tls_package.h"
 
 namespace ktlsim::command {
 
@@ -23,11 +24,14 @@ const Identity* Find(const std::vector<ServePlan::Predecessor>& predecessors, co
 }
 
 ServePlan MakePlan(ServeConfig config, const std::vector<ServePlan::Predecessor>& predecessors,
-                   const OutfitShare& shared, const std::atomic<bool>* given_up) {
+                   OutfitShare shared, const std::atomic<bool>* given_up) {
   ServePlan plan;
   plan.config = std::move(config);
   plan.error = ResolveNames(&plan.config);
+  const std::string& accounts = plan.config.access.accounts_file;
+  if (plan.error.empty() && !accounts.empty()) plan.error = LoadAccounts(accounts, &plan.accounts);
   if (!plan.error.empty()) return plan;
+  shared.directory = plan.accounts.directory.get();
   bool any = false;
   std::map<std::string, std::size_t> occurrences;
   for (const ListenerConfig& listener : plan.config.listeners) {
@@ -54,6 +58,12 @@ ServePlan MakePlan(ServeConfig config, const std::vector<ServePlan::Predecessor>
   }
   if (!any) plan.error = plan.warnings.empty() ? "there is no listener" : plan.warnings.front();
   return plan;
+}
+
+// Accounts are read again.
+bool AuditsAlike(AccessConfig a, const AccessConfig& b) {
+  a.accounts_file = b.accounts_file;
+  return a == b;
 }
 
 std::string TryAddresses(const ServeConfig& config, std::vector<std::string>* warnings) {
@@ -83,7 +93,17 @@ std::string TryConfig(const ServeConfig& config, std::vector<std::string>* warni
   serve::ConnectionLog connection_log(*log);
   serve::DigestContexts digest_contexts;
   Realms realms;
-  ServePlan plan = MakePlan(config, {}, {connection_log, digest_contexts, realms}, nullptr);
+  std::unique_ptr<AccessControl> access;
+  if (!config.access.accounts_file.empty()) {
+    access = AccessControl::Start(config.access, AccessControl::Purpose::kCheck, &error);
+    if (access == nullptr) return error;
+  }
+  ServePlan plan = MakePlan(config, {},
+                            {.log = connection_log,
+                             .contexts = digest_contexts,
+                             .realms = realms,
+                             .access = access.get()},
+                            nullptr);
   *warnings = std::move(plan.warnings);
   return !plan.error.empty() ? plan.error : TryAddresses(plan.config, warnings);
 }
@@ -95,7 +115,11 @@ ServePlan Terminator::Plan(ServeConfig config, const std::atomic<bool>* given_up
       MutexLock lock(mutex_);
       predecessors = predecessors_;
     }
-    const OutfitShare shared{connection_log_, digest_contexts_, realms_, config.store.wait_ms};
+    const OutfitShare shared{.log = connection_log_,
+                             .contexts = digest_contexts_,
+                             .realms = realms_,
+                             .store_wait_ms = config.store.wait_ms,
+                             .access = access_};
     return MakePlan(std::move(config), predecessors, shared, given_up);
   } catch (const std::bad_alloc&) {
     ServePlan plan;
@@ -123,6 +147,7 @@ std::string Terminator::Start(ServePlan plan) {
 std::string Terminator::StartSites(ServePlan& plan) {
   config_ = plan.config;
   notify_mode_ = config_.library.notify_mode;
+  if (access_ != nullptr) access_->Use(plan.accounts);
   std::vector<ServePlan::Predecessor> predecessors;
   for (ServePlan::Place& place : plan.places) {
     if (place.outfit == nullptr) continue;
@@ -174,6 +199,7 @@ void Terminator::Reload(ServePlan plan) {
   }
   Warn(plan);
   for (const auto& site : change.fresh) TellListening(*site);
+  TakeAccess(plan.accounts, change);
   for (Site* const site : change.kept) {
     if (site != nullptr && site->prepared()) site->Commit();
   }
@@ -197,6 +223,12 @@ void Terminator::TakeUsers(const Change& change) {
   log_.Write(LogLevel::kInfo, "users have gone or changed: all clients authenticate again");
 }
 
+// The policy first: a path that is closed to somebody is so before the accounts change.
+void Terminator::TakeAccess(const LoadedAccounts& accounts, const Change& change) {
+  for (const auto& [policies, policy] : change.policies) policies->Use(policy);
+  if (access_ != nullptr) access_->Use(accounts);
+}
+
 // Everything that can fail, including for lack of memory.
 std::string Terminator::Prepare(ServePlan& plan, Change* change) {
   change->kept.reserve(plan.places.size());
@@ -204,6 +236,7 @@ std::string Terminator::Prepare(ServePlan& plan, Change* change) {
   change->sites.reserve(plan.places.size());
   change->predecessors.reserve(plan.places.size());
   change->users.reserve(plan.places.size());
+  change->policies.reserve(plan.places.size());
   retired_.reserve(retired_.size() + sites_.size());
   for (ServePlan::Place& place : plan.places) {
     std::string error = PreparePlace(place, plan.config.drain_ns, change);
@@ -218,6 +251,9 @@ std::string Terminator::PreparePlace(ServePlan::Place& place, std::uint64_t drai
   if (place.outfit != nullptr) {
     if (place.outfit->realm() != nullptr) {
       change->users.emplace_back(place.outfit->users(), place.outfit->realm());
+    }
+    if (place.outfit->policy() != nullptr) {
+      change->policies.emplace_back(place.outfit->policies(), place.outfit->policy());
     }
     change->predecessors.push_back({place.id, place.outfit->identity()});
   } else if (site != nullptr) {
@@ -300,6 +336,7 @@ void Terminator::TellWhatNeedsARestart(const ServeConfig& config) {
   if (now.time_every_call != old.time_every_call) tell("time-every-call");
   if (now.key_log != old.key_log) tell("key-log");
   if (config.store != config_.store) tell("context-store");
+  if (!AuditsAlike(config.access, config_.access)) tell("audit");
   if (config.log.file != config_.log.file) tell("log-file");
   if (config.log.level != config_.log.level) tell("log-level");
   if (config.log.json != config_.log.json) tell("log-json");
@@ -329,8 +366,8 @@ ServeReport Terminator::Report() const {
   report.statistics = past_;
   report.services = past_services_;
   for (const auto& site : sites_) {
-    report.sites.push_back(
-        {site->bound(), ServeModeName(site->mode()), site->facts(), site->Statistics()});
+    report.sites.push_back({site->bound(), ServeModeName(site->mode()), site->facts(),
+                            site->Statistics(), site->Certificates()});
     report.statistics += report.sites.back().statistics;
     report.services += site->Services();
   }
@@ -338,6 +375,8 @@ ServeReport Terminator::Report() const {
     report.statistics += site->Statistics();
     report.services += site->Services();
   }
+  if (access_ != nullptr) report.access = access_->Report();
+  report.tls_store = sspi::TlsPackage::Instance().StoreStatistics();
   report.reloads = reloads_;
   report.reloads_refused = reloads_refused_;
   report.log_lines_lost = log_.lost();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernel_sim/base/mutex.h"
+#include "kernel_sim/command/access_control.h"
 #include "kernel_sim/command/serve_config.h"
 #include "kernel_sim/command/serve_report.h"
 #include "kernel_sim/command/site.h"
@@ -32,6 +33,7 @@ struct ServePlan {
   };
 
   ServeConfig config;
+  LoadedAccounts accounts;
   std::vector<Place> places;
   std::vector<std::string> warnings;
   std::string error;  // empty: all is well; else what is wrong and the remedy
@@ -44,8 +46,9 @@ std::string TryConfig(const ServeConfig& config, std::vector<std::string>* warni
 
 class Terminator {
  public:
-  // `log` must outlive it.
-  explicit Terminator(serve::Log& log) : log_(log), connection_log_(log) {}
+  // Both must outlive it. `access` is null where no listener has an access control list.
+  explicit Terminator(serve::Log& log, AccessControl* access = nullptr)
+      : log_(log), connection_log_(log), access_(access) {}
   // Stops.
   ~Terminator() { Stop(); }
   Terminator(const Terminator&) = delete;
@@ -77,10 +80,15 @@ class Terminator {
     std::vector<ServePlan::Predecessor> predecessors;
     // The users of each listener, and those that are to count.
     std::vector<std::pair<std::shared_ptr<RealmUsers>, std::shared_ptr<const DigestRealm>>> users;
+    // The same for access control lists.
+    std::vector<std::pair<std::shared_ptr<serve::AccessPolicies>,
+                          std::shared_ptr<const serve::AccessPolicy>>>
+        policies;
   };
 
   std::string StartSites(ServePlan& plan);
   void TakeUsers(const Change& change);
+  void TakeAccess(const LoadedAccounts& accounts, const Change& change);
   std::string Prepare(ServePlan& plan, Change* change);
   std::string PreparePlace(ServePlan::Place& place, std::uint64_t drain_ns, Change* change);
   void TakeBack(Change& change);
@@ -98,6 +106,7 @@ class Terminator {
 
   serve::Log& log_;
   serve::ConnectionLog connection_log_;
+  AccessControl* const access_;
   serve::DigestContexts digest_contexts_;  // deleted when no listener is left
   Realms realms_;
   ServeConfig config_;

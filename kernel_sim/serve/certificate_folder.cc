@@ -411,7 +411,7 @@ bool CertificateFolder::Impl::Job::ReadFiles() {
     std::string bad;
     const int error_number = owner.OpenPair(*this, &certificate_file, &key_file, &fresh, &bad);
     if (error_number != 0) {
-      OnNotOpened(bad, error_number, /*certificate=*/!certificate_file);
+      OnNotOpened(bad, error_number, /*certificate_file=*/!certificate_file);
       return false;
     }
     if (fresh == known) {

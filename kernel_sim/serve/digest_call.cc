@@ -49,6 +49,18 @@ SECURITY_STATUS DigestCall::Complete(SspiAsyncContext* async) {
   return SspiCompleteAuthTokenAsync(async, &context_, Input());
 }
 
+std::string_view DigestCall::Sign() {
+  std::array<char, kChallengeBytesMax>& room = challenges_.front();
+  std::array<SecBuffer, 5> buffers = {
+      Text(SECBUFFER_TOKEN, token_.data(), token_.size()), Text(SECBUFFER_PKG_PARAMS, nullptr, 0),
+      Text(SECBUFFER_PKG_PARAMS, target_.data(), target_.size()),
+      Text(SECBUFFER_PKG_PARAMS, nullptr, 0),
+      SecBuffer{kChallengeBytesMax, SECBUFFER_PADDING, room.data()}};
+  SecBufferDesc message = {SECBUFFER_VERSION, static_cast<ULONG>(buffers.size()), buffers.data()};
+  if (MakeSignature(&context_, 0, &message, 0) != SEC_E_OK) return {};
+  return {room.data(), buffers.back().cbBuffer};
+}
+
 std::string_view DigestCall::challenge(std::size_t which) const {
   return {challenges_[which].data(), output_buffers_[which].cbBuffer};
 }

@@ -31,6 +31,10 @@ class DigestCall {
   SECURITY_STATUS Accept(SspiAsyncContext* async);
   SECURITY_STATUS Complete(SspiAsyncContext* async);
 
+  // After a call that let the request pass: the value of Authentication-Info for the response,
+  // which says that this server knows the password, too. Empty: there is none.
+  std::string_view Sign();
+
   // From now on the request says nothing.
   void DropToken() { token_.clear(); }
 
@@ -53,7 +57,7 @@ class DigestCall {
   std::array<SecBuffer, 2> output_buffers_{};
   SecBufferDesc output_{};
   ULONG attributes_ = 0;
-  std::array<std::array<char, kChallengeBytesMax>, 2> challenges_;
+  std::array<std::array<char, kChallengeBytesMax>, 2> challenges_;  // the first also for Sign
 };
 
 }  // namespace ktlsim::serve

@@ -44,6 +44,7 @@ class DigestContent final : public HttpContent {
   ~DigestContent();
 
   static void OnDone(SspiAsyncContext* async, void* self);
+  bool IsServedUnasked(Outcome* outcome);
   bool Begin(const HttpRequest& request);
   bool Prepare();
   void Submit(Step step);
@@ -105,6 +106,8 @@ HttpContent::Outcome DigestContent::Answer(const HttpRequest& request, HttpConte
   request_ = &request;
   response_ = &response;
   waiter_ = &waiter;
+  Outcome outcome = Outcome::kReady;
+  if (IsServedUnasked(&outcome)) return outcome;
   by_ = By::kItself;
   bool covered = true;
   try {
@@ -120,6 +123,17 @@ HttpContent::Outcome DigestContent::Answer(const HttpRequest& request, HttpConte
   }
   by_ = By::kInside;
   return inside_.Answer(request, waiter, response);
+}
+
+// The content may know the client by itself. If it does not let it in, and says so with 401, there
+// is a challenge in the place of its response.
+bool DigestContent::IsServedUnasked(Outcome* outcome) {
+  std::string_view token;
+  if (!guard_.options().unless_asked) return false;
+  if (DigestTokenOf(text_.authorization, &token) && !token.empty()) return false;
+  by_ = By::kInside;
+  *outcome = inside_.Answer(*request_, *waiter_, *response_);
+  return *outcome != Outcome::kReady || response_->status != 401;
 }
 
 // False: no memory, or the library takes no call.
@@ -177,7 +191,10 @@ void DigestContent::NoteContext(SECURITY_STATUS status) {
   DigestContexts& contexts = *guard_.options().contexts;
   const std::uint64_t now_ns = MonotonicClock::Now();
   if (status == SEC_I_CONTINUE_NEEDED) contexts.NoteChallenge(call_->context(), now_ns);
-  if (status == SEC_E_OK) contexts.NoteUse(call_->context(), now_ns);
+  // Also one that another server has made: it is here from now on.
+  if (status == SEC_E_OK || status == SEC_I_COMPLETE_NEEDED) {
+    contexts.NoteUse(call_->context(), now_ns);
+  }
 }
 
 void DigestContent::FinishedAccept(SECURITY_STATUS status) {
@@ -203,7 +220,6 @@ void DigestContent::FinishedAccept(SECURITY_STATUS status) {
 void DigestContent::FinishedComplete(SECURITY_STATUS status) {
   switch (status) {
     case SEC_E_OK:
-      guard_.options().contexts->NoteUse(call_->context(), MonotonicClock::Now());
       return Pass(DigestOutcome::kMaintained);
     case SEC_E_OUT_OF_SEQUENCE:
       return Challenge(DigestOutcome::kReplayed, status);
@@ -253,6 +269,14 @@ void DigestContent::Submit(Step step) {
 
 void DigestContent::Pass(DigestOutcome how) {
   Count(how, SEC_E_OK);
+  try {
+    fields_ = call_->Sign();
+  } catch (const std::bad_alloc&) {
+    fields_.clear();
+  }
+  // A client may have made it longer than a response has room for; it can do without.
+  if (fields_.size() <= kAuthenticationInfoBytesMax) response_->authentication_info = fields_;
+  inside_.SetClient(call_->context());
   call_.reset();
   by_ = By::kInside;
   if (inside_.Answer(*request_, *waiter_, *response_) == Outcome::kReady) Tell();
@@ -312,11 +336,9 @@ HttpContent::Outcome DigestContent::Fill(std::uint64_t offset, std::span<std::by
 // An idle connection keeps nothing but its async context.
 void DigestContent::EndResponse() {
   KTLSIM_ASSERT(step_ == Step::kNone);
-  if (by_ == By::kInside) {
-    inside_.EndResponse();
-  } else {
-    text_.Clear();
-  }
+  // Also where it was asked and its response not used.
+  if (by_ == By::kInside || guard_.options().unless_asked) inside_.EndResponse();
+  if (by_ == By::kItself) text_.Clear();
   own_text_.Clear();
   call_.reset();
   fields_ = {};

@@ -7,6 +7,9 @@
 //   request without Authorization          401, and a challenge
 //   first response to a challenge          full authentication: the file of users
 //   further requests, on any connection    maintained context: its key, and a count that is new
+//   what is served                         with Authentication-Info, by which a client sees that
+//   the
+//                                          server knows its password
 //   response to an old nonce               401 with stale=true: the client goes on by itself
 //   wrong response, unknown user           401
 //   a header that cannot be understood     400
@@ -84,6 +87,9 @@ struct DigestGuardOptions {
   // What is protected: whole path segments, decoded ("/private" is also "/private/x", and not
   // "/privateer"). Empty: everything.
   std::vector<std::string> paths;
+  // A request without a response to a challenge is not challenged unless the content responds with
+  // 401: for an AccessGuard, which knows other clients than those of Digest.
+  bool unless_asked = false;
   DigestContexts* contexts = nullptr;
   DigestWatcher* watcher = nullptr;  // or null
 };

@@ -21,7 +21,6 @@
 namespace ktlsim::serve {
 namespace {
 
-constexpr const char* kIndexName = "index.html";
 constexpr const char* kReadTheFile = "read the file";
 
 unsigned StatusOfError(int error_number) {

@@ -6,15 +6,10 @@
 
 #include <fmt/format.h>
 
+#include "kernel_sim/base/characters.h"
+
 namespace ktlsim::serve {
 namespace {
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 // Without scheme and authority. Empty: no form that names a file, such as "*".
 std::optional<std::string_view> PathOf(std::string_view target) {
@@ -32,8 +27,8 @@ unsigned AppendSegment(std::string_view segment, std::string& out) {
   for (std::size_t i = 0; i < segment.size(); ++i) {
     char c = segment[i];
     if (c == '%') {
-      const int high = i + 2 < segment.size() ? HexDigit(segment[i + 1]) : -1;
-      const int low = i + 2 < segment.size() ? HexDigit(segment[i + 2]) : -1;
+      const int high = i + 2 < segment.size() ? HexValue(segment[i + 1]) : -1;
+      const int low = i + 2 < segment.size() ? HexValue(segment[i + 2]) : -1;
       if (high < 0 || low < 0) return 400;
       c = static_cast<char>(high * 16 + low);
       i += 2;

@@ -15,6 +15,9 @@ namespace ktlsim::serve {
 inline constexpr std::size_t kTargetBytesMax = 4096;
 inline constexpr std::size_t kLocationBytesMax = 4096;
 
+// What is served in the place of a folder.
+inline constexpr const char* kIndexName = "index.html";
+
 struct FilePath {
   unsigned refusal = 0;    // 0, or the status code of the response: 400, 404, 414
   std::string path;        // empty: the root itself

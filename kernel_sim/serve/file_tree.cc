@@ -120,6 +120,7 @@ int FileTree::List(std::vector<std::string>* names) const {
   }
   for (;;) {
     errno = 0;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): the directory stream is this thread's own
     const dirent* const entry = readdir(folder.get());
     if (entry == nullptr) return errno;
     if (entry->d_name[0] != '.') names->emplace_back(entry->d_name);

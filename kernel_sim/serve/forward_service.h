@@ -4,8 +4,10 @@
 // kForwardBufferBytes twice per direction, beyond what the sockets hold; the other side is then not
 // read. Ends are passed on as they are: close_notify as FIN and back, a reset as a reset. A FIN
 // without close_notify becomes a reset: the backend must not take a cut stream for a whole one
-// (RFC 8446 6.1). A Unix-domain socket has no reset, though, and such a backend cannot tell. One
-// whose backlog is full refuses at once (EAGAIN), where TCP would wait.
+// (RFC 8446 6.1). A backend's reset becomes FIN without close_notify after what the backend had
+// sent, for that may be an early response to a request that it did not read. A Unix-domain socket
+// has no reset, though, and such a backend cannot tell. One whose backlog is full refuses at once
+// (EAGAIN), where TCP would wait.
 #pragma once
 
 #include <cstdint>

@@ -37,6 +37,16 @@ bool IsOurOwnLack(int error_number) {
          error_number == ENOMEM || error_number == EADDRNOTAVAIL;
 }
 
+// Whether the backend still takes what the client sends. One that does not may have sent a response
+// all the same, such as 413 before the whole request was there.
+enum class BackendReads : std::uint8_t { kYes, kNoMore, kReset };
+// What the backend sends.
+enum class BackendEnd : std::uint8_t {
+  kOpen,
+  kClosed,  // FIN
+  kCut,     // reset: what came before it may not be the whole
+};
+
 // Lives until both sides have ended: the client's by OnEnded, the backend's by OnClosed or a failed
 // OnConnected.
 class Forwarder final : public transport::ConnectionHandler,
@@ -78,7 +88,8 @@ class Forwarder final : public transport::ConnectionHandler,
   bool KeepUp(std::span<const std::byte> bytes);
   void PumpUp();
   void PumpDown();
-  void BackendFailed();
+  void BackendTakesNoMore(Status why);
+  void PassEndDown();
   void CloseBackend(io::Stream::CloseMode mode);
   void AbortClient(EndKind why);
   void ReleaseBackend();
@@ -103,9 +114,10 @@ class Forwarder final : public transport::ConnectionHandler,
   HeldPlaintext<HeldBytes> up_filling_{2 * kRecordBytes, here_.buffers};
   HeldBytes down_{here_.buffers};  // towards the client
 
-  bool ended_ = false;           // OnEnded has come
-  bool client_closed_ = false;   // close_notify
-  bool backend_closed_ = false;  // FIN
+  bool ended_ = false;          // OnEnded has come
+  bool client_closed_ = false;  // close_notify
+  BackendReads backend_reads_ = BackendReads::kYes;
+  BackendEnd backend_end_ = BackendEnd::kOpen;
 };
 
 // ---- The client's side
@@ -130,7 +142,7 @@ bool Forwarder::PutProxyHeader() {
 }
 
 void Forwarder::OnPlaintext(Connection& /*connection*/, std::span<std::byte> plaintext) {
-  if (KeepUp(plaintext)) PumpUp();
+  if (backend_reads_ == BackendReads::kYes && KeepUp(plaintext)) PumpUp();
 }
 
 void Forwarder::OnWritable(Connection& /*connection*/) { PumpDown(); }
@@ -263,28 +275,40 @@ void Forwarder::OnReceived(io::BufferLease bytes) {
 }
 
 void Forwarder::OnReceiveEnded(Status reason) {
-  if (!reason.ok()) {
-    BackendFailed();
-    return;
+  // The kernel reports a reset only once. When the send got it, the receive ends as by FIN.
+  if (reason.ok() && backend_reads_ != BackendReads::kReset) {
+    backend_end_ = BackendEnd::kClosed;
+  } else {
+    backend_end_ = BackendEnd::kCut;
+    if (backend_reads_ == BackendReads::kYes) BackendTakesNoMore(reason);
+    CloseBackend(io::Stream::CloseMode::kReset);
   }
-  backend_closed_ = true;
   PumpDown();
 }
 
 void Forwarder::OnSent(Status outcome) {
   up_sending_.Drop();
   if (!outcome.ok()) {
-    BackendFailed();
+    if (backend_reads_ == BackendReads::kYes) BackendTakesNoMore(outcome);
+    const bool reset = backend_reads_ == BackendReads::kReset;
+    if (reset && backend_end_ == BackendEnd::kClosed) backend_end_ = BackendEnd::kCut;
+    PumpDown();
     return;
   }
   PumpUp();
   if (ended_ && up_sending_.empty()) CloseBackend(io::Stream::CloseMode::kGraceful);
 }
 
-void Forwarder::BackendFailed() {
+// What it has sent still goes to the client; what the client sends is dropped from here on.
+void Forwarder::BackendTakesNoMore(Status why) {
   here_.backend_resets.Add();
-  CloseBackend(io::Stream::CloseMode::kReset);
-  AbortClient(EndKind::kBackendFailed);
+  backend_reads_ = why.code() == EPIPE ? BackendReads::kNoMore : BackendReads::kReset;
+  up_filling_.bytes().Drop();
+  if (client_here()) {
+    up_filling_.ResumeReading(*client_);
+  } else {
+    CloseBackend(io::Stream::CloseMode::kReset);
+  }
 }
 
 void Forwarder::OnClosed() {
@@ -334,6 +358,7 @@ bool Forwarder::KeepUp(std::span<const std::byte> bytes) {
 void Forwarder::PumpUp() {
   io::Stream* const socket = stream();
   if (socket == nullptr || socket->closing() || socket->sending()) return;
+  if (backend_reads_ != BackendReads::kYes) return;
   if (!up_filling_.empty()) {
     up_sending_.TakeFrom(up_filling_.bytes());
     socket->Send(up_sending_.bytes());
@@ -351,7 +376,24 @@ void Forwarder::PumpDown() {
     if (!down_.empty()) return;
     if (stream() != nullptr) stream()->ResumeReceiving();
   }
-  if (backend_closed_) client_->ShutdownSend();
+  PassEndDown();
+}
+
+void Forwarder::PassEndDown() {
+  switch (backend_end_) {
+    case BackendEnd::kOpen:
+      return;
+    case BackendEnd::kClosed:
+      if (backend_reads_ == BackendReads::kYes) {
+        client_->ShutdownSend();
+      } else {
+        client_->Close();
+      }
+      return;
+    case BackendEnd::kCut:
+      client_->CutFor(EndKind::kBackendFailed);
+      return;
+  }
 }
 
 void Forwarder::NotePeak(std::size_t bytes) {

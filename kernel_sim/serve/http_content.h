@@ -8,6 +8,8 @@
 // Private to serve/.
 #pragma once
 
+#include <sspi.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -40,6 +42,10 @@ class HttpContent {
   // Whether a body that waits for "100 Continue" is asked for. False: Answer is called in its
   // place, and the connection ends with the response (RFC 9110 10.1.1).
   virtual bool WantsBody(const HttpRequest& /*request*/) { return true; }
+
+  // A content in front of this one has authenticated the client of the next request to be answered:
+  // the security context is its. Called just before Answer.
+  virtual void SetClient(const CtxtHandle& /*context*/) {}
 
   // Responds to `request`: fills status, body length and fields of `response`; keep-alive is the
   // caller's decision. Both objects stay where they are until EndResponse; with kLater the response

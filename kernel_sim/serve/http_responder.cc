@@ -9,6 +9,7 @@
 
 #include "io/member_timer.h"
 #include "kernel_sim/base/assert.h"
+#include "kernel_sim/serve/access_guard.h"
 #include "kernel_sim/serve/digest_guard.h"
 #include "kernel_sim/serve/held_plaintext.h"
 #include "kernel_sim/serve/http_content.h"
@@ -363,6 +364,7 @@ void HttpResponder::OnEnded(Connection& connection, const EndReason& /*reason*/)
 transport::ConnectionHandler* MakeHttpResponder(const HttpOptions& options,
                                                 transport::Connection& connection,
                                                 HttpContent* content) {
+  if (options.access != nullptr) content = options.access->Protect(content, connection);
   if (options.guard != nullptr) content = options.guard->Protect(content, connection);
   if (content == nullptr) return nullptr;
   auto* responder = new (std::nothrow) HttpResponder(options, *content);

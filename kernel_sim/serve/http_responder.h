@@ -15,6 +15,7 @@
 
 namespace ktlsim::serve {
 
+class AccessGuard;
 class DigestGuard;
 class HttpContent;
 
@@ -33,7 +34,9 @@ struct HttpOptions {
   std::size_t head_bytes_max = 16 * 1024;             // more gets 431; see HttpRequestLimits
   std::uint64_t request_body_max = 64 * 1024 * 1024;  // more gets 413
   RequestTimes times;
-  DigestGuard* guard = nullptr;  // who may see it; null: everybody. Outlives the handlers
+  // Who may see it; null: everybody. Both outlive the handlers.
+  DigestGuard* guard = nullptr;
+  AccessGuard* access = nullptr;
 };
 
 // For a HandlerFactory. The handler frees itself in OnEnded; `options` must outlive it. Null: no

@@ -95,6 +95,7 @@ std::size_t FormatHttpDate(std::time_t when, std::span<char, kHttpDateBytesMax> 
 
 std::size_t FormatHttpHead(const HttpResponse& response, std::span<char, kHttpHeadBytesMax> out) {
   KTLSIM_ASSERT(response.fields.size() <= kHttpFieldsBytesMax);
+  KTLSIM_ASSERT(response.authentication_info.size() <= kAuthenticationInfoBytesMax);
   char* at = out.data();
   at = fmt::format_to(at, "HTTP/1.1 {} {}\r\nServer: ktlsim\r\nDate: {}\r\n", response.status,
                       HttpReason(response.status), DateText(response.date));
@@ -103,6 +104,9 @@ std::size_t FormatHttpHead(const HttpResponse& response, std::span<char, kHttpHe
       at = fmt::format_to(at, "Content-Type: {}\r\n", response.content_type);
     }
     at = fmt::format_to(at, "Content-Length: {}\r\n", response.body_bytes);
+  }
+  if (!response.authentication_info.empty()) {
+    at = fmt::format_to(at, "Authentication-Info: {}\r\n", response.authentication_info);
   }
   at = fmt::format_to(at, "{}{}\r\n", response.fields, ConnectionField(response));
   return static_cast<std::size_t>(at - out.data());

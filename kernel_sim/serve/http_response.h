@@ -13,17 +13,20 @@ namespace ktlsim::serve {
 
 struct HttpResponse {
   unsigned status = 200;
-  std::uint64_t body_bytes = 0;   // of Content-Length; 304 says none (RFC 9110 8.6)
-  bool close = false;             // Connection: close
-  bool keep_alive = false;        // Connection: keep-alive, which an HTTP/1.0 client needs
-  std::time_t date = 0;           // RFC 9110 6.6.1
-  std::string_view content_type;  // empty: none
-  std::string_view fields;        // further whole lines, each with its CRLF
+  std::uint64_t body_bytes = 0;          // of Content-Length; 304 says none (RFC 9110 8.6)
+  bool close = false;                    // Connection: close
+  bool keep_alive = false;               // Connection: keep-alive, which an HTTP/1.0 client needs
+  std::time_t date = 0;                  // RFC 9110 6.6.1
+  std::string_view content_type;         // empty: none
+  std::string_view fields;               // further whole lines, each with its CRLF
+  std::string_view authentication_info;  // RFC 7615 3; empty: none
 };
 
-// The most bytes of `fields`, and of a whole head with them.
+// The most bytes of `fields`, of `authentication_info`, and of a whole head with them.
 inline constexpr std::size_t kHttpFieldsBytesMax = 4608;
-inline constexpr std::size_t kHttpHeadBytesMax = kHttpFieldsBytesMax + 384;
+inline constexpr std::size_t kAuthenticationInfoBytesMax = 512;
+inline constexpr std::size_t kHttpHeadBytesMax =
+    kHttpFieldsBytesMax + kAuthenticationInfoBytesMax + 408;
 
 // "Not Found" for the codes that this server sends, "Error" for others.
 std::string_view HttpReason(unsigned status);

@@ -280,8 +280,8 @@ TEST(ConfigFileTest, SniIsWrittenAsTheOption) {
   EXPECT_EQ(listener.sni[0].cert_file, "c.pem");
   EXPECT_EQ(listener.sni[0].key_file, "k.pem");
   EXPECT_TRUE(listener.strict_sni);
-  EXPECT_EQ(listener.client_auth, ClientAuth::kRequire);
-  EXPECT_EQ(listener.client_ca_file, "ca");
+  EXPECT_EQ(listener.clients.auth, ClientAuth::kRequire);
+  EXPECT_EQ(listener.clients.ca_file, "ca");
 }
 
 TEST(ConfigFileTest, MistakesNameFileLineKeyAndRemedy) {

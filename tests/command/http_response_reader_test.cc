@@ -130,5 +130,20 @@ TEST(HttpResponseReaderTest, TheBodysCheckSeesOffsetsAndMayRefuse) {
   EXPECT_EQ(seen, 5U);
 }
 
+TEST(HttpResponseReaderTest, KeepsTheProofOfTheServer) {
+  constexpr std::string_view kResponse =
+      "HTTP/1.1 200 OK\r\nauthentication-INFO: rspauth=\"x\"\r\nContent-Length: 0\r\n\r\n";
+  HttpResponseReader keeps({}, HttpResponseReader::Challenges::kKept);
+  EXPECT_EQ(keeps.Read(Bytes(kResponse)), Outcome::kComplete);
+  EXPECT_EQ(keeps.authentication_info(), "rspauth=\"x\"");
+  EXPECT_EQ(keeps.challenge(), "");
+  keeps.Reset();
+  EXPECT_EQ(keeps.Read(Bytes("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")), Outcome::kComplete);
+  EXPECT_EQ(keeps.authentication_info(), "") << "of the response before";
+  HttpResponseReader ignores;
+  EXPECT_EQ(ignores.Read(Bytes(kResponse)), Outcome::kComplete);
+  EXPECT_EQ(ignores.authentication_info(), "");
+}
+
 }  // namespace
 }  // namespace ktlsim::command

@@ -84,10 +84,7 @@ TEST(ServerUrlTest, NamesAreHostNames) {
   EXPECT_EQ(CheckHostName("::1"), "");
   EXPECT_EQ(CheckHostName(std::string(253, 'a')), "");
   EXPECT_NE(CheckHostName(std::string(254, 'a')), "");
-  for (const char* name : {"", "a b", "a\r\nX: y", "a/b",
-                           "b\xc3\xbc"
-                           "cher.example",
-                           "a:1", "*"}) {
+  for (const char* name : {"", "a b", "a\r\nX: y", "a/b", "b\303\274cher.example", "a:1", "*"}) {
     EXPECT_NE(CheckHostName(name), "") << name;
   }
 }

@@ -31,19 +31,19 @@ class FaultRun {
 
   // Returns the value of `call`, in which allocations count and may fail.
   template <typename Function>
-  auto Call(Function call) {
+  auto Call(const Function& call) {
     const AllocationFaults::Scope scope;
     return call();
   }
   // The same for a status. True: it is `expected`. Once the fault has fired it may also be
   // SEC_E_INSUFFICIENT_MEMORY, but nothing else, and never an exception.
   template <typename Function>
-  bool Returns(SECURITY_STATUS expected, const char* what, Function call) {
+  bool Returns(SECURITY_STATUS expected, const char* what, const Function& call) {
     return Judge(expected, what, Status(call));
   }
   // Then, with memory again, the same call succeeds.
   template <typename Function>
-  bool ReturnsOrCanBeRetried(SECURITY_STATUS expected, const char* what, Function call) {
+  bool ReturnsOrCanBeRetried(SECURITY_STATUS expected, const char* what, const Function& call) {
     const SECURITY_STATUS status = Status(call);
     if (Judge(expected, what, status)) return true;
     if (status != SEC_E_INSUFFICIENT_MEMORY) return false;
@@ -53,7 +53,7 @@ class FaultRun {
   }
   // The status of `call`, not judged yet.
   template <typename Function>
-  SECURITY_STATUS Status(Function call) {
+  SECURITY_STATUS Status(const Function& call) {
     try {
       return Call(call);
     } catch (const std::exception&) {

@@ -17,6 +17,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/faults/authority_scenes.h"
+#include "tests/faults/authorization_scenes.h"
 #include "tests/faults/ends.h"
 #include "tests/support/paths.h"
 
@@ -787,7 +789,8 @@ void AddUnsupported(Scenes& scenes) {
       Plain(kNo, [] { return ImpersonateSecurityContext(LiveContext()); });
   scenes["Ktlsim_k_ImpersonateSecurityContext"] =
       Plain(kNo, [] { return Ktlsim_k_ImpersonateSecurityContext(LiveContext()); });
-  scenes["RevertSecurityContext"] = Plain(kNo, [] { return RevertSecurityContext(LiveContext()); });
+  scenes["RevertSecurityContext"] =
+      Plain(SEC_E_OK, [] { return RevertSecurityContext(LiveContext()); });
   scenes["QuerySecurityContextToken"] = Plain(kNo, [] {
     void* token = nullptr;
     return QuerySecurityContextToken(LiveContext(), &token);
@@ -847,6 +850,9 @@ Scenes AllScenes() {
   AddAsyncContexts(scenes);
   AddExtensions(scenes);
   AddUnsupported(scenes);
+  AddAuthorizationScenes(scenes);
+  AddObjectScenes(scenes);
+  AddAuthorityScenes(scenes);
   return scenes;
 }
 

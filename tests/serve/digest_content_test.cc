@@ -15,11 +15,13 @@
 #include "kernel_sim/transport/processors.h"
 #include "tests/serve/fake_connection.h"
 #include "tests/sspi_digest/digest_scene.h"
+#include "tests/sspi_digest/digest_world.h"
 
 namespace ktlsim::serve {
 namespace {
 
 using transport::RunOnLoop;
+using Operation = test::ScriptedStore::Operation;
 
 constexpr const char* kUri = "/dir/index.html";
 
@@ -80,13 +82,16 @@ class DigestContentTest : public testing::Test {
 
   // All that is sent for `request`, once there is a whole head.
   std::string Ask(const std::string& request) {
+    Send(request);
+    return WaitForHead();
+  }
+  void Send(const std::string& request) {
     RunOnLoop(*loop_, [&] {
       connection_.sent.clear();
       connection_.closed = false;
       if (handler_ == nullptr) handler_ = MakeHttpResponder(options_, connection_);
       connection_.Receive(*handler_, request);
     });
-    return WaitForHead();
   }
   std::string WaitForHead() {
     const std::uint64_t end_ns = MonotonicClock::Now() + 30 * kNsPerSecond;
@@ -96,11 +101,12 @@ class DigestContentTest : public testing::Test {
     }
     return sent;
   }
-  std::string Get(const std::string& authorization = {}) {
-    return Ask(std::string("GET ") + kUri + " HTTP/1.1\r\nHost: h\r\n" +
-               (authorization.empty() ? "" : "Authorization: Digest " + authorization + "\r\n") +
-               "\r\n");
+  static std::string RequestText(const std::string& authorization) {
+    return std::string("GET ") + kUri + " HTTP/1.1\r\nHost: h\r\n" +
+           (authorization.empty() ? "" : "Authorization: Digest " + authorization + "\r\n") +
+           "\r\n";
   }
+  std::string Get(const std::string& authorization = {}) { return Ask(RequestText(authorization)); }
   void Hang() {
     RunOnLoop(*loop_, [&] {
       if (handler_ != nullptr) connection_.End(*std::exchange(handler_, nullptr));
@@ -117,6 +123,13 @@ class DigestContentTest : public testing::Test {
     if (at == std::string::npos) return {};
     at += kField.size();
     return response.substr(at, response.find("\r\n", at) - at);
+  }
+  static std::string InfoOf(const std::string& response) {
+    constexpr std::string_view kField = "\r\nAuthentication-Info: ";
+    const std::size_t at = response.find(kField);
+    if (at == std::string::npos) return {};
+    const std::size_t begin = at + kField.size();
+    return response.substr(begin, response.find("\r\n", begin) - begin);
   }
   std::uint64_t Count(DigestOutcome outcome) const { return guard_.Statistics().Of(outcome); }
   // A client that has a context; its first header.
@@ -188,6 +201,46 @@ TEST_F(DigestContentTest, AWrongPasswordIsNotStale) {
   EXPECT_EQ(response.find("stale"), std::string::npos) << response;
   EXPECT_EQ(watcher_.last, DigestOutcome::kRefused);
   EXPECT_EQ(Count(DigestOutcome::kRefused), 1U);
+}
+
+// Deleted on another server, between the two calls that a request takes: it is looked for again.
+TEST_F(DigestContentTest, AContextThatEndsMeanwhileIsLookedForAgain) {
+  test::DigestWorld world;
+  LogIn();
+  world.store().Hold(Operation::kAdvance);
+  Send(RequestText(client_.Sign()));
+  world.store().WaitForHeld();
+  world.store().Hold(Operation::kAdvance, false);
+  world.store().LetGo(context_store::StoreResult::kNotFound, false);
+  EXPECT_EQ(StatusOf(WaitForHead()), 200U) << "by what the store has of it";
+  EXPECT_EQ(Count(DigestOutcome::kMaintained), 1U);
+  EXPECT_EQ(StatusOf(Get(client_.Sign())), 200U);
+  // Once only.
+  world.store().Refuse(Operation::kAdvance, context_store::StoreResult::kNotFound);
+  const std::string response = Get(client_.Sign());
+  EXPECT_EQ(StatusOf(response), 401U);
+  EXPECT_NE(ChallengeOf(response), "");
+  EXPECT_EQ(watcher_.last, DigestOutcome::kRefused);
+  EXPECT_EQ(watcher_.last_status, SEC_E_INVALID_HANDLE);
+  Hang();
+}
+
+// A replay of what another server has served: its context is here from then on, and is not left
+// over.
+TEST_F(DigestContentTest, AContextOfAnotherServerIsDeletedAtTheEnd) {
+  const test::DigestWorld world;
+  const std::string first = LogIn();
+  const digest::Opaque opaque =
+      digest::Opaque::Parse(test::ReadResponse(first).opaque).value_or(digest::Opaque());
+  sspi::DigestIndex& index = test::DigestWorld::package().index();
+  sspi::DigestIndex::Ended ended;
+  const auto place =
+      index.Find(opaque, std::string(1, '\0') + std::string(test::kRealm), 0, &ended);
+  ASSERT_TRUE(place.has_value());
+  ASSERT_TRUE(index.Remove(opaque, place->handle));
+  EXPECT_EQ(StatusOf(Get(first)), 401U);
+  EXPECT_EQ(Count(DigestOutcome::kReplayed), 1U);
+  Hang();
 }
 
 // Deleted by somebody, between two requests.
@@ -344,6 +397,31 @@ TEST_F(DigestContentTest, OtherUsersCountOnOldConnectionsToo) {
 TEST_F(DigestContentTest, AStoppedGuardServesNobody) {
   guard_.Stop();
   RunOnLoop(*loop_, [&] { EXPECT_EQ(MakeHttpResponder(options_, connection_), nullptr); });
+}
+
+// ---- The server's proof
+
+TEST_F(DigestContentTest, WhatIsServedHasTheProofOfTheServer) {
+  const std::string challenge = Get();
+  EXPECT_EQ(InfoOf(challenge), "");
+  for (const std::string& header : {client_.Respond(ChallengeOf(challenge)), client_.Sign()}) {
+    const std::string response = Get(header);
+    ASSERT_EQ(StatusOf(response), 200U);
+    EXPECT_EQ(client_.CheckServer(InfoOf(response), header), SEC_E_OK) << response;
+    // The same header again is a replay, and nobody proves anything to it.
+    EXPECT_EQ(InfoOf(Get(header)), "");
+  }
+}
+
+// A client may choose a nonce that is longer than a response has room for.
+TEST_F(DigestContentTest, AProofThatFindsNoRoomIsLeftOut) {
+  for (const std::size_t length : {16U, 300U, 500U, 1000U, 2500U}) {
+    test::HandMade client = test::HandMade::For(ChallengeOf(Get()));
+    client.cnonce = std::string(length, 'c');
+    const std::string response = Get(client.Header());
+    EXPECT_EQ(StatusOf(response), 200U) << length;
+    EXPECT_EQ(InfoOf(response) != "", length < 500) << length;
+  }
 }
 
 }  // namespace

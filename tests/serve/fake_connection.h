@@ -33,6 +33,10 @@ class FakeConnection final : public transport::Connection {
     if (!closed) close_kind = why;
     closed = true;
   }
+  void CutFor(transport::EndKind why) override {
+    if (!cut) close_kind = why;
+    cut = closed = true;
+  }
   void AbortFor(transport::EndKind why) override {
     aborted = true;
     abort_kind = why;
@@ -66,6 +70,7 @@ class FakeConnection final : public transport::Connection {
   io::Loop* its_loop = nullptr;
   bool paused = false;
   bool closed = false;
+  bool cut = false;  // closed without close_notify
   transport::EndKind close_kind = transport::EndKind::kCompleted;
   bool aborted = false;
   transport::EndKind abort_kind = transport::EndKind::kCompleted;

@@ -176,7 +176,8 @@ TEST_P(ForwarderTest, ABackendThatIsNotThereTurnsTheClientAway) {
   EXPECT_EQ(here_->forwarded.value(), 0U);
 }
 
-TEST_P(ForwarderTest, ABackendThatResetsEndsTheClientAndIsCounted) {
+// The client gets FIN without close_notify: what it has got may not be the whole.
+TEST_P(ForwarderTest, ABackendThatResetsCutsTheClientOffAndIsCounted) {
   Forward();
   const std::string upload = io::Pattern(300'000);
   std::string_view unsaid = upload;
@@ -191,12 +192,39 @@ TEST_P(ForwarderTest, ABackendThatResetsEndsTheClientAndIsCounted) {
   ring_->Close(std::exchange(acceptor_.sockets[0], io::kNoSocket), /*reset=*/true);
   ExpectUntil([&] {
     ClientSays(unsaid);
-    return client_.aborted;
+    return client_.cut;
   });
-  EXPECT_EQ(client_.abort_kind, transport::EndKind::kBackendFailed);
-  EndClient(client_.abort_kind);
+  EXPECT_FALSE(client_.aborted);
+  EXPECT_EQ(client_.close_kind, transport::EndKind::kBackendFailed);
+  // What the client goes on to send is dropped.
+  ClientSays(unsaid);
+  EXPECT_TRUE(unsaid.empty());
+  EndClient(client_.close_kind);
   EXPECT_EQ(here_->forwarded.value(), 1U);
   EXPECT_EQ(here_->backend_resets.value(), 1U);
+}
+
+TEST_P(ForwarderTest, WhatABackendSentBeforeItsResetReachesASlowClient) {
+  Forward();
+  ExpectUntil([&] { return backend() != io::kNoSocket; });
+  const std::string answer = io::Pattern(20'000);
+  client_.room = 0;
+  io::Sender sender;
+  ring_->StartSend(sender, backend(), io::AsBytes(answer));
+  ExpectUntil([&] { return sender.ended && here_->buffered_peak.load() != 0; });
+  ring_->ShutdownSend(backend());
+  std::string_view unsaid = "more of the request";
+  ClientSays(unsaid);
+  ring_->Close(std::exchange(acceptor_.sockets[0], io::kNoSocket), /*reset=*/true);
+  ExpectUntil([&] {
+    client_.GiveRoom(*handler_, 1'000);
+    return client_.closed;
+  });
+  EXPECT_FALSE(client_.aborted);
+  EXPECT_EQ(client_.sent, answer.substr(0, client_.sent.size()));
+  // Less than all only if the client is told so.
+  EXPECT_TRUE(client_.cut || client_.sent.size() == answer.size()) << client_.sent.size();
+  EndClient(client_.close_kind);
 }
 
 // The backend must not take a cut stream for a whole one.

@@ -35,12 +35,14 @@ TEST(HttpResponseTest, SaysHowTheConnectionGoesOn) {
 TEST(HttpResponseTest, EveryStatusFitsTheHead) {
   for (const unsigned status : {200U, 400U, 404U, 413U, 431U, 501U, 505U, 999U}) {
     const std::string fields(kHttpFieldsBytesMax, 'f');
+    const std::string info(kAuthenticationInfoBytesMax, 'i');
     const HttpResponse response{.status = status,
                                 .body_bytes = ~std::uint64_t{0},
                                 .close = true,
                                 .date = 253402300799,
                                 .content_type = "application/vnd.a-rather-long-one+json",
-                                .fields = fields};
+                                .fields = fields,
+                                .authentication_info = info};
     const std::string head = Head(response);
     EXPECT_LT(head.size(), kHttpHeadBytesMax);
     EXPECT_TRUE(head.ends_with("\r\n\r\n")) << head;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
+#include <memory>
 #include <span>
 
 #include "kernel_sim/sspi/last_error.h"
@@ -39,6 +40,10 @@ class TestPackageHost : public sspi::PackageHost {
   }
   executive::Reference<sspi::CredentialObject> FindCredential(const SecHandle*) override {
     return {};
+  }
+  SECURITY_STATUS AddContext(const SecHandle&, std::unique_ptr<sspi::PackageContext>,
+                             SecHandle*) override {
+    return SEC_E_UNSUPPORTED_FUNCTION;
   }
   void EndContext(const SecHandle&) override {}
 

@@ -6,6 +6,7 @@
 #include <sspi.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -51,6 +52,11 @@ class Count {
   void WaitFor(int value) {
     std::unique_lock<std::mutex> lock(mutex_);
     changed_.wait(lock, [&] { return value_ >= value; });
+  }
+  // False: it was less after `limit`.
+  bool WaitFor(int value, std::chrono::milliseconds limit) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    return changed_.wait_for(lock, limit, [&] { return value_ >= value; });
   }
   int value() {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -291,7 +297,10 @@ class HeldLeg {
     script.legs[1].status = SEC_I_CONTINUE_NEEDED;
     script.legs[1].output = "late";
     script.legs[1].on_suspend = [this](executive::ResumeToken token) {
-      token_ = token;
+      {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        token_ = token;
+      }
       held_.Set();
     };
     script.legs[2].status = SEC_E_OK;
@@ -299,10 +308,19 @@ class HeldLeg {
     return script;
   }
   void WaitUntilHeld() { held_.Wait(); }
-  void Resume() { token_.Resume(); }
+  // A stop that ends the leg meanwhile lets the next call of the context be held.
+  void Resume() {
+    executive::ResumeToken token;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      token = token_;
+    }
+    token.Resume();
+  }
 
  private:
   Event held_;
+  std::mutex mutex_;
   executive::ResumeToken token_;
 };
 

@@ -64,6 +64,10 @@ class TestCredential {
   static TestCredential Client(ULONG disabled = 0, ULONG flags = SCH_CRED_MANUAL_CRED_VALIDATION) {
     return TestCredential(SECPKG_CRED_OUTBOUND, disabled, flags, nullptr);
   }
+  static TestCredential ClientWith(PCCERT_CONTEXT certificate, ULONG disabled = 0) {
+    return TestCredential(SECPKG_CRED_OUTBOUND, disabled, SCH_CRED_MANUAL_CRED_VALIDATION,
+                          certificate);
+  }
   TestCredential(TestCredential&& other) noexcept : handle_(other.handle_) {
     SecInvalidateHandle(&other.handle_);
   }

@@ -29,7 +29,8 @@ std::string TextOf(const StateTable<State, Event, kMoves>& table) {
     std::string event = NameOf(move.event);
     from.resize(from_width, ' ');
     event.resize(event_width, ' ');
-    text += "    " + from + " -- " + event + " --> " + NameOf(move.to) + "\n";
+    text.append("    ").append(from).append(" -- ").append(event).append(" --> ");
+    text.append(NameOf(move.to)).append("\n");
   }
   return text;
 }

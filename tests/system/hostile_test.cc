@@ -168,7 +168,7 @@ TEST_F(HostileTest, OneByteAtATimeMeetsTheHandshakeTimeout) {
 }
 
 TEST_F(HostileTest, SilenceMeetsTheLegTimeout) {
-  Serve({"--leg-timeout", "300ms"});
+  Serve({"--leg-timeout", "2s"});
   std::vector<std::unique_ptr<RawSocket>> sockets;
   for (int i = 0; i < 20; ++i) sockets.push_back(std::make_unique<RawSocket>(server_->port()));
   EXPECT_TRUE(server_->Answers());
@@ -255,7 +255,7 @@ TEST_F(HostileTest, ClientThatReadsNothingHoldsNoMemoryAndNobodyElse) {
 }
 
 TEST_F(HostileTest, MoreConnectionsThanAllowedWaitTheirTurn) {
-  Serve({"--max-connections", "2", "--leg-timeout", "500ms", "--processors", "1"});
+  Serve({"--max-connections", "2", "--leg-timeout", "2s", "--processors", "1"});
   std::vector<std::unique_ptr<RawSocket>> sockets;
   for (int i = 0; i < 6; ++i) sockets.push_back(std::make_unique<RawSocket>(server_->port()));
   EXPECT_TRUE(server_->Answers());

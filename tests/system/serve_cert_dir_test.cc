@@ -204,6 +204,13 @@ TEST_F(CertDirTest, TenThousandCertificatesWaitForTheirFirstUse) {
   }
   const nlohmann::json statistics = server.StopCleanly();
   EXPECT_EQ(statistics["established"], 4);
+  const nlohmann::json& certificates = statistics["listeners"][0]["certificates"];
+  EXPECT_EQ(certificates["kept"], 4) << certificates;
+  // There is neither n10000.example nor _.example.
+  EXPECT_EQ(certificates["refused"], 2) << certificates;
+  EXPECT_EQ(certificates["loads"], 6) << certificates;
+  EXPECT_EQ(certificates["turned_away"], 0) << certificates;
+  EXPECT_NE(server.output().find(": 4 kept, "), std::string::npos) << server.output();
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 // `ktlsim serve --upstream`: nginx and misbehaving backends, with curl as the client.
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <fmt/format.h>
@@ -65,6 +68,60 @@ TEST(ServeForwardTest, NginxBehindIt) {
                               "-o", "/dev/null", server.url("/large")});
   EXPECT_EQ(kept.output, "1;0;");
   EXPECT_LE(server.StopCleanly()["forward"]["buffered_peak_bytes"].get<std::size_t>(), kWaitingMax);
+}
+
+// RST: as the kernel does when a socket is closed while received bytes lie unread in it.
+void Reset(int socket) {
+  // What was written must not be overtaken.
+  int unacknowledged = 1;
+  while (ioctl(socket, SIOCOUTQ, &unacknowledged) == 0 && unacknowledged > 0) {
+    std::this_thread::yield();
+  }
+  const sockaddr nowhere{.sa_family = AF_UNSPEC, .sa_data = {}};
+  EXPECT_EQ(connect(socket, &nowhere, sizeof nowhere), 0);
+}
+
+// Refuses an upload after its head, and closes with the rest of it unread.
+void RefuseEarly(int socket) {
+  ReadUntil(socket, "\r\n\r\n");
+  WriteAll(socket,
+           "HTTP/1.1 413 Content Too Large\r\nContent-Length: 5\r\nConnection: close\r\n\r\nlarge");
+}
+
+TEST(ServeForwardTest, AResponseBeforeTheWholeRequestReachesTheClient) {
+  TemporaryFolder folder;
+  std::ofstream(folder.File("upload")) << Pattern(8 << 20);
+  TcpBackend tcp([](int socket) {
+    RefuseEarly(socket);
+    Reset(socket);
+  });
+  TcpBackend local(RefuseEarly, folder.File("socket"));
+  for (const std::string& backend : {tcp.address(), "unix:" + folder.File("socket")}) {
+    ServeProcess server(To({backend}));
+    ASSERT_TRUE(server.running()) << server.output();
+    for (int i = 0; i < 10; ++i) {
+      const Finished curl = Curl({"-w", "%{http_code}", "-H", "Expect:", "--data-binary",
+                                  "@" + folder.File("upload"), server.url("/")});
+      EXPECT_EQ(curl.output, "large413") << backend << ": exit " << curl.code;
+    }
+    server.StopCleanly();
+  }
+}
+
+TEST(ServeForwardTest, AResponseThatTheBackendCutLooksCut) {
+  TcpBackend backend([](int socket) {
+    ReadUntil(socket, "\r\n\r\n");
+    WriteAll(socket, "HTTP/1.1 200 OK\r\n\r\nhalf of it");
+    Reset(socket);
+  });
+  ServeProcess server(To({backend.address()}));
+  ASSERT_TRUE(server.running()) << server.output();
+  // curl ignores how TLS ends; openssl tells.
+  const Finished openssl = RunProgram(
+      {"openssl", "s_client", "-connect", server.address(), "-quiet", "-ign_eof"}, "GET\r\n\r\n");
+  EXPECT_NE(openssl.output.find("half of it"), std::string::npos) << openssl.output;
+  EXPECT_NE(openssl.output.find("unexpected eof"), std::string::npos) << openssl.output;
+  EXPECT_EQ(server.StopCleanly()["forward"]["backend_resets"], 1);
 }
 
 TEST(ServeForwardTest, NginxUnderstandsTheProxyHeader) {

@@ -6,10 +6,18 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <system_error>
 #include <utility>
 
 namespace ktlsim::system_tests {
 namespace {
+
+void BindTo(int listener, const sockaddr* address, socklen_t length) {
+  if (bind(listener, address, length) != 0) {
+    throw std::system_error(errno, std::generic_category(), "bind");
+  }
+}
 
 // Returns the descriptor and its port.
 std::pair<int, int> Bound() {
@@ -18,7 +26,7 @@ std::pair<int, int> Bound() {
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t length = sizeof(address);
-  bind(listener, reinterpret_cast<sockaddr*>(&address), length);
+  BindTo(listener, reinterpret_cast<sockaddr*>(&address), length);
   getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
   return {listener, ntohs(address.sin_port)};
 }
@@ -28,7 +36,7 @@ std::pair<int, int> BoundTo(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-  bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof(address));
+  BindTo(listener, reinterpret_cast<sockaddr*>(&address), sizeof(address));
   return {listener, 0};
 }
 

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include <fstream>
-#include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -18,31 +18,20 @@
 #include "tests/support/paths.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/system/child_process.h"
+#include "tests/system/kept_file_test.h"
 
 namespace ktlsim::system_tests {
 namespace {
 
 constexpr const char* kCircleOfLife = "939e7578ed9e3c518a452acee763bce9";  // RFC 2617 3.5
 
-class UsersTest : public testing::Test {
+class UsersTest : public KeptFileTest {
  protected:
-  Finished Users(std::vector<std::string> arguments, const std::string& input = "") {
-    arguments.insert(arguments.begin(), {test::CommandPath(), "users"});
-    return RunProgram(arguments, input);
-  }
-  void Expect(int code, const std::string& word, const Finished& told) {
-    EXPECT_EQ(told.code, code) << told.output;
-    EXPECT_NE(told.output.find(word), std::string::npos) << word << " in: " << told.output;
-  }
-  std::string Content() const {
-    std::ifstream file(file_, std::ios::binary);
-    std::ostringstream content;
-    content << file.rdbuf();
-    return content.str();
+  UsersTest() : KeptFileTest("users", "users") {}
+  Finished Users(std::vector<std::string> arguments, const std::string& input = "") const {
+    return Run(std::move(arguments), input);
   }
 
-  test::TemporaryFolder folder_;
-  const std::string file_ = folder_.File("users");
   const std::string realm_ = "testrealm@host.com";
 };
 

@@ -47,22 +47,47 @@ TEST(DocumentsTest, LinesFit) {
 
 // Each folder with sources says what is in it.
 TEST(DocumentsTest, FoldersHaveAReadme) {
-  for (const char* folder :
-       {"bench", "io", "kernel_sim", "kernel_sim/base", "kernel_sim/command", "kernel_sim/digest",
-        "kernel_sim/context_store", "kernel_sim/executive", "kernel_sim/include",
-        "kernel_sim/packaging", "kernel_sim/serve", "kernel_sim/sspi", "kernel_sim/transport",
-        "tls", "tls/handshake", "tls/identity", "tls/record"}) {
+  for (const char* folder : {"bench",
+                             "io",
+                             "kernel_sim",
+                             "kernel_sim/accounts",
+                             "kernel_sim/audit",
+                             "kernel_sim/authorization",
+                             "kernel_sim/base",
+                             "kernel_sim/command",
+                             "kernel_sim/digest",
+                             "kernel_sim/context_store",
+                             "kernel_sim/executive",
+                             "kernel_sim/include",
+                             "kernel_sim/packaging",
+                             "kernel_sim/security",
+                             "kernel_sim/serve",
+                             "kernel_sim/sspi",
+                             "kernel_sim/transport",
+                             "tls",
+                             "tls/handshake",
+                             "tls/identity",
+                             "tls/record"}) {
     const std::string readme = std::string(folder) + "/README.md";
     EXPECT_TRUE(std::filesystem::exists(SourceRoot() + "/" + readme)) << readme;
   }
 }
 
 // Open work is recorded elsewhere, not in the source.
+bool HasWord(const std::string& text, const std::string& word) {
+  for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {
+    const bool begins = at == 0 || !IsWord(text[at - 1]);
+    const std::size_t end = at + word.size();
+    if (begins && (end == text.size() || !IsWord(text[end]))) return true;
+  }
+  return false;
+}
+
 TEST(DocumentsTest, NothingIsLeftToDo) {
-  static const std::regex to_do("\\b(TODO|FIXME|XXX|HACK)\\b");
+  static const std::string marks[] = {"TODO", "FIXME", "XXX", "HACK"};
   for (const SourceFile& file : Sources()) {
     if (file.In("tests/tidy")) continue;
-    EXPECT_FALSE(std::regex_search(file.text, to_do)) << file.path;
+    for (const std::string& mark : marks) EXPECT_FALSE(HasWord(file.text, mark)) << file.path;
   }
 }
 

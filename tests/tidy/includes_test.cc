@@ -32,17 +32,29 @@ const std::vector<Arrows>& AllArrows() {
       {"tls/handshake", {"kernel_sim/base", "tls", "tls/record", "tls/identity"}},
       {"kernel_sim/include", {"io"}},
       {"kernel_sim/digest", {"kernel_sim/base"}},
+      {"kernel_sim/security", {"kernel_sim/base"}},
+      {"kernel_sim/audit", {"kernel_sim/base", "kernel_sim/security"}},
+      {"kernel_sim/accounts", {"kernel_sim/base", "kernel_sim/digest", "kernel_sim/security"}},
       {"kernel_sim/executive", {"kernel_sim/base", "io"}},
+      {"kernel_sim/authorization",
+       {"kernel_sim/base", "kernel_sim/include", "kernel_sim/security", "kernel_sim/executive"}},
       {"kernel_sim/context_store", {"kernel_sim/base", "io"}},
       {"kernel_sim/sspi",
        {"kernel_sim/base", "io", "tls", "tls/record", "tls/identity", "tls/handshake",
-        "kernel_sim/include", "kernel_sim/digest", "kernel_sim/executive",
-        "kernel_sim/context_store"}},
+        "kernel_sim/include", "kernel_sim/digest", "kernel_sim/security", "kernel_sim/executive",
+        "kernel_sim/authorization", "kernel_sim/context_store"}},
+      {"kernel_sim/authority",
+       {"kernel_sim/base", "kernel_sim/include", "kernel_sim/digest", "kernel_sim/security",
+        "kernel_sim/audit", "kernel_sim/accounts", "kernel_sim/authorization", "kernel_sim/sspi"}},
       {"kernel_sim/transport", {"kernel_sim/base", "io", "kernel_sim/include"}},
-      {"kernel_sim/serve", {"kernel_sim/base", "io", "kernel_sim/include", "kernel_sim/transport"}},
+      {"kernel_sim/serve",
+       {"kernel_sim/base", "io", "kernel_sim/include", "kernel_sim/security", "kernel_sim/audit",
+        "kernel_sim/authorization", "kernel_sim/transport"}},
       {"kernel_sim/command",
        {"kernel_sim/base", "io", "tls/record", "kernel_sim/include", "kernel_sim/digest",
-        "kernel_sim/context_store", "kernel_sim/sspi", "kernel_sim/transport", "kernel_sim/serve"}},
+        "kernel_sim/security", "kernel_sim/accounts", "kernel_sim/audit",
+        "kernel_sim/authorization", "kernel_sim/context_store", "kernel_sim/sspi",
+        "kernel_sim/transport", "kernel_sim/serve"}},
   };
   return *arrows;
 }
@@ -80,11 +92,15 @@ std::string FolderIncluded(const std::string& name) {
 }
 
 std::vector<std::string> IncludesOf(const SourceFile& file) {
-  static const std::regex include("(^|\\n)#include [<\"]([^>\"]+)[>\"]");
+  constexpr std::string_view kInclude = "#include ";
   std::vector<std::string> names;
-  for (auto at = std::sregex_iterator(file.code.begin(), file.code.end(), include);
-       at != std::sregex_iterator(); ++at) {
-    names.push_back((*at)[2]);
+  for (std::size_t at = file.code.find(kInclude); at != std::string::npos;
+       at = file.code.find(kInclude, at)) {
+    const bool begins_line = at == 0 || file.code[at - 1] == '\n';
+    at += kInclude.size();
+    if (!begins_line || (file.code[at] != '<' && file.code[at] != '"')) continue;
+    const std::size_t end = file.code.find_first_of(">\"\n", at + 1);
+    if (end != std::string::npos) names.push_back(file.code.substr(at + 1, end - at - 1));
   }
   return names;
 }

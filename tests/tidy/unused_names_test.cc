@@ -80,7 +80,7 @@ TEST(UnusedNamesTest, EveryFunctionIsCalled) {
 TEST(UnusedNamesTest, AnUnusedParameterHasItsNameInAComment) {
   static const std::regex cast("\\bstatic_cast<void>\\((\\w+)\\);");
   for (const SourceFile& file : Sources()) {
-    if (!IsOurs(file)) continue;
+    if (!IsOurs(file) || file.code.find("static_cast<void>(") == std::string::npos) continue;
     for (auto at = std::sregex_iterator(file.code.begin(), file.code.end(), cast);
          at != std::sregex_iterator(); ++at) {
       ADD_FAILURE() << file.path << ":"

@@ -303,18 +303,18 @@ TEST_F(ExchangeTest, HalfClosedConnectionsStillAnswer) {
 // Sends more than a socket holds, and then admits that it is not the whole.
 class CutsItsResponse final : public ConnectionHandler {
  public:
-  explicit CutsItsResponse(std::size_t bytes) : left_(bytes) {}
+  explicit CutsItsResponse(std::size_t bytes) : text_(Pattern(bytes)) {}
   void OnEstablished(Connection& connection) override { OnWritable(connection); }
   void OnPlaintext(Connection&, std::span<std::byte>) override {}
   void OnWritable(Connection& connection) override {
-    const std::string text = Pattern(left_);
-    left_ -= connection.Send(std::as_bytes(std::span(text)));
-    if (left_ == 0) connection.CutFor(EndKind::kBackendFailed);
+    sent_ += connection.Send(std::as_bytes(std::span(text_)).subspan(sent_));
+    if (sent_ == text_.size()) connection.CutFor(EndKind::kBackendFailed);
   }
   void OnEnded(Connection&, const EndReason&) override { delete this; }
 
  private:
-  std::size_t left_;
+  const std::string text_;
+  std::size_t sent_ = 0;
 };
 
 struct CutReader final : ConnectionHandler {

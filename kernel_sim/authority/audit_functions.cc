@@ -3,6 +3,7 @@
 #include <ktlsim/security.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -12,6 +13,7 @@
 #include "kernel_sim/audit/object_audit.h"
 #include "kernel_sim/authority/local_trail.h"
 #include "kernel_sim/authorization/caller.h"
+#include "kernel_sim/authorization/captured_descriptor.h"
 #include "kernel_sim/authorization/impersonation.h"
 #include "kernel_sim/authorization/process_token.h"
 #include "kernel_sim/digest/charset.h"
@@ -21,6 +23,10 @@
 namespace ktlsim::authority {
 namespace {
 
+using authorization::CapturedDescriptor;
+using authorization::LoadElement;
+using authorization::LoadFrom;
+using authorization::StoreTo;
 using authorization::TellCaller;
 using security::Fault;
 
@@ -53,9 +59,13 @@ bool ReadText(const char* text, std::string* out) {
 }
 
 bool ReadText(const WCHAR* text, std::string* out) {
-  std::size_t units = 0;
-  while (text != nullptr && units < kTextMax && text[units] != 0) ++units;
-  if (units != 0) *out = sspi::ToUtf8(std::u16string_view(text, units));
+  std::u16string copy;
+  while (text != nullptr && copy.size() < kTextMax) {
+    const auto unit = LoadElement<WCHAR>(text, 0, copy.size());
+    if (unit == 0) break;
+    copy.push_back(unit);
+  }
+  *out = sspi::ToUtf8(copy);
   return true;
 }
 
@@ -134,20 +144,16 @@ Fault CheckThread() {
                           : Fault::kNoImpersonationToken;
 }
 
-Fault ReadDescriptorOf(PSECURITY_DESCRIPTOR descriptor, security::DescriptorView* view) {
-  return security::ReadDescriptor(
-      {static_cast<const std::byte*>(descriptor), security::kUnknownBytes}, view);
-}
-
 // Those of `set`, which may be null. Nothing is a mistake: what there is no such privilege for is
 // counted, and so is what is left of a list that is longer than any is.
 void ReadPrivileges(const PRIVILEGE_SET* set, audit::DecidedAccess* decided) {
   if (set == nullptr) return;
-  const DWORD count = set->PrivilegeCount;
+  const auto count = LoadFrom<DWORD>(set);
   const DWORD read = std::min(count, authorization::kPrivilegesToNameMax);
   decided->unknown_privileges = count - read;
   for (DWORD i = 0; i < read; ++i) {
-    const LUID luid = set->Privilege[i].Luid;
+    const LUID luid =
+        LoadElement<LUID_AND_ATTRIBUTES>(set, offsetof(PRIVILEGE_SET, Privilege), i).Luid;
     const auto one = security::PrivilegeOf({luid.LowPart, luid.HighPart});
     if (one) {
       decided->privileges.Add(*one);
@@ -167,10 +173,10 @@ Fault CheckAndAudit(const audit::AuditedObject& object, PSECURITY_DESCRIPTOR des
                     DWORD desired, const GENERIC_MAPPING& mapping, BOOL creation,
                     const CheckResults& results) {
   if ((desired & security::kGenericRights) != 0) return Fault::kGenericNotMapped;
-  security::DescriptorView view;
-  Fault fault = ReadDescriptorOf(descriptor, &view);
+  CapturedDescriptor captured;
+  Fault fault = captured.Capture(descriptor);
   if (fault != Fault::kNone) return fault;
-  const audit::AuditedRequest request{.descriptor = view,
+  const audit::AuditedRequest request{.descriptor = captured.view(),
                                       .desired = desired,
                                       .mapping = {mapping.GenericRead, mapping.GenericWrite,
                                                   mapping.GenericExecute, mapping.GenericAll},
@@ -180,9 +186,9 @@ Fault CheckAndAudit(const audit::AuditedObject& object, PSECURITY_DESCRIPTOR des
     return audit::CheckAccessAndAudit(parties, object, request, &access);
   });
   if (fault != Fault::kNone) return fault;
-  *results.granted = access.result.granted;
-  *results.status = access.result.allowed ? TRUE : FALSE;
-  *results.generate_on_close = access.generate_on_close ? TRUE : FALSE;
+  StoreTo<DWORD>(results.granted, access.result.granted);
+  StoreTo<BOOL>(results.status, access.result.allowed ? TRUE : FALSE);
+  StoreTo<BOOL>(results.generate_on_close, access.generate_on_close ? TRUE : FALSE);
   if (!access.result.allowed) SetLastError(static_cast<std::uint32_t>(access.result.reason));
   return Fault::kNone;
 }
@@ -200,22 +206,23 @@ BOOL CheckForCaller(const Unit* subsystem, LPVOID handle_id, const Unit* type, c
     Fault fault = CheckThread();
     ObjectTexts texts;
     if (fault == Fault::kNone) fault = texts.Read(subsystem, type, name);
-    return fault != Fault::kNone ? fault
-                                 : CheckAndAudit(texts.With(handle_id), descriptor, desired,
-                                                 *mapping, creation, results);
+    return fault != Fault::kNone
+               ? fault
+               : CheckAndAudit(texts.With(handle_id), descriptor, desired,
+                               LoadFrom<GENERIC_MAPPING>(mapping), creation, results);
   });
 }
 
 Fault AuditOpen(const audit::AuditedObject& object, PSECURITY_DESCRIPTOR descriptor, HANDLE client,
                 const audit::DecidedAccess& decided, LPBOOL generate_on_close) {
-  security::DescriptorView view;
-  Fault fault = ReadDescriptorOf(descriptor, &view);
+  CapturedDescriptor captured;
+  Fault fault = captured.Capture(descriptor);
   if (fault != Fault::kNone) return fault;
   bool generates = false;
   fault = AsNamed(client, [&](const audit::AuditParties& parties) {
-    return audit::AuditObjectOpen(parties, object, view, decided, &generates);
+    return audit::AuditObjectOpen(parties, object, captured.view(), decided, &generates);
   });
-  if (fault == Fault::kNone) *generate_on_close = generates ? TRUE : FALSE;
+  if (fault == Fault::kNone) StoreTo<BOOL>(generate_on_close, generates ? TRUE : FALSE);
   return fault;
 }
 

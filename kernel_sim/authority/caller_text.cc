@@ -5,10 +5,13 @@
 
 #include <openssl/crypto.h>
 
+#include "kernel_sim/authorization/caller.h"
 #include "kernel_sim/digest/charset.h"
 
 namespace ktlsim::authority {
 namespace {
+
+using authorization::LoadElement;
 
 constexpr bool IsHigh(std::uint32_t unit) { return unit >= 0xD800 && unit < 0xDC00; }
 constexpr bool IsLow(std::uint32_t unit) { return unit >= 0xDC00 && unit < 0xE000; }
@@ -33,21 +36,23 @@ SecretRoom::~SecretRoom() { OPENSSL_cleanse(bytes_.data(), used_); }
 std::optional<std::string_view> SecretRoom::Read(const char* text) {
   if (text == nullptr) return std::string_view();
   const std::size_t bytes = strnlen(text, kUnitsMax + 1);
-  if (bytes > kUnitsMax || !digest::IsUtf8({text, bytes})) return std::nullopt;
+  if (bytes > kUnitsMax) return std::nullopt;
+  // Judged in the copy: another thread may be changing the caller's.
   std::memcpy(bytes_.data(), text, bytes);
   used_ = bytes;
-  return std::string_view(bytes_.data(), bytes);
+  const std::string_view copy(bytes_.data(), bytes);
+  return digest::IsUtf8(copy) ? std::optional(copy) : std::nullopt;
 }
 
 std::optional<std::string_view> SecretRoom::Read(const WCHAR* text) {
   if (text == nullptr) return std::string_view();
   char* to = bytes_.data();
-  for (std::size_t i = 0; text[i] != 0; ++i) {
-    if (i >= kUnitsMax) return std::nullopt;
-    std::uint32_t c = text[i];
-    if (IsLow(c)) return std::nullopt;
+  for (std::size_t i = 0;; ++i) {
+    std::uint32_t c = LoadElement<WCHAR>(text, 0, i);
+    if (c == 0) break;
+    if (i >= kUnitsMax || IsLow(c)) return std::nullopt;
     if (IsHigh(c)) {
-      const std::uint32_t low = text[++i];
+      const std::uint32_t low = LoadElement<WCHAR>(text, 0, ++i);
       if (!IsLow(low) || i >= kUnitsMax) return std::nullopt;
       c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
     }

@@ -1,4 +1,5 @@
-// The border between the access functions and their callers. Private to this folder.
+// The border between the access functions and their callers. For what is a border to C: this folder
+// and authority/.
 #pragma once
 
 #include <ktlsim/security.h>

@@ -1,5 +1,5 @@
-// CapturedDescriptor: a caller's descriptor, copied, so that nothing of it is read twice. Private
-// to this folder.
+// CapturedDescriptor: a caller's descriptor, copied, so that nothing of it is read twice. For what
+// is a border to C: this folder and authority/.
 //
 // Any thread, up to dispatch level as long as the lists are short: what fits is kept in the object
 // itself, for longer lists it allocates.

@@ -60,14 +60,18 @@ std::optional<std::string> ReadName(const SEC_WCHAR* text) {
   while (text[units] != 0) {
     if (++units > KTLSIM_NAME_UNITS_MAX) return std::nullopt;
   }
-  return ToUtf8(std::u16string_view(text, units));
+  // A copy: another thread may be changing the caller's, and pairs of units are looked at twice.
+  return ToUtf8(std::u16string(text, units));
 }
 
 std::optional<std::string> ReadName(const SECURITY_STRING* text) {
-  if (text == nullptr || text->Buffer == nullptr) return std::string();
-  const std::size_t units = text->Length / sizeof(SEC_WCHAR);
+  if (text == nullptr) return std::string();
+  SECURITY_STRING once;
+  std::memcpy(&once, text, sizeof(once));
+  if (once.Buffer == nullptr) return std::string();
+  const std::size_t units = once.Length / sizeof(SEC_WCHAR);
   if (units > KTLSIM_NAME_UNITS_MAX) return std::nullopt;
-  std::u16string copy(text->Buffer, units);
+  std::u16string copy(once.Buffer, units);
   // Later code would cut the name off at a zero, without any sign of it.
   std::replace(copy.begin(), copy.end(), u'\0', u'\xFFFD');
   return ToUtf8(std::u16string_view(copy));

@@ -1,5 +1,9 @@
 // The audit functions: what is checked, what is recorded, and what is refused where it cannot be.
+#include <array>
+#include <cstddef>
+#include <cstring>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -9,7 +13,9 @@
 
 #include "kernel_sim/audit/verify_files.h"
 #include "kernel_sim/authorization/process_token.h"
+#include "kernel_sim/security/sddl.h"
 #include "tests/authority/authority_test_support.h"
+#include "tests/authorization/changing_memory.h"
 
 namespace ktlsim::test {
 namespace {
@@ -311,6 +317,35 @@ TEST_F(AuditFunctionsTest, ALongTextIsUtf8UpToItsCut) {
     EXPECT_EQ(error(kBytesRead - read, "\xE2\x82\xAC"), 0U) << read;
     EXPECT_EQ(error(kBytesRead - read, "\xC3\xA4"), 0U) << read;
   }
+}
+
+// Of both lists, the first entry's size becomes one that leads far behind the list, and back again.
+TEST_F(AuditFunctionsTest, ADescriptorThatChangesMeanwhile) {
+  std::string text = "O:BAG:BAD:";
+  for (int i = 0; i < 64; ++i) text += "(A;;0x2;;;AN)";
+  text += "S:";
+  for (int i = 0; i < 64; ++i) text += "(AU;SAFA;0x2;;;AN)";
+  std::optional<security::Descriptor> parsed;
+  ASSERT_EQ(security::ParseSddl(text, std::nullopt, &parsed).fault, security::Fault::kNone);
+  const auto image = parsed->image();
+  DWORD offsets[2] = {};  // of the SACL and the DACL
+  std::memcpy(offsets, image.data() + 12, sizeof(offsets));
+  ASSERT_EQ(ImpersonateLoggedOnUser(alice_), TRUE);
+  const auto check = [&](std::byte* at) {
+    Checked checked;
+    const BOOL made =
+        AccessCheckAndAuditAlarmA("tests", nullptr, nullptr, nullptr, at, kRead, &mapping_, FALSE,
+                                  &checked.granted, &checked.status, &checked.generate);
+    return made == TRUE ? checked.status == FALSE : GetLastError() == ERROR_INVALID_ACL;
+  };
+  EXPECT_EQ(RunWhileItChanges(image, {offsets[1] + 8 + 2, {20, 0xFFFC}}, check), 0);
+  const auto open = [&](std::byte* at) {
+    BOOL generate = 77;
+    const BOOL made = ObjectOpenAuditAlarmA("tests", nullptr, nullptr, nullptr, at, alice_, kRead,
+                                            kRead, nullptr, FALSE, TRUE, &generate);
+    return made == TRUE ? generate == FALSE : GetLastError() == ERROR_INVALID_ACL;
+  };
+  EXPECT_EQ(RunWhileItChanges(image, {offsets[0] + 8 + 2, {20, 0xFFFC}}, open), 0);
 }
 
 TEST_F(AuditFunctionsTest, ATrailIsOpenedOnceAndContinued) {

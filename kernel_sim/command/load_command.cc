@@ -95,6 +95,8 @@ class LoadRun {
   unsigned renewals_ = 0;
   std::uint64_t proofs_ = 0;  // of the server, by signed requests
   std::uint64_t began_ns_ = 0;
+  std::uint64_t measured_from_ns_ = 0;
+  std::uint64_t measured_until_ns_ = 0;
   std::optional<CertificateFacts> server_certificate_;
   std::optional<CertificateFacts> client_certificate_facts_;
 };
@@ -260,12 +262,13 @@ ResultRow LoadRun::Measure() {
   load_->Start();
   Watch(options_.warm_up_ns);
   const std::uint64_t cpu_before = KtlsimProcessorCpuNs(nullptr);
-  const std::uint64_t begin = MonotonicClock::Now();
+  measured_from_ns_ = MonotonicClock::Now();
   load_->BeginMeasuring();
   Watch(options_.duration_ns);
   load_->EndMeasuring();
+  measured_until_ns_ = MonotonicClock::Now();
   ResultRow row;
-  row.seconds = static_cast<double>(MonotonicClock::Now() - begin) / 1e9;
+  row.seconds = static_cast<double>(measured_until_ns_ - measured_from_ns_) / 1e9;
   row.cpu_ns = KtlsimProcessorCpuNs(nullptr) - cpu_before;
   Drain();
   progress_.End();
@@ -389,6 +392,7 @@ bool LoadRun::WriteJson(const ResultRow& row, const RundownCheck& rundown, const
   if (options_.json.empty()) return true;
   nlohmann::json json = envelope_.Json(lanes);
   json["settings"] = SettingsJson(row);
+  json["measured_monotonic_ns"] = {{"from", measured_from_ns_}, {"until", measured_until_ns_}};
   json["peer"] = options_.url.Place();
   json["server_certificate"] = CertificateJson(server_certificate_);
   json["client_certificate"] = CertificateJson(client_certificate_facts_);

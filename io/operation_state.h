@@ -4,6 +4,7 @@
 // access goes through here. Private to io. On the ring's thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <new>
 #include <span>

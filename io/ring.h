@@ -1,6 +1,7 @@
 // Ring: a Loop as its owning thread drives it. A processor (kernel_sim/executive) owns one.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "io/loop.h"
 #include "kernel_sim/base/member_item.h"

@@ -13,6 +13,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "kernel_sim/accounts/directory_store.h"
 #include "kernel_sim/accounts/logon_fault.h"

@@ -3,6 +3,7 @@
 // One thread, passive level. Throws std::bad_alloc and toml::parse_error.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <set>

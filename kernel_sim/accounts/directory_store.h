@@ -4,6 +4,7 @@
 // it once, and sees one state of it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>

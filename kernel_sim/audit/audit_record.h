@@ -1,6 +1,7 @@
 // AuditRecord: what a trail is told about one access, and the names of the kinds of records.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 

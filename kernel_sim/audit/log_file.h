@@ -7,6 +7,7 @@
 // Private to audit/. Passive level, one thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>

@@ -1,6 +1,7 @@
 // The states of an audit trail that is being written, as data.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "kernel_sim/base/state_table.h"

@@ -1,10 +1,12 @@
 // Verifying a trail in files: its log, in one file or several, and its head.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernel_sim/audit/log_verifier.h"

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "kernel_sim/authorization/caller.h"
 #include "kernel_sim/security/security_descriptor.h"

@@ -1,6 +1,7 @@
 // Why an access is allowed or denied, right by right.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 

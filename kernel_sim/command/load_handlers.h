@@ -2,8 +2,10 @@
 // server's side of the first.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "io/loop.h"

@@ -2,6 +2,7 @@
 // each response.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>

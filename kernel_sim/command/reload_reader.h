@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "kernel_sim/command/terminator.h"
 

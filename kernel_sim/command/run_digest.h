@@ -6,6 +6,7 @@
 #include <sspi.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 

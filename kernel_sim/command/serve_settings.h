@@ -2,6 +2,7 @@
 // the keys of a file (config_file.h) are made, so that they cannot differ.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <set>
 #include <span>

@@ -1,6 +1,7 @@
 // SettingPlaces: where each setting of a listener comes from, for errors that show later.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>

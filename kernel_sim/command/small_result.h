@@ -2,6 +2,7 @@
 // and the frame of their JSON results.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 

@@ -3,6 +3,7 @@
 // Every command that measures ends with one: in the table, in JSON, and in its exit code.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <string>

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/context_store/context_store.h"

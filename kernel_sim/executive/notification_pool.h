@@ -9,6 +9,8 @@
 // left over stay idle and end after some seconds, however busy the others are.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <limits>

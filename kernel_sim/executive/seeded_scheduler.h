@@ -10,9 +10,11 @@
 // one thing per call and return.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "io/seeded_random.h"

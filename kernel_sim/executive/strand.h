@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/executive/request.h"

@@ -4,6 +4,8 @@
 // of a higher level.
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <span>
 
 #include "kernel_sim/security/access_check.h"

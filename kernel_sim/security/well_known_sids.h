@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "kernel_sim/security/fault.h"
 #include "kernel_sim/security/sid.h"

@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "kernel_sim/audit/audit_trail.h"
 #include "kernel_sim/base/mutex.h"

@@ -17,6 +17,7 @@
 #include <sspi.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/mutex.h"

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "io/loop.h"
 #include "kernel_sim/base/passive_worker.h"

@@ -6,6 +6,7 @@
 // Private to serve/. Any level; may throw std::bad_alloc.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 

@@ -7,6 +7,7 @@
 // piece, and the page cache does the reading ahead.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>

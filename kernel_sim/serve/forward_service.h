@@ -10,6 +10,7 @@
 // (EAGAIN), where TCP would wait.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>

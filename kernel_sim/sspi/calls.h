@@ -8,6 +8,7 @@
 
 #include <sspi.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>

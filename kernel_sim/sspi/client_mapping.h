@@ -5,6 +5,7 @@
 // connection is as good as without a mapping; only impersonating the client tells.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "kernel_sim/executive/request.h"

@@ -3,6 +3,7 @@
 
 #include <sspi.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>

@@ -16,6 +16,7 @@
 #include <ktlsim/sspi_ext.h>
 #include <sspi.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>

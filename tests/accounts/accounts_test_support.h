@@ -1,6 +1,7 @@
 // A directory for the tests of accounts/, its clock, and a service upon it.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>

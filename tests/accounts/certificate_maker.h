@@ -2,6 +2,7 @@
 // writes. Header only, on OpenSSL; a failure of it ends the test program.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <fstream>
+#include <ios>
 #include <memory>
 #include <span>
 #include <sstream>

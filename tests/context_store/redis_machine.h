@@ -1,6 +1,7 @@
 // Machine: a RedisStore on a ring of its own, as another machine would have it, for real servers.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string_view>

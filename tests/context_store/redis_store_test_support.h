@@ -1,8 +1,12 @@
 // A RedisStore and its server on one in-memory ring, in virtual time.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>

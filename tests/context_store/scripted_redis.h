@@ -2,6 +2,8 @@
 // error, nothing, or a part of a reply before the connection ends.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <list>

@@ -2,7 +2,10 @@
 // count their completions.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <ostream>
+#include <span>
 #include <string>
 #include <string_view>
 

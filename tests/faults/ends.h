@@ -7,6 +7,7 @@
 #include <sspi.h>
 
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>

@@ -10,8 +10,10 @@
 
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include <openssl/ssl.h>
 

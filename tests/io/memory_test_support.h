@@ -1,7 +1,9 @@
 // Helpers for tests on the in-memory ring with faults.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <string>
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,9 @@
 // Random access checks, and the same check made of real descriptors and tokens.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 

@@ -5,6 +5,7 @@
 #include <ktlsim/sspi_ext.h>
 #include <sspi.h>
 
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>

@@ -4,6 +4,7 @@
 #include <ktlsim/sspi_ext.h>
 #include <sspi.h>
 
+#include <cstdint>
 #include <string>
 
 #include <gtest/gtest.h>

@@ -6,8 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
+#include <initializer_list>
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "kernel_sim/sspi/last_error.h"
 #include "kernel_sim/sspi/objects.h"

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <vector>
 
 #include "kernel_sim/base/work_item.h"
 #include "tests/support/sspi_async.h"

@@ -6,6 +6,7 @@
 #include <sspi.h>
 
 #include <array>
+#include <cstdint>
 #include <cstring>
 #include <string>
 #include <vector>

@@ -2,6 +2,7 @@
 // Header only, on OpenSSL; a failure of it ends the test program.
 #pragma once
 
+#include <cstddef>
 #include <cstdlib>
 #include <memory>
 #include <string>

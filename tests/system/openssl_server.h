@@ -1,6 +1,7 @@
 // OpensslServer: `openssl s_server` on a port of its own, until destroyed.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>

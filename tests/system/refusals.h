@@ -5,6 +5,7 @@
 // status, with a line in the log; otherwise a message names what failed.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>

@@ -1,6 +1,7 @@
 // ServeDigestTest: `ktlsim serve --digest-realm` with two users, and clients for it.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
 #include <memory>

@@ -1,6 +1,7 @@
 // TestClient: our own client path, in the test's process, one blocking exchange at a time.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>

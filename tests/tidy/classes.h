@@ -2,6 +2,7 @@
 // that clang-format leaves and that this project uses.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 

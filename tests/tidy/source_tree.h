@@ -1,6 +1,7 @@
 // The project's own files, as the tests of its rules read them.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>

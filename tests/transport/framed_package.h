@@ -8,6 +8,9 @@
 #include <sspi.h>
 
 #include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
 
 #include "kernel_sim/sspi/packages/package.h"
 

@@ -3,6 +3,7 @@
 // how many connections, what they send, and which of them give up when.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>

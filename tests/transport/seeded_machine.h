@@ -8,6 +8,7 @@
 // What a newcomer gets wrong: time passes only when no actor can do anything at this instant.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>

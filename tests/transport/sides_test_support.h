@@ -4,6 +4,9 @@
 
 #include <ktlsim/sspi_ext.h>
 
+#include <cstddef>
+#include <span>
+
 #include "tests/transport/transport_test_support.h"
 
 namespace ktlsim::test {

@@ -4,6 +4,7 @@
 // not verify tags: this engine does, before anything is released. ChaCha20-Poly1305 stays with EVP.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 

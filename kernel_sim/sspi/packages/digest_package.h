@@ -4,7 +4,10 @@
 
 #include <sspi.h>
 
+#include <cstddef>
 #include <memory>
+#include <span>
+#include <string_view>
 
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/context_store/context_store.h"

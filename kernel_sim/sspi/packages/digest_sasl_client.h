@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "kernel_sim/digest/hash.h"
 #include "kernel_sim/sspi/packages/digest_sasl_layer.h"

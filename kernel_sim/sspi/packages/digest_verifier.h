@@ -8,6 +8,7 @@
 #include <ktlsim/sspi_ext.h>
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 

@@ -4,9 +4,11 @@
 #include <ktlsim/sspi_ext.h>
 #include <sspi.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>

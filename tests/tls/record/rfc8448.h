@@ -1,6 +1,7 @@
 // RFC 8448 section 3, the simple 1-RTT handshake: the records after the handshake.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <vector>

@@ -28,6 +28,8 @@ struct CertificateFolderConfig {
   std::string path;                    // empty: there is no folder
   std::optional<AcquireWhen> acquire;  // none: at first use
   std::optional<std::uint32_t> kept;   // 0: all; none: the default
+  // How long a certificate that could not be acquired stays refused. No option: tests shorten it.
+  std::uint64_t retry_ns = kNsPerSecond;
 };
 
 // Who may see what a listener serves over HTTP.

@@ -100,6 +100,7 @@ std::unique_ptr<serve::CertificateFolder> OpenFolder(const ListenerConfig& confi
   serve::CertificateFolderOptions options;
   options.path = config.folder.path;
   options.shared.strict = config.strict_sni;
+  options.shared.retry_ns = config.folder.retry_ns;
   options.shared.kept_max = config.folder.kept.value_or(kKeptMax);
   if (config.folder.acquire == AcquireWhen::kStart) options.shared.kept_max = 0;
   if (options.shared.kept_max == 0) options.shared.kept_ns = 0;

@@ -116,6 +116,7 @@ class ServeFaultsTest : public testing::TestWithParam<ServeMode> {
       listener.self_signed = "localhost";
     } else {
       listener.folder.path = certificates_;
+      listener.folder.retry_ns = kNsPerMs;
     }
     listener.mode = GetParam();
     listener.http.respond_bytes = after ? 200 : 100;
@@ -191,7 +192,7 @@ void ServeFaultsTest::RequestScene(FaultRun& run, const std::string& right) {
   client.reset();  // otherwise the server waits for its end
   const std::string answer = Body(text);
   const bool told = Status(answer) == "HTTP/1.1 503" || Status(answer) == "HTTP/1.1 500";
-  // The next connection. A certificate that could not be read is tried again after a second.
+  // The next connection. A certificate that could not be read is tried again after a while.
   std::string next = Ask(*server.terminator);
   const auto end = std::chrono::steady_clock::now() + kForever;
   while (!certificates_.empty() && next != right && std::chrono::steady_clock::now() < end) {

@@ -345,7 +345,7 @@ class ThreadedScenesTest : public testing::TestWithParam<SceneCase<ThreadedScene
 TEST_P(ThreadedScenesTest, PlaysOnRealThreads) {
   for (const ULONG placement : {ULONG{KTLSIM_PLACEMENT_INLINE}, ULONG{KTLSIM_PLACEMENT_POOL}}) {
     const RuntimeWith runtime(OptionsFor(placement));
-    const Seeds seeds = SeedsToRun(static_cast<std::uint64_t>(Repetitions(100)));
+    const Seeds seeds = SeedsToRun(static_cast<std::uint64_t>(Repetitions(40)));
     for (std::uint64_t seed = seeds.first; seed <= seeds.last; ++seed) {
       ThreadedScene scene(seed, OptionsFor(placement));
       scene.Play(GetParam().arrange);

@@ -206,8 +206,8 @@ TEST(IncludesTest, PackagesKnowTheirHostOnly) {
   EXPECT_GT(files, 10);
 }
 
-// A header includes what it needs: the target `headers_alone` and standard_includes_test.cc prove that. This test proves
-// that it can be included twice.
+// A header includes what it needs: the target `headers_alone` and standard_includes_test.cc prove
+// that. This test proves that it can be included twice.
 TEST(IncludesTest, HeadersAreGuarded) {
   for (const SourceFile& file : Sources()) {
     // The table of assertions is included once for each kind of layout.

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/accounts/accounts_test_support.h"
+#include "tests/support/hang_limit.h"
 
 namespace ktlsim::accounts {
 namespace {
@@ -274,7 +275,7 @@ TEST_F(HeldStopTest, WhatIsAcceptedMeanwhileHasThreadsOfItsOwn) {
     told(verdict);
   };
   ASSERT_EQ(verifier_.Submit(Ask("d", "x", hash_), done), Admission::kAccepted);
-  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto limit = std::chrono::steady_clock::now() + test::kHangLimit;
   while (!served && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
   EXPECT_TRUE(served) << "it waits for a thread that is held";
   EXPECT_FALSE(first_ended_);

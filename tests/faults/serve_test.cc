@@ -16,6 +16,7 @@
 #include "kernel_sim/command/terminator.h"
 #include "tests/faults/ends.h"
 #include "tests/faults/tls_client.h"
+#include "tests/support/hang_limit.h"
 #include "tests/support/temporary_folder.h"
 
 namespace ktlsim::test {
@@ -27,7 +28,7 @@ using command::Terminator;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kPatience{30};
-constexpr milliseconds kForever{20'000};
+constexpr milliseconds kForever = kHangLimit;
 constexpr const char* kRequest =
     "GET /page HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 

@@ -20,6 +20,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/hang_limit.h"
 #include "tests/support/sspi_pair.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/test_authority.h"
@@ -39,7 +40,7 @@ class FolderWaiter final : public transport::CredentialWaiter {
   }
   bool Wait() {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(30), [this] { return told_; });
+    return changed_.wait_for(lock, test::kHangLimit, [this] { return told_; });
   }
 
  private:
@@ -346,7 +347,7 @@ TEST_F(CertificateFolderTest, HandlesAreBoundedAndAged) {
   };
   // Freed asynchronously.
   const auto until_left = [&](ULONGLONG left) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    const auto end = std::chrono::steady_clock::now() + test::kHangLimit;
     while (handles() > left && std::chrono::steady_clock::now() < end) std::this_thread::yield();
     return handles();
   };

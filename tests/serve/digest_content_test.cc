@@ -16,6 +16,7 @@
 #include "tests/serve/fake_connection.h"
 #include "tests/sspi_digest/digest_scene.h"
 #include "tests/sspi_digest/digest_world.h"
+#include "tests/support/hang_limit.h"
 
 namespace ktlsim::serve {
 namespace {
@@ -293,7 +294,7 @@ class SlowUsers {
   // Replies to the question that has come, or that comes within the time.
   void Reply(SECURITY_STATUS status, const std::string& password = {}) {
     std::unique_lock lock(mutex_);
-    ASSERT_TRUE(asked_.wait_for(lock, std::chrono::seconds(30), [&] { return reply_ != nullptr; }));
+    ASSERT_TRUE(asked_.wait_for(lock, test::kHangLimit, [&] { return reply_ != nullptr; }));
     digest::Hasher hasher(digest::HashId::kMd5);
     digest::HashValue hash;
     ASSERT_TRUE(hasher.Hash({user_, ":", realm_, ":", password}, &hash));

@@ -10,7 +10,7 @@
 
 namespace ktlsim::system_tests {
 
-inline constexpr auto kPatience = std::chrono::seconds(30);
+inline constexpr auto kPatience = std::chrono::seconds(60);
 
 class ChildProcess {
  public:

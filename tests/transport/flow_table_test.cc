@@ -3,6 +3,7 @@
 
 #include "kernel_sim/sspi/packages/scripted_package.h"
 #include "kernel_sim/sspi/runtime.h"
+#include "tests/support/hang_limit.h"
 #include "tests/transport/transport_test_support.h"
 
 namespace ktlsim::test {
@@ -84,7 +85,7 @@ TEST_F(FlowTableTest, ContinueSendsItsTokenAndAnErrorSendsItsTokenToo) {
   Talk(peer, Record('a'), "one");
   peer.Send(Record('b'));
   // The second has no reply to wait for: its leg is over when the reply to the third comes.
-  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto limit = std::chrono::steady_clock::now() + kHangLimit;
   while (server_.Statistics().legs < 2 && std::chrono::steady_clock::now() < limit) {
     std::this_thread::yield();
   }
@@ -132,7 +133,7 @@ TEST_F(FlowTableTest, IncompleteKeepsTheBytesAndReadsMore) {
                  Leg(SEC_I_CONTINUE_NEEDED, "ok", RecordText('a'))});
   RawPeer peer = Dial();
   peer.Send(Record('a'));
-  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto limit = std::chrono::steady_clock::now() + kHangLimit;
   while (server_.Statistics().legs < 1 && std::chrono::steady_clock::now() < limit) {
     std::this_thread::yield();
   }

@@ -27,6 +27,7 @@
 #include "kernel_sim/transport/client_path.h"
 #include "kernel_sim/transport/processors.h"
 #include "kernel_sim/transport/server_path.h"
+#include "tests/support/hang_limit.h"
 #include "tests/support/sspi_pair.h"
 #include "tests/transport/raw_peer.h"
 #include "tests/transport/seeded_machine.h"
@@ -56,7 +57,7 @@ inline std::string Pattern(std::size_t bytes, unsigned seed = 1) {
 // Waits until `done`, which any thread may bring about. False: it takes too long.
 [[nodiscard]] inline bool WaitUntil(const std::function<bool()>& done) {
   Stepping* const stepping = Stepping::Current();
-  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  const auto limit = std::chrono::steady_clock::now() + kHangLimit;
   while (!done()) {
     if (stepping != nullptr) {
       if (!stepping->TakeStep()) return false;
@@ -81,7 +82,7 @@ class Monitor {
   [[nodiscard]] bool Wait(Predicate predicate) {
     if (Stepping::Current() != nullptr) return WaitUntil(predicate);
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(30), predicate);
+    return changed_.wait_for(lock, kHangLimit, predicate);
   }
 
  private:

@@ -275,7 +275,7 @@ TEST_F(HeldStopTest, WhatIsAcceptedMeanwhileHasThreadsOfItsOwn) {
     told(verdict);
   };
   ASSERT_EQ(verifier_.Submit(Ask("d", "x", hash_), done), Admission::kAccepted);
-  const auto limit = std::chrono::steady_clock::now() + test::kHangLimit;
+  const auto limit = std::chrono::steady_clock::now() + ::ktlsim::test::kHangLimit;
   while (!served && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
   EXPECT_TRUE(served) << "it waits for a thread that is held";
   EXPECT_FALSE(first_ended_);

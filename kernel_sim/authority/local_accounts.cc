@@ -6,6 +6,8 @@
 #include <new>
 #include <utility>
 
+#include "kernel_sim/authority/local_names.h"
+#include "kernel_sim/authorization/directory_names.h"
 #include "kernel_sim/authorization/process_token.h"
 
 namespace ktlsim::authority {
@@ -22,6 +24,8 @@ LocalAccounts& LocalAccounts::Instance() {
 LocalAccounts::LocalAccounts() {
   sspi::Runtime::Instance().Watch(*this);
   pthread_atfork(&BeforeFork, &AfterForkInParent, &AfterForkInChild);
+  static constexpr LocalNames kNames;
+  authorization::UseDirectoryNames(&kNames);
 }
 
 std::shared_ptr<AccountService> LocalAccounts::MakeService() const try {
@@ -37,6 +41,15 @@ std::shared_ptr<AccountService> LocalAccounts::MakeService() const try {
 std::shared_ptr<AccountService> LocalAccounts::present() {
   const SpinLockHolder holder(lock_);
   return held_ != nullptr && held_->forks == forks_ ? held_->service : nullptr;
+}
+
+std::shared_ptr<const accounts::Directory> LocalAccounts::directory() {
+  std::shared_ptr<AccountService> service;
+  {
+    const SpinLockHolder holder(lock_);
+    if (held_ != nullptr) service = held_->service;
+  }
+  return service != nullptr ? service->store().snapshot().directory : nullptr;
 }
 
 std::shared_ptr<AccountService> LocalAccounts::service() {

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "kernel_sim/accounts/account_service.h"
+#include "kernel_sim/accounts/directory.h"
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/base/never_destroyed.h"
@@ -32,6 +33,9 @@ class LocalAccounts final : private sspi::RuntimeWatcher {
   // As AccountService::LogOn.
   accounts::LogonFault LogOn(const accounts::LogonRequest& request, const security::Token* caller,
                              security::Token::Ref* token);
+  // The one that counts now; in a forked child the parent's, until it loads its own. Null: there is
+  // none. Any thread, any level.
+  std::shared_ptr<const accounts::Directory> directory() KTLSIM_EXCLUDES(lock_);
   // Null: no memory. Made on the first use of each process.
   std::shared_ptr<accounts::AccountService> service() KTLSIM_EXCLUDES(lock_);
 

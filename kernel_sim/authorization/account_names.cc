@@ -4,10 +4,12 @@
 #include <pwd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <optional>
 #include <vector>
 
+#include "kernel_sim/authorization/directory_names.h"
 #include "kernel_sim/authorization/process_token.h"
 #include "kernel_sim/base/characters.h"
 #include "kernel_sim/security/well_known_sids.h"
@@ -18,6 +20,9 @@ namespace {
 using security::Fault;
 using security::Sid;
 using security::SidView;
+
+// Pairs with UseDirectoryNames: who finds the pointer finds what it points to.
+std::atomic<const DirectoryNames*> directory_names = nullptr;
 
 struct KnownAccount {
   Sid sid;
@@ -181,12 +186,20 @@ Fault FindUnix(const SplitName& split, Sid* sid, AccountName* account) {
 
 }  // namespace
 
+void UseDirectoryNames(const DirectoryNames* names) {
+  directory_names.store(names, std::memory_order_release);
+}
+
 Fault FindAccountName(SidView sid, AccountName* account) {
   const auto* const known = std::ranges::find_if(
       kKnownAccounts, [sid](const KnownAccount& one) { return one.sid.view() == sid; });
   if (known != std::end(kKnownAccounts)) {
     *account = NameOf(*known);
     return Fault::kNone;
+  }
+  if (const DirectoryNames* const directory = directory_names.load(std::memory_order_acquire)) {
+    const Fault fault = directory->FindName(sid, account);
+    if (fault != Fault::kNoneMapped) return fault;
   }
   if (sid.sub_authorities() != 2) return Fault::kNoneMapped;
   if (sid == SidOfUnixUser(sid.last()).view()) return NameUnixUser(sid.last(), account);
@@ -202,6 +215,10 @@ Fault FindAccount(std::string_view name, Sid* sid, AccountName* account) {
     *sid = known.sid;
     *account = NameOf(known);
     return Fault::kNone;
+  }
+  if (const DirectoryNames* const directory = directory_names.load(std::memory_order_acquire)) {
+    const Fault fault = directory->FindSid(name, sid, account);
+    if (fault != Fault::kNoneMapped) return fault;
   }
   return FindUnix(split, sid, account);
 }

@@ -1,8 +1,8 @@
-// Names of accounts: those that mean the same everywhere, such as BUILTIN\Administrators, and the
-// users and groups of this machine, in the domains "Unix User" and "Unix Group", as Samba names
-// them.
+// Names of accounts: those that mean the same everywhere, such as BUILTIN\Administrators; those of
+// a directory (directory_names.h); and the users and groups of this machine, in the domains "Unix
+// User" and "Unix Group", as Samba names them.
 //
-// Private to authorization/. Any thread, passive level: the machine's own are asked of the C
+// Any thread, passive level: the machine's own are asked of the C
 // library, which may wait for a server. May throw std::bad_alloc.
 #pragma once
 

@@ -6,16 +6,13 @@
 
 #include "kernel_sim/authorization/caller.h"
 #include "kernel_sim/authorization/captured_descriptor.h"
+#include "kernel_sim/authorization/captured_types.h"
 #include "kernel_sim/security/access_check.h"
 
 namespace ktlsim::authorization {
 namespace {
 
 using security::Fault;
-
-security::GenericMapping MappingOf(const GENERIC_MAPPING& mapping) {
-  return {mapping.GenericRead, mapping.GenericWrite, mapping.GenericExecute, mapping.GenericAll};
-}
 
 struct PrivilegeRoom {
   PPRIVILEGE_SET set;
@@ -61,29 +58,6 @@ struct CheckArguments {
   }
 };
 
-// A caller's list of types, copied.
-class CapturedTypes {
- public:
-  // kInvalidParameter: too many, or an entry without a type.
-  Fault Capture(const OBJECT_TYPE_LIST* from, DWORD count) {
-    if (count > security::kObjectTypesMax) return Fault::kInvalidParameter;
-    guids_.reserve(count);
-    types_.reserve(count);
-    for (DWORD i = 0; i < count; ++i) {
-      const auto one = LoadElement<OBJECT_TYPE_LIST>(from, 0, i);
-      if (one.ObjectType == nullptr) return Fault::kInvalidParameter;
-      guids_.push_back(LoadFrom<security::Guid>(one.ObjectType));
-      types_.push_back({.level = one.Level, .reserved = 0, .type = &guids_.back()});
-    }
-    return Fault::kNone;
-  }
-  std::span<const security::ObjectType> get() const { return types_; }
-
- private:
-  std::vector<security::Guid> guids_;  // do not move once they are there
-  std::vector<security::ObjectType> types_;
-};
-
 // What a check has decided.
 struct Decision {
   security::AccessResult result;
@@ -92,9 +66,7 @@ struct Decision {
   // ERROR_SUCCESS, or why it was denied.
   DWORD Reason() const { return static_cast<DWORD>(result.reason); }
   DWORD ReasonOf(const security::TypeResult& type) const {
-    if (type.allowed) return ERROR_SUCCESS;
-    return result.reason == Fault::kPrivilegeNotHeld ? ERROR_PRIVILEGE_NOT_HELD
-                                                     : ERROR_ACCESS_DENIED;
+    return authorization::ReasonOf(result, type);
   }
 };
 
@@ -104,14 +76,6 @@ Fault FindClient(HANDLE client, security::TokenStateRef* state) {
   if (fault != Fault::kNone) return fault;
   *state = named.token->state();
   return security::CheckClientToken(**state);
-}
-
-// The SID of the object itself, or none.
-Fault CaptureSelf(PSID from, security::Sid* sid, std::optional<security::SidView>* self) {
-  if (from == nullptr) return Fault::kNone;
-  const Fault fault = CaptureSid(from, sid);
-  if (fault == Fault::kNone) *self = sid->view();
-  return fault;
 }
 
 Fault Decide(const CheckArguments& arguments, Decision* decision) {

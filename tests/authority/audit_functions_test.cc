@@ -319,6 +319,112 @@ TEST_F(AuditFunctionsTest, ALongTextIsUtf8UpToItsCut) {
   }
 }
 
+// An object with two properties, of which Alice may read the first only.
+class AuditByTypeTest : public AuditFunctionsTest {
+ protected:
+  AuditByTypeTest() {
+    std::optional<security::Descriptor> parsed;
+    EXPECT_EQ(security::ParseSddl(
+                  "O:BAG:BAD:(OA;;0x1;00000001-0000-0000-0000-000000000000;;S-1-5-21-1-2-3-1001)"
+                  "S:(AU;SAFA;0x3;;;WD)",
+                  std::nullopt, &parsed)
+                  .fault,
+              security::Fault::kNone);
+    image_.assign(parsed->image().begin(), parsed->image().end());
+  }
+  // Of the whole, or of each type.
+  DWORD CheckTypes(DWORD desired, DWORD flags = 0, DWORD count = 3) {
+    SetLastError(17);
+    const BOOL made = AccessCheckByTypeAndAuditAlarmA(
+        "tests", nullptr, "Record", "r1", image_.data(), nullptr, desired, AuditEventObjectAccess,
+        flags, types_, count, &mapping_, FALSE, &granted_[0], &status_, &generate_);
+    return made == TRUE ? DWORD{ERROR_SUCCESS} : GetLastError();
+  }
+  DWORD CheckEach(DWORD desired, POBJECT_TYPE_LIST types, DWORD count = 3, DWORD flags = 0) {
+    SetLastError(17);
+    const BOOL made = AccessCheckByTypeResultListAndAuditAlarmW(
+        u"tests", nullptr, u"Record", u"r2", image_.data(), nullptr, desired,
+        AuditEventDirectoryServiceAccess, flags, types, count, &mapping_, FALSE, granted_, each_,
+        &generate_);
+    return made == TRUE ? DWORD{ERROR_SUCCESS} : GetLastError();
+  }
+
+  GUID object_ = {9, 0, 0, {}};
+  GUID property_ = {1, 0, 0, {}};
+  GUID other_ = {2, 0, 0, {}};
+  OBJECT_TYPE_LIST types_[3] = {{0, 0, &object_}, {1, 0, &property_}, {1, 0, &other_}};
+  std::vector<std::byte> image_;
+  DWORD granted_[3] = {0x77, 0x77, 0x77};
+  DWORD each_[3] = {0x77, 0x77, 0x77};
+  BOOL status_ = 77;
+  BOOL generate_ = 77;
+};
+
+TEST_F(AuditByTypeTest, AsOneAndEachByItself) {
+  ASSERT_EQ(OpenTrail(), SEC_E_OK) << KtlsimLastErrorText();
+  EXPECT_EQ(CheckTypes(kRead), DWORD{ERROR_NO_IMPERSONATION_TOKEN});
+  ASSERT_EQ(ImpersonateLoggedOnUser(alice_), TRUE);
+  EXPECT_EQ(CheckTypes(kRead), DWORD{ERROR_SUCCESS});
+  EXPECT_EQ(status_, FALSE) << "the object as a whole";
+  EXPECT_EQ(granted_[0], 0U);
+  EXPECT_EQ(generate_, FALSE);
+  EXPECT_EQ(GetLastError(), DWORD{ERROR_ACCESS_DENIED});
+  EXPECT_EQ(CheckEach(kRead, types_), DWORD{ERROR_SUCCESS});
+  EXPECT_EQ(granted_[0], 0U);
+  EXPECT_EQ(each_[0], DWORD{ERROR_ACCESS_DENIED});
+  EXPECT_EQ(granted_[1], kRead);
+  EXPECT_EQ(each_[1], DWORD{ERROR_SUCCESS});
+  EXPECT_EQ(each_[2], DWORD{ERROR_ACCESS_DENIED});
+  EXPECT_EQ(generate_, TRUE);
+  EXPECT_EQ(GetLastError(), 17U);
+  const std::vector<std::string> lines = Records();
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_THAT(lines[0], HasSubstr(R"("event":"access","outcome":"failure")"));
+  EXPECT_THAT(lines[1], HasSubstr(R"("event":"access","outcome":"success")"));
+  EXPECT_THAT(lines[1], HasSubstr(R"("object":"r2")"));
+}
+
+TEST_F(AuditByTypeTest, WithoutThePrivilegeWhereThatIsAllowed) {
+  ASSERT_EQ(OpenTrail(), SEC_E_OK) << KtlsimLastErrorText();
+  ASSERT_EQ(ImpersonateLoggedOnUser(alice_), TRUE);
+  EnableAudit(false);
+  EXPECT_EQ(CheckEach(kRead, types_), DWORD{ERROR_PRIVILEGE_NOT_HELD});
+  EXPECT_EQ(each_[1], 0x77U);
+  EXPECT_EQ(CheckEach(kRead, types_, 3, AUDIT_ALLOW_NO_PRIVILEGE), DWORD{ERROR_SUCCESS});
+  EXPECT_EQ(each_[1], DWORD{ERROR_SUCCESS});
+  EXPECT_EQ(generate_, FALSE);
+  EnableAudit(true);
+  EXPECT_THAT(Records(), testing::IsEmpty());
+}
+
+TEST_F(AuditByTypeTest, WrongArguments) {
+  ASSERT_EQ(ImpersonateLoggedOnUser(alice_), TRUE);
+  EXPECT_EQ(CheckTypes(kRead, 2), DWORD{ERROR_INVALID_PARAMETER});
+  EXPECT_EQ(CheckTypes(kRead, 0, 1025), DWORD{ERROR_INVALID_PARAMETER});
+  EXPECT_EQ(CheckEach(kRead, types_, 0), DWORD{ERROR_INVALID_PARAMETER});
+  EXPECT_EQ(CheckEach(kRead, nullptr), DWORD{ERROR_NOACCESS});
+  EXPECT_EQ(CheckEach(GENERIC_READ, types_), DWORD{ERROR_GENERIC_NOT_MAPPED});
+  types_[1].ObjectType = &object_;
+  EXPECT_EQ(CheckEach(kRead, types_), DWORD{ERROR_INVALID_PARAMETER}) << "one is there twice";
+  types_[1].ObjectType = nullptr;
+  EXPECT_EQ(CheckTypes(kRead), DWORD{ERROR_INVALID_PARAMETER});
+  EXPECT_EQ(granted_[0], 0x77U);
+  EXPECT_EQ(status_, 77);
+  EXPECT_EQ(generate_, 77);
+}
+
+// What has no record has not happened, for none of the types: a child has no writer.
+TEST_F(AuditByTypeTest, WhatCannotBeRecordedIsRefused) {
+  KTLSIM_SKIP_CHILD_WITH_THREADS();
+  ASSERT_EQ(OpenTrail(), SEC_E_OK) << KtlsimLastErrorText();
+  ASSERT_EQ(ImpersonateLoggedOnUser(alice_), TRUE);
+  const int outcome = InChild([&] {
+    if (CheckEach(kRead, types_) != ERROR_SUCCESS || granted_[1] != 0) return 1;
+    return each_[0] == ERROR_NO_SYSTEM_RESOURCES && each_[1] == ERROR_NO_SYSTEM_RESOURCES ? 0 : 2;
+  });
+  EXPECT_EQ(outcome, 0);
+}
+
 // Of both lists, the first entry's size becomes one that leads far behind the list, and back again.
 TEST_F(AuditFunctionsTest, ADescriptorThatChangesMeanwhile) {
   std::string text = "O:BAG:BAD:";

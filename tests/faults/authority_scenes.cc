@@ -111,6 +111,29 @@ void AddAuditScenes(std::map<std::string, Scene>& scenes) {
     return AccessCheckAndAuditAlarmW(wide, nullptr, wide, wide, &s.descriptor, 1, &s.mapping, FALSE,
                                      &s.granted, &s.status, &s.generate);
   });
+  static GUID guid = {1, 2, 3, {}};
+  static OBJECT_TYPE_LIST types[] = {{0, 0, &guid}};
+  scenes["AccessCheckByTypeAndAuditAlarmA"] = Audits([](S& s) {
+    return AccessCheckByTypeAndAuditAlarmA(name, nullptr, name, name, &s.descriptor, &s.everybody,
+                                           1, AuditEventObjectAccess, 0, types, 1, &s.mapping,
+                                           FALSE, &s.granted, &s.status, &s.generate);
+  });
+  scenes["AccessCheckByTypeAndAuditAlarmW"] = Audits([](S& s) {
+    return AccessCheckByTypeAndAuditAlarmW(wide, nullptr, wide, wide, &s.descriptor, &s.everybody,
+                                           1, AuditEventObjectAccess, 0, types, 1, &s.mapping,
+                                           FALSE, &s.granted, &s.status, &s.generate);
+  });
+  static DWORD each = 0;
+  scenes["AccessCheckByTypeResultListAndAuditAlarmA"] = Audits([](S& s) {
+    return AccessCheckByTypeResultListAndAuditAlarmA(
+        name, nullptr, name, name, &s.descriptor, &s.everybody, 1, AuditEventObjectAccess, 0, types,
+        1, &s.mapping, FALSE, &s.granted, &each, &s.generate);
+  });
+  scenes["AccessCheckByTypeResultListAndAuditAlarmW"] = Audits([](S& s) {
+    return AccessCheckByTypeResultListAndAuditAlarmW(
+        wide, nullptr, wide, wide, &s.descriptor, &s.everybody, 1, AuditEventObjectAccess, 0, types,
+        1, &s.mapping, FALSE, &s.granted, &each, &s.generate);
+  });
   scenes["ObjectOpenAuditAlarmA"] = Audits([](S& s) {
     return ObjectOpenAuditAlarmA(name, nullptr, name, name, &s.descriptor, AuditedClient(), 1, 1,
                                  &s.privileges, FALSE, TRUE, &s.generate);

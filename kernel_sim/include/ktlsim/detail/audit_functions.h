@@ -8,6 +8,7 @@
 // are longer than 1,024 bytes, an object's name than 65,536, are cut. NULL is "".
 #pragma once
 
+#include <ktlsim/detail/security_constants.h>
 #include <ktlsim/detail/security_structures.h>
 #include <ktlsim/detail/types.h>
 #include <ktlsim/detail/visibility.h>
@@ -36,6 +37,42 @@ KTLSIM_API BOOL AccessCheckAndAuditAlarmW(LPCWSTR SubsystemName, LPVOID HandleId
                                           DWORD DesiredAccess, PGENERIC_MAPPING GenericMapping,
                                           BOOL ObjectCreation, LPDWORD GrantedAccess,
                                           LPBOOL AccessStatus, LPBOOL pfGenerateOnClose);
+
+/// As AccessCheckByType, for the client as whom the calling thread acts, and recorded as
+/// AccessCheckAndAuditAlarmA does. `AuditType` does not change the record. With
+/// AUDIT_ALLOW_NO_PRIVILEGE the check is made without SeAuditPrivilege, too, and nothing recorded.
+/// Level: any. Returns: as AccessCheckAndAuditAlarmA; also ERROR_INVALID_PARAMETER (another
+/// `AuditType`, another flag, the list is none), ERROR_INVALID_SID.
+KTLSIM_API BOOL AccessCheckByTypeAndAuditAlarmA(
+    LPCSTR SubsystemName, LPVOID HandleId, LPCSTR ObjectTypeName, LPCSTR ObjectName,
+    PSECURITY_DESCRIPTOR SecurityDescriptor, PSID PrincipalSelfSid, DWORD DesiredAccess,
+    AUDIT_EVENT_TYPE AuditType, DWORD Flags, POBJECT_TYPE_LIST ObjectTypeList,
+    DWORD ObjectTypeListLength, PGENERIC_MAPPING GenericMapping, BOOL ObjectCreation,
+    LPDWORD GrantedAccess, LPBOOL AccessStatus, LPBOOL pfGenerateOnClose);
+/// As AccessCheckByTypeAndAuditAlarmA, in UTF-16.
+KTLSIM_API BOOL AccessCheckByTypeAndAuditAlarmW(
+    LPCWSTR SubsystemName, LPVOID HandleId, LPCWSTR ObjectTypeName, LPCWSTR ObjectName,
+    PSECURITY_DESCRIPTOR SecurityDescriptor, PSID PrincipalSelfSid, DWORD DesiredAccess,
+    AUDIT_EVENT_TYPE AuditType, DWORD Flags, POBJECT_TYPE_LIST ObjectTypeList,
+    DWORD ObjectTypeListLength, PGENERIC_MAPPING GenericMapping, BOOL ObjectCreation,
+    LPDWORD GrantedAccess, LPBOOL AccessStatus, LPBOOL pfGenerateOnClose);
+/// As AccessCheckByTypeAndAuditAlarmA, with a result for each type: as of
+/// AccessCheckByTypeResultList, 0 or an error in `AccessStatusList`, which is
+/// ERROR_NO_SYSTEM_RESOURCES where the access has to be recorded and cannot be. The access is
+/// recorded once, and as a success if any type is granted. The last error stays as it was.
+KTLSIM_API BOOL AccessCheckByTypeResultListAndAuditAlarmA(
+    LPCSTR SubsystemName, LPVOID HandleId, LPCSTR ObjectTypeName, LPCSTR ObjectName,
+    PSECURITY_DESCRIPTOR SecurityDescriptor, PSID PrincipalSelfSid, DWORD DesiredAccess,
+    AUDIT_EVENT_TYPE AuditType, DWORD Flags, POBJECT_TYPE_LIST ObjectTypeList,
+    DWORD ObjectTypeListLength, PGENERIC_MAPPING GenericMapping, BOOL ObjectCreation,
+    LPDWORD GrantedAccessList, LPDWORD AccessStatusList, LPBOOL pfGenerateOnClose);
+/// As AccessCheckByTypeResultListAndAuditAlarmA, in UTF-16.
+KTLSIM_API BOOL AccessCheckByTypeResultListAndAuditAlarmW(
+    LPCWSTR SubsystemName, LPVOID HandleId, LPCWSTR ObjectTypeName, LPCWSTR ObjectName,
+    PSECURITY_DESCRIPTOR SecurityDescriptor, PSID PrincipalSelfSid, DWORD DesiredAccess,
+    AUDIT_EVENT_TYPE AuditType, DWORD Flags, POBJECT_TYPE_LIST ObjectTypeList,
+    DWORD ObjectTypeListLength, PGENERIC_MAPPING GenericMapping, BOOL ObjectCreation,
+    LPDWORD GrantedAccessList, LPDWORD AccessStatusList, LPBOOL pfGenerateOnClose);
 
 /// Records that a client, whose token was opened with TOKEN_QUERY, has opened an object, or was
 /// refused it, as the caller says; if the SACL of the descriptor asks for it. Generic rights in the
@@ -98,6 +135,8 @@ KTLSIM_API BOOL PrivilegedServiceAuditAlarmW(LPCWSTR SubsystemName, LPCWSTR Serv
 
 #ifdef UNICODE
 #define AccessCheckAndAuditAlarm AccessCheckAndAuditAlarmW
+#define AccessCheckByTypeAndAuditAlarm AccessCheckByTypeAndAuditAlarmW
+#define AccessCheckByTypeResultListAndAuditAlarm AccessCheckByTypeResultListAndAuditAlarmW
 #define ObjectOpenAuditAlarm ObjectOpenAuditAlarmW
 #define ObjectCloseAuditAlarm ObjectCloseAuditAlarmW
 #define ObjectDeleteAuditAlarm ObjectDeleteAuditAlarmW
@@ -105,6 +144,8 @@ KTLSIM_API BOOL PrivilegedServiceAuditAlarmW(LPCWSTR SubsystemName, LPCWSTR Serv
 #define PrivilegedServiceAuditAlarm PrivilegedServiceAuditAlarmW
 #else
 #define AccessCheckAndAuditAlarm AccessCheckAndAuditAlarmA
+#define AccessCheckByTypeAndAuditAlarm AccessCheckByTypeAndAuditAlarmA
+#define AccessCheckByTypeResultListAndAuditAlarm AccessCheckByTypeResultListAndAuditAlarmA
 #define ObjectOpenAuditAlarm ObjectOpenAuditAlarmA
 #define ObjectCloseAuditAlarm ObjectCloseAuditAlarmA
 #define ObjectDeleteAuditAlarm ObjectDeleteAuditAlarmA

@@ -148,7 +148,7 @@ struct ReadRestriction {
 };
 
 Fault ReadArguments(const RestrictionArguments& arguments, ReadRestriction* read) {
-  constexpr DWORD kFlags = DISABLE_MAX_PRIVILEGE | SANDBOX_INERT | WRITE_RESTRICTED;
+  constexpr DWORD kFlags = DISABLE_MAX_PRIVILEGE | SANDBOX_INERT | LUA_TOKEN | WRITE_RESTRICTED;
   if ((arguments.flags & ~kFlags) != 0) return Fault::kInvalidParameter;
   Fault fault = ReadSids(arguments.disable, true, &read->disable);
   if (fault == Fault::kNone) fault = ReadRemoved(arguments.remove, &read->remove);
@@ -173,7 +173,8 @@ Fault CreateRestricted(HANDLE handle, const RestrictionArguments& arguments, PHA
        .keep_change_notify_only = (arguments.flags & DISABLE_MAX_PRIVILEGE) != 0,
        .restricting = restricting,
        .write_restricted = (arguments.flags & WRITE_RESTRICTED) != 0,
-       .sandbox_inert = (arguments.flags & SANDBOX_INERT) != 0},
+       .sandbox_inert = (arguments.flags & SANDBOX_INERT) != 0,
+       .standard_user = (arguments.flags & LUA_TOKEN) != 0},
       NextLuid(), &copy);
   if (fault != Fault::kNone) return fault;
   HandleValue opened = nullptr;

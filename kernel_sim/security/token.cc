@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kernel_sim/base/never_destroyed.h"
+#include "kernel_sim/security/standard_user.h"
 
 namespace ktlsim::security {
 namespace {
@@ -87,8 +88,9 @@ void MakeDenyOnly(std::uint32_t* attributes) {
 TokenPrivileges Reduced(TokenPrivileges privileges, const Restriction& restriction) {
   const TokenPrivileges before = privileges;
   before.held.ForEach([&](Privilege one) {
-    if (restriction.keep_change_notify_only ? one != Privilege::kChangeNotify
-                                            : restriction.remove.Has(one)) {
+    const bool named = restriction.keep_change_notify_only ? one != Privilege::kChangeNotify
+                                                           : restriction.remove.Has(one);
+    if (named || (restriction.standard_user && !kStandardUserPrivileges.Has(one))) {
       privileges.Remove(one);
     }
   });
@@ -246,6 +248,13 @@ Fault Token::Restrict(const Restriction& restriction, Luid token_id, Ref* copy) 
   made->identity_ = identity;
   for (const SidView sid : restriction.disable) {
     if (const auto index = from->IndexOf(sid)) MakeDenyOnly(&made->attributes_[*index]);
+  }
+  if (restriction.standard_user) {
+    const std::span<const Sid> sids = from->sids();
+    for (std::size_t i = 1; i < sids.size(); ++i) {  // the user is no group
+      if (IsAdministrative(sids[i])) MakeDenyOnly(&made->attributes_[i]);
+    }
+    made->integrity_ = std::min(from->integrity(), kMediumIntegrity);
   }
   if (!MayOwn(*made, made->owner_)) made->owner_ = 0;
   made->privileges_ = Reduced(from->privileges(), restriction);

@@ -206,6 +206,9 @@ struct Restriction {
       {};  // with those that the token has already: the common ones
   bool write_restricted = false;
   bool sandbox_inert = false;
+  // LUA_TOKEN: also takes what a standard user has not (standard_user.h), and an integrity above
+  // medium.
+  bool standard_user = false;
 };
 
 class Token final : public Identity {

@@ -199,12 +199,66 @@ TEST_F(RestrictionFunctionsTest, PrivilegesAreTakenAway) {
       << "whatever is named";
 }
 
+// What User Account Control takes from an administrator.
+TEST_F(RestrictionFunctionsTest, AnAdministratorAsAStandardUser) {
+  const Sid domain_administrators(5, {21, 1, 2, 3, 512});
+  const Sid users(5, {32, 545});
+  constexpr DWORD kUsual = SE_GROUP_MANDATORY | SE_GROUP_ENABLED_BY_DEFAULT | SE_GROUP_ENABLED;
+  security::TokenContents contents;
+  contents.user = kUser;
+  const std::array<security::TokenGroup, 4> groups = {
+      {{security::kAdministratorsSid, kUsual | SE_GROUP_OWNER},
+       {domain_administrators, kUsual},
+       {users, kUsual},
+       {kGroup, kUsual}}};
+  contents.groups = groups;
+  contents.owner = security::kAdministratorsSid;
+  contents.privileges.held = {Privilege::kSecurity, Privilege::kImpersonate, Privilege::kTimeZone,
+                              Privilege::kShutdown, Privilege::kChangeNotify};
+  contents.privileges.enabled = contents.privileges.held;
+  contents.integrity = security::kHighIntegrity;
+  contents.token_id = NextLuid();
+  security::Token::Ref token;
+  ASSERT_EQ(security::Token::Create(contents, &token), security::Fault::kNone);
+  const TestHandle handle(token);
+  LUID_AND_ATTRIBUTES remove = {{19, 0}, 0};  // SeShutdownPrivilege, named as well
+  TestHandle made;
+  ASSERT_EQ(CreateRestrictedToken(handle.get(), LUA_TOKEN, 0, nullptr, 1, &remove, 0, nullptr,
+                                  made.out()),
+            TRUE);
+  const security::TokenStateRef state = made.token()->state();
+  EXPECT_EQ(state->privileges().held,
+            security::PrivilegeSet({Privilege::kTimeZone, Privilege::kChangeNotify}));
+  EXPECT_EQ(state->privileges().enabled, state->privileges().held);
+  EXPECT_EQ(state->integrity(), security::kMediumIntegrity);
+  EXPECT_FALSE(state->IsMember(security::kAdministratorsSid));
+  EXPECT_FALSE(state->IsMember(domain_administrators));
+  EXPECT_TRUE(state->IsMember(users));
+  EXPECT_TRUE(state->IsMember(kGroup));
+  EXPECT_EQ(Sid(state->owner()), kUser) << "who only denies owns nothing";
+  EXPECT_EQ(state->attributes(1),
+            DWORD{SE_GROUP_MANDATORY | SE_GROUP_OWNER | SE_GROUP_USE_FOR_DENY_ONLY});
+  EXPECT_EQ(IsTokenRestricted(made.get()), FALSE);
+  EXPECT_EQ(token->state()->integrity(), security::kHighIntegrity) << "the old one is as it was";
+  // Low integrity stays low, and DISABLE_MAX_PRIVILEGE leaves one privilege only.
+  contents.integrity = security::kLowIntegrity;
+  ASSERT_EQ(security::Token::Create(contents, &token), security::Fault::kNone);
+  const TestHandle low(token);
+  TestHandle least;
+  ASSERT_EQ(
+      Restrict(low.get(), LUA_TOKEN | DISABLE_MAX_PRIVILEGE, 0, nullptr, 0, nullptr, least.out()),
+      TRUE);
+  EXPECT_EQ(least.token()->state()->integrity(), security::kLowIntegrity);
+  EXPECT_EQ(least.token()->state()->privileges().held,
+            security::PrivilegeSet({Privilege::kChangeNotify}));
+}
+
 TEST_F(RestrictionFunctionsTest, RestrictingWithWrongArguments) {
   const TestHandle handle(MakeClient());
   HANDLE none = nullptr;
   SID_AND_ATTRIBUTES sid = {Pointer(kGroup), 1};
   ExpectError(Restrict(handle.get(), 0, 0, nullptr, 1, &sid, &none), ERROR_INVALID_PARAMETER);
-  for (const DWORD flags : {DWORD{LUA_TOKEN}, DWORD{0x10}, DWORD{0x80000000}}) {
+  for (const DWORD flags : {DWORD{0x10}, DWORD{0x80000000}}) {
     ExpectError(Restrict(handle.get(), flags, 0, nullptr, 0, nullptr, &none),
                 ERROR_INVALID_PARAMETER);
   }

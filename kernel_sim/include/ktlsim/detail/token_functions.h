@@ -63,7 +63,9 @@ KTLSIM_API BOOL CheckTokenMembership(HANDLE TokenHandle, PSID SidToCheck, PBOOL 
 /// to disable only deny from then on, the user and mandatory groups too; what the token lacks is
 /// ignored. DISABLE_MAX_PRIVILEGE leaves SeChangeNotifyPrivilege, whatever is named. Of the SIDs to
 /// restrict and those that restrict the token already the common ones do; with WRITE_RESTRICTED for
-/// write access only. LUA_TOKEN is refused.
+/// write access only. LUA_TOKEN makes an administrator a standard user, beside what is named: the
+/// groups that administer only deny, SeChangeNotify, SeShutdown, SeUndock, SeIncreaseWorkingSet and
+/// SeTimeZone stay of the privileges, and the integrity is medium at most.
 /// Level: any. Returns: FALSE with ERROR_INVALID_PARAMETER (a flag, attributes of a SID to
 /// restrict, more than 1,024 SIDs or 64 privileges), ERROR_INVALID_SID, ERROR_ACCESS_DENIED,
 /// ERROR_INVALID_HANDLE, ERROR_NOACCESS (a NULL array that has elements, no place for the handle),

@@ -53,6 +53,16 @@ class TokenObject final : public HandleObject {
   const security::AccessMask access_;
 };
 
+// A process that was started as a token; the handle keeps the token, and with it its session.
+class ProcessObject final : public HandleObject {
+ public:
+  explicit ProcessObject(security::Token::Ref token)
+      : HandleObject(HandleKind::kProcess, HandleOwner::kCaller), token_(std::move(token)) {}
+
+ private:
+  const security::Token::Ref token_;
+};
+
 // Never null, never one of the pseudo handles below.
 using HandleValue = void*;
 

@@ -2,6 +2,8 @@
 
 #include <ktlsim/security.h>
 #include <sspi.h>
+#include <sys/types.h>
+#include <sys/wait.h>
 
 #include <array>
 #include <cstdint>
@@ -26,6 +28,16 @@ HANDLE ClientToken() {
         TRUE);
     EXPECT_EQ(CloseHandle(process), TRUE);
     return client;
+  }();
+  return handle;
+}
+
+// The process's own, likewise.
+HANDLE PrimaryToken() {
+  static HANDLE const handle = [] {
+    HANDLE process = nullptr;
+    EXPECT_EQ(OpenProcessToken(GetCurrentProcess(), TOKEN_ALL_ACCESS, &process), TRUE);
+    return process;
   }();
   return handle;
 }
@@ -192,6 +204,30 @@ void AddAdjustments(std::map<std::string, Scene>& scenes) {
     LUID_AND_ATTRIBUTES privilege = {{23, 0}, 0};
     return CreateRestrictedToken(ClientToken(), 0, 1, &sid, 1, &privilege, 1, &sid, handle);
   });
+  const auto start = [](bool wide) {
+    return Succeeds([wide] {
+      char line[] = "true";
+      WCHAR wide_line[] = u"true";
+      char block[] = "A=B\0";
+      STARTUPINFOA startup{};
+      startup.cb = sizeof(startup);
+      STARTUPINFOW wide_startup{};
+      wide_startup.cb = sizeof(wide_startup);
+      PROCESS_INFORMATION process{};
+      const BOOL started =
+          wide ? CreateProcessAsUserW(PrimaryToken(), u"/bin/true", wide_line, nullptr, nullptr,
+                                      FALSE, 0, block, u"/", &wide_startup, &process)
+               : CreateProcessAsUserA(PrimaryToken(), "/bin/true", line, nullptr, nullptr, FALSE, 0,
+                                      block, "/", &startup, &process);
+      if (started != TRUE) return started;
+      int status = -1;
+      EXPECT_GT(waitpid(static_cast<pid_t>(process.dwProcessId), &status, 0), 0);
+      EXPECT_EQ(status, 0);
+      return CloseHandle(process.hProcess);
+    });
+  };
+  scenes["CreateProcessAsUserA"] = start(false);
+  scenes["CreateProcessAsUserW"] = start(true);
   scenes["ImpersonateAnonymousToken"] =
       Succeeds([] { return ImpersonateAnonymousToken(GetCurrentThread()); });
 }

@@ -24,6 +24,7 @@
 #include <ktlsim/detail/descriptor_functions.h>
 #include <ktlsim/detail/logon_functions.h>
 #include <ktlsim/detail/lookup_functions.h>
+#include <ktlsim/detail/process_functions.h>
 #include <ktlsim/detail/security_functions.h>
 #include <ktlsim/detail/sid_functions.h>
 #include <ktlsim/detail/token_functions.h>

@@ -5,9 +5,9 @@
 // at the end, otherwise what is stored, without it. A system's name is NULL or "": this machine.
 //
 // Accounts are those that mean the same everywhere, such as BUILTIN\Administrators; those of the
-// file of KtlsimLoadAccounts (ktlsim/sspi_ext.h), users and groups, in its own domain; and the users
-// and groups of this machine, in the domains "Unix User" and "Unix Group". A name without a domain
-// is looked for in this order.
+// file of KtlsimLoadAccounts (ktlsim/sspi_ext.h), users and groups, in its own domain; and the
+// users and groups of this machine, in the domains "Unix User" and "Unix Group". A name without a
+// domain is looked for in this order.
 #pragma once
 
 #include <ktlsim/detail/security_constants.h>
@@ -45,11 +45,11 @@ KTLSIM_API BOOL LookupAccountSidA(LPCSTR lpSystemName, PSID Sid, LPSTR Name, LPD
 KTLSIM_API BOOL LookupAccountSidW(LPCWSTR lpSystemName, PSID Sid, LPWSTR Name, LPDWORD cchName,
                                   LPWSTR ReferencedDomainName, LPDWORD cchReferencedDomainName,
                                   PSID_NAME_USE peUse);
-/// The SID and the domain of an account by its name: name, domain\name or name@domain, also the user
-/// principal name of a loaded account. Case counts in names of Unix only. Level: passive; the machine may ask a server. Returns: FALSE with
-/// ERROR_NONE_MAPPED, ERROR_INSUFFICIENT_BUFFER (both lengths are what is needed),
-/// ERROR_INVALID_PARAMETER (another machine, a NULL name), ERROR_NOACCESS,
-/// ERROR_NOT_ENOUGH_MEMORY.
+/// The SID and the domain of an account by its name: name, domain\name or name@domain, also the
+/// user principal name of a loaded account. Case counts in names of Unix only. Level: passive; the
+/// machine may ask a server. Returns: FALSE with ERROR_NONE_MAPPED, ERROR_INSUFFICIENT_BUFFER (both
+/// lengths are what is needed), ERROR_INVALID_PARAMETER (another machine, a NULL name),
+/// ERROR_NOACCESS, ERROR_NOT_ENOUGH_MEMORY.
 KTLSIM_API BOOL LookupAccountNameA(LPCSTR lpSystemName, LPCSTR lpAccountName, PSID Sid,
                                    LPDWORD cbSid, LPSTR ReferencedDomainName,
                                    LPDWORD cchReferencedDomainName, PSID_NAME_USE peUse);

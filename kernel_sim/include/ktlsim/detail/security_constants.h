@@ -203,6 +203,15 @@ typedef enum {
 
 #define AUDIT_ALLOW_NO_PRIVILEGE 0x1
 
+// How a process is started.
+#define CREATE_SUSPENDED 0x4
+#define DETACHED_PROCESS 0x8
+#define CREATE_NEW_PROCESS_GROUP 0x200
+#define CREATE_UNICODE_ENVIRONMENT 0x400
+#define CREATE_NO_WINDOW 0x8000000
+#define STARTF_USESTDHANDLES 0x100
+#define INVALID_HANDLE_VALUE ((HANDLE)(ULONG_PTR)-1)
+
 // Rights of files and keys.
 #define FILE_GENERIC_READ 0x00120089
 #define FILE_GENERIC_WRITE 0x00120116
@@ -242,6 +251,8 @@ typedef enum {
 
 // Win32 errors of the access functions, beyond those of access.h.
 #define ERROR_SUCCESS 0
+#define ERROR_FILE_NOT_FOUND 2
+#define ERROR_PATH_NOT_FOUND 3
 #define ERROR_INVALID_HANDLE 6
 #define ERROR_NOT_ENOUGH_MEMORY 8
 #define ERROR_INVALID_DATA 13
@@ -249,6 +260,8 @@ typedef enum {
 #define ERROR_NOT_SUPPORTED 50
 #define ERROR_INVALID_PARAMETER 87
 #define ERROR_CALL_NOT_IMPLEMENTED 120
+#define ERROR_BAD_EXE_FORMAT 193
+#define ERROR_DIRECTORY 267
 #define ERROR_NOACCESS 998
 #define ERROR_INVALID_FLAGS 1004
 #define ERROR_NON_DOMAIN_SID 1258

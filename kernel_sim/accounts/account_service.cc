@@ -95,7 +95,13 @@ LogonFault AccountService::LogOn(const LogonRequest& request, const security::To
   // Whether the password was right is nobody's business any more.
   if (ends_.load(std::memory_order_acquire) != ends) return LogonFault::kNoLogonServers;
   if (fault != LogonFault::kNone) return fault;
-  return GrantToken(request, *snapshot.directory, *account, token);
+  security::Token::Ref granted;
+  fault = GrantToken(request, *snapshot.directory, *account, &granted);
+  if (fault != LogonFault::kNone) return fault;
+  // Once more: the accounts may have gone while it was made, and then it is none's.
+  if (ends_.load(std::memory_order_acquire) != ends) return LogonFault::kNoLogonServers;
+  *token = std::move(granted);
+  return LogonFault::kNone;
 } catch (const std::bad_alloc&) {
   return LogonFault::kNoMemory;
 }

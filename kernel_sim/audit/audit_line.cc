@@ -103,12 +103,15 @@ void AppendRecordBody(const QueuedRecord& record, std::uint64_t sequence, std::s
   LineText text = BeginLine(sequence, record.unix_ns, record.event, out);
   text.Text("outcome", record.success ? "success" : "failure");
   AppendIdentity("client", record.client, record.client_name(), &text);
+  if (!record.client.known && !record.client_name().empty()) {
+    text.Text("claimed", record.client_name());
+  }
   AppendIdentity("server", record.server, {}, &text);
   text.Text("subsystem", record.subsystem());
   if (record.handle_id != 0) text.Hex("handle", record.handle_id);
   if (!record.object_type().empty()) text.Text("type", record.object_type());
   text.Text("object", record.object());
-  AppendRights(record, &text);
+  if (record.event != AuditEvent::kLogon) AppendRights(record, &text);
   if (record.creation) text.True("creation");
   if (record.cut) text.True("cut");
   if (record.context_id != 0) text.Number("context", record.context_id);

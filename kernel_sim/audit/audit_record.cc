@@ -16,6 +16,8 @@ std::string_view NameOf(AuditEvent event) {
       return "privilege-use";
     case AuditEvent::kService:
       return "service";
+    case AuditEvent::kLogon:
+      return "logon";
     case AuditEvent::kStart:
       return "start";
     case AuditEvent::kContinue:

@@ -19,6 +19,7 @@ enum class AuditEvent : std::uint8_t {
   kDelete,        // an object was deleted
   kPrivilegeUse,  // a privilege was used on an open object
   kService,       // a privileged service was asked for
+  kLogon,         // somebody has said who it is, and was not believed, or was
   // Written by the trail about itself.
   kStart,     // the first line of a trail
   kContinue,  // the first line of a further file
@@ -42,11 +43,12 @@ struct AuditRecord {
   bool creation = false;                         // the object would be, or was, made
   const security::TokenState* client = nullptr;  // whose access it is; null: nobody's
   const security::TokenState* server = nullptr;  // the process's own token; null: not told
-  std::string_view client_name = {};             // of the account, where it has one
-  std::string_view subsystem = {};               // who guards the object: "ktlsim serve"
-  std::string_view object_type = {};             // "File"
-  std::string_view object = {};                  // its name, or the service's
-  std::uint64_t handle_id = 0;                   // a value; 0: none
+  // Of the account, where it has one; without a client, what somebody claims to be called.
+  std::string_view client_name = {};
+  std::string_view subsystem = {};    // who guards the object: "ktlsim serve"
+  std::string_view object_type = {};  // "File"
+  std::string_view object = {};       // its name, or the service's
+  std::uint64_t handle_id = 0;        // a value; 0: none
   security::AccessMask desired = 0;
   security::AccessMask granted = 0;
   security::PrivilegeSet privileges = {};  // those that were used

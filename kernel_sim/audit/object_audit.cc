@@ -147,6 +147,13 @@ Fault AuditObjectPrivilege(const AuditParties& parties, const AuditedObject& obj
   return WriteAlways(AuditEvent::kPrivilegeUse, parties, object, decided);
 }
 
+Fault AuditLogon(const AuditParties& parties, const AuditedObject& object, std::string_view claimed,
+                 bool success) {
+  AuditParties told = parties;
+  told.client_name = claimed;
+  return WriteAlways(AuditEvent::kLogon, told, object, {.allowed = success});
+}
+
 Fault AuditPrivilegedService(const AuditParties& parties, const AuditedObject& object,
                              const DecidedAccess& decided) {
   return WriteAlways(AuditEvent::kService, parties, object, decided);

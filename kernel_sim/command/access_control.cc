@@ -20,8 +20,6 @@ namespace ktlsim::command {
 namespace {
 
 constexpr const char* kNoMemory = "no memory for the access control";
-// What requests leave behind while the disk is waited for.
-constexpr std::size_t kQueuedRecords = 16'384;
 
 std::string HeadOf(const AccessConfig& config) {
   return config.audit_head.empty() ? config.audit_file + ".head" : config.audit_head;
@@ -91,7 +89,7 @@ std::string AccessControl::OpenTrail(const AccessConfig& config, Purpose purpose
   options.secret = std::as_bytes(std::span(key.text().data(), key.text().size()));
   options.when_full = config.audit_full;
   options.rotate_bytes = config.audit_rotate_bytes;
-  options.queue_depth = kQueuedRecords;
+  options.queue_depth = config.audit_queue;
   auto opened = audit::AuditTrail::Open(options);
   if (!opened.ok()) {
     return fmt::format("--audit {}: {}; `ktlsim audit verify` looks at it",

@@ -158,9 +158,12 @@ std::string CheckAccess(const ServeConfig& config) {
     if (listener.clients.acl_file.empty()) continue;
     if (!access.accounts_file.empty()) {
       const bool lonely =
-          access.audit_file.empty() && (!access.audit_key.empty() || !access.audit_head.empty() ||
-                                        access.audit_rotate_bytes != 0);
-      return lonely ? "audit-key, audit-head and audit-rotate need audit (--audit FILE)" : "";
+          access.audit_file.empty() &&
+          (!access.audit_key.empty() || !access.audit_head.empty() ||
+           access.audit_rotate_bytes != 0 || access.audit_queue != AccessConfig().audit_queue);
+      return lonely
+                 ? "audit-key, audit-head, audit-rotate and audit-queue need audit (--audit FILE)"
+                 : "";
     }
     return listener.places.Of("acl") +
            ": acl needs accounts (--accounts FILE), the directory that has the clients; `ktlsim "

@@ -1,6 +1,7 @@
 // The configuration of `ktlsim serve`, whether it comes from options or from a file.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -60,6 +61,8 @@ struct AccessConfig {
   std::string audit_head;  // empty: the default
   audit::FullPolicy audit_full = audit::FullPolicy::kRefuse;
   std::uint64_t audit_rotate_bytes = 0;  // 0: never
+  // Records that requests may leave behind while the disk is waited for: a power of two.
+  std::size_t audit_queue = 16'384;
 };
 
 // One listener: its addresses, its TLS, and its service.

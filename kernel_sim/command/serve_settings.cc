@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <iterator>
 #include <utility>
 
@@ -38,6 +39,18 @@ std::string TakeSize(const std::string& text, std::uint64_t min, std::uint64_t m
   std::uint64_t value = 0;
   std::string wrong = ParseSize(text, min, max, &value);
   if (wrong.empty()) *bytes = static_cast<Number>(value);
+  return wrong;
+}
+
+std::string TakePowerOfTwo(const std::string& text, std::uint64_t min, std::uint64_t max,
+                           std::size_t* count) {
+  std::uint64_t value = 0;
+  std::string wrong = ParseCount(text, min, max, &value);
+  if (wrong.empty() && !std::has_single_bit(value)) {
+    wrong = fmt::format("{} is no power of two; {} and {} are", value, std::bit_floor(value),
+                        std::bit_ceil(value));
+  }
+  if (wrong.empty()) *count = static_cast<std::size_t>(value);
   return wrong;
 }
 
@@ -377,7 +390,8 @@ constexpr Setting kOwnSettings[] = {
      "The trail's sealed head [the trail's name with .head at its end]",
      [](S s, V v) { return TakeText(v, &s.config.access.audit_head); }},
     {"audit-full", Form::kOne, true, "HOW",
-     "When the disk is full: refuse what cannot be recorded (503), or count it [refuse]",
+     "When the disk or the queue is full: refuse what cannot be recorded (503), or count it "
+     "[refuse]",
      [](S s, V v) { return ParseWord(v, kFullWords, &s.config.access.audit_full); }},
     {"audit-rotate", Form::kOne, true, "N",
      "Begin a new file of the trail when it has so many bytes; the old ones are NAME.1, NAME.2 and "
@@ -385,6 +399,11 @@ constexpr Setting kOwnSettings[] = {
      [](S s, V v) {
        return TakeSize(v, 0, std::uint64_t{1} << 40, &s.config.access.audit_rotate_bytes);
      }},
+    {"audit-queue", Form::kOne, true, "N",
+     "Records that may wait for the disk, a power of two from 2 to 1048576, each in about 800 "
+     "bytes "
+     "of memory; what comes to a full queue is for audit-full [16384]",
+     [](S s, V v) { return TakePowerOfTwo(v, 2, 1U << 20U, &s.config.access.audit_queue); }},
 
     {"balance", Form::kOne, false, "HOW",
      "Which backend is next: round-robin, least-connections [round-robin]",

@@ -217,12 +217,15 @@ bool Outfit::MakeGuard(const OutfitShare& shared, std::string* error) {
   realm_ = DigestRealm::Make(config_, shared.store_wait_ms, error);
   if (realm_ == nullptr) return false;
   users_ = shared.realms.UsersOf(config_.digest.realm, realm_);
-  guard_ = std::make_unique<serve::DigestGuard>(
-      serve::DigestGuardOptions{.credentials = users_.get(),
-                                .paths = config_.digest.paths,
-                                .unless_asked = !config_.clients.acl_file.empty(),
-                                .contexts = &shared.contexts,
-                                .watcher = &shared.log});
+  guard_ = std::make_unique<serve::DigestGuard>(serve::DigestGuardOptions{
+      .credentials = users_.get(),
+      .paths = config_.digest.paths,
+      .unless_asked = !config_.clients.acl_file.empty(),
+      .contexts = &shared.contexts,
+      .watcher = &shared.log,
+      .trail = shared.access != nullptr && !config_.clients.acl_file.empty()
+                   ? shared.access->share().trail
+                   : nullptr});
   return true;
 }
 

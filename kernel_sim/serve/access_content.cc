@@ -34,6 +34,7 @@ class AccessContent final : public HttpContent {
   // Whether the client may send it is known when it has been asked who it is.
   bool WantsBody(const HttpRequest& /*request*/) override { return false; }
   void SetClient(const CtxtHandle& context) override { client_ = context; }
+  std::uint64_t connection_id() const override { return connection_id_; }
   Outcome Answer(const HttpRequest& request, HttpContentWaiter& waiter,
                  HttpResponse& response) override;
   Outcome Fill(std::uint64_t offset, std::span<std::byte> out, HttpContentWaiter& waiter,

@@ -7,8 +7,11 @@
 
 #include <fmt/format.h>
 
+#include "kernel_sim/audit/object_audit.h"
+#include "kernel_sim/authorization/process_token.h"
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/serve/digest_call.h"
+#include "kernel_sim/serve/digest_user.h"
 
 namespace ktlsim::serve {
 namespace {
@@ -54,6 +57,7 @@ class DigestContent final : public HttpContent {
   void FinishedChallenge(SECURITY_STATUS status);
   void NoteContext(SECURITY_STATUS status);
   void Challenge(DigestOutcome why, SECURITY_STATUS status);
+  bool Record(DigestOutcome why) const;
   void Pass(DigestOutcome how);
   void Refuse(unsigned status, DigestOutcome why, SECURITY_STATUS reason);
   void Describe(unsigned status);
@@ -246,9 +250,30 @@ void DigestContent::FinishedChallenge(SECURITY_STATUS status) {
 
 void DigestContent::Challenge(DigestOutcome why, SECURITY_STATUS status) {
   Count(why, status);
+  if (!Record(why)) return Refuse(503, DigestOutcome::kUnavailable, SEC_E_INSUFFICIENT_MEMORY);
   outcome_ = why;
   call_->DropToken();
   Submit(Step::kChallenge);
+}
+
+// False: the failure has to be recorded and cannot be.
+bool DigestContent::Record(DigestOutcome why) const {
+  audit::AuditTrail* const trail = guard_.options().trail;
+  const bool failed = why == DigestOutcome::kRefused || why == DigestOutcome::kReplayed;
+  if (!failed || trail == nullptr) return true;
+  const security::Token::Ref& process = authorization::ProcessToken();
+  if (process == nullptr) return false;
+  try {
+    std::string_view token;
+    DigestTokenOf(text_.authorization, &token);
+    const security::TokenStateRef server = process->state();
+    return audit::AuditLogon(
+               {.trail = trail, .process = *server, .connection_id = inside_.connection_id()},
+               {.subsystem = "ktlsim serve", .type = "WDigest", .name = text_.target},
+               ClaimedUser(token), false) == security::Fault::kNone;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
 }
 
 void DigestContent::Submit(Step step) {

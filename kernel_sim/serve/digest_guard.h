@@ -26,6 +26,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernel_sim/audit/audit_trail.h"
 #include "kernel_sim/base/rundown.h"
 #include "kernel_sim/serve/digest_contexts.h"
 #include "kernel_sim/transport/connection.h"
@@ -92,6 +93,9 @@ struct DigestGuardOptions {
   bool unless_asked = false;
   DigestContexts* contexts = nullptr;
   DigestWatcher* watcher = nullptr;  // or null
+  // Where responses that are wrong or replayed are recorded. What cannot be recorded and has to be
+  // is refused with 503, and nobody can guess on unnoticed. Null: they are not.
+  audit::AuditTrail* trail = nullptr;
 };
 
 // All of `options` must outlive it.

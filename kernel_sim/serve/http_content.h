@@ -47,6 +47,9 @@ class HttpContent {
   // the security context is its. Called just before Answer.
   virtual void SetClient(const CtxtHandle& /*context*/) {}
 
+  // The number under which records know the connection; 0: they do not.
+  virtual std::uint64_t connection_id() const { return 0; }
+
   // Responds to `request`: fills status, body length and fields of `response`; keep-alive is the
   // caller's decision. Both objects stay where they are until EndResponse; with kLater the response
   // is filled later.

@@ -220,6 +220,22 @@ TEST(LogOnTest, NoneIsGrantedAcrossAnEnd) {
   EXPECT_EQ(service.LogOn("alice", "secret"), LogonFault::kNone);
 }
 
+// Nor one whose password was found right, and its account in order, just before the end.
+TEST(LogOnTest, NoneIsGrantedWhoseCheckWasBeforeTheEnd) {
+  Service service;
+  service.Use(AccountText("alice", ""));
+  service.AtNextGrant([&] {
+    service->store().Use(nullptr);
+    service->EndLogons();
+    service->AdmitLogons();
+  });
+  security::Token::Ref token;
+  EXPECT_EQ(service.LogOn("alice", "secret", LogonType::kNetwork, &token),
+            LogonFault::kNoLogonServers);
+  EXPECT_EQ(token, nullptr);
+  EXPECT_EQ(service->sessions().statistics().live, 0U) << "its session has ended with it";
+}
+
 TEST(LogOnTest, TooManyAtOnceHaveTheirStatus) {
   Service service({.password_queue = 0});
   service.Use(AccountText("alice", ""));

@@ -68,6 +68,8 @@ class Service {
   ManualClock& clock() { return clock_; }
   // `call` is made once, in the next log-on: when its password is right, on its thread.
   void AtNextJudgement(std::function<void()> call) { at_judgement_ = std::move(call); }
+  // The same when its token is made.
+  void AtNextGrant(std::function<void()> call) { at_grant_ = std::move(call); }
 
   LogonFault LogOn(std::string_view user, std::string_view password,
                    LogonType type = LogonType::kInteractive, security::Token::Ref* token = nullptr,
@@ -85,13 +87,17 @@ class Service {
       if (at_judgement_) std::exchange(at_judgement_, nullptr)();
       return kNow;
     };
-    surroundings.new_luid = [this] { return security::Luid{next_luid_.fetch_add(1), 0}; };
+    surroundings.new_luid = [this] {
+      if (at_grant_) std::exchange(at_grant_, nullptr)();
+      return security::Luid{next_luid_.fetch_add(1), 0};
+    };
     return std::make_shared<AccountService>(surroundings, limits);
   }
 
   ManualClock clock_;
   std::atomic<std::uint32_t> next_luid_{1000};
   std::function<void()> at_judgement_;
+  std::function<void()> at_grant_;
   std::shared_ptr<AccountService> service_;
 };
 

@@ -1,14 +1,18 @@
 // Requests to a guarded responder on a processor of the library, without TLS and sockets.
 
 #include <chrono>
+#include <fstream>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
+#include "kernel_sim/audit/audit_trail.h"
 #include "kernel_sim/base/clock.h"
 #include "kernel_sim/serve/digest_guard.h"
 #include "kernel_sim/serve/http_responder.h"
@@ -17,6 +21,7 @@
 #include "tests/sspi_digest/digest_scene.h"
 #include "tests/sspi_digest/digest_world.h"
 #include "tests/support/hang_limit.h"
+#include "tests/support/temporary_folder.h"
 
 namespace ktlsim::serve {
 namespace {
@@ -202,6 +207,46 @@ TEST_F(DigestContentTest, AWrongPasswordIsNotStale) {
   EXPECT_EQ(response.find("stale"), std::string::npos) << response;
   EXPECT_EQ(watcher_.last, DigestOutcome::kRefused);
   EXPECT_EQ(Count(DigestOutcome::kRefused), 1U);
+}
+
+// With the name that it claims; a response that is right leaves none.
+TEST_F(DigestContentTest, AWrongPasswordLeavesALineInTheTrail) {
+  const test::TemporaryFolder folder;
+  const std::string key(32, 'k');
+  audit::AuditOptions trail_options;
+  trail_options.path = folder.File("audit.log");
+  trail_options.secret = std::as_bytes(std::span(key));
+  auto trail = audit::AuditTrail::Open(trail_options);
+  ASSERT_TRUE(trail.ok()) << trail.status().ToString();
+  DigestGuard guard({.credentials = &credential_,
+                     .paths = {},
+                     .contexts = &contexts_,
+                     .watcher = &watcher_,
+                     .trail = trail.value().get()});
+  options_.guard = &guard;
+  LogIn();
+  test::DigestClient stranger("Mufasa", "other");
+  EXPECT_EQ(StatusOf(Get(stranger.Respond(ChallengeOf(Get())))), 401U);
+  ASSERT_TRUE(trail.value()->Close().ok());
+  std::ifstream file(trail_options.path);
+  std::vector<std::string> logons;
+  for (std::string line; std::getline(file, line);) {
+    if (line.find("\"event\":\"logon\"") != std::string::npos) logons.push_back(line);
+  }
+  ASSERT_EQ(logons.size(), 1U);
+  for (const char* const part :
+       {R"("outcome":"failure","claimed":"Mufasa","server":{"user":")",
+        R"("subsystem":"ktlsim serve","type":"WDigest","object":"/dir/index.html","prev")"}) {
+    EXPECT_NE(logons[0].find(part), std::string::npos) << logons[0];
+  }
+  EXPECT_EQ(logons[0].find("response"), std::string::npos) << "nothing to guess with";
+  // What cannot be recorded is not answered with another challenge.
+  test::DigestClient next("Mufasa", "other");
+  const std::string response = Get(next.Respond(ChallengeOf(Get())));
+  EXPECT_EQ(StatusOf(response), 503U);
+  EXPECT_EQ(ChallengeOf(response), "");
+  Hang();
+  guard.Stop();
 }
 
 // Deleted on another server, between the two calls that a request takes: it is looked for again.

@@ -205,11 +205,12 @@ BOOL IsTokenRestricted(HANDLE TokenHandle) {
 BOOL ImpersonateLoggedOnUser(HANDLE hToken) {
   return TellCaller([&] {
     NamedToken named;
-    security::Fault fault = FindNamed(hToken, TOKEN_QUERY, &named);
+    const security::Fault fault = FindNamed(hToken, TOKEN_QUERY, &named);
     if (fault != security::Fault::kNone) return fault;
     const bool primary = named.token->state()->type() == security::TokenType::kPrimary;
-    fault = FindNamed(hToken, primary ? TOKEN_DUPLICATE : TOKEN_IMPERSONATE, &named);
-    return fault != security::Fault::kNone ? fault : Impersonate(named.token);
+    const DWORD needed = primary ? TOKEN_DUPLICATE : TOKEN_IMPERSONATE;
+    if ((named.access & needed) == 0) return security::Fault::kAccessDenied;
+    return Impersonate(named.token);
   });
 }
 

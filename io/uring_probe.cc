@@ -196,7 +196,7 @@ std::string ExplainRefusal(int error_number, const std::string& io_uring_disable
       return "io_uring is refused although the kernel allows it: most likely a seccomp filter, "
              "such "
              "as a container's default profile, or a security module; allow io_uring_setup, "
-             "io_uring_enter and io_uring_register in it (SystemCallFilter=@io-event for systemd)";
+             "io_uring_enter and io_uring_register in it (SystemCallFilter=@aio for systemd)";
     case EINVAL:
       return "the kernel knows io_uring but not IORING_SETUP_SINGLE_ISSUER (Linux 6.0) or "
              "IORING_SETUP_DEFER_TASKRUN (Linux 6.1)";

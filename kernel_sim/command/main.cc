@@ -15,8 +15,10 @@
 
 #include "kernel_sim/command/command.h"
 #include "kernel_sim/command/command_line.h"
+#include "kernel_sim/command/completion.h"
 #include "kernel_sim/command/environment.h"
 #include "kernel_sim/command/manual.h"
+#include "kernel_sim/command/tool_facts.h"
 
 namespace {
 
@@ -27,10 +29,31 @@ int FillManual(const CLI::App& app) {
   return ktlsim::command::kExitOk;
 }
 
+// For the build, too: what a shell completes.
+int PrintCompletion(const CLI::App& app, std::string_view shell) {
+  const std::string script = ktlsim::command::ShellCompletion(shell, app);
+  if (script.empty()) {
+    std::fputs("ktlsim: --completion takes bash, zsh or fish\n", stderr);
+    return ktlsim::command::kExitUsage;
+  }
+  std::fputs(script.c_str(), stdout);
+  return ktlsim::command::kExitOk;
+}
+
 int Run(int argc, char** argv) {
   CLI::App app("ktlsim simulates a kernel-mode TLS offload: the asynchronous SSPI on io_uring.",
                "ktlsim");
-  app.set_version_flag("--version", "ktlsim " KTLSIM_VERSION, "Print the version and exit");
+  bool verbose = false;
+  app.add_flag(
+      "-v,--verbose", verbose,
+      "With --version: also what it was built with, what this machine has, and its limits");
+  // The order of the two does not matter: this is asked when all is parsed.
+  app.set_version_flag(
+      "--version",
+      [&verbose] {
+        return verbose ? ktlsim::command::DescribeTool() : std::string("ktlsim " KTLSIM_VERSION);
+      },
+      "Print the version and exit");
   app.set_help_flag("-h,--help", "Print this and exit");
   app.require_subcommand(1);
   app.footer("`ktlsim COMMAND --help` explains the options of a command.");
@@ -50,6 +73,8 @@ int Run(int argc, char** argv) {
                                Command{"status", ktlsim::command::AddStatusCommand(app)}};
   ktlsim::command::UseWrappedHelp(app);
   if (argc == 2 && std::string_view(argv[1]) == "--fill-manual") return FillManual(app);
+  if (argc == 3 && std::string_view(argv[1]) == "--completion")
+    return PrintCompletion(app, argv[2]);
   if (const std::string wrong = ktlsim::command::CheckEnvironment(); !wrong.empty()) {
     std::fprintf(stderr, "ktlsim: %s\n", wrong.c_str());
     return ktlsim::command::kExitUsage;

@@ -25,6 +25,7 @@
 #include "kernel_sim/command/serve_options.h"
 #include "kernel_sim/command/serve_report.h"
 #include "kernel_sim/command/serve_signals.h"
+#include "kernel_sim/command/service_manager.h"
 #include "kernel_sim/command/startup.h"
 #include "kernel_sim/command/terminator.h"
 
@@ -135,17 +136,46 @@ ServePlan ReadForReload(const ServeOptions& options, serve::Log& log, Terminator
   return plan;
 }
 
+// A service manager that cannot be told is no reason to stop serving, nor is a shortage of memory
+// meanwhile.
+template <typename Tell>
+void TellManager(ServiceManager& manager, serve::Log& log, Tell tell) {
+  try {
+    const Status told = tell();
+    if (!manager.IsNews(told)) return;
+    log.Write(serve::LogLevel::kWarning, "the service manager does not know how this server is",
+              {{"reason", told.ToString()}});
+  } catch (const std::bad_alloc&) {
+    log.NoteLost();
+  }
+}
+
+void TellReady(ServiceManager& manager, serve::Log& log, const Terminator& terminator) {
+  TellManager(manager, log, [&] {
+    std::string addresses;
+    for (const auto& site : terminator.sites())
+      addresses.append(addresses.empty() ? "" : ", ").append(site->bound());
+    return manager.Ready("listening on " + addresses);
+  });
+}
+
 // Until a signal ends it.
 void Follow(ServeSignals& signals, const Envelope& envelope, const std::string& json,
-            serve::Log& log, ReloadReader& reader, Terminator& terminator) {
-  for (int signal = signals.Next(); !ServeSignals::Ends(signal); signal = signals.Next()) {
+            serve::Log& log, ServiceManager& manager, ReloadReader& reader,
+            Terminator& terminator) {
+  for (;;) {
+    TellManager(manager, log, [&] { return manager.Beat(); });
+    const int signal = signals.Next(manager.beat_interval_ns());
+    if (ServeSignals::Ends(signal)) break;
     if (signal == SIGUSR1) {
       TellNow(terminator, envelope, json, log);
     } else if (signal == SIGHUP) {
+      TellManager(manager, log, [&] { return manager.Reloading(); });
       reader.Begin();
     } else if (std::optional<ServePlan> plan = reader.Take()) {
       terminator.Reload(std::move(*plan));
       reader.GoOn();
+      if (!reader.reading()) TellReady(manager, log, terminator);
     }
   }
   ServeSignals::LetGo();
@@ -159,7 +189,7 @@ struct Served {
 // Empty: it has served; else why it could not.
 std::string ServeUntilSignal(const ServeOptions& options, const ServeConfig& config,
                              const Envelope& envelope, ServeSignals& signals, serve::Log& log,
-                             Served* served) {
+                             ServiceManager& manager, Served* served) {
   std::string error;
   std::unique_ptr<AccessControl> access;
   if (!config.access.accounts_file.empty()) {
@@ -179,11 +209,13 @@ std::string ServeUntilSignal(const ServeOptions& options, const ServeConfig& con
   if (!error.empty()) return error;
   for (const auto& site : terminator.sites()) fmt::print("listening on {}\n", site->bound());
   std::fflush(stdout);
+  TellReady(manager, log, terminator);
   {
     ReloadReader reader([&](const std::atomic<bool>& given_up) {
       return ReadForReload(options, log, terminator, given_up);
     });
-    Follow(signals, envelope, config.json, log, reader, terminator);
+    Follow(signals, envelope, config.json, log, manager, reader, terminator);
+    TellManager(manager, log, [&] { return manager.Stopping(config.drain_ns); });
     if (reader.reading()) log.Write(serve::LogLevel::kWarning, "the reload under way is given up");
     terminator.Stop();
   }
@@ -213,10 +245,13 @@ int Serve(const ServeOptions& options) {
   const std::unique_ptr<KeyLogFile> key_log = KeyLogFile::Open(config.library.key_log, &error);
   if (!error.empty()) return Fail(error);
   if (key_log != nullptr) WarnOfKeyLog(*key_log, *log);
+  ServiceEnvironment environment = ReadServiceEnvironment();
+  if (!environment.error.empty()) return Fail(environment.error);
+  ServiceManager manager(std::move(environment));  // outlives the library's run
   error = StartLibrary(config.library);
   if (!error.empty()) return Fail(error);
   Served served;
-  error = ServeUntilSignal(options, config, envelope, signals, *log, &served);
+  error = ServeUntilSignal(options, config, envelope, signals, *log, manager, &served);
   static_cast<void>(KtlsimStop());
   if (!error.empty()) return Fail(error);
   if (const std::string lost = key_log != nullptr ? key_log->Losses() : ""; !lost.empty()) {

@@ -1,13 +1,19 @@
 #include "kernel_sim/command/serve_signals.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <ctime>
+#include <limits>
 #include <system_error>
 
 #include <fmt/format.h>
+
+#include "kernel_sim/base/clock.h"
 
 namespace ktlsim::command {
 namespace {
@@ -45,19 +51,31 @@ ServeSignals::~ServeSignals() {
   if (descriptor_ >= 0) close(descriptor_);
 }
 
-int ServeSignals::NextFromCall() const {
+int ServeSignals::NextFromCall(std::uint64_t limit_ns) const {
+  timespec limit{};
+  limit.tv_sec = static_cast<std::time_t>(limit_ns / kNsPerSecond);
+  limit.tv_nsec = static_cast<long>(limit_ns % kNsPerSecond);
   for (int i = 0; i < kInterruptionsMax; ++i) {
-    const int signal = sigwaitinfo(&set_, nullptr);
+    const int signal =
+        limit_ns == 0 ? sigwaitinfo(&set_, nullptr) : sigtimedwait(&set_, nullptr, &limit);
     if (signal > 0) return signal;
+    if (limit_ns != 0 && errno == EAGAIN) return 0;
     if (errno != EINTR) break;
   }
   return -errno;
 }
 
-int ServeSignals::NextFromDescriptor() {
+int ServeSignals::NextFromDescriptor(std::uint64_t limit_ns) {
   if (descriptor_ < 0) descriptor_ = signalfd(-1, &set_, SFD_CLOEXEC);
   if (descriptor_ < 0) return -errno;
   for (int i = 0; i < kInterruptionsMax; ++i) {
+    if (limit_ns != 0) {
+      pollfd ready{.fd = descriptor_, .events = POLLIN, .revents = 0};
+      const std::uint64_t ms = std::max<std::uint64_t>(limit_ns / kNsPerMs, 1);
+      if (poll(&ready, 1,
+               static_cast<int>(std::min<std::uint64_t>(ms, std::numeric_limits<int>::max()))) == 0)
+        return 0;
+    }
     signalfd_siginfo info{};
     if (read(descriptor_, &info, sizeof(info)) == sizeof(info)) {
       return static_cast<int>(info.ssi_signo);
@@ -67,11 +85,11 @@ int ServeSignals::NextFromDescriptor() {
   return -errno;
 }
 
-int ServeSignals::Next() {
-  const int signal = NextFromCall();
-  if (signal > 0) return signal;
-  const int other = NextFromDescriptor();
-  if (other > 0) return other;
+int ServeSignals::Next(std::uint64_t limit_ns) {
+  const int signal = NextFromCall(limit_ns);
+  if (signal >= 0) return signal;
+  const int other = NextFromDescriptor(limit_ns);
+  if (other >= 0) return other;
   fmt::print(stderr,
              "ktlsim serve: signals cannot be waited for: rt_sigtimedwait: {}, signalfd: {}; "
              "draining; a sandbox must allow one of them\n",

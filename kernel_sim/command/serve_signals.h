@@ -2,6 +2,7 @@
 #pragma once
 
 #include <csignal>
+#include <cstdint>
 #include <string>
 
 namespace ktlsim::command {
@@ -19,8 +20,9 @@ class ServeSignals {
   const std::string& error() const { return error_; }
 
   // Waits for the next one. Where waiting is impossible, it says so and returns SIGTERM: a server
-  // that no signal reaches could only be killed.
-  int Next();
+  // that no signal reaches could only be killed. With `limit_ns` it returns 0 when none came in
+  // that time.
+  int Next(std::uint64_t limit_ns = 0);
   // Another thread makes Next return this when it has a result; it may come without one.
   static int Nudge() { return SIGRTMIN; }
   static bool Ends(int signal) { return signal == SIGTERM || signal == SIGINT; }
@@ -31,9 +33,9 @@ class ServeSignals {
   static void Hold();
 
  private:
-  // The signal, or a negative errno value.
-  int NextFromCall() const;
-  int NextFromDescriptor();
+  // The signal, 0 when the limit is over, or a negative errno value.
+  int NextFromCall(std::uint64_t limit_ns) const;
+  int NextFromDescriptor(std::uint64_t limit_ns);
 
   sigset_t set_{};
   std::string error_;

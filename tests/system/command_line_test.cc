@@ -130,6 +130,24 @@ TEST(CommandLineTest, HelpAndVersionAreThere) {
   EXPECT_NE(Ktlsim({"run", "--help"}).output.find("--seconds"), std::string::npos);
   EXPECT_NE(Ktlsim({"serve", "--help"}).output.find("--handshake-timeout"), std::string::npos);
   EXPECT_TRUE(Ktlsim({"--version"}).output.starts_with("ktlsim "));
+  for (const std::vector<std::string>& asked :
+       {std::vector<std::string>{"--version", "-v"}, {"--verbose", "--version"}}) {
+    const Finished told = Ktlsim(asked);
+    EXPECT_EQ(told.code, 0);
+    for (const char* word :
+         {"OpenSSL 3", "liburing", "io_uring  ", "usable", "open files", "records"}) {
+      EXPECT_NE(told.output.find(word), std::string::npos) << word << " in: " << told.output;
+    }
+  }
+  EXPECT_EQ(Ktlsim({"-v"}).code, 2);
+}
+
+TEST(CommandLineTest, CompletionIsForShellsItKnows) {
+  EXPECT_NE(Ktlsim({"--completion", "bash"}).output.find("complete -o filenames -F _ktlsim ktlsim"),
+            std::string::npos);
+  const Finished other = Ktlsim({"--completion", "tcsh"});
+  EXPECT_EQ(other.code, 2);
+  EXPECT_NE(other.output.find("bash, zsh or fish"), std::string::npos);
 }
 
 }  // namespace

@@ -107,6 +107,35 @@ void BM_ChainOnProcessor(benchmark::State& state) {
 }
 BENCHMARK(BM_ChainOnProcessor)->ArgName("mode")->Arg(1)->Arg(0)->UseRealTime();
 
+// The floor of the chain: a work item that posts itself on the same ring as often.
+void BM_BareRingChain(benchmark::State& state) {
+  struct Item : WorkItem {
+    explicit Item(io::Ring& which)
+        : WorkItem([](WorkItem& item) {
+            auto& self = static_cast<Item&>(item);
+            if (--self.left != 0) return self.ring.Post(item);
+            self.ended.store(1, std::memory_order_release);
+            self.ended.notify_one();
+          }),
+          ring(which) {}
+    io::Ring& ring;
+    std::int64_t left = 0;
+    std::atomic<int> ended{0};
+  };
+  constexpr std::int64_t kCalls = 10000;
+  Kernel kernel;
+  if (!kernel.running()) return state.SkipWithError("no ring");
+  Item item(kernel.ring());
+  for (auto iteration : state) {
+    item.left = kCalls;
+    item.ended.store(0);
+    kernel.ring().Post(item);
+    item.ended.wait(0, std::memory_order_acquire);
+  }
+  state.SetItemsProcessed(state.iterations() * kCalls);
+}
+BENCHMARK(BM_BareRingChain)->UseRealTime();
+
 // Keeps a processor from falling asleep.
 struct Circling : WorkItem {
   explicit Circling(io::Ring& which)

@@ -1,6 +1,9 @@
 // What do the executive's parts cost by themselves: handles, the queue between threads, a
 // processor's lane, a strand? Each is on the way of every call (async_bench.cc has the sum).
 //
+// Floors: BM_AtomicPair, one count up and down again, as every part here makes at least one;
+// BM_SharedAtomicPair, the same count for all threads; BM_NewAndDelete, the allocation alone.
+//
 // `threads:n` rows run the same on n threads: what contention adds.
 #include <atomic>
 #include <cstdint>
@@ -35,6 +38,33 @@ void Close(ObjectTable::Handle handle) {
   if (!Table().Close(handle, &object)) std::abort();
   object->Release();
 }
+
+void BM_AtomicPair(benchmark::State& state) {
+  alignas(64) std::atomic<std::uint64_t> count{0};
+  for (auto _ : state) {
+    count.fetch_add(1, std::memory_order_acq_rel);
+    count.fetch_sub(1, std::memory_order_acq_rel);
+  }
+}
+BENCHMARK(BM_AtomicPair);
+BENCHMARK(BM_AtomicPair)->Threads(1)->Threads(2)->UseRealTime();
+
+void BM_SharedAtomicPair(benchmark::State& state) {
+  alignas(64) static std::atomic<std::uint64_t> count{0};
+  for (auto _ : state) {
+    count.fetch_add(1, std::memory_order_acq_rel);
+    count.fetch_sub(1, std::memory_order_acq_rel);
+  }
+}
+BENCHMARK(BM_SharedAtomicPair)->Threads(1)->Threads(2)->UseRealTime();
+
+void BM_NewAndDelete(benchmark::State& state) {
+  for (auto _ : state) {
+    std::unique_ptr<Object> object = std::make_unique<Object>();
+    benchmark::DoNotOptimize(object);
+  }
+}
+BENCHMARK(BM_NewAndDelete)->Threads(1)->Threads(2)->UseRealTime();
 
 // Every call that names a context does one of these: look up, and release the reference.
 void BM_HandleLookup(benchmark::State& state) {

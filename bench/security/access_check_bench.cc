@@ -121,7 +121,7 @@ void BM_Walk(benchmark::State& state) {
     benchmark::DoNotOptimize(allowed);
   }
 }
-BENCHMARK(BM_Walk)->ArgNames({"aces", "groups"})->ArgsProduct({{16}, {5, 20, 200}});
+BENCHMARK(BM_Walk)->ArgNames({"aces", "groups"})->ArgsProduct({{1, 16, 64}, {5, 20, 200}});
 
 // What a caller does besides: take the token's present state.
 void BM_State(benchmark::State& state) {

@@ -194,6 +194,16 @@ void BM_KeyExpansion(benchmark::State& state) {
   Finish(state);
 }
 
+// Its floor: what making the engine costs without a cache around it.
+void BM_EngineCreate(benchmark::State& state) {
+  if (EngineMissing(state)) return;
+  const std::vector<std::uint8_t> key(Suite(state)->key_bytes, 7);
+  for ([[maybe_unused]] auto _ : state) {
+    benchmark::DoNotOptimize(Factory(state)(Suite(state)->aead, key));
+  }
+  Finish(state);
+}
+
 const std::vector<std::int64_t> kSizes = {64, 1400, 16384};
 #define KTLSIM_ARGS(...) \
   ArgNames({"aead", "bytes", "engine", "scattered"})->ArgsProduct({__VA_ARGS__})
@@ -209,6 +219,7 @@ BENCHMARK(BM_EngineOpen)->KTLSIM_ARGS({0, 1}, kSizes, {0, 1}, {0});
 BENCHMARK(BM_EngineOpen)->KTLSIM_ARGS({2}, kSizes, {0}, {0});
 BENCHMARK(BM_RecordOpenOnce)->KTLSIM_ARGS({0, 1}, kSizes, {0, 1}, {0});
 BENCHMARK(BM_RecordOpenOnce)->KTLSIM_ARGS({2}, kSizes, {0}, {0});
+BENCHMARK(BM_EngineCreate)->KTLSIM_ARGS({0, 1}, {0}, {0, 1}, {0});
 BENCHMARK(BM_KeyExpansion)->KTLSIM_ARGS({0, 1}, {0}, {0, 1}, {0});
 
 }  // namespace

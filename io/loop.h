@@ -181,6 +181,8 @@ class Loop {
 
   // Monotonic; cached once per turn of the loop on the real ring, virtual on the in-memory one.
   virtual std::uint64_t NowNs() const = 0;
+  // The same time, read now. For measuring what takes less than a turn.
+  virtual std::uint64_t ReadNowNs() const { return NowNs(); }
   virtual bool IsCurrentThread() const = 0;
   // Any thread, any level. `item` runs once on the loop's thread at dispatch level.
   virtual void Post(WorkItem& item) = 0;

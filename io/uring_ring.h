@@ -30,6 +30,7 @@ class UringRing final : public LoopBackend {
 
   // Loop
   std::uint64_t NowNs() const override { return now_ns_; }
+  std::uint64_t ReadNowNs() const override { return MonotonicClock::Now(); }
   bool IsCurrentThread() const override { return std::this_thread::get_id() == owner_; }
   void Post(WorkItem& item) override;
   Result<SocketId> Listen(const Address& address, const ListenOptions& options) override;

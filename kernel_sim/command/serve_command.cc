@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kernel_sim/command/access_control.h"
+#include "kernel_sim/command/admin.h"
 #include "kernel_sim/command/command.h"
 #include "kernel_sim/command/config_file.h"
 #include "kernel_sim/command/envelope.h"
@@ -75,6 +76,7 @@ int Check(ServeConfig config) {
   if (key_log != nullptr) warnings.push_back(key_log->Warning());
   std::vector<std::string> found;
   if (error.empty()) error = TryConfig(config, &found);
+  if (error.empty()) error = TryAdmin(config, &found);
   warnings.insert(warnings.end(), found.begin(), found.end());
   static_cast<void>(KtlsimStop());
   if (!error.empty()) return Fail(error);
@@ -112,6 +114,13 @@ void WarnOfKeyLog(KeyLogFile& key_log, serve::Log& log) {
     fmt::print(stderr, "ktlsim serve: warning: {}\n", warning);
   }
   key_log.TellLosses(&log);
+}
+
+void WarnOfAdmin(const Admin& admin, serve::Log& log) {
+  const std::string warning = admin.Warning();
+  if (warning.empty()) return;
+  log.Write(serve::LogLevel::kWarning, "the admin server can be reached from elsewhere",
+            {{"reason", warning}});
 }
 
 void TellNow(const Terminator& terminator, const Envelope& envelope, const std::string& json,
@@ -197,6 +206,13 @@ std::string ServeUntilSignal(const ServeOptions& options, const ServeConfig& con
     if (access == nullptr) return error;
   }
   Terminator terminator(log, access.get());
+  // Ends before the terminator does, and answers from here on, while files are read.
+  std::unique_ptr<Admin> admin;
+  if (!config.admin.empty()) {
+    admin = Admin::Start(config, terminator, &error);
+    if (admin == nullptr) return error;
+    WarnOfAdmin(*admin, log);
+  }
   // Ends before the terminator does, which forgets the contexts that are left: on this server only.
   std::unique_ptr<SharedStore> store;
   ServeSignals::LetGo();
@@ -208,6 +224,10 @@ std::string ServeUntilSignal(const ServeOptions& options, const ServeConfig& con
   if (error.empty()) error = terminator.Start(std::move(plan));
   if (!error.empty()) return error;
   for (const auto& site : terminator.sites()) fmt::print("listening on {}\n", site->bound());
+  if (admin != nullptr) {
+    fmt::print("admin on http://{}/\n", admin->bound());
+    admin->set_phase(ServePhase::kReady);
+  }
   std::fflush(stdout);
   TellReady(manager, log, terminator);
   {
@@ -216,6 +236,7 @@ std::string ServeUntilSignal(const ServeOptions& options, const ServeConfig& con
     });
     Follow(signals, envelope, config.json, log, manager, reader, terminator);
     TellManager(manager, log, [&] { return manager.Stopping(config.drain_ns); });
+    if (admin != nullptr) admin->set_phase(ServePhase::kDraining);
     if (reader.reading()) log.Write(serve::LogLevel::kWarning, "the reload under way is given up");
     terminator.Stop();
   }

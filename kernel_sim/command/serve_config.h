@@ -115,6 +115,7 @@ struct ServeConfig {
   std::uint64_t drain_ns = 5 * kNsPerSecond;
   serve::LogOptions log;
   std::string json;
+  std::string admin;  // where, as written; empty: nowhere
 };
 
 // Checks the settings of one listener against each other. Empty: all is well; else what is wrong

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "kernel_sim/command/admin.h"
 #include "kernel_sim/command/library_settings.h"
 #include "kernel_sim/command/similar.h"
 #include "kernel_sim/command/socket_name.h"
@@ -491,6 +492,16 @@ constexpr Setting kOwnSettings[] = {
      [](S s, V v) {
        s.config.log.json = v == "true";
        return std::string();
+     }},
+    {"admin", Form::kOne, true, "A:P",
+     "Serve operators there over plain HTTP: / is a live page, /metrics is for Prometheus, "
+     "/healthz "
+     "and /readyz say whether the server works and whether it accepts connections. :PORT is "
+     "127.0.0.1 here. There is no authentication: name another address only behind a firewall",
+     [](S s, V v) {
+       std::string wrong = CheckAdminAddress(v);
+       if (wrong.empty()) s.config.admin = v;
+       return wrong;
      }},
     {"json", Form::kOne, true, "FILE", "Write the statistics there at the end and on SIGUSR1",
      [](S s, V v) { return TakeText(v, &s.config.json); }},

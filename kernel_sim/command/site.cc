@@ -351,6 +351,7 @@ transport::ServerOptions Site::Options(const Outfit& outfit, std::uint64_t drain
   options.drain_ns = drain_ns;
   options.observer = &log_;
   options.notify_mode = notify_mode_;
+  options.handshake_times = handshake_times_;
   return options;
 }
 

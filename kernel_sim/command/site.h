@@ -156,8 +156,13 @@ class Site {
   };
 
   // `notify_mode`: as in transport::ServerOptions.
-  Site(Id id, serve::ConnectionLog& log, ULONG notify_mode)
-      : id_(std::move(id)), log_(log), notify_mode_(notify_mode) {}
+  // `handshake_times`: likewise; outlives it.
+  Site(Id id, serve::ConnectionLog& log, ULONG notify_mode,
+       transport::HandshakeTimesOfLoops* handshake_times)
+      : id_(std::move(id)),
+        log_(log),
+        notify_mode_(notify_mode),
+        handshake_times_(handshake_times) {}
   // Stops.
   ~Site() { Stop(); }
 
@@ -174,6 +179,8 @@ class Site {
   // level.
   void BeginStop() { path_.BeginStop(); }
   bool drained() const { return path_.Drained(); }
+  // The waiting part of Stop. Changes nothing that a report has.
+  void AwaitConnections() { path_.Stop(); }
   void Stop();
   // Frees outfits that are not used any more. Passive level.
   void Collect() { graveyard_.Collect(&past_); }
@@ -200,6 +207,7 @@ class Site {
   const Id id_;
   serve::ConnectionLog& log_;
   const ULONG notify_mode_;
+  transport::HandshakeTimesOfLoops* const handshake_times_;
   std::string bound_;
   ServeMode mode_ = ServeMode::kNone;
   std::shared_ptr<const SiteFacts> facts_;

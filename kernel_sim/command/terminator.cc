@@ -144,6 +144,11 @@ std::string Terminator::Start(ServePlan plan) {
   return {};
 }
 
+std::unique_ptr<Site> Terminator::NewSite(const Site::Id& id) {
+  return std::make_unique<Site>(id, connection_log_, notify_mode_,
+                                config_.admin.empty() ? nullptr : &handshake_times_);
+}
+
 std::string Terminator::StartSites(ServePlan& plan) {
   config_ = plan.config;
   notify_mode_ = config_.library.notify_mode;
@@ -151,11 +156,12 @@ std::string Terminator::StartSites(ServePlan& plan) {
   std::vector<ServePlan::Predecessor> predecessors;
   for (ServePlan::Place& place : plan.places) {
     if (place.outfit == nullptr) continue;
-    auto site = std::make_unique<Site>(place.id, connection_log_, notify_mode_);
+    std::unique_ptr<Site> site = NewSite(place.id);
     std::string error =
         site->Start(std::move(place.outfit), config_.drain_ns, IsOurs(place.id.address, {}));
     if (!error.empty()) return error;
     predecessors.push_back({site->id(), site->identity()});
+    MutexLock lock(figures_mutex_);
     sites_.push_back(std::move(site));
   }
   SetPredecessors(predecessors);
@@ -188,7 +194,7 @@ void Terminator::Reload(ServePlan plan) {
   Change change;
   std::string bad = std::move(plan.error);
   try {
-    if (bad.empty()) bad = Prepare(plan, &change);
+    if (bad.empty()) bad = PrepareAll(plan, &change);
   } catch (const std::bad_alloc&) {
     bad = kOutOfMemory;
   }
@@ -200,15 +206,18 @@ void Terminator::Reload(ServePlan plan) {
   Warn(plan);
   for (const auto& site : change.fresh) TellListening(*site);
   TakeAccess(plan.accounts, change);
-  for (Site* const site : change.kept) {
-    if (site != nullptr && site->prepared()) site->Commit();
+  {
+    MutexLock lock(figures_mutex_);
+    for (Site* const site : change.kept) {
+      if (site != nullptr && site->prepared()) site->Commit();
+    }
+    ++reloads_;
   }
   TellWhatNeedsARestart(plan.config);
   GoOnWith(change);
   TakeUsers(change);
   SetPredecessors(change.predecessors);
   config_ = std::move(plan.config);
-  ++reloads_;
   log_.Write(LogLevel::kInfo, "reloaded", {{"listeners", std::to_string(sites_.size())}});
 }
 
@@ -227,6 +236,11 @@ void Terminator::TakeUsers(const Change& change) {
 void Terminator::TakeAccess(const LoadedAccounts& accounts, const Change& change) {
   for (const auto& [policies, policy] : change.policies) policies->Use(policy);
   if (access_ != nullptr) access_->Use(accounts);
+}
+
+std::string Terminator::PrepareAll(ServePlan& plan, Change* change) {
+  MutexLock lock(figures_mutex_);
+  return Prepare(plan, change);
 }
 
 // Everything that can fail, including for lack of memory.
@@ -265,7 +279,7 @@ std::string Terminator::PreparePlace(ServePlan::Place& place, std::uint64_t drai
                                    : std::string();
   }
   if (place.outfit == nullptr) return {};
-  auto fresh = std::make_unique<Site>(place.id, connection_log_, notify_mode_);
+  std::unique_ptr<Site> fresh = NewSite(place.id);
   std::string error =
       fresh->Start(std::move(place.outfit), drain_ns, IsOurs(place.id.address, change->fresh));
   if (!error.empty()) return error;
@@ -276,6 +290,7 @@ std::string Terminator::PreparePlace(ServePlan::Place& place, std::uint64_t drai
 
 void Terminator::TakeBack(Change& change) {
   for (const auto& site : change.fresh) site->Stop();
+  MutexLock lock(figures_mutex_);
   for (Site* const site : change.kept) {
     if (site != nullptr) site->Forget();
   }
@@ -290,6 +305,7 @@ void Terminator::Warn(const ServePlan& plan) {
 // A site that is neither kept nor fresh is not in the new configuration, and drains while signals
 // are handled.
 void Terminator::GoOnWith(Change& change) {
+  MutexLock lock(figures_mutex_);
   std::size_t fresh_at = 0;
   for (Site* const wanted : change.kept) {
     std::unique_ptr<Site>& from =
@@ -315,7 +331,10 @@ void Terminator::TellListening(const Site& site) {
 }
 
 void Terminator::NoteRefusedReload(const std::string& why) {
-  ++reloads_refused_;
+  {
+    MutexLock lock(figures_mutex_);
+    ++reloads_refused_;
+  }
   log_.Write(LogLevel::kError, "reload refused, everything stays as it was", {{"reason", why}});
 }
 
@@ -341,6 +360,7 @@ void Terminator::TellWhatNeedsARestart(const ServeConfig& config) {
   if (config.log.level != config_.log.level) tell("log-level");
   if (config.log.json != config_.log.json) tell("log-json");
   if (config.json != config_.json) tell("json");
+  if (config.admin != config_.admin) tell("admin");
 }
 
 void Terminator::BuryRetired() {
@@ -357,11 +377,15 @@ void Terminator::Stop() {
   if ((sites_.empty() && retired_.empty()) || std::exchange(stopped_, true)) return;
   log_.Write(LogLevel::kInfo, "draining");
   for (const auto& site : sites_) site->BeginStop();
+  for (const auto& site : sites_) site->AwaitConnections();
+  for (const auto& site : retired_) site->AwaitConnections();
+  MutexLock lock(figures_mutex_);
   for (const auto& site : sites_) site->Stop();
   for (const auto& site : retired_) site->Stop();
 }
 
 ServeReport Terminator::Report() const {
+  MutexLock lock(figures_mutex_);
   ServeReport report;
   report.statistics = past_;
   report.services = past_services_;

@@ -1,6 +1,6 @@
 // Terminator: all the listeners of `ktlsim serve`, from their start over reloads to their end.
 //
-// Passive level, one thread.
+// Passive level, one thread, except where it says otherwise.
 #pragma once
 
 #include <atomic>
@@ -70,7 +70,10 @@ class Terminator {
   // Once only; later calls do nothing.
   void Stop();
 
-  ServeReport Report() const;
+  // Any thread, at any time. Throws bad_alloc.
+  ServeReport Report() const KTLSIM_EXCLUDES(figures_mutex_);
+  // Of the listeners, where an admin server is configured. Any thread.
+  const transport::HandshakeTimesOfLoops& handshake_times() const { return handshake_times_; }
   const std::vector<std::unique_ptr<Site>>& sites() const { return sites_; }
 
  private:
@@ -106,6 +109,9 @@ class Terminator {
   void TellListening(const Site& site);
   void TellWhatNeedsARestart(const ServeConfig& config);
 
+  std::unique_ptr<Site> NewSite(const Site::Id& id);
+  std::string PrepareAll(ServePlan& plan, Change* change);
+
   serve::Log& log_;
   serve::ConnectionLog connection_log_;
   AccessControl* const access_;
@@ -115,6 +121,10 @@ class Terminator {
   ULONG notify_mode_ = KTLSIM_NOTIFY_ON_PROCESSOR;  // that of the start
   Mutex mutex_;
   std::vector<ServePlan::Predecessor> predecessors_ KTLSIM_GUARDED_BY(mutex_);
+  transport::HandshakeTimesOfLoops handshake_times_;  // outlives the sites
+  // Held for every change of what follows, the sites' own state included, and by other threads that
+  // read it. Never while connections are waited for.
+  mutable Mutex figures_mutex_;
   std::vector<std::unique_ptr<Site>> sites_;
   std::vector<std::unique_ptr<Site>> retired_;  // draining
   transport::TransportStatistics past_;         // of sites that are gone

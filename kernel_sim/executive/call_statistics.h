@@ -18,7 +18,10 @@ namespace ktlsim::executive {
 class TimeHistogram {
  public:
   static constexpr std::size_t kBuckets = 40;
-  using Counts = std::array<std::uint64_t, kBuckets>;
+  struct Counts {
+    std::array<std::uint64_t, kBuckets> calls{};
+    std::uint64_t total_ns = 0;  // of all of them
+  };
 
   static constexpr std::size_t BucketOf(std::uint64_t ns) {
     const std::size_t bucket = ns == 0 ? 0 : static_cast<std::size_t>(std::bit_width(ns)) - 1;
@@ -26,17 +29,22 @@ class TimeHistogram {
   }
 
   // Any thread.
-  void Add(std::uint64_t ns) { counts_[BucketOf(ns)].fetch_add(1, std::memory_order_relaxed); }
+  void Add(std::uint64_t ns) {
+    counts_[BucketOf(ns)].fetch_add(1, std::memory_order_relaxed);
+    total_ns_.fetch_add(ns, std::memory_order_relaxed);
+  }
   Counts Read() const {
-    Counts counts{};
+    Counts counts;
     for (std::size_t i = 0; i < kBuckets; ++i) {
-      counts[i] = counts_[i].load(std::memory_order_relaxed);
+      counts.calls[i] = counts_[i].load(std::memory_order_relaxed);
     }
+    counts.total_ns = total_ns_.load(std::memory_order_relaxed);
     return counts;
   }
 
  private:
   std::array<std::atomic<std::uint64_t>, kBuckets> counts_{};
+  std::atomic<std::uint64_t> total_ns_{0};
 };
 
 struct LaneStatistics {

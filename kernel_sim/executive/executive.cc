@@ -386,13 +386,14 @@ ExecutiveStatistics Executive::Statistics() const {
 }
 
 bool Executive::QueryProcessor(std::size_t index, std::span<char> role,
-                               ProcessorStatistics* statistics) const {
+                               ProcessorStatistics* statistics, std::uint64_t* cpu_ns) const {
   SpinLockHolder lock(figures_lock_);
   const std::vector<std::unique_ptr<Processor>>& processors = Shown();
   if (index >= processors.size()) return false;
   const std::size_t length = processors[index]->role().copy(role.data(), role.size() - 1);
   role[length] = 0;
   *statistics = processors[index]->Statistics();
+  *cpu_ns = processors[index]->CpuNs();
   return true;
 }
 

@@ -134,8 +134,8 @@ class Executive final : public NotificationPool::Owner, public WaitLimits::Owner
   // start.
   ExecutiveStatistics Statistics() const;
   // False: there is no such processor. `role` receives as much of its role as fits, and a zero.
-  bool QueryProcessor(std::size_t index, std::span<char> role,
-                      ProcessorStatistics* statistics) const;
+  bool QueryProcessor(std::size_t index, std::span<char> role, ProcessorStatistics* statistics,
+                      std::uint64_t* cpu_ns) const;
   // The CPU time of the processors of `role`; null: of all.
   std::uint64_t CpuNs(const char* role) const;
   // How many processors the last start has made; 0 before the first.

@@ -72,11 +72,18 @@ void Processor::UseRing(std::unique_ptr<io::Ring> ring) {
   ring_ = std::move(ring);
   wait_limits_.Attach(*ring_);
   suspension_limits_.Attach(*ring_);
+  SpinLockHolder lock(figures_lock_);
+  figures_ring_ = ring_.get();
 }
 
 void Processor::LeaveRing() {
   wait_limits_.Detach();
   suspension_limits_.Detach();
+  {
+    SpinLockHolder lock(figures_lock_);
+    ring_ended_ = ring_->Statistics();
+    figures_ring_ = nullptr;
+  }
   ring_.reset();
 }
 
@@ -236,6 +243,8 @@ ProcessorStatistics Processor::Statistics() const {
   }
   statistics.suspended = suspended_.load(std::memory_order_relaxed);
   statistics.callbacks = callbacks_.load(std::memory_order_relaxed);
+  SpinLockHolder lock(figures_lock_);
+  statistics.ring = figures_ring_ != nullptr ? figures_ring_->Statistics() : ring_ended_;
   return statistics;
 }
 

@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "io/ring.h"
+#include "kernel_sim/base/mutex.h"
 #include "kernel_sim/executive/call_statistics.h"
 #include "kernel_sim/executive/request.h"
 #include "kernel_sim/executive/wait_limits.h"
@@ -33,6 +34,7 @@ struct ProcessorStatistics {
   LaneStatistics lanes[kLanes];  // by Lane
   std::uint64_t suspended = 0;   // right now
   std::uint64_t callbacks = 0;   // delivered on this processor
+  io::RingStatistics ring;
 };
 
 class Processor final : private WaitLimits::Owner {
@@ -132,6 +134,10 @@ class Processor final : private WaitLimits::Owner {
 
   // Shared.
   std::unique_ptr<io::Ring> ring_;  // set before Start returns, destroyed by the thread
+  // For readers of figures, who may come when the thread ends.
+  mutable SpinLock figures_lock_;
+  const io::Ring* figures_ring_ KTLSIM_GUARDED_BY(figures_lock_) = nullptr;
+  io::RingStatistics ring_ended_ KTLSIM_GUARDED_BY(figures_lock_);  // of a ring that is gone
   std::thread thread_;
   std::atomic<int> started_{0};  // 0 not yet, 1 yes, 2 failed
   Status start_failure_;

@@ -79,8 +79,27 @@ static_assert(KTLSIM_HISTOGRAM_BUCKETS == executive::TimeHistogram::kBuckets);
 
 KtlsimHistogram ToPublic(const executive::TimeHistogram::Counts& counts) {
   KtlsimHistogram histogram{};
-  std::copy(counts.begin(), counts.end(), histogram.cCalls);
+  std::copy(counts.calls.begin(), counts.calls.end(), histogram.cCalls);
+  histogram.ullTotalNs = counts.total_ns;
   return histogram;
+}
+
+KtlsimRingStatistics ToPublic(const io::RingStatistics& ring) {
+  return {.cTurns = ring.turns,
+          .cEnters = ring.enters,
+          .cSubmitted = ring.submitted,
+          .cCompleted = ring.completed,
+          .cWakes = ring.wakes_sent,
+          .cPosted = ring.posted,
+          .cSubmissionFull = ring.submission_full,
+          .cParked = ring.parked,
+          .cBuffersExhausted = ring.buffers_exhausted,
+          .cCompletionOverflow = ring.completion_overflow,
+          .cCompletionsLost = ring.completions_lost,
+          .cBuffersLent = ring.buffers_lent,
+          .cOperations = ring.operations,
+          .cSockets = ring.sockets,
+          .cTimers = ring.timers};
 }
 
 KtlsimLaneStatistics ToPublic(const executive::LaneStatistics& lane) {
@@ -153,8 +172,9 @@ SECURITY_STATUS KtlsimQueryProcessorStatistics(ULONG index, KtlsimProcessorStati
   }
   const executive::Executive* executive = Runtime::Instance().ExecutiveForFigures();
   executive::ProcessorStatistics core;
+  std::uint64_t cpu_ns = 0;
   char role[sizeof(stats->szRole)] = {};
-  if (executive == nullptr || !executive->QueryProcessor(index, role, &core)) {
+  if (executive == nullptr || !executive->QueryProcessor(index, role, &core, &cpu_ns)) {
     return Told(SEC_E_INVALID_PARAMETER);
   }
   *stats = KtlsimProcessorStatistics();
@@ -162,6 +182,8 @@ SECURITY_STATUS KtlsimQueryProcessorStatistics(ULONG index, KtlsimProcessorStati
   std::copy(std::begin(role), std::end(role), stats->szRole);
   stats->cSuspended = core.suspended;
   stats->cCallbacks = core.callbacks;
+  stats->ullCpuNs = cpu_ns;
+  stats->Ring = ToPublic(core.ring);
   for (std::size_t lane = 0; lane < executive::kLanes; ++lane) {
     stats->Lanes[lane] = ToPublic(core.lanes[lane]);
   }

@@ -15,6 +15,7 @@
 #include "kernel_sim/base/member_item.h"
 #include "kernel_sim/base/passive_worker.h"
 #include "kernel_sim/transport/connection.h"
+#include "kernel_sim/transport/handshake_times.h"
 #include "kernel_sim/transport/input_queue.h"
 #include "kernel_sim/transport/memory.h"
 #include "kernel_sim/transport/profile.h"
@@ -41,8 +42,13 @@ class PathShard {
   // How many ended connections are kept for reuse, with their async contexts.
   static constexpr std::uint32_t kKeepConnections = 1024;
 
-  PathShard(io::Loop& loop, PassiveWorker& passive, ULONG notify_mode)
-      : loop_(loop), passive_(passive), notify_mode_(notify_mode) {}
+  // `handshake_times`: of this loop; null: nobody measures handshakes.
+  PathShard(io::Loop& loop, PassiveWorker& passive, ULONG notify_mode,
+            HandshakeTimes* handshake_times = nullptr)
+      : loop_(loop),
+        passive_(passive),
+        notify_mode_(notify_mode),
+        handshake_times_(handshake_times) {}
   virtual ~PathShard();
   PathShard(const PathShard&) = delete;
   PathShard& operator=(const PathShard&) = delete;
@@ -52,6 +58,7 @@ class PathShard {
   ChunkPool& chunks() { return chunks_; }
   ShardCounters& counters() { return counters_; }
   PassiveWorker& passive() { return passive_; }
+  HandshakeTimes* handshake_times() const { return handshake_times_; }
   // Callbacks come on the loop's thread, not on one of the notification pool.
   bool notified_on_loop() const { return notify_mode_ == KTLSIM_NOTIFY_ON_PROCESSOR; }
 
@@ -95,6 +102,7 @@ class PathShard {
   io::Loop& loop_;
   PassiveWorker& passive_;
   const ULONG notify_mode_;
+  HandshakeTimes* const handshake_times_;
   BufferPool buffers_;
   ChunkPool chunks_;
   ShardCounters counters_;

@@ -41,8 +41,8 @@ using GenerationRef = std::shared_ptr<const Generation>;
 class ServerShard final : public PathShard, private io::ListenerHandler {
  public:
   ServerShard(io::Loop& loop, PassiveWorker& passive, GenerationRef generation,
-              EndObserver* observer, ULONG notify_mode)
-      : PathShard(loop, passive, notify_mode),
+              EndObserver* observer, ULONG notify_mode, HandshakeTimes* handshake_times)
+      : PathShard(loop, passive, notify_mode, handshake_times),
         generation_(std::move(generation)),
         observer_(observer) {}
 
@@ -204,9 +204,11 @@ Result<io::Address> ServerPath::Impl::StartShards(const ServerOptions& options,
   io::ListenOptions listen{
       .backlog = options.backlog, .share_port = true, .first_of_port = !options.share_port};
   for (io::Loop* loop : *loops) {
+    HandshakeTimes* const times =
+        options.handshake_times != nullptr ? &options.handshake_times->On(*loop) : nullptr;
     // Before it listens: from then on only Stop ends it.
     ServerShard& shard = shards_.Add(std::make_unique<ServerShard>(
-        *loop, shards_.passive(), *generation, options.observer, options.notify_mode));
+        *loop, shards_.passive(), *generation, options.observer, options.notify_mode, times));
     Result<io::Address> bound = address;
     RunOnLoop(*loop, [&] { bound = shard.Open(address, listen); });
     if (!bound) return bound;

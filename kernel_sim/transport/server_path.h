@@ -19,6 +19,7 @@
 #include "io/address.h"
 #include "kernel_sim/base/result.h"
 #include "kernel_sim/transport/connection.h"
+#include "kernel_sim/transport/handshake_times.h"
 #include "kernel_sim/transport/profile.h"
 #include "kernel_sim/transport/statistics.h"
 
@@ -57,6 +58,9 @@ struct ServerOptions {
   // KTLSIM_NOTIFY_*: which threads run the callbacks of connections. From the pool the work is
   // posted back to the connection's loop; handlers run there either way.
   ULONG notify_mode = KTLSIM_NOTIFY_ON_PROCESSOR;
+  // Gets the time of each handshake, from accepting to being established; outlives the path. Null:
+  // nobody measures.
+  HandshakeTimesOfLoops* handshake_times = nullptr;
 };
 
 class ServerPath {
@@ -73,10 +77,10 @@ class ServerPath {
   Result<io::Address> Start(const ServerOptions& options, HandlerFactory factory);
 
   // New connections are made with these from now on; existing ones keep what they have. Not changed
-  // by this: address, role, backlog, share_port, observer and notify_mode. `factory` is destroyed
-  // on a loop, at dispatch level, after the last connection for which it made a handler. Passive
-  // level, not at the same time as a stop, nor after one has begun. Only when started; on failure
-  // nothing has changed.
+  // by this: address, role, backlog, share_port, observer, notify_mode and handshake_times.
+  // `factory` is destroyed on a loop, at dispatch level, after the last connection for which it
+  // made a handler. Passive level, not at the same time as a stop, nor after one has begun. Only
+  // when started; on failure nothing has changed.
   Status Replace(const ServerOptions& options, HandlerFactory factory);
 
   // Replace in two steps: first everything that can fail, which changes nothing, then the part that

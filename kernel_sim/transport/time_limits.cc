@@ -24,6 +24,7 @@ bool Past(std::uint64_t deadline_ns, std::uint64_t now_ns) {
 }  // namespace
 
 void TimeLimits::BeginHandshake(std::uint64_t now_ns) {
+  if (last_activity_ns_ == 0) last_activity_ns_ = now_ns;
   if (handshake_deadline_ns_ == 0) handshake_deadline_ns_ = After(now_ns, limits_.handshake_ns);
 }
 

@@ -33,6 +33,8 @@ class TimeLimits {
 
   // Only the first call begins the time of the whole handshake: a client's begins as it dials.
   void BeginHandshake(std::uint64_t now_ns);
+  // Until Establish.
+  std::uint64_t handshake_begun_ns() const { return last_activity_ns_; }
   // A leg is owed from now on.
   bool BeginLeg(std::uint64_t now_ns);
   // The peer waits for us: until a credential is there.
@@ -74,7 +76,7 @@ class TimeLimits {
   const Limits& limits_;
   std::uint64_t handshake_deadline_ns_ = 0;  // 0: none
   std::uint64_t leg_deadline_ns_ = 0;        // the earlier of this leg's and that; 0: none
-  std::uint64_t last_activity_ns_ = 0;
+  std::uint64_t last_activity_ns_ = 0;       // in the handshake, when that has begun
   std::uint64_t record_begun_ns_ = 0;  // the first record, if it is not whole; 0: there is none
   std::uint64_t wake_ns_ = 0;
   Phase phase_ = Phase::kHandshake;

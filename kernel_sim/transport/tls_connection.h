@@ -170,6 +170,7 @@ class TlsConnection final : public Connection,
   void OnPostHandshake(SECURITY_STATUS status);
   void OnAlertFetched(SECURITY_STATUS status);
   void BecomeEstablished();
+  void NoteHandshakeTime(bool resumed);
   SECURITY_STATUS QuerySizes();
   struct PassiveCall;
   bool StartPassiveCall(LegCall call, SECURITY_STATUS leg_status);

@@ -165,10 +165,11 @@ void TlsConnection::BecomeEstablished() {
   Move(ConnectionEvent::kEstablish);
   counters.established.Add();
   SecPkgContext_SessionInfo session{};
-  if (QueryContextAttributesA(&context_, SECPKG_ATTR_SESSION_INFO, &session) == SEC_E_OK &&
-      (session.dwFlags & SSL_SESSION_RECONNECT) != 0) {
-    counters.resumed.Add();
-  }
+  const bool resumed =
+      QueryContextAttributesA(&context_, SECPKG_ATTR_SESSION_INFO, &session) == SEC_E_OK &&
+      (session.dwFlags & SSL_SESSION_RECONNECT) != 0;
+  if (resumed) counters.resumed.Add();
+  if (shard_.handshake_times() != nullptr) NoteHandshakeTime(resumed);
   limits_.Establish(loop().NowNs());
   SetLimitTimer();
   HandshakeOver();
@@ -177,6 +178,19 @@ void TlsConnection::BecomeEstablished() {
   if (!CallHandler([&](auto& handler) { handler.OnEstablished(*this); })) return;
   UpdateReceiving();
   Pump();
+}
+
+// The loop's own time is that of the turn's beginning, before the last leg.
+void TlsConnection::NoteHandshakeTime(bool resumed) {
+  SecPkgContext_CipherInfo cipher{};
+  cipher.dwVersion = SECPKGCONTEXT_CIPHERINFO_V1;
+  HandshakeFacts facts;
+  facts.resumed = resumed;
+  if (QueryContextAttributesA(&context_, SECPKG_ATTR_CIPHER_INFO, &cipher) == SEC_E_OK) {
+    facts.cipher_suite = static_cast<std::uint16_t>(cipher.dwCipherSuite);
+    facts.group = static_cast<std::uint16_t>(cipher.dwKeyType);
+  }
+  shard_.handshake_times()->Add(facts, loop().ReadNowNs() - limits_.handshake_begun_ns());
 }
 
 SECURITY_STATUS TlsConnection::QuerySizes() {

@@ -166,7 +166,8 @@ TEST(WaitLimitTest, DefaultHoldsForAllAndAContextCanOptOut) {
   const LaneStatistics& lane = statistics.lanes[static_cast<std::size_t>(Lane::kHandshake)];
   EXPECT_EQ(lane.completed, 3U);
   EXPECT_EQ(lane.timed_out, 1U);
-  const auto sum = [](const TimeHistogram::Counts& counts) {
+  const auto sum = [](const TimeHistogram::Counts& times) {
+    const auto& counts = times.calls;
     std::uint64_t total = 0;
     for (const std::uint64_t count : counts) total += count;
     return total;

@@ -151,6 +151,30 @@ TEST_F(StatisticsTest, TheThreeHistogramsTellWhoTookTheTime) {
   EXPECT_EQ(Calls(after.Notified) - Calls(before.Notified), 2U);
   EXPECT_GE(Calls(after.Served, kMillisecond) - Calls(before.Served, kMillisecond), 1U);
   EXPECT_GE(Calls(after.Queued, kMillisecond) - Calls(before.Queued, kMillisecond), 1U);
+  // The sums are exact, not made of the classes.
+  EXPECT_GE(after.Served.ullTotalNs - before.Served.ullTotalNs, kNsPerMs);
+  EXPECT_GE(after.Queued.ullTotalNs - before.Queued.ullTotalNs, kNsPerMs);
+}
+
+TEST_F(StatisticsTest, ARingAndItsTimeAreCountedAndOutliveIt) {
+  ScriptedCredential credential(RepeatedScript());
+  ScriptedContext context(credential);
+  const KtlsimProcessorStatistics before = OfProcessor(0);
+  AsyncCall call;
+  LegMemory memory;
+  ASSERT_EQ(memory.Accept(call.get(), nullptr, context.get(), nullptr), SEC_E_OK);
+  EXPECT_EQ(call.Wait(), SEC_I_CONTINUE_NEEDED);
+  const KtlsimProcessorStatistics after = OfProcessor(0);
+  EXPECT_GT(after.Ring.cTurns, before.Ring.cTurns);
+  EXPECT_GT(after.Ring.cPosted, before.Ring.cPosted) << "the call came from another thread";
+  EXPECT_GT(after.Ring.cEnters, 0U);
+  EXPECT_GT(after.Ring.cSubmitted, 0U);
+  EXPECT_GT(after.ullCpuNs, 0U);
+  ASSERT_EQ(KtlsimStop(), SEC_E_OK);
+  const KtlsimProcessorStatistics ended = OfProcessor(0);
+  EXPECT_GE(ended.Ring.cTurns, after.Ring.cTurns);
+  EXPECT_GE(ended.Ring.cCompleted, after.Ring.cCompleted);
+  EXPECT_GE(ended.ullCpuNs, after.ullCpuNs);
 }
 
 }  // namespace

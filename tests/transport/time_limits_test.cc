@@ -28,6 +28,7 @@ TEST(TimeLimitsTest, TheHandshakeLimitBoundsAllLegs) {
   TimeLimits times(limits, false);
   times.BeginHandshake(kStart);
   times.BeginHandshake(kStart + 5 * kSecond);  // it has begun already
+  EXPECT_EQ(times.handshake_begun_ns(), kStart);
   times.BeginLeg(kStart + 9 * kSecond);
   EXPECT_EQ(times.wake_ns(), kStart + 15 * kSecond);
   EXPECT_EQ(times.Look(times.wake_ns(), false), Verdict::kHandshakeTimeout);

@@ -647,6 +647,7 @@ KTLSIM_API SECURITY_STATUS KtlsimQueryStatistics(KtlsimStatistics* stats);
 // are with KTLSIM_TIME_EVERY_CALL.
 typedef struct _KtlsimHistogram {
   ULONGLONG cCalls[KTLSIM_HISTOGRAM_BUCKETS];
+  ULONGLONG ullTotalNs;  // the sum of these times
 } KtlsimHistogram, *PKtlsimHistogram;
 
 typedef struct _KtlsimLaneStatistics {
@@ -660,6 +661,25 @@ typedef struct _KtlsimLaneStatistics {
   KtlsimHistogram Notified;  // from there to the callback's entry
 } KtlsimLaneStatistics, *PKtlsimLaneStatistics;
 
+// What a processor's io_uring has done; the last four are how many there are now.
+typedef struct _KtlsimRingStatistics {
+  ULONGLONG cTurns;               // rounds: submit, wait if there is nothing to do, collect, run
+  ULONGLONG cEnters;              // calls of io_uring_enter
+  ULONGLONG cSubmitted;           // entries of the submission queue (SQEs)
+  ULONGLONG cCompleted;           // entries of the completion queue (CQEs)
+  ULONGLONG cWakes;               // writes by other threads that have woken it
+  ULONGLONG cPosted;              // work items that have run
+  ULONGLONG cSubmissionFull;      // times that the submission queue was full
+  ULONGLONG cParked;              // operations that have waited for a place in it
+  ULONGLONG cBuffersExhausted;    // times that no receive buffer was free (ENOBUFS)
+  ULONGLONG cCompletionOverflow;  // times that the completion queue had overflowed
+  ULONGLONG cCompletionsLost;     // times that the kernel had no memory to keep a completion
+  ULONGLONG cBuffersLent;         // receive buffers in use
+  ULONGLONG cOperations;          // in flight
+  ULONGLONG cSockets;             // open
+  ULONGLONG cTimers;              // armed
+} KtlsimRingStatistics, *PKtlsimRingStatistics;
+
 typedef struct _KtlsimProcessorStatistics {
   ULONG cbSize;  // sizeof(KtlsimProcessorStatistics), set by the caller
   ULONG Reserved;
@@ -667,6 +687,8 @@ typedef struct _KtlsimProcessorStatistics {
   ULONGLONG cSuspended;  // right now
   ULONGLONG cCallbacks;  // delivered on the processor
   KtlsimLaneStatistics Lanes[KTLSIM_LANES];
+  ULONGLONG ullCpuNs;  // of the processor's thread
+  KtlsimRingStatistics Ring;
 } KtlsimProcessorStatistics, *PKtlsimProcessorStatistics;
 
 /// One processor, counted since the last start, also after KtlsimStop. Processors are numbered from

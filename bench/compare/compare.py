@@ -10,6 +10,7 @@ import resource
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -44,6 +45,7 @@ def parse(arguments):
     parser.add_argument("--server-core", type=int, metavar="N", help="[the first core]")
     parser.add_argument("--client-core", type=int, metavar="N", help="of generator and backend [the second core]")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
+    parser.add_argument("--page", metavar="FILE", help="make an HTML page of the figures there (`ktlsim report`)")
     parser.add_argument("--ktlsim", default="build/release/bin/ktlsim", metavar="FILE", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     options.repeats = options.repeats or (3 if options.quick else 5)
@@ -140,6 +142,13 @@ def measure(chosen, peers, stage, options):
     return results, None
 
 
+def make_page(document, options):
+    with tempfile.TemporaryDirectory(prefix="ktlsim-compare-") as folder:
+        result = os.path.join(folder, "comparison.json")
+        output.write_json(document, result)
+        return subprocess.run([options.ktlsim, "report", result, "-o", options.page], check=False).returncode == 0
+
+
 def main(arguments):
     options, chosen, peers = parse(arguments)
     if options.list:
@@ -181,6 +190,8 @@ def main(arguments):
     output.write_table(document, sys.stdout)
     if options.json:
         output.write_json(document, options.json)
+    if options.page and not make_page(document, options):
+        return 2
     return 1 if any(entry["troubles"] for scenario in document["scenarios"] for entry in scenario["results"]) else 0
 
 

@@ -20,6 +20,7 @@ std::function<int()> AddRunCommand(CLI::App& app);
 std::function<int()> AddServeCommand(CLI::App& app);
 std::function<int()> AddLoadCommand(CLI::App& app);
 std::function<int()> AddStressCommand(CLI::App& app);
+std::function<int()> AddReportCommand(CLI::App& app);
 std::function<int()> AddStatusCommand(CLI::App& app);
 std::function<int()> AddUsersCommand(CLI::App& app);
 std::function<int()> AddAccountsCommand(CLI::App& app);

@@ -65,6 +65,7 @@ int Run(int argc, char** argv) {
                                Command{"serve", ktlsim::command::AddServeCommand(app)},
                                Command{"load", ktlsim::command::AddLoadCommand(app)},
                                Command{"stress", ktlsim::command::AddStressCommand(app)},
+                               Command{"report", ktlsim::command::AddReportCommand(app)},
                                Command{"users", ktlsim::command::AddUsersCommand(app)},
                                Command{"accounts", ktlsim::command::AddAccountsCommand(app)},
                                Command{"access", ktlsim::command::AddAccessCommand(app)},

@@ -185,16 +185,24 @@ class ConfigurationTest(unittest.TestCase):
         if not peers.installed(peer, KTLSIM):
             self.skipTest(f"{peer.program} is not installed")
         for work in works or peer.works:
-            port = measure.free_port()
-            command = self.site.command(peer, work, port, measure.free_port(), check=True)
+            command = self.site.command(peer, work, measure.free_port(), measure.free_port(), check=True)
             if command is None:
-                core = min(os.sched_getaffinity(0))
-                command = self.site.command(peer, work, port, measure.free_port())
-                with measure.Process(command, core, self.folder.name, name, ready_port=port):
-                    pass
+                self.start(peer, work)
             else:
                 self.check(command)
         self.assertRegex(peers.version(peer.program, KTLSIM), r"[0-9]")
+
+    def start(self, peer, work, again=True):
+        port = measure.free_port()
+        command = self.site.command(peer, work, port, measure.free_port())
+        try:
+            with measure.Process(command, min(os.sched_getaffinity(0)), self.folder.name, peer.name, ready_port=port):
+                pass
+        except Trouble:
+            # Another test may have got the port meanwhile.
+            if not again:
+                raise
+            self.start(peer, work, again=False)
 
     def check(self, command):
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

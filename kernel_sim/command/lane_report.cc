@@ -25,6 +25,24 @@ constexpr std::array kTimeKinds = {TimeKind{"queued", &KtlsimLaneStatistics::Que
                                    TimeKind{"served", &KtlsimLaneStatistics::Served},
                                    TimeKind{"notified", &KtlsimLaneStatistics::Notified}};
 
+struct RingFigure {
+  const char* name;
+  ULONGLONG KtlsimRingStatistics::* figure;
+};
+// Those that only grow: how many there are at the end says nothing about a run.
+constexpr std::array kRingFigures = {
+    RingFigure{"turns", &KtlsimRingStatistics::cTurns},
+    RingFigure{"enters", &KtlsimRingStatistics::cEnters},
+    RingFigure{"submitted", &KtlsimRingStatistics::cSubmitted},
+    RingFigure{"completed", &KtlsimRingStatistics::cCompleted},
+    RingFigure{"wakes", &KtlsimRingStatistics::cWakes},
+    RingFigure{"posted", &KtlsimRingStatistics::cPosted},
+    RingFigure{"submission_full", &KtlsimRingStatistics::cSubmissionFull},
+    RingFigure{"parked", &KtlsimRingStatistics::cParked},
+    RingFigure{"buffers_exhausted", &KtlsimRingStatistics::cBuffersExhausted},
+    RingFigure{"completion_overflow", &KtlsimRingStatistics::cCompletionOverflow},
+    RingFigure{"completions_lost", &KtlsimRingStatistics::cCompletionsLost}};
+
 // Bucket i has times from 2^i to here, without it.
 constexpr std::uint64_t EndOfBucket(std::size_t bucket) { return std::uint64_t{2} << bucket; }
 
@@ -49,6 +67,10 @@ void Add(const KtlsimLaneStatistics& from, KtlsimLaneStatistics* to) {
       (to->*kind.histogram).cCalls[i] += (from.*kind.histogram).cCalls[i];
     }
   }
+}
+
+void Add(const KtlsimRingStatistics& from, KtlsimRingStatistics* to) {
+  for (const RingFigure& one : kRingFigures) to->*one.figure += from.*one.figure;
 }
 
 LaneReport::Role& RoleOf(const std::string& name, LaneReport* report) {
@@ -116,6 +138,12 @@ nlohmann::json LaneJson(const LaneReport::Role& role, std::size_t lane) {
   return json;
 }
 
+nlohmann::json RingJson(const LaneReport::Role& role) {
+  nlohmann::json json = {{"role", role.name}, {"processors", role.processors}};
+  for (const RingFigure& one : kRingFigures) json[one.name] = role.ring.*one.figure;
+  return json;
+}
+
 }  // namespace
 
 std::optional<TimeFigures> FiguresOf(const KtlsimHistogram& histogram) {
@@ -155,6 +183,7 @@ LaneReport& LaneReport::operator+=(const LaneReport& other) {
     Role& mine = RoleOf(role.name, this);
     mine.processors = std::max(mine.processors, role.processors);
     for (std::size_t i = 0; i < KTLSIM_LANES; ++i) Add(role.lanes[i], &mine.lanes[i]);
+    Add(role.ring, &mine.ring);
   }
   accepted += other.accepted;
   callbacks += other.callbacks;
@@ -177,6 +206,7 @@ LaneReport ReadLanes() {
     ++role.processors;
     report.callbacks_on_processors += one.cCallbacks;
     for (std::size_t lane = 0; lane < KTLSIM_LANES; ++lane) Add(one.Lanes[lane], &role.lanes[lane]);
+    Add(one.Ring, &role.ring);
   }
   return report;
 }
@@ -202,7 +232,9 @@ void PrintLanes(const LaneReport& report, bool every_call, std::FILE* out) {
 nlohmann::json LanesJson(const LaneReport& report, bool every_call) {
   KtlsimLaneStatistics sum{};
   nlohmann::json lanes = nlohmann::json::array();
+  nlohmann::json rings = nlohmann::json::array();
   for (const LaneReport::Role& role : report.roles) {
+    rings.push_back(RingJson(role));
     for (std::size_t lane = 0; lane < KTLSIM_LANES; ++lane) {
       Add(role.lanes[lane], &sum);
       lanes.push_back(LaneJson(role, lane));
@@ -216,7 +248,8 @@ nlohmann::json LanesJson(const LaneReport& report, bool every_call) {
           {"callbacks", report.callbacks},
           {"callbacks_on_processors", report.callbacks_on_processors},
           {"timed_one_in", every_call ? 1U : kTimedOneIn},
-          {"lanes", lanes}};
+          {"lanes", lanes},
+          {"rings", rings}};
 }
 
 }  // namespace ktlsim::command

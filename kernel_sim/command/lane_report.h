@@ -1,5 +1,6 @@
 // LaneReport: what happened to the library's calls, by role of the processors and by lane: how many
-// there were, and how long they were queued, were served, and waited for their callback.
+// there were, and how long they were queued, were served, and waited for their callback; and what
+// the processors' rings did.
 //
 // What a newcomer gets wrong: times are taken of a sample (one call in 64 without
 // --time-every-call) and kept in classes by powers of two. A percentile is the upper end of its
@@ -38,6 +39,7 @@ struct LaneReport {
     std::string name;
     unsigned processors = 0;
     std::array<KtlsimLaneStatistics, KTLSIM_LANES> lanes{};
+    KtlsimRingStatistics ring{};  // the sum of its processors'
   };
 
   std::vector<Role> roles;  // in the order of their processors

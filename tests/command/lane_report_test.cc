@@ -36,6 +36,9 @@ LaneReport Report() {
   lane.Queued.cCalls[6] = 1;
   lane.Queued.cCalls[10] = 98;
   lane.Queued.cCalls[30] = 1;
+  role.ring.cSubmitted = 12000;
+  role.ring.cCompletionOverflow = 7;
+  role.ring.cSockets = 5;
   report.accepted = 6400;
   report.callbacks = 5000;
   report.callbacks_on_processors = 4000;
@@ -63,7 +66,8 @@ TEST(LaneReportTest, ReportsOfSeveralStartsAddUp) {
   LaneReport sum = Report();
   sum += Report();
   LaneReport other;
-  other.roles.push_back({.name = LaneReport::kCryptoRole, .processors = 3, .lanes = {}});
+  other.roles.push_back(
+      {.name = LaneReport::kCryptoRole, .processors = 3, .lanes = {}, .ring = {}});
   sum += other;
   ASSERT_EQ(sum.roles.size(), 2U);
   EXPECT_EQ(sum.accepted, 12800U);
@@ -73,6 +77,7 @@ TEST(LaneReportTest, ReportsOfSeveralStartsAddUp) {
   EXPECT_EQ(lane.cCompleted, 12800U);
   EXPECT_EQ(lane.cRefused, 6U);
   EXPECT_EQ(lane.Queued.cCalls[10], 196U);
+  EXPECT_EQ(sum.roles[0].ring.cSubmitted, 24000U);
 }
 
 TEST(LaneReportTest, TheTableFitsAndSaysWhatWasTimed) {
@@ -112,6 +117,13 @@ TEST(LaneReportTest, JsonHasNullWhereNothingWasTimed) {
   EXPECT_EQ(lane["notified"]["calls"], 0);
   EXPECT_TRUE(lane["notified"]["p50_below_ns"].is_null());
   EXPECT_TRUE(lane["notified"]["buckets"].empty());
+  ASSERT_EQ(json["rings"].size(), 1U);
+  const nlohmann::json& ring = json["rings"][0];
+  EXPECT_EQ(ring["role"], "server");
+  EXPECT_EQ(ring["processors"], 2);
+  EXPECT_EQ(ring["submitted"], 12000);
+  EXPECT_EQ(ring["completion_overflow"], 7);
+  EXPECT_FALSE(ring.contains("sockets"));  // how many are open at the end is no figure of the run
 }
 
 }  // namespace

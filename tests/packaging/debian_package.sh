@@ -15,7 +15,7 @@ fail() {
 }
 
 rm -rf "$work"
-mkdir -p "$root"/var/lib/dpkg/{info,updates} "$root/var/log"
+mkdir -p "$root"/var/lib/dpkg/{info,updates} "$root/var/lib/systemd" "$root/var/log"
 touch "$root"/var/lib/dpkg/{status,available}
 packages=("$folder"/*.deb)
 # What they depend on is this machine's; their scripts ask for DPKG_ROOT.

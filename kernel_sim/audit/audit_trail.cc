@@ -179,6 +179,7 @@ bool AuditTrail::HasWork() const {
 }
 
 void AuditTrail::Main() {
+  pthread_setname_np(pthread_self(), "ktlsim-audit");
   while (state_.load(std::memory_order_acquire) != TrailState::kClosing) {
     if (HasWork()) WriteOnce();
     RotateIfAsked();

@@ -211,21 +211,30 @@ Fault MakePlan(const StartArguments& arguments, const ReadTexts& texts, const To
   return Fault::kNone;
 }
 
+// A handle that is closed again unless its process runs.
+struct NewHandle {
+  NewHandle() = default;
+  NewHandle(const NewHandle&) = delete;
+  NewHandle& operator=(const NewHandle&) = delete;
+  ~NewHandle() {
+    if (value != nullptr) static_cast<void>(CloseForCaller(value));
+  }
+
+  HandleValue value = nullptr;
+};
+
 // The handle comes first: a process that runs cannot be taken back.
 DWORD StartWith(const ProcessPlan& plan, const security::Token::Ref& token,
                 LPPROCESS_INFORMATION process) {
   std::unique_ptr<HandleObject> object(new (std::nothrow) ProcessObject(token));
-  HandleValue handle = nullptr;
+  NewHandle handle;
   if (object == nullptr) return ERROR_NOT_ENOUGH_MEMORY;
-  if (const Fault fault = OpenHandle(std::move(object), &handle); fault != Fault::kNone) {
+  if (const Fault fault = OpenHandle(std::move(object), &handle.value); fault != Fault::kNone) {
     return NumberOfFault(fault);
   }
   pid_t child = 0;
-  if (const int error = StartProcess(plan, &child); error != 0) {
-    static_cast<void>(CloseForCaller(handle));
-    return ErrorOf(error);
-  }
-  StoreTo<PROCESS_INFORMATION>(process, {.hProcess = handle,
+  if (const int error = StartProcess(plan, &child); error != 0) return ErrorOf(error);
+  StoreTo<PROCESS_INFORMATION>(process, {.hProcess = std::exchange(handle.value, nullptr),
                                          .hThread = nullptr,
                                          .dwProcessId = static_cast<DWORD>(child),
                                          .dwThreadId = static_cast<DWORD>(child)});

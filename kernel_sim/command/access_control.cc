@@ -1,5 +1,6 @@
 #include "kernel_sim/command/access_control.h"
 
+#include <cstdint>
 #include <ctime>
 #include <filesystem>
 #include <span>
@@ -18,6 +19,9 @@
 
 namespace ktlsim::command {
 namespace {
+
+// The writer waits for the disk twice for each batch: it takes what a few milliseconds have left.
+constexpr std::uint64_t kLingerNs = 4'000'000;
 
 constexpr const char* kNoMemory = "no memory for the access control";
 
@@ -90,6 +94,7 @@ std::string AccessControl::OpenTrail(const AccessConfig& config, Purpose purpose
   options.when_full = config.audit_full;
   options.rotate_bytes = config.audit_rotate_bytes;
   options.queue_depth = config.audit_queue;
+  options.linger_ns = kLingerNs;
   auto opened = audit::AuditTrail::Open(options);
   if (!opened.ok()) {
     return fmt::format("--audit {}: {}; `ktlsim audit verify` looks at it",

@@ -90,8 +90,7 @@ std::optional<Difference> DifferenceOf(std::span<const double> base,
   if (base.size() < 2 || other.size() < 2) return difference;
   const double width = StudentT(DegreesOf(before, after)) *
                        std::sqrt(before.variance_of_mean + after.variance_of_mean);
-  difference.low = Percent(mean - width);
-  difference.high = Percent(mean + width);
+  difference.interval = {.low = Percent(mean - width), .high = Percent(mean + width)};
   return difference;
 }
 
@@ -99,10 +98,11 @@ std::string DifferenceText(const Difference& difference, const std::string& unit
   const bool fewer = difference.percent < 0;
   std::string text = fmt::format("{} % {} {}", Figure(std::abs(difference.percent)),
                                  fewer ? "fewer" : "more", unit);
-  if (!difference.known()) return text + ", no interval: two repeats of each are needed";
+  if (!difference.interval) return text + ", no interval: two repeats of each are needed";
+  const Difference::Interval& interval = *difference.interval;
   // In the direction of the words, the smaller figure first.
-  const double low = fewer ? -*difference.high : *difference.low;
-  const double high = fewer ? -*difference.low : *difference.high;
+  const double low = fewer ? -interval.high : interval.low;
+  const double high = fewer ? -interval.low : interval.high;
   text += fmt::format(", 95 % interval {} to {}", Figure(low), Figure(high));
   return difference.shown() ? text : "no difference shown: " + text;
 }

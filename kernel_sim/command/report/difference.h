@@ -12,14 +12,16 @@
 namespace ktlsim::command::report {
 
 struct Difference {
-  double percent = 0;  // of the base; negative: less
-  // Absent: there were too few repeats.
-  std::optional<double> low;
-  std::optional<double> high;
+  struct Interval {
+    double low = 0;
+    double high = 0;
+  };
 
-  bool known() const { return low.has_value() && high.has_value(); }
+  double percent = 0;                // of the base; negative: less
+  std::optional<Interval> interval;  // in per cent, too; absent: there were too few repeats
+
   // The interval lies on one side of zero.
-  bool shown() const { return known() && (*low > 0 || *high < 0); }
+  bool shown() const { return interval && (interval->low > 0 || interval->high < 0); }
 };
 
 // Nothing where a side has no figure, or one that is not above zero.

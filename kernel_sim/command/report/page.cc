@@ -68,7 +68,7 @@ json OperationsTable(std::span<const RunData> runs) {
 }
 
 json DifferenceRow(std::size_t run, std::vector<std::string> cells, const Difference& difference) {
-  const char* const state = !difference.known()  ? "unknown"
+  const char* const state = !difference.interval ? "unknown"
                             : difference.shown() ? "shown"
                                                  : "not-shown";
   return {{"run", run}, {"state", state}, {"cells", std::move(cells)}};

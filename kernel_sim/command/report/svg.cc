@@ -2,6 +2,7 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -197,9 +198,10 @@ class Drawing {
     for (std::size_t s = 0; s < chart_.series.size(); ++s) {
       const ChartSeries& series = chart_.series[s];
       for (std::size_t i = 0; i < series.bars.size(); ++i) {
-        if (!series.bars[i]) continue;
+        const std::optional<double>& bar = series.bars[i];
+        if (!bar) continue;
         const double base = stacked ? below[i] : 0;
-        const double top = base + *series.bars[i];
+        const double top = base + *bar;
         below[i] = top;
         const double x = kLeft + slot * (static_cast<double>(i) + 0.1) +
                          (stacked ? 0 : width * static_cast<double>(s));
@@ -209,7 +211,7 @@ class Drawing {
             "{:.4g}</title></rect>\n",
             x, to_y(top), std::max(width - 1, 0.5), to_y(base) - to_y(top), ColourOf(series),
             series.dashed ? " fill-opacity=\"0.5\"" : "", Escape(series.name),
-            Escape(chart_.categories[i]), *series.bars[i]);
+            Escape(chart_.categories[i]), *bar);
       }
     }
     for (std::size_t i = 0; i < chart_.categories.size(); ++i) {

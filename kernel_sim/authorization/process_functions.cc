@@ -3,12 +3,12 @@
 #include <ktlsim/security.h>
 #include <sys/types.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -121,13 +121,13 @@ bool IsWithin(const TokenState& less, const TokenState& own) {
   for (std::size_t i = 0; i < own.sids().size(); ++i) {
     if (!less.IndexOf(own.sids()[i])) return false;
   }
-  if (own.restricted()) {
-    if (!less.restricted() || (less.write_restricted() && !own.write_restricted())) return false;
-    const auto& restricting = less.identity().restricting->all();
-    const bool all = std::ranges::all_of(restricting, [&](const security::Sid& sid) {
-      return own.identity().restricting->Find(sid).has_value();
-    });
-    if (!all) return false;
+  const std::optional<security::SidTable>& restricting = own.identity().restricting;
+  if (restricting) {
+    const std::optional<security::SidTable>& more = less.identity().restricting;
+    if (!more || (less.write_restricted() && !own.write_restricted())) return false;
+    for (const security::Sid& sid : more->all()) {
+      if (!restricting->Find(sid)) return false;
+    }
   }
   return less.user() == own.user() && less.integrity() <= own.integrity() &&
          less.identity().authentication_id == own.identity().authentication_id &&
@@ -168,7 +168,8 @@ Fault ReadStartup(const void* from, ProcessPlan* plan) {
 // The places where a program without a path may be, in this order.
 std::vector<std::string> Places(const std::string& name) {
   if (name.find('/') != std::string::npos) return {name};
-  const char* const path = std::getenv("PATH");
+  // As `environ`, it is the caller's not to change meanwhile.
+  const char* const path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe)
   std::string_view rest = path != nullptr ? path : "/usr/bin:/bin";
   std::vector<std::string> places;
   for (bool more = true; more;) {

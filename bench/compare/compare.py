@@ -32,8 +32,8 @@ def parse(arguments):
     parser = argparse.ArgumentParser(
         prog="./dev compare", description="Starts each TLS server pinned to one core, drives it from another one, and "
         "prints what each operation cost the server.", epilog="Exit code 1: something that was to be measured was not.")
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="which ones; a name's beginning stands for "
-                        "all that begin so [all]")
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="which ones; the beginning of a name "
+                        "stands for all that begin so, where none has just that name [all]")
     parser.add_argument("--quick", action="store_true", help="short runs, three repeats, at most 14 minutes")
     parser.add_argument("--list", action="store_true", help="print the scenarios and end")
     parser.add_argument("--peers", metavar="A,B", help="which servers [all that are installed]: "
@@ -53,10 +53,13 @@ def parse(arguments):
     if options.limit is None and options.quick:
         options.limit = 13.0
     options.ktlsim = os.path.abspath(options.ktlsim)
-    chosen = [s for s in SCENARIOS if not options.scenarios or any(s.name.startswith(n) for n in options.scenarios)]
+    chosen = SCENARIOS if not options.scenarios else []
     for name in options.scenarios:
-        if not any(s.name.startswith(name) for s in SCENARIOS):
+        exact = [scenario for scenario in SCENARIOS if scenario.name == name]
+        meant = exact or [scenario for scenario in SCENARIOS if scenario.name.startswith(name)]
+        if not meant:
             parser.error(f"there is no scenario '{name}'; --list shows them")
+        chosen += [scenario for scenario in meant if scenario not in chosen]
     wanted = options.peers.split(",") if options.peers else [peer.name for peer in PEERS]
     for name in wanted:
         if name not in [peer.name for peer in PEERS]:

@@ -139,6 +139,8 @@ class ScenariosTest(unittest.TestCase):
         self.assertEqual([scenario.name for scenario in chosen], ["idle-5000", "idle-10000"])
         self.assertEqual([peer.name for peer in wanted], ["nginx", "hitch"])
         self.assertLess(options.limit, 15)
+        self.assertEqual([s.name for s in compare.parse(["--list", "request", "request"])[1]], ["request"])
+        self.assertEqual(len(compare.parse(["--list"])[1]), len(scenarios.SCENARIOS))
 
     def test_table_and_document(self):
         chosen = [scenarios.SCENARIOS[0]]

@@ -81,8 +81,8 @@ def write_table(result, out):
     if any(entry["noisy_runs"] for scenario in result["scenarios"] for entry in scenario["results"]):
         out.write(f"\nnoise N: in N runs others used more than {NOISE_SHARE:.0%} of the server's core. "
                   "Compare on a machine that does nothing else.\n")
-    out.write("\nper s: what generator and server reached together; where the generator's core is full it says nothing "
-              "about the server.\n")
+    out.write("\ncore: the server's share of its core; n: runs.\nper s: what generator and server reached together; "
+              "where the generator's core is full it says nothing about the server.\n")
 
 
 def row(entry):

@@ -104,7 +104,8 @@ class Site:
         if peer.name == "s_server":
             return None if check else [
                 "env", "-C", self.docs, "openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", self.cert,
-                "-key", self.key, "-WWW", "-http_server_binmode", "-quiet", "-cipher", CIPHERS, "-ciphersuites", CIPHERSUITES,
+                "-key", self.key, "-WWW", "-http_server_binmode", "-quiet", "-cipher", CIPHERS,
+                "-ciphersuites", CIPHERSUITES,
                 "-groups", GROUPS]
         path = self.fill(peer.templates[work], work, port, backend)
         if peer.program == "ktlsim":

@@ -310,6 +310,7 @@ TEST(ReportPageTest, SaysHowSureADifferenceIs) {
   const std::string page = PageOf(runs, "");
   EXPECT_NE(page.find("after against before"), std::string::npos);
   EXPECT_NE(page.find("% fewer us, 95 % interval"), std::string::npos);
+  EXPECT_NE(page.find("\"1010 (1000 to 1020)\""), std::string::npos);
   const std::string comparison = PageOf(std::vector{RunOf(CompareResult(8))}, "");
   EXPECT_NE(comparison.find("20 % fewer us, 95 % interval 18 to 22"), std::string::npos);
 }

@@ -22,7 +22,8 @@ using nlohmann::json;
 
 std::string FigureText(double value) {
   if (value == 0) return "0";
-  if (std::abs(value) >= 1000) return fmt::format("{:.0f}", value);
+  // From where three digits would round to 1e+03.
+  if (std::abs(value) >= 999.5) return fmt::format("{:.0f}", value);
   return fmt::format("{:.3g}", value);
 }
 

@@ -6,7 +6,7 @@
 //
 // The one thing a newcomer gets wrong: an operation owns what the kernel may still write to until
 // its last completion arrives. Cancel only asks; the object and its buffers stay untouched until
-// OnEnded / OnSent / OnConnected / OnReceiveEnded / OnAcceptEnded has been called.
+// OnSent / OnConnected / OnReceiveEnded / OnAcceptEnded / OnOpened has been called.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +18,7 @@
 #include "kernel_sim/base/assert.h"
 #include "kernel_sim/base/result.h"
 #include "kernel_sim/base/status.h"
+#include "kernel_sim/base/unix_identity.h"
 #include "kernel_sim/base/work_item.h"
 
 namespace ktlsim::io {
@@ -33,7 +34,7 @@ inline constexpr SocketId kNoSocket = -1;
 // Something in flight on a ring. Neither copied nor moved: the ring knows its address.
 class Operation {
  public:
-  enum class Kind : std::uint8_t { kAccept, kConnect, kReceive, kSend };
+  enum class Kind : std::uint8_t { kAccept, kConnect, kReceive, kSend, kOpen };
 
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;
@@ -143,6 +144,31 @@ class SendOperation : public Operation {
   std::size_t sent_bytes_ = 0;
 };
 
+// What to open: as openat2 takes it.
+struct OpenRequest {
+  int folder = -1;
+  const char* path = nullptr;  // relative to the folder; stays alive and unchanged until OnOpened
+  std::uint64_t flags = 0;     // this and the next two: struct open_how
+  std::uint64_t mode = 0;
+  std::uint64_t resolve = 0;
+};
+
+// Opens a file with the rights of a Unix user. It waits for the disk in the kernel, if need be.
+class OpenOperation : public Operation {
+ public:
+  OpenOperation() : Operation(Kind::kOpen) {}
+  virtual ~OpenOperation() = default;
+  // Final. The receiver owns the descriptor and closes it. kResource: the Unix user cannot be taken
+  // on now, and nothing was tried; kIo: otherwise, ECANCELED after Cancel.
+  virtual void OnOpened(Result<int> descriptor) = 0;
+
+ private:
+  friend struct OperationState;
+  OpenRequest request_;
+  void* personality_ = nullptr;  // the ring's
+  int descriptor_ = -1;
+};
+
 // One wait for a deadline. May be destroyed only when stopped or fired.
 class Timer {
  public:
@@ -210,6 +236,10 @@ class Loop {
   // At most one send in flight per socket. `bytes` must stay alive and unchanged until OnSent.
   virtual void StartSend(SendOperation& operation, SocketId socket,
                          std::span<const std::byte> bytes) = 0;
+  // `as` is not kept. The descriptor of the folder stays open until OnOpened. On the in-memory
+  // ring, which has no files, it ends with EOPNOTSUPP.
+  virtual void StartOpen(OpenOperation& operation, const OpenRequest& request,
+                         const UnixIdentity& as) = 0;
   // Asks for an early end; the final handler is called in any case. No-op when not in flight.
   virtual void Cancel(Operation& operation) = 0;
 

@@ -30,10 +30,24 @@ bool ConcernsOneConnection(int error_number) {
 // The request was interrupted before it did anything.
 bool IsInterruption(int error_number) { return error_number == EINTR || error_number == EAGAIN; }
 
+// In the place of a descriptor: nothing was tried.
+constexpr int kRefused = -2;
+
 // The kernel has lost a completion, and may have lost bytes of `operation`, which is in hand.
 int ErrorOfSuspect(const Operation& operation) {
   const OperationPlace place = OperationState::Of(operation).place;
   return place == OperationPlace::kInHandCancelled ? ECANCELED : EIO;
+}
+
+void CallOpened(OpenOperation& operation, int error_number) {
+  const int descriptor = std::exchange(OperationState::DescriptorOf(operation), -1);
+  if (error_number == 0) {
+    operation.OnOpened(descriptor);
+  } else if (descriptor == kRefused) {
+    operation.OnOpened(ResourceError("the client's Unix identity"));
+  } else {
+    operation.OnOpened(IoError(error_number, "open the file"));
+  }
 }
 
 // The last thing done with `operation`: its handler may start it again or destroy it.
@@ -53,6 +67,9 @@ void CallFinalHandler(Operation& operation, int error_number) {
       return;
     case Operation::Kind::kSend:
       static_cast<SendOperation&>(operation).OnSent(outcome("send"));
+      return;
+    case Operation::Kind::kOpen:
+      CallOpened(static_cast<OpenOperation&>(operation), error_number);
       return;
   }
 }
@@ -135,14 +152,14 @@ OperationPlace LoopBackend::Move(Operation& operation, OperationEvent event) {
 
 void LoopBackend::Begin(Operation& operation, SocketId socket) {
   KTLSIM_ASSERT(IsCurrentThread());
-  KTLSIM_ASSERT(socket >= 0);
+  KTLSIM_ASSERT(socket >= 0 || operation.kind() == Operation::Kind::kOpen);
   KTLSIM_ASSERT(!operation.in_flight());
   // Fails only for a descriptor that another loop opened.
-  KTLSIM_CHECK(MakeRoomFor(socket));
+  KTLSIM_CHECK(socket == kNoSocket || MakeRoomFor(socket));
   OperationState::Begin(operation, socket);
   Move(operation, OperationEvent::kStart);
   figures_.Add<&RingStatistics::operations>();
-  ++InFlightOn(socket);
+  if (socket != kNoSocket) ++InFlightOn(socket);
 }
 
 void LoopBackend::StartAccept(AcceptOperation& operation, SocketId listener) {
@@ -170,6 +187,19 @@ void LoopBackend::StartSend(SendOperation& operation, SocketId socket,
     return;
   }
   Poison(bytes);
+  Submit(operation);
+}
+
+void LoopBackend::StartOpen(OpenOperation& operation, const OpenRequest& request,
+                            const UnixIdentity& as) {
+  Begin(operation, kNoSocket);
+  OperationState::RequestOf(operation) = request;
+  OperationState::DescriptorOf(operation) = -1;
+  if (const int error_number = TakePersonality(operation, as); error_number != 0) {
+    if (error_number != EOPNOTSUPP) OperationState::DescriptorOf(operation) = kRefused;
+    EndLater(operation, error_number);
+    return;
+  }
   Submit(operation);
 }
 
@@ -263,9 +293,11 @@ void LoopBackend::End(Operation& operation, int error_number) {
   }
   Move(operation, OperationEvent::kEnd);
   figures_.Subtract<&RingStatistics::operations>();
-  --InFlightOn(state.socket);
+  if (state.socket != kNoSocket) --InFlightOn(state.socket);
   if (operation.kind() == Operation::Kind::kSend) {
     Unpoison(OperationState::AllBytesOf(static_cast<SendOperation&>(operation)));
+  } else if (operation.kind() == Operation::Kind::kOpen) {
+    DropPersonality(static_cast<OpenOperation&>(operation));
   }
   OperationState::End(operation);
   CallFinalHandler(operation, error_number);
@@ -299,6 +331,9 @@ void LoopBackend::Complete(Operation& operation, const Outcome& outcome) {
       return;
     case Operation::Kind::kSend:
       CompleteSend(static_cast<SendOperation&>(operation), outcome.result);
+      return;
+    case Operation::Kind::kOpen:
+      CompleteOpen(static_cast<OpenOperation&>(operation), outcome.result);
       return;
   }
 }
@@ -367,6 +402,13 @@ void LoopBackend::CompleteSend(SendOperation& operation, std::int32_t result) {
   if (IsInterruption(-result) && !cancelled) return Submit(operation);
   // No socket accepts none of several bytes; to go on would spin.
   EndFromKernel(operation, result == 0 ? -EPIPE : result);
+}
+
+void LoopBackend::CompleteOpen(OpenOperation& operation, std::int32_t result) {
+  const bool cancelled = OperationState::Of(operation).place == OperationPlace::kInHandCancelled;
+  if (result == -EINTR && !cancelled) return Submit(operation);
+  if (result >= 0) OperationState::DescriptorOf(operation) = result;
+  EndFromKernel(operation, result);
 }
 
 void LoopBackend::ReturnBuffer(std::uint16_t id) {
@@ -462,6 +504,10 @@ void LoopBackend::CompleteSuspect(Operation& operation, const Outcome& outcome) 
   if (operation.kind() == Operation::Kind::kSend) {
     const auto rest = OperationState::BytesOf(static_cast<SendOperation&>(operation));
     done = outcome.result == static_cast<std::int64_t>(rest.size());
+  }
+  if (operation.kind() == Operation::Kind::kOpen && outcome.result >= 0) {
+    OperationState::DescriptorOf(static_cast<OpenOperation&>(operation)) = outcome.result;
+    done = true;
   }
   EndLater(operation, done ? 0 : ErrorOfSuspect(operation));
 }

@@ -28,6 +28,8 @@ class LoopBackend : public Ring {
   void StartReceive(ReceiveOperation& operation, SocketId socket) override;
   void StartSend(SendOperation& operation, SocketId socket,
                  std::span<const std::byte> bytes) override;
+  void StartOpen(OpenOperation& operation, const OpenRequest& request,
+                 const UnixIdentity& as) override;
   void Cancel(Operation& operation) override;
   void StartTimer(Timer& timer, std::uint64_t deadline_ns) override;
   void StopTimer(Timer& timer) override;
@@ -58,6 +60,10 @@ class LoopBackend : public Ring {
   virtual ReceiveBuffers& buffers() = 0;
   // A connection was accepted. False: no memory for it, and the ring has closed it.
   virtual bool Adopt(SocketId socket) = 0;
+  // Makes `operation` run with the rights of `as`, until DropPersonality. An errno value: it
+  // cannot, and the operation ends with it.
+  virtual int TakePersonality(OpenOperation& operation, const UnixIdentity& as) = 0;
+  virtual void DropPersonality(OpenOperation& operation) = 0;
 
   // In a turn.
   void FeedStarved();
@@ -107,6 +113,7 @@ class LoopBackend : public Ring {
   void CompleteAccept(AcceptOperation& operation, const Outcome& outcome);
   void CompleteReceive(ReceiveOperation& operation, const Outcome& outcome, bool looked);
   void CompleteSend(SendOperation& operation, std::int32_t result);
+  void CompleteOpen(OpenOperation& operation, std::int32_t result);
   void CompleteSuspect(Operation& operation, const Outcome& outcome);
   void EndSuspect(Operation& operation);
   void ReturnBuffer(std::uint16_t id) override;

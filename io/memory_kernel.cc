@@ -166,7 +166,10 @@ void MemoryKernel::Issue(MemoryRequest& request) {
       socket->send = &request;
       Send(socket);
       return;
+    case Operation::Kind::kOpen:
+      break;  // was refused when it began
   }
+  KTLSIM_CHECK(false);
 }
 
 bool MemoryKernel::TakeFailure(Operation::Kind kind) {

@@ -140,6 +140,11 @@ bool MemoryRing::TrySubmitCancel(Operation& operation, Request request) {
   return true;
 }
 
+// There are no files here.
+int MemoryRing::TakePersonality(OpenOperation& /*operation*/, const UnixIdentity& /*as*/) {
+  return EOPNOTSUPP;
+}
+
 void MemoryRing::IssueSubmissions() {
   if (submissions_.empty()) return;
   figures_.Add<&RingStatistics::enters>();

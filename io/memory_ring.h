@@ -91,6 +91,8 @@ class MemoryRing final : public LoopBackend {
   bool TrySubmitCancel(Operation& operation, Request request) override;
   ReceiveBuffers& buffers() override;
   bool Adopt(SocketId socket) override;
+  int TakePersonality(OpenOperation& operation, const UnixIdentity& as) override;
+  void DropPersonality(OpenOperation& /*operation*/) override {}
 
   Result<SocketId> Opened(Result<SocketId> socket);
   bool TakePlace();

@@ -51,6 +51,9 @@ struct OperationState {
   static std::span<const std::byte> AllBytesOf(const SendOperation& operation) {
     return operation.bytes_;
   }
+  static OpenRequest& RequestOf(OpenOperation& operation) { return operation.request_; }
+  static void*& PersonalityOf(OpenOperation& operation) { return operation.personality_; }
+  static int& DescriptorOf(OpenOperation& operation) { return operation.descriptor_; }
   // What is still to be sent.
   static std::span<const std::byte> BytesOf(const SendOperation& operation) {
     return operation.bytes_.subspan(operation.sent_bytes_);

@@ -1,8 +1,10 @@
 // The requests that a ring submits, and what the kernel's completions belong to.
+#include <linux/openat2.h>
 #include <poll.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 
 #include "io/uring_ring.h"
 
@@ -65,6 +67,31 @@ void UringRing::PrepareReceive(io_uring_sqe& sqe, const ReceiveOperation& operat
   if (options_.receive_waits_first) sqe.ioprio |= IORING_RECVSEND_POLL_FIRST;
 }
 
+// The kernel copies all of it when it takes the entry.
+void UringRing::PrepareOpen(io_uring_sqe& sqe, OpenOperation& operation) {
+  static_assert(offsetof(OpenRequest, mode) ==
+                offsetof(OpenRequest, flags) + offsetof(open_how, mode));
+  static_assert(offsetof(OpenRequest, resolve) ==
+                offsetof(OpenRequest, flags) + offsetof(open_how, resolve));
+  OpenRequest& request = OperationState::RequestOf(operation);
+  io_uring_prep_openat2(&sqe, request.folder, request.path,
+                        reinterpret_cast<open_how*>(&request.flags));
+  sqe.personality = static_cast<Personality*>(OperationState::PersonalityOf(operation))->number;
+}
+
+int UringRing::TakePersonality(OpenOperation& operation, const UnixIdentity& as) {
+  Personality* taken = nullptr;
+  const int error_number = personalities_.Acquire(as, now_ns_, &taken);
+  OperationState::PersonalityOf(operation) = taken;
+  return error_number;
+}
+
+void UringRing::DropPersonality(OpenOperation& operation) {
+  void*& taken = OperationState::PersonalityOf(operation);
+  if (taken != nullptr) personalities_.Release(*static_cast<Personality*>(taken), now_ns_);
+  taken = nullptr;
+}
+
 bool UringRing::TrySubmit(Operation& operation) {
   const OperationState& state = OperationState::Of(operation);
   if (operation.kind() == Operation::Kind::kReceive) {
@@ -95,6 +122,9 @@ bool UringRing::TrySubmit(Operation& operation) {
                          MSG_NOSIGNAL | MSG_WAITALL);
       break;
     }
+    case Operation::Kind::kOpen:
+      PrepareOpen(*sqe, static_cast<OpenOperation&>(operation));
+      break;
   }
   io_uring_sqe_set_data64(sqe, UserData(operation, kOperationTag));
   return true;

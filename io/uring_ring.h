@@ -12,10 +12,24 @@
 
 #include "io/buffer_ring.h"
 #include "io/loop_backend.h"
+#include "io/personalities.h"
 #include "io/uring.h"
 #include "kernel_sim/base/clock.h"
 
 namespace ktlsim::io {
+
+class UringPersonalityCalls final : public PersonalityCalls {
+ public:
+  explicit UringPersonalityCalls(io_uring& ring) : ring_(ring) {}
+  int Register() noexcept override { return io_uring_register_personality(&ring_); }
+  void Unregister(int number) noexcept override {
+    // Fails only for a number that is not registered.
+    static_cast<void>(io_uring_unregister_personality(&ring_, number));
+  }
+
+ private:
+  io_uring& ring_;
+};
 
 class UringRing final : public LoopBackend {
  public:
@@ -79,6 +93,9 @@ class UringRing final : public LoopBackend {
   bool TrySubmitCancel(Operation& operation, Request request) override;
   ReceiveBuffers& buffers() override { return *buffers_; }
   bool Adopt(SocketId socket) override { return Opened(socket).ok(); }
+  int TakePersonality(OpenOperation& operation, const UnixIdentity& as) override;
+  void DropPersonality(OpenOperation& operation) override;
+  void PrepareOpen(io_uring_sqe& sqe, OpenOperation& operation);
   bool TryWatch(ReceiveOperation& operation);
   void PrepareReceive(io_uring_sqe& sqe, const ReceiveOperation& operation) const;
   io_uring_sqe* NextSqe();
@@ -94,6 +111,8 @@ class UringRing final : public LoopBackend {
   bool ring_open_ = false;
   bool in_turn_ = false;
   std::unique_ptr<BufferRing> buffers_;
+  UringPersonalityCalls personality_calls_{ring_};
+  Personalities personalities_{personality_calls_};
   std::uint64_t now_ns_ = MonotonicClock::Now();
   std::vector<Completion> batch_;
   std::size_t batch_size_ = 0;

@@ -1,8 +1,6 @@
 // Account, Group, MappingRule: what a directory knows, as it was read.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -12,6 +10,7 @@
 #include <vector>
 
 #include "kernel_sim/accounts/password_hash.h"
+#include "kernel_sim/base/unix_identity.h"
 #include "kernel_sim/digest/hash.h"
 #include "kernel_sim/security/identity_mapper.h"
 #include "kernel_sim/security/privileges.h"
@@ -53,13 +52,6 @@ class LogonTypes {
 inline constexpr LogonTypes kAllLogonTypes = {LogonType::kInteractive, LogonType::kNetwork,
                                               LogonType::kBatch, LogonType::kService};
 
-// For servers that take on the client's Unix identity. Neither is 0.
-struct UnixIdentity {
-  uid_t uid = 0;
-  gid_t gid = 0;
-  std::vector<gid_t> groups;
-};
-
 // H(user:realm:password). It opens the realm as the password does.
 struct DigestLine {
   digest::HashId hash_id = digest::HashId::kMd5;
@@ -84,7 +76,7 @@ struct Account {
   bool password_must_change = false;
   std::int64_t expires = kNever;  // seconds since 1970
   std::int64_t password_expires = kNever;
-  std::optional<UnixIdentity> unix_identity;
+  std::optional<UnixIdentity> unix_identity;  // for real impersonation; no id of it is 0
 };
 
 struct Group {

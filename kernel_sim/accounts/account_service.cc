@@ -132,7 +132,8 @@ LogonFault AccountService::GrantToken(const LogonRequest& request, const Directo
                        .user = account.sid,
                        .user_name = account.name,
                        .domain = directory.domain(),
-                       .logged_on = surroundings_.wall_seconds()},
+                       .logged_on = surroundings_.wall_seconds(),
+                       .unix_identity = account.unix_identity},
                       std::move(credentials));
   if (session == nullptr) return LogonFault::kNoMemory;
   const bool network = request.type == LogonType::kNetwork;
@@ -154,6 +155,13 @@ LogonFault AccountService::KeepCredentials(const LogonRequest& request, std::str
   return *credentials != nullptr ? LogonFault::kNone : LogonFault::kNoSystemResources;
 }
 
+// Here the caller stays who it is.
+static std::optional<UnixIdentity> UnixIdentityOf(const security::TokenState& caller) {
+  const auto& session = caller.identity().logon_session;
+  const UnixIdentity* const unix_identity = session != nullptr ? session->unix_identity() : nullptr;
+  return unix_identity != nullptr ? std::optional(*unix_identity) : std::nullopt;
+}
+
 LogonFault AccountService::MoveCaller(const LogonRequest& request, const security::Token* caller,
                                       security::Token::Ref* token) {
   if (caller == nullptr) return LogonFault::kInvalidParameter;
@@ -167,7 +175,8 @@ LogonFault AccountService::MoveCaller(const LogonRequest& request, const securit
                        .user = security::Sid(state->user()),
                        .user_name = std::string(request.user),
                        .domain = std::string(request.domain),
-                       .logged_on = surroundings_.wall_seconds()},
+                       .logged_on = surroundings_.wall_seconds(),
+                       .unix_identity = UnixIdentityOf(*state)},
                       std::move(credentials));
   if (session == nullptr) return LogonFault::kNoMemory;
   const security::Fault moved =
@@ -226,7 +235,8 @@ MappingOutcome AccountService::Grant(const Directory& directory, const Match& ma
                        .user = match.account->sid,
                        .user_name = match.account->name,
                        .domain = directory.domain(),
-                       .logged_on = surroundings_.wall_seconds()},
+                       .logged_on = surroundings_.wall_seconds(),
+                       .unix_identity = match.account->unix_identity},
                       nullptr);
   if (session == nullptr) return MappingOutcome::kNoMemory;
   const security::Fault made = MakeSessionToken({.account = *match.account,

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <openssl/crypto.h>
 
+#include "kernel_sim/accounts/unix_names.h"
 #include "kernel_sim/base/characters.h"
 #include "kernel_sim/base/toml_depth.h"
 #include "kernel_sim/digest/account_file.h"
@@ -216,7 +217,7 @@ void DirectoryBuilder::ReadAccount(const toml::table& table) {
   const TomlTable read(table,
                        {"name", "sid", "upn", "groups", "privileges", "password", "digest",
                         "logon-types", "disabled", "locked", "password-must-change", "expires",
-                        "password-expires", "unix-uid", "unix-gid", "unix-groups"},
+                        "password-expires", "unix-user", "unix-group", "unix-groups"},
                        mistake_);
   Account account;
   if (!ReadName(read, &account.name) ||
@@ -230,7 +231,7 @@ void DirectoryBuilder::ReadAccount(const toml::table& table) {
   ReadDigest(read, &account);
   ReadLogonTypes(read, &account);
   ReadTimes(read, &account);
-  ReadUnixIdentity(read, &account);
+  account.unix_identity = ReadUnixIdentity(read);
   made_->names_.emplace(FoldUpn(account.name), made_->accounts_.size());
   made_->account_sids_.emplace(SidKey(account.sid), made_->accounts_.size());
   made_->accounts_.push_back(std::move(account));
@@ -331,31 +332,6 @@ void DirectoryBuilder::ReadTimes(const TomlTable& table, Account* account) {
   account->password_must_change = table.Flag("password-must-change").value_or(false);
   account->expires = table.Time("expires").value_or(kNever);
   account->password_expires = table.Time("password-expires").value_or(kNever);
-}
-
-void DirectoryBuilder::ReadUnixIdentity(const TomlTable& table, Account* account) {
-  // The largest number means "no change" to the system.
-  constexpr std::int64_t kIdMax = 0xFFFFFFFE;
-  constexpr std::string_view kNeeded = "write 1 to 4294967294; the superuser's 0 is never taken on";
-  const auto good = [](std::int64_t id) { return id > 0 && id <= kIdMax; };
-  const std::optional<std::int64_t> uid = table.Number("unix-uid");
-  const std::optional<std::int64_t> gid = table.Number("unix-gid");
-  UnixIdentity identity;
-  table.Numbers("unix-groups", [&](std::int64_t id) -> std::string {
-    if (!good(id)) return std::string(kNeeded);
-    identity.groups.push_back(static_cast<gid_t>(id));
-    return {};
-  });
-  if (!uid && !gid && !table.Has("unix-groups")) return;
-  if (!uid || !gid) {
-    return table.Tell(uid ? "unix-gid" : "unix-uid",
-                      "is missing; unix-uid and unix-gid go together");
-  }
-  if (!good(*uid)) table.Tell("unix-uid", kNeeded);
-  if (!good(*gid)) table.Tell("unix-gid", kNeeded);
-  identity.uid = static_cast<uid_t>(*uid);
-  identity.gid = static_cast<gid_t>(*gid);
-  account->unix_identity = std::move(identity);
 }
 
 // ---- Mapping rules

@@ -42,7 +42,6 @@ class DirectoryBuilder {
   void ReadDigest(const TomlTable& table, Account* account);
   void ReadTimes(const TomlTable& table, Account* account);
   void ReadLogonTypes(const TomlTable& table, Account* account);
-  void ReadUnixIdentity(const TomlTable& table, Account* account);
   std::string AddDigestUser(std::string_view user, std::string_view realm, std::size_t account);
 
   // The rule's key. "": it has none, and the mistake is told.

@@ -29,6 +29,7 @@ struct SessionFacts {
   std::string user_name = {};  // kNewCredentials: for other servers, and not that of `user`
   std::string domain = {};
   std::int64_t logged_on = 0;  // seconds since 1970
+  std::optional<UnixIdentity> unix_identity = std::nullopt;
 };
 
 struct SessionStatistics {
@@ -80,6 +81,9 @@ class LogonSession final : public security::TokenSession {
   bool has_credentials() const { return credentials_ != nullptr; }
   // None in a forked child, too: they stay with the process that has verified them.
   std::optional<security::NetworkCredentials> network_credentials() const override;
+  const UnixIdentity* unix_identity() const override {
+    return facts_.unix_identity ? &*facts_.unix_identity : nullptr;
+  }
   // Of kNewCredentials: "", since nobody has verified the name.
   std::string_view user_name() const override;
 

@@ -74,12 +74,19 @@ std::optional<bool> TomlTable::Flag(std::string_view key) const {
   return std::nullopt;
 }
 
-std::optional<std::int64_t> TomlTable::Number(std::string_view key) const {
+std::optional<NameOrNumber> TomlTable::NameOrNumberOf(std::string_view key) const {
   const toml::node* const node = table_.get(key);
-  if (node == nullptr) return std::nullopt;
-  const auto* const number = node->as_integer();
-  if (number != nullptr) return number->get();
-  Tell(key, "a whole number is needed");
+  return node != nullptr ? NameOrNumberAt(*node, key) : std::nullopt;
+}
+
+std::optional<NameOrNumber> TomlTable::NameOrNumberAt(const toml::node& node,
+                                                      std::string_view key) const {
+  if (const auto* const number = node.as_integer()) return NameOrNumber{{}, number->get()};
+  const auto* const text = node.as_string();
+  if (text != nullptr && !text->get().empty() && text->get().find('\0') == std::string::npos) {
+    return NameOrNumber{text->get(), std::nullopt};
+  }
+  mistake_.Tell(node, key, "a name in quotes or a whole number is needed");
   return std::nullopt;
 }
 
@@ -113,19 +120,16 @@ void TomlTable::Texts(std::string_view key,
   for (const toml::node& one : *list) take_one(one);
 }
 
-void TomlTable::Numbers(std::string_view key,
-                        const std::function<std::string(std::int64_t)>& take) const {
+void TomlTable::NamesOrNumbers(std::string_view key,
+                               const std::function<std::string(const NameOrNumber&)>& take) const {
   const toml::node* const node = table_.get(key);
   if (node == nullptr) return;
   const toml::array* const list = node->as_array();
-  if (list == nullptr) return Tell(key, "a list of whole numbers is needed");
+  if (list == nullptr) return Tell(key, "a list of names and numbers is needed");
   for (const toml::node& one : *list) {
-    const auto* const number = one.as_integer();
-    if (number == nullptr) {
-      mistake_.Tell(one, key, "a list of whole numbers is needed");
-    } else if (const std::string wrong = take(number->get()); !wrong.empty()) {
-      mistake_.Tell(one, key, wrong);
-    }
+    const std::optional<NameOrNumber> value = NameOrNumberAt(one, key);
+    if (!value) continue;
+    if (const std::string wrong = take(*value); !wrong.empty()) mistake_.Tell(one, key, wrong);
   }
 }
 

@@ -34,6 +34,11 @@ class TomlMistake {
   std::string text_;
 };
 
+struct NameOrNumber {
+  std::string name;
+  std::optional<std::int64_t> number;  // none: it is a name
+};
+
 class TomlTable {
  public:
   // Any other key than `known` is a mistake.
@@ -45,13 +50,15 @@ class TomlTable {
   // Texts have no NUL.
   std::optional<std::string> Text(std::string_view key) const;
   std::optional<bool> Flag(std::string_view key) const;
-  std::optional<std::int64_t> Number(std::string_view key) const;
+  std::optional<NameOrNumber> NameOrNumberOf(std::string_view key) const;
   // Seconds since 1970, of a date-time with an offset.
   std::optional<std::int64_t> Time(std::string_view key) const;
   // A list of texts, or a text alone. `take` returns what is wrong with one, or "".
   void Texts(std::string_view key,
              const std::function<std::string(const std::string&)>& take) const;
-  void Numbers(std::string_view key, const std::function<std::string(std::int64_t)>& take) const;
+  // A list of them.
+  void NamesOrNumbers(std::string_view key,
+                      const std::function<std::string(const NameOrNumber&)>& take) const;
   // A list of tables, written as [[key]].
   void Tables(std::string_view key, const std::function<void(const toml::table&)>& take) const;
 
@@ -59,6 +66,8 @@ class TomlTable {
   void Tell(std::string_view key, std::string_view wrong) const;
 
  private:
+  std::optional<NameOrNumber> NameOrNumberAt(const toml::node& node, std::string_view key) const;
+
   const toml::table& table_;
   TomlMistake& mistake_;
 };

@@ -1,6 +1,7 @@
 #include "kernel_sim/authorization/impersonation.h"
 
 #include <array>
+#include <cerrno>
 
 #include "kernel_sim/authorization/process_token.h"
 #include "kernel_sim/base/thread_identity.h"
@@ -51,8 +52,15 @@ Fault Impersonate(const Token::Ref& token) {
     const Fault fault = token->Duplicate(TokenType::kImpersonation, level, NextLuid(), &own);
     if (fault != Fault::kNone) return fault;
   }
-  ThreadIdentity::Exchange(std::move(own));
-  return Fault::kNone;
+  switch (ThreadIdentity::Assume(std::move(own))) {
+    case 0:
+      return Fault::kNone;
+    case ENOMEM:
+    case EAGAIN:
+      return Fault::kNoMemory;
+    default:
+      return Fault::kAccessDenied;
+  }
 }
 
 Fault ImpersonateAnonymous() {

@@ -16,7 +16,9 @@ security::Token::Ref ThreadToken();
 
 // The thread acts as `token` from now on, instead of as anybody else: with an impersonation token
 // as it is, or with a copy at kIdentification where the process may not impersonate this client;
-// with a copy of a primary one. kNoMemory: the thread acts as before.
+// with a copy of a primary one. kNoMemory: the thread acts as before; with real impersonation
+// (kernel_sim/unix_identity) it acts as the server then, and so it does after kAccessDenied, which
+// is told where the client's Unix user cannot be taken on.
 security::Fault Impersonate(const security::Token::Ref& token);
 
 // The thread acts as S-1-5-7, who has no group and no privilege but to pass through folders, and

@@ -19,19 +19,21 @@ PassiveWorker::~PassiveWorker() {
   for (std::thread& thread : threads) thread.join();
 }
 
-bool PassiveWorker::Run(WorkItem& item) {
+bool PassiveWorker::Add(Job job) {
   if (Stepping* stepping = Stepping::Current()) {
-    stepping->RunAtPassive(item);
+    stepping->RunAtPassive(*job.item);
     return true;
   }
   MutexLock lock(mutex_);
   try {
-    items_.push_back({&item, ThreadIdentity::Get()});
+    items_.push_back(std::move(job));
   } catch (const std::bad_alloc&) {
     return false;
   }
   if (items_.size() > idle_ && threads_.size() < threads_max_) {
     try {
+      // For everybody, and not as the Unix user that the caller may have at the moment.
+      const ThreadIdentity::Scope as_process;
       threads_.emplace_back([this] { Main(); });
     } catch (const std::exception&) {  // no thread, or no memory for its handle
       if (threads_.empty()) {
@@ -57,8 +59,9 @@ void PassiveWorker::Main() {
       items_.pop_front();
     }
     // From here on the identity is the slot's alone, which is empty again after the item.
-    const ThreadIdentity::Scope as_asked(std::move(job.identity));
-    job.item->Run();
+    const bool refused = ThreadIdentity::Assume(std::move(job.identity)) != 0;
+    (refused ? job.refused : job.item)->Run();
+    ThreadIdentity::Exchange(nullptr);
   }
 }
 

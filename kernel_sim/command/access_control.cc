@@ -16,6 +16,7 @@
 #include "kernel_sim/command/values.h"
 #include "kernel_sim/digest/hash.h"
 #include "kernel_sim/sspi/runtime.h"
+#include "kernel_sim/unix_identity/real_impersonation.h"
 
 namespace ktlsim::command {
 namespace {
@@ -150,6 +151,7 @@ std::string AccessControl::Close() {
 AccessReport AccessControl::Report() const {
   AccessReport report;
   report.mappings = service_->mapping_statistics();
+  report.switches = unix_identity::Figures();
   if (trail_ != nullptr) report.trail = trail_->figures();
   return report;
 }

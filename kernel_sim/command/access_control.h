@@ -16,6 +16,7 @@
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/command/serve_config.h"
 #include "kernel_sim/serve/access_guard.h"
+#include "kernel_sim/unix_identity/identity_switch.h"
 
 namespace ktlsim::command {
 
@@ -31,6 +32,7 @@ std::string LoadAccounts(const std::string& path, LoadedAccounts* loaded);
 // What became of mappings and records.
 struct AccessReport {
   accounts::MappingStatistics mappings;
+  unix_identity::SwitchFigures switches;
   std::optional<audit::TrailFigures> trail;  // none: there is no trail
 };
 

@@ -169,6 +169,10 @@ std::string CheckAccess(const ServeConfig& config) {
            ": acl needs accounts (--accounts FILE), the directory that has the clients; `ktlsim "
            "accounts` keeps it";
   }
+  if (config.library.impersonate_os) {
+    return "impersonate-os needs acl (--acl FILE) on a listener, and accounts (--accounts FILE): "
+           "they say as whom a request runs";
+  }
   const bool lonely = !access.accounts_file.empty() || !access.audit_file.empty() ||
                       !access.audit_key.empty() || !access.audit_head.empty();
   return lonely ? "accounts, audit, audit-key and audit-head need acl (--acl FILE) on a listener: "

@@ -145,6 +145,10 @@ void PrintAccess(const ServeReport& report, std::FILE* out) {
       "accounts: clients {} mapped, {} without a match ({} certificates unreadable), {} with "
       "two, {} disabled, {} failed\n",
       m.mapped, m.no_match, m.unreadable, m.two_matches, m.disabled, m.failed);
+  const unix_identity::SwitchFigures& switches = report.access->switches;
+  if (switches.taken + switches.refused != 0) {
+    fmt::print(out, "Unix users: {} taken on, {} refused\n", switches.taken, switches.refused);
+  }
   if (!report.access->trail) return;
   const audit::TrailFigures& trail = *report.access->trail;
   fmt::print(out, "audit: {}, {} lines, {} lost, {} refused, {} attempts to write failed\n",
@@ -162,6 +166,8 @@ nlohmann::json AccessJson(const ServeReport& report) {
   json["mappings"] = {{"mapped", m.mapped},           {"no_match", m.no_match},
                       {"two_matches", m.two_matches}, {"disabled", m.disabled},
                       {"failed", m.failed},           {"unreadable", m.unreadable}};
+  json["unix_users"] = {{"taken", report.access->switches.taken},
+                        {"refused", report.access->switches.refused}};
   json["audit"] = nullptr;
   if (!report.access->trail) return json;
   const audit::TrailFigures& trail = *report.access->trail;

@@ -378,6 +378,14 @@ constexpr Setting kOwnSettings[] = {
      "The directory of accounts and mapping rules by which clients of listeners with acl get their "
      "tokens, as `ktlsim accounts` keeps it; read again on SIGHUP",
      [](S s, V v) { return TakeText(v, &s.config.access.accounts_file); }},
+    {"impersonate-os", Form::kFlag, true, "",
+     "Open the files of root with the rights of the Unix user (unix-user) that the client's "
+     "account "
+     "has, and with nobody's (65534) for a client without one. Needs CAP_SETUID and CAP_SETGID",
+     [](S s, V v) {
+       s.config.library.impersonate_os = v == "true";
+       return std::string();
+     }},
     {"audit", Form::kOne, true, "FILE",
      "Record there the accesses that the SACL of a path asks for; `ktlsim audit verify` finds what "
      "was done to it",

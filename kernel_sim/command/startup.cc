@@ -27,6 +27,7 @@ std::string StartLibrary(const StartupOptions& options) {
   start.NotifyThreadsMax = options.notify_threads_max;
   if (options.pin_processors) start.fFlags |= KTLSIM_PIN_PROCESSORS;
   if (options.time_every_call) start.fFlags |= KTLSIM_TIME_EVERY_CALL;
+  if (options.impersonate_os) start.fFlags |= KTLSIM_IMPERSONATE_OS;
   start.pszProcessorRoles = options.roles.empty() ? nullptr : options.roles.c_str();
   SetAcquisitionNotifyMode(options.notify_mode);
   if (KtlsimStart(&start) == SEC_E_OK) return {};

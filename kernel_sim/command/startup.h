@@ -24,8 +24,9 @@ struct StartupOptions {
   unsigned notify_threads_max = 0;
   bool pin_processors = false;
   bool time_every_call = false;
-  std::string key_log;  // where TLS secrets are recorded; empty: as SSLKEYLOGFILE says
-  std::string roles;    // comma list, as in KtlsimOptions; empty: none
+  bool impersonate_os = false;  // KTLSIM_IMPERSONATE_OS
+  std::string key_log;          // where TLS secrets are recorded; empty: as SSLKEYLOGFILE says
+  std::string roles;            // comma list, as in KtlsimOptions; empty: none
 };
 
 // Raises the limit on open files and starts the library. Empty on success, else why not, in words.

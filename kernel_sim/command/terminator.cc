@@ -353,6 +353,7 @@ void Terminator::TellWhatNeedsARestart(const ServeConfig& config) {
   if (now.notify_threads_max != old.notify_threads_max) tell("notify-threads");
   if (now.pin_processors != old.pin_processors) tell("pin-processors");
   if (now.time_every_call != old.time_every_call) tell("time-every-call");
+  if (now.impersonate_os != old.impersonate_os) tell("impersonate-os");
   if (now.key_log != old.key_log) tell("key-log");
   if (config.store != config_.store) tell("context-store");
   if (!AuditsAlike(config.access, config_.access)) tell("audit");

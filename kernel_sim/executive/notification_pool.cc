@@ -84,6 +84,8 @@ Status NotificationPool::StartThread() {
   try {
     if (rest == nullptr) rest = new Rest;
     const auto body = [this, rest] { ThreadMain(*rest); };
+    // For everybody's callbacks, and not as the Unix user that this thread may have at the moment.
+    const ThreadIdentity::Scope as_process;
     if (options_.spawn) {
       options_.spawn(body);
     } else {

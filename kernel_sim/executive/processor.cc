@@ -115,6 +115,7 @@ void Processor::Stop() {
 
 void Processor::Main(const RingFactory& factory) {
   current_processor = this;
+  ThreadIdentity::KeepProcessRights();
   pthread_setname_np(pthread_self(), ("ktlsim-" + role_.substr(0, 8)).c_str());
   SetTraceProcessor(static_cast<std::uint32_t>(index_));
   if (pinned_cpu_ >= 0) {

@@ -202,6 +202,18 @@ TokenStateRef Token::state() const {
   return state_;
 }
 
+const UnixIdentity* Token::unix_identity() const noexcept {
+  constexpr std::uint64_t kUnixAuthority = 22;
+  const TokenStateRef now = state();
+  if (now->user().authority() == kUnixAuthority) return nullptr;
+  const bool acts =
+      now->type() == TokenType::kPrimary || now->level() >= ImpersonationLevel::kImpersonation;
+  // Of all states of a token it is the same.
+  const std::shared_ptr<const TokenSession>& session = now->identity().logon_session;
+  const UnixIdentity* const its = acts && session != nullptr ? session->unix_identity() : nullptr;
+  return its != nullptr ? its : &UnixIdentity::Nobody();
+}
+
 Fault Token::Duplicate(TokenType type, ImpersonationLevel level, Luid token_id, Ref* copy) const
     try {
   const TokenStateRef from = state();

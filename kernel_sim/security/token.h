@@ -21,6 +21,7 @@
 
 #include "kernel_sim/base/mutex.h"
 #include "kernel_sim/base/thread_identity.h"
+#include "kernel_sim/base/unix_identity.h"
 #include "kernel_sim/security/acl.h"
 #include "kernel_sim/security/fault.h"
 #include "kernel_sim/security/luid.h"
@@ -71,6 +72,8 @@ class TokenSession {
   virtual ~TokenSession() = default;
   // None: it keeps none. They live as long as the session. Any thread, any level.
   virtual std::optional<NetworkCredentials> network_credentials() const = 0;
+  // The Unix user of the account. Null: none. As the credentials.
+  virtual const UnixIdentity* unix_identity() const { return nullptr; }
   // Of the account, verified at its log-on; "": there is none such. As the credentials.
   virtual std::string_view user_name() const { return {}; }
 };
@@ -222,6 +225,10 @@ class Token final : public Identity {
   static Fault Create(const TokenContents& contents, Ref* token);
 
   TokenStateRef state() const;
+
+  // Null for the process's own tokens, whose user is S-1-22-1-N. Otherwise the account's; nobody's
+  // where the account has none, and for tokens of a level below kImpersonation.
+  const UnixIdentity* unix_identity() const noexcept override;
 
   // A copy with another id. kBadImpersonationLevel: an impersonation token cannot become one of a
   // higher level, nor below kImpersonation a primary one; kNoMemory.

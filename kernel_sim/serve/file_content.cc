@@ -6,6 +6,7 @@
 #include <ctime>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -13,6 +14,7 @@
 
 #include "io/passive_job.h"
 #include "kernel_sim/base/assert.h"
+#include "kernel_sim/base/thread_identity.h"
 #include "kernel_sim/serve/content_types.h"
 #include "kernel_sim/serve/file_path.h"
 #include "kernel_sim/serve/file_service.h"
@@ -22,6 +24,12 @@ namespace ktlsim::serve {
 namespace {
 
 constexpr const char* kReadTheFile = "read the file";
+// So often a name is resolved again.
+constexpr int kRaces = 16;
+
+std::string IndexOf(const std::string& folder) {
+  return folder.empty() ? kIndexName : folder + "/" + kIndexName;
+}
 
 unsigned StatusOfError(int error_number) {
   switch (error_number) {
@@ -49,7 +57,8 @@ unsigned StatusOfError(int error_number) {
 
 class FileContent final : public HttpContent {
  public:
-  FileContent(FileShare& share, io::Loop& loop) : share_(share), work_(loop, *this) {}
+  FileContent(FileShare& share, io::Loop& loop)
+      : share_(share), loop_(loop), opening_(*this), work_(loop, *this) {}
 
   HttpRequestText* request_text() override { return &text_; }
   // No body changes the response.
@@ -62,14 +71,34 @@ class FileContent final : public HttpContent {
   void Release() override;
 
  private:
-  enum class Job : std::uint8_t { kNone, kOpen, kRead };
+  enum class Job : std::uint8_t { kNone, kOpen, kRingOpen, kRead };
+
+  // On the ring, with the rights of the client's Unix user.
+  class Opening final : public io::OpenOperation {
+   public:
+    explicit Opening(FileContent& content) : content_(content) {}
+    void OnOpened(Result<int> descriptor) override {
+      // The last thing done here: the content may end.
+      content_.RingOpened(std::move(descriptor));
+    }
+
+   private:
+    FileContent& content_;
+  };
 
   ~FileContent() = default;
 
   bool StartJob(Job job, HttpContentWaiter& waiter);
+  bool StartRingOpen(HttpContentWaiter& waiter);
+  bool StartOnRing();
+  void RingOpened(Result<int> descriptor);
+  bool OpenAgain();
+  int FolderError() const;
   // On a worker thread at passive level, while the loop's side does not touch what it uses.
   void Work();
+  void Refused();
   void Returned();
+  int TryToOpen();
   int OpenTarget(FileTree::Wait wait);
   int OpenFolder(FileTree::Wait wait);
   void Describe();
@@ -82,6 +111,7 @@ class FileContent final : public HttpContent {
 
   // Fixed.
   FileShare& share_;
+  io::Loop& loop_;
 
   HttpRequestText text_;
   FilePath target_;
@@ -100,9 +130,16 @@ class FileContent final : public HttpContent {
   std::uint64_t piece_at_ = 0;
   int piece_bytes_ = 0;  // or a negative errno value
 
+  // Of an opening on the ring.
+  Opening opening_;
+  IdentityRef client_;     // whose rights it has
+  std::string name_;       // what is being opened
+  bool is_index_ = false;  // the index of a folder
+  int races_ = 0;
+
   Job job_ = Job::kNone;
   HttpContentWaiter* waiter_ = nullptr;  // null while a job runs: the connection is gone
-  io::PassiveJob<&FileContent::Work, &FileContent::Returned> work_;
+  io::PassiveJob<&FileContent::Work, &FileContent::Returned, &FileContent::Refused> work_;
 };
 
 // ---- What may block
@@ -127,6 +164,12 @@ void FileContent::Work() {
   }
 }
 
+// The client's Unix user could not be taken on: nothing is done for it as the server.
+void FileContent::Refused() {
+  open_error_ = EAGAIN;
+  piece_bytes_ = -EAGAIN;
+}
+
 void FileContent::Returned() {
   const Job job = std::exchange(job_, Job::kNone);
   HttpContentWaiter* const waiter = std::exchange(waiter_, nullptr);
@@ -134,8 +177,58 @@ void FileContent::Returned() {
     Delete();
     return;
   }
-  if (job == Job::kOpen) Describe();
+  if (job != Job::kRead) Describe();
   waiter->OnContentReady();
+}
+
+// False: with the rights of the server, or with the client's on a worker.
+bool FileContent::StartRingOpen(HttpContentWaiter& waiter) {
+  if (ThreadIdentity::RightsOf(ThreadIdentity::Present()) == nullptr) return false;
+  is_index_ = target_.directory;
+  name_ = target_.path;
+  if (is_index_) name_ = IndexOf(name_);
+  client_ = ThreadIdentity::Get();
+  races_ = 0;
+  if (!StartOnRing()) return false;
+  job_ = Job::kRingOpen;
+  waiter_ = &waiter;
+  return true;
+}
+
+// False: the tree is walked, or nobody has rights of its own.
+bool FileContent::StartOnRing() {
+  const std::optional<io::OpenRequest> request = share_.tree.RequestBelow(name_);
+  const UnixIdentity* const rights = ThreadIdentity::RightsOf(client_.get());
+  if (!request || rights == nullptr) return false;
+  loop_.StartOpen(opening_, *request, *rights);
+  return true;
+}
+
+void FileContent::RingOpened(Result<int> descriptor) {
+  if (descriptor.ok()) {
+    open_error_ = FileTree::Take(*descriptor, &file_, &facts_);
+    const bool folder = open_error_ == 0 && target_.directory && !is_index_;
+    if (folder) open_error_ = FolderError();
+  } else {
+    // Only where the kernel has judged is the client told that it has no right.
+    const Status failure = descriptor.status();
+    const bool judged = failure.category() == Category::kIo;
+    open_error_ = judged ? failure.code() : EAGAIN;
+    if (judged && OpenAgain()) return;
+  }
+  client_.reset();
+  Returned();
+}
+
+// True: it is being opened again, or the folder instead of its index.
+bool FileContent::OpenAgain() {
+  if (waiter_ == nullptr) return false;
+  // A rename at the same time makes the resolution start again.
+  if (open_error_ == EAGAIN) return ++races_ < kRaces && StartOnRing();
+  if (open_error_ != ENOENT || !is_index_) return false;
+  is_index_ = false;
+  name_ = target_.path;  // a part of what it was: needs no memory
+  return StartOnRing();
 }
 
 // ---- The response
@@ -153,7 +246,8 @@ HttpContent::Outcome FileContent::Answer(const HttpRequest& request, HttpContent
       target_ = ResolveTarget(text_.target);
       refusal_ = target_.refusal;
     }
-    if (refusal_ == 0) open_error_ = OpenTarget(FileTree::Wait::kNever);
+    if (refusal_ == 0 && StartRingOpen(waiter)) return Outcome::kLater;
+    if (refusal_ == 0) open_error_ = TryToOpen();
   } catch (const std::bad_alloc&) {
     refusal_ = 503;
   }
@@ -164,20 +258,26 @@ HttpContent::Outcome FileContent::Answer(const HttpRequest& request, HttpContent
   return Outcome::kReady;
 }
 
+// Without waiting, which is done with the rights of the server only: EAGAIN leaves it to a worker.
+int FileContent::TryToOpen() {
+  if (ThreadIdentity::RightsOf(ThreadIdentity::Present()) != nullptr) return EAGAIN;
+  return OpenTarget(FileTree::Wait::kNever);
+}
+
 int FileContent::OpenTarget(FileTree::Wait wait) {
   if (target_.directory) return OpenFolder(wait);
   return share_.tree.OpenBelow(target_.path, wait, &file_, &facts_);
 }
 
 int FileContent::OpenFolder(FileTree::Wait wait) {
-  const std::string index = target_.path.empty() ? kIndexName : target_.path + "/" + kIndexName;
-  const int error_number = share_.tree.OpenBelow(index, wait, &file_, &facts_);
+  const int error_number = share_.tree.OpenBelow(IndexOf(target_.path), wait, &file_, &facts_);
   if (error_number != ENOENT) return error_number;
   // A folder without an index exists but is not shown; anything else does not exist.
   const int folder_error = share_.tree.OpenBelow(target_.path, wait, &file_, &facts_);
-  if (folder_error != 0) return folder_error;
-  return facts_.directory ? EACCES : ENOTDIR;
+  return folder_error != 0 ? folder_error : FolderError();
 }
+
+int FileContent::FolderError() const { return facts_.directory ? EACCES : ENOTDIR; }
 
 void FileContent::Describe() {
   try {
@@ -325,6 +425,8 @@ void FileContent::EndResponse() {
   body_text_ = {};
   file_.Close();
   piece_.reset();
+  client_.reset();
+  name_ = {};
   response_ = nullptr;
 }
 

@@ -109,6 +109,20 @@ int FileTree::OpenBelow(const std::string& path, Wait wait, OpenFile* file,
   return Facts(*file, facts);
 }
 
+std::optional<io::OpenRequest> FileTree::RequestBelow(const std::string& path) const {
+  if (walk_) return std::nullopt;
+  return io::OpenRequest{.folder = root_.descriptor(),
+                         .path = path.empty() ? "." : path.c_str(),
+                         .flags = kOpenFlags,
+                         .mode = 0,
+                         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+}
+
+int FileTree::Take(int descriptor, OpenFile* file, FileFacts* facts) {
+  *file = OpenFile(descriptor);
+  return Facts(*file, facts);
+}
+
 int FileTree::List(std::vector<std::string>* names) const {
   const int descriptor = openat(root_.descriptor(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) return errno;

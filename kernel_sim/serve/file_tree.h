@@ -11,11 +11,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "io/loop.h"
 #include "kernel_sim/base/result.h"
 
 namespace ktlsim::serve {
@@ -60,6 +62,12 @@ class FileTree {
   // `path` as ResolveTarget makes it. 0, or the errno value; EXDEV and ELOOP for what would leave
   // the root.
   int OpenBelow(const std::string& path, Wait wait, OpenFile* file, FileFacts* facts) const;
+
+  // What a ring is to open instead, with the rights of a Unix user, which decide for themselves;
+  // none: this tree is walked. `path` stays alive and unchanged until it has. Any level.
+  std::optional<io::OpenRequest> RequestBelow(const std::string& path) const;
+  // What the ring has opened. 0, or the errno value.
+  static int Take(int descriptor, OpenFile* file, FileFacts* facts);
 
   // The names in the root itself, in no order, without those that begin with a dot. 0, or the errno
   // value. Passive level.

@@ -15,6 +15,7 @@
 #include "kernel_sim/sspi/context_buffer.h"
 #include "kernel_sim/sspi/last_error.h"
 #include "kernel_sim/sspi/runtime.h"
+#include "kernel_sim/unix_identity/real_impersonation.h"
 
 namespace ktlsim::sspi {
 namespace {
@@ -47,7 +48,7 @@ SECURITY_STATUS Translate(const KtlsimOptions& from, executive::ExecutiveOptions
   if (from.Placement != KTLSIM_PLACEMENT_INLINE && from.Placement != KTLSIM_PLACEMENT_POOL) {
     return Refuse("KtlsimOptions.Placement is neither KTLSIM_PLACEMENT_INLINE nor _POOL");
   }
-  constexpr ULONG kFlags = KTLSIM_PIN_PROCESSORS | KTLSIM_TIME_EVERY_CALL;
+  constexpr ULONG kFlags = KTLSIM_PIN_PROCESSORS | KTLSIM_TIME_EVERY_CALL | KTLSIM_IMPERSONATE_OS;
   if ((from.fFlags & ~kFlags) != 0) {
     return Refuse("KtlsimOptions.fFlags has unknown bits");
   }
@@ -125,7 +126,10 @@ SECURITY_STATUS KtlsimStart(const KtlsimOptions* options) {
   executive::ExecutiveOptions translated;
   return Told(NothingThrown([&] {
     const SECURITY_STATUS status = options != nullptr ? Translate(*options, &translated) : SEC_E_OK;
-    return status == SEC_E_OK ? Runtime::Instance().Start(translated) : status;
+    const bool real = options != nullptr && (options->fFlags & KTLSIM_IMPERSONATE_OS) != 0;
+    if (status != SEC_E_OK) return status;
+    return Runtime::Instance().Start(translated,
+                                     real ? Impersonation::kUnixUsers : Impersonation::kTokensOnly);
   }));
 }
 
@@ -163,6 +167,9 @@ SECURITY_STATUS KtlsimQueryStatistics(KtlsimStatistics* stats) {
   stats->cResumed = counters.resumed.Sum();
   stats->cRecordsSealed = counters.records_sealed.Sum();
   stats->cRecordsOpened = counters.records_opened.Sum();
+  const unix_identity::SwitchFigures switches = unix_identity::Figures();
+  stats->cUnixSwitches = switches.taken;
+  stats->cUnixSwitchesRefused = switches.refused;
   return Told(SEC_E_OK);
 }
 

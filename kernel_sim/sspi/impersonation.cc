@@ -18,8 +18,11 @@ SECURITY_STATUS ImpersonateClient(PCtxtHandle handle) {
   security::Token::Ref token;
   const SECURITY_STATUS status = context->ClientToken(&token);
   if (status != SEC_E_OK) return status;
-  return authorization::Impersonate(token) == security::Fault::kNone ? SEC_E_OK
-                                                                     : SEC_E_INSUFFICIENT_MEMORY;
+  const security::Fault fault = authorization::Impersonate(token);
+  if (fault == security::Fault::kNone) return SEC_E_OK;
+  if (fault != security::Fault::kAccessDenied) return SEC_E_INSUFFICIENT_MEMORY;
+  NoteReason("the Unix identity of the client's account cannot be taken on");
+  return SEC_E_NO_IMPERSONATION;
 }
 
 // The thread's own token is not looked at: a context whose client is not mapped can be reverted.

@@ -19,12 +19,14 @@
 #include "kernel_sim/base/characters.h"
 #include "kernel_sim/base/fork_gate.h"
 #include "kernel_sim/base/level.h"
+#include "kernel_sim/base/thread_identity.h"
 #include "kernel_sim/base/trace.h"
 #include "kernel_sim/executive/callback_gate.h"
 #include "kernel_sim/executive/misuse.h"
 #include "kernel_sim/sspi/handles.h"
 #include "kernel_sim/sspi/last_error.h"
 #include "kernel_sim/sspi/packages/all_packages.h"
+#include "kernel_sim/unix_identity/real_impersonation.h"
 
 namespace ktlsim::sspi {
 namespace {
@@ -42,6 +44,13 @@ SECURITY_STATUS FailedStart(const Status& status) {
   }
   return status.category() == Category::kResource ? SEC_E_INSUFFICIENT_MEMORY
                                                   : SEC_E_INTERNAL_ERROR;
+}
+
+// Empty: done; else why not.
+std::string UseImpersonation(Impersonation impersonation) {
+  if (impersonation == Impersonation::kUnixUsers) return unix_identity::Begin();
+  unix_identity::End();
+  return {};
 }
 
 // Nothing runs, and nothing will before the next KtlsimStart.
@@ -90,7 +99,7 @@ executive::Executive* Runtime::StartOnFirstUse(SECURITY_STATUS* failure) {
   MutexLock lock(start_mutex_);
   // Another thread may have started it meanwhile, and even stopped it.
   if (state_.load(std::memory_order_acquire) == RuntimeState::kNeverStarted) {
-    *failure = StartLocked({});
+    *failure = StartLocked({}, Impersonation::kTokensOnly);
     if (*failure != SEC_E_OK) return nullptr;
   }
   return executive_;
@@ -105,7 +114,10 @@ bool Runtime::PrepareProcess() {
   return fork_handlers_ && exit_handler_;
 }
 
-SECURITY_STATUS Runtime::StartLocked(const executive::ExecutiveOptions& options) {
+SECURITY_STATUS Runtime::StartLocked(const executive::ExecutiveOptions& options,
+                                     Impersonation impersonation) {
+  // The threads that start here are everybody's.
+  const ThreadIdentity::Scope as_process;
   if (!PrepareProcess()) return FailedStart(ResourceError("memory for the process's handlers"));
   if (executive_ == nullptr || inherited_) {
     // The threads of the parent's executive do not exist here: it is left as it is.
@@ -117,6 +129,16 @@ SECURITY_STATUS Runtime::StartLocked(const executive::ExecutiveOptions& options)
       credentials_.CloseAll();
     }
   }
+  const bool real_before = unix_identity::InForce();
+  try {
+    const std::string wrong = UseImpersonation(impersonation);
+    if (!wrong.empty()) {
+      NoteReason({"real impersonation: ", wrong});
+      return SEC_E_NO_IMPERSONATION;
+    }
+  } catch (const std::bad_alloc&) {
+    return FailedStart(ResourceError("memory for real impersonation"));
+  }
   Status status;
   try {
     executive::ExecutiveOptions complete = options;
@@ -127,13 +149,17 @@ SECURITY_STATUS Runtime::StartLocked(const executive::ExecutiveOptions& options)
   } catch (const std::bad_alloc&) {
     status = ResourceError("memory for the options");
   }
-  if (!status.ok()) return FailedStart(status);
+  if (!status.ok()) {
+    if (!real_before) unix_identity::End();
+    return FailedStart(status);
+  }
   Move(RuntimeEvent::kStart);
   TellWatcher(&RuntimeWatcher::OnStart);
   return SEC_E_OK;
 }
 
-SECURITY_STATUS Runtime::Start(const executive::ExecutiveOptions& options) {
+SECURITY_STATUS Runtime::Start(const executive::ExecutiveOptions& options,
+                               Impersonation impersonation) {
   MutexLock lock(start_mutex_);
   switch (state_.load(std::memory_order_acquire)) {
     case RuntimeState::kRunning:
@@ -148,7 +174,7 @@ SECURITY_STATUS Runtime::Start(const executive::ExecutiveOptions& options) {
     case RuntimeState::kForked:
       break;
   }
-  return StartLocked(options);
+  return StartLocked(options, impersonation);
 }
 
 // With the lock: a watcher that comes during a start or a stop is told by this or by that.

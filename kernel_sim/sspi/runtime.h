@@ -37,6 +37,11 @@ class RuntimeWatcher {
   ~RuntimeWatcher() = default;
 };
 
+enum class Impersonation : std::uint8_t {
+  kTokensOnly,  // a thread that impersonates keeps the process's Unix identity
+  kUnixUsers,   // it takes on the client's
+};
+
 class Runtime final : private PackageHost {
  public:
   static Runtime& Instance() {
@@ -75,7 +80,8 @@ class Runtime final : private PackageHost {
   // Never waits for a stop, nor for anything that a callback could be waiting for.
   // SEC_E_INVALID_PARAMETER: it runs already; SEC_E_SHUTDOWN_IN_PROGRESS: a stop is under way;
   // SEC_E_INSUFFICIENT_MEMORY, SEC_E_INTERNAL_ERROR: nothing is left running.
-  SECURITY_STATUS Start(const executive::ExecutiveOptions& options);
+  SECURITY_STATUS Start(const executive::ExecutiveOptions& options,
+                        Impersonation impersonation = Impersonation::kTokensOnly);
   SECURITY_STATUS Stop();
 
   // `watcher` lives for the rest of the process; there is one. A stop of a library that never ran
@@ -130,8 +136,8 @@ class Runtime final : private PackageHost {
   static void AfterForkInChild();
   void UnlockAfterFork();
   executive::Executive* StartOnFirstUse(SECURITY_STATUS* failure);
-  SECURITY_STATUS StartLocked(const executive::ExecutiveOptions& options)
-      KTLSIM_REQUIRES(start_mutex_);
+  SECURITY_STATUS StartLocked(const executive::ExecutiveOptions& options,
+                              Impersonation impersonation) KTLSIM_REQUIRES(start_mutex_);
   bool PrepareProcess() KTLSIM_REQUIRES(start_mutex_);
   void TellWatcher(void (RuntimeWatcher::*what)());
   // The only function that changes the state: under `start_mutex_`, or alone in a forked child.

@@ -284,13 +284,14 @@ struct TlsConnection::PassiveCall {
                   ? CompleteAuthToken(&context, connection.legs_.output())
                   : AskForAlert(context, connection.legs_.bound_alert());
   }
+  void Refused() { outcome = SEC_E_INSUFFICIENT_MEMORY; }
   void Return() { connection.OnPassiveCallDone(*this); }
 
   TlsConnection& connection;
   CtxtHandle context;
   SECURITY_STATUS leg_status = SEC_E_OK;
   SECURITY_STATUS outcome = SEC_E_OK;
-  io::PassiveJob<&PassiveCall::Work, &PassiveCall::Return> job;
+  io::PassiveJob<&PassiveCall::Work, &PassiveCall::Return, &PassiveCall::Refused> job;
 };
 
 bool TlsConnection::StartPassiveCall(LegCall call, SECURITY_STATUS leg_status) {

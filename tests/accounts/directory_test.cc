@@ -61,8 +61,8 @@ locked = true
 password-must-change = true
 expires = 2027-01-31T12:00:00+01:00
 password-expires = 1970-01-01T00:00:01Z
-unix-uid = 1000
-unix-gid = 1001
+unix-user = 1000
+unix-group = 1001
 unix-groups = [27, 100]
 )");
   ASSERT_EQ(directory->accounts().size(), 1U);
@@ -187,14 +187,24 @@ TEST(DirectoryTest, MistakesNameFileLineKeyAndRemedy) {
       {a + "expires = '2027-01-01'\n", {"d.toml:3: key `expires`: a time with its offset"}},
       {a + "expires = 2027-01-01\n", {"d.toml:3: key `expires`"}},
       {a + "expires = 2027-01-01T00:00:00\n", {"d.toml:3: key `expires`"}},
-      {a + "unix-uid = 0\nunix-gid = 1\n", {"d.toml:3: key `unix-uid`", "superuser"}},
-      {a + "unix-uid = 1\nunix-gid = 0\n", {"d.toml:4: key `unix-gid`", "superuser"}},
-      {a + "unix-uid = 1\nunix-gid = 1\nunix-groups = [1, 0]\n", {"d.toml:5: key `unix-groups`"}},
-      {a + "unix-uid = 4294967295\nunix-gid = 1\n", {"d.toml:3: key `unix-uid`"}},
-      {a + "unix-uid = -1\nunix-gid = 1\n", {"d.toml:3: key `unix-uid`"}},
-      {a + "unix-uid = 'root'\nunix-gid = 1\n", {"d.toml:3: key `unix-uid`: a whole number"}},
-      {a + "unix-uid = 1\n", {"d.toml:1: key `unix-gid`: is missing"}},
-      {a + "unix-groups = [5]\n", {"d.toml:1: key `unix-uid`: is missing"}},
+      {a + "unix-user = 0\nunix-group = 1\n", {"d.toml:3: key `unix-user`", "superuser"}},
+      {a + "unix-user = 1\nunix-group = 0\n", {"d.toml:4: key `unix-group`", "superuser"}},
+      {a + "unix-user = 1\nunix-group = 1\nunix-groups = [1, 0]\n",
+       {"d.toml:5: key `unix-groups`"}},
+      {a + "unix-user = 4294967295\nunix-group = 1\n", {"d.toml:3: key `unix-user`"}},
+      {a + "unix-user = -1\nunix-group = 1\n", {"d.toml:3: key `unix-user`"}},
+      {a + "unix-user = 'root'\nunix-group = 1\n", {"d.toml:3: key `unix-user`", "superuser"}},
+      {a + "unix-user = 'nobody-has-it'\n", {"d.toml:3: key `unix-user`: the system has no such"}},
+      {a + "unix-user = ''\n", {"d.toml:3: key `unix-user`: a name in quotes or"}},
+      {a + "unix-user = 1.5\n", {"d.toml:3: key `unix-user`: a name in quotes or"}},
+      {a + "unix-user = 4000000001\n", {"d.toml:1: key `unix-group`: is missing"}},
+      {a + "unix-user = 1\nunix-group = 'root'\n", {"d.toml:4: key `unix-group`", "superuser"}},
+      {a + "unix-user = 1\nunix-group = 'nobody-has-it'\n",
+       {"d.toml:4: key `unix-group`: the system has no such"}},
+      {a + "unix-user = 1\nunix-groups = ['root']\n", {"d.toml:4: key `unix-groups`"}},
+      {a + "unix-user = 1\nunix-groups = 5\n", {"d.toml:4: key `unix-groups`: a list of names"}},
+      {a + "unix-groups = [5]\n", {"d.toml:1: key `unix-user`: is missing; unix-groups"}},
+      {a + "unix-group = 5\n", {"d.toml:1: key `unix-user`: is missing; unix-group"}},
       // Any trusted authority can write any name.
       {a + "[[mapping]]\nupn = 'a@b'\naccount = 'a'\n", {"d.toml:4: key `upn`: add `issuers`"}},
       {a + "[[mapping]]\nemail = 'a@b'\naccount = 'a'\nissuers = []\n",

@@ -459,7 +459,7 @@ TEST(ThreadIdentityTest, ScopesNest) {
   EXPECT_EQ(ThreadIdentity::Present(), user.get());
 }
 
-TEST(ThreadIdentityTest, APassiveWorkerRunsAsWhoeverAsked) {
+TEST(ThreadIdentityTest, APassiveWorkerRunsAsWhoeverAskedOrAsTheProcess) {
   struct Item : WorkItem {
     Item()
         : WorkItem([](WorkItem& item) {
@@ -469,6 +469,7 @@ TEST(ThreadIdentityTest, APassiveWorkerRunsAsWhoeverAsked) {
           }) {}
     const Identity* seen = nullptr;
     Counter ended;
+    WorkItem refused{[](WorkItem& /*item*/) { ADD_FAILURE(); }};
   };
   const auto user = MakeUser();
   std::vector<std::unique_ptr<Item>> items;
@@ -476,8 +477,9 @@ TEST(ThreadIdentityTest, APassiveWorkerRunsAsWhoeverAsked) {
     PassiveWorker worker;
     for (int i = 0; i < 4; ++i) {
       items.push_back(std::make_unique<Item>());
-      const ThreadIdentity::Scope as_user(i % 2 == 0 ? user : nullptr);
-      ASSERT_TRUE(worker.Run(*items.back()));
+      const ThreadIdentity::Scope as_user(user);
+      ASSERT_TRUE(i % 2 == 0 ? worker.RunAsCaller(*items.back(), items.back()->refused)
+                             : worker.Run(*items.back()));
     }
     for (const auto& item : items) item->ended.WaitFor(1);
   }

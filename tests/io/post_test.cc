@@ -211,13 +211,14 @@ class Errand {
     EXPECT_NE(std::this_thread::get_id(), home_);
     ++gone_;
   }
+  void Refused() { ADD_FAILURE(); }
   void Return() {
     EXPECT_EQ(std::this_thread::get_id(), home_);
     EXPECT_EQ(gone_, ++returned_);
   }
 
   const std::thread::id home_ = std::this_thread::get_id();
-  PassiveJob<&Errand::Go, &Errand::Return> job_;
+  PassiveJob<&Errand::Go, &Errand::Return, &Errand::Refused> job_;
   int gone_ = 0;  // handed over with the job
   int returned_ = 0;
 };

@@ -51,8 +51,8 @@ TEST_F(AccountsTest, MistakesAreNamed) {
   Expect(2, "a name is", Accounts({"add", file_, "a@b"}, "x\n"));
   Expect(2, "accounts.toml", Accounts({"passwd", file_, "alice"}, "x\n"));
   Expect(1, "accounts.toml", Accounts({"check", file_}));
-  folder_.Write("accounts.toml", "[[account]]\nname = 'a'\nunix-uid = 0\nunix-gid = 0\n");
-  Expect(1, "accounts.toml:3: key `unix-uid`", Accounts({"check", file_}));
+  folder_.Write("accounts.toml", "[[account]]\nname = 'a'\nunix-user = 0\nunix-group = 0\n");
+  Expect(1, "accounts.toml:3: key `unix-user`", Accounts({"check", file_}));
   Expect(1, "no certificate", Accounts({"key", file_}));
 }
 

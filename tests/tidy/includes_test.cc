@@ -32,6 +32,7 @@ const std::vector<Arrows>& AllArrows() {
       {"tls/handshake", {"kernel_sim/base", "tls", "tls/record", "tls/identity"}},
       {"kernel_sim/include", {"io"}},
       {"kernel_sim/digest", {"kernel_sim/base"}},
+      {"kernel_sim/unix_identity", {"kernel_sim/base"}},
       {"kernel_sim/security", {"kernel_sim/base"}},
       {"kernel_sim/audit", {"kernel_sim/base", "kernel_sim/security"}},
       {"kernel_sim/accounts", {"kernel_sim/base", "kernel_sim/digest", "kernel_sim/security"}},
@@ -41,8 +42,9 @@ const std::vector<Arrows>& AllArrows() {
       {"kernel_sim/context_store", {"kernel_sim/base", "io"}},
       {"kernel_sim/sspi",
        {"kernel_sim/base", "io", "tls", "tls/record", "tls/identity", "tls/handshake",
-        "kernel_sim/include", "kernel_sim/digest", "kernel_sim/security", "kernel_sim/executive",
-        "kernel_sim/authorization", "kernel_sim/context_store"}},
+        "kernel_sim/include", "kernel_sim/digest", "kernel_sim/unix_identity",
+        "kernel_sim/security", "kernel_sim/executive", "kernel_sim/authorization",
+        "kernel_sim/context_store"}},
       {"kernel_sim/authority",
        {"kernel_sim/base", "kernel_sim/include", "kernel_sim/digest", "kernel_sim/security",
         "kernel_sim/audit", "kernel_sim/accounts", "kernel_sim/authorization", "kernel_sim/sspi"}},
@@ -54,7 +56,7 @@ const std::vector<Arrows>& AllArrows() {
        {"kernel_sim/base", "io", "tls/record", "kernel_sim/include", "kernel_sim/digest",
         "kernel_sim/security", "kernel_sim/accounts", "kernel_sim/audit",
         "kernel_sim/authorization", "kernel_sim/context_store", "kernel_sim/sspi",
-        "kernel_sim/transport", "kernel_sim/serve"}},
+        "kernel_sim/transport", "kernel_sim/serve", "kernel_sim/unix_identity"}},
   };
   return *arrows;
 }

@@ -19,23 +19,39 @@ extern "C" {
 
 #define KTLSIM_PIN_PROCESSORS 1   // fFlags: bind each processor to a core
 #define KTLSIM_TIME_EVERY_CALL 2  // fFlags: the histograms count every call, not one in 64
+#define KTLSIM_IMPERSONATE_OS 4   // fFlags: real impersonation, see below
 
 typedef struct _KtlsimOptions {
-  ULONG cbSize;                   // sizeof(KtlsimOptions)
-  ULONG cProcessors;              // 0: one per core
-  ULONG Placement;                // KTLSIM_PLACEMENT_*
-  ULONG cCryptoProcessors;        // pool only; 0: as many as processors
-  ULONG QueueDepth;               // calls per processor; 0: 4096
-  ULONG NotifyThreadsMax;         // 0: 256
-  ULONG fFlags;                   // KTLSIM_PIN_PROCESSORS | KTLSIM_TIME_EVERY_CALL
-  ULONG cReceiveBuffers;          // provided buffers per processor; 0: default
+  ULONG cbSize;             // sizeof(KtlsimOptions)
+  ULONG cProcessors;        // 0: one per core
+  ULONG Placement;          // KTLSIM_PLACEMENT_*
+  ULONG cCryptoProcessors;  // pool only; 0: as many as processors
+  ULONG QueueDepth;         // calls per processor; 0: 4096
+  ULONG NotifyThreadsMax;   // 0: 256
+  ULONG fFlags;           // KTLSIM_PIN_PROCESSORS | KTLSIM_TIME_EVERY_CALL | KTLSIM_IMPERSONATE_OS
+  ULONG cReceiveBuffers;  // provided buffers per processor; 0: default
   const char* pszProcessorRoles;  // comma list of names, processor i has role i mod n; NULL: none
   ULONG QueueWaitLimitMs;         // how long a call may wait in a queue; 0: no limit
 } KtlsimOptions, *PKtlsimOptions;
 
 /// Starts with `options`, or with the defaults for NULL; keeps nothing of the caller's. Never waits
 /// for a KtlsimStop.
+///
+/// With KTLSIM_IMPERSONATE_OS a thread that impersonates acts as the client for the operating
+/// system, too: with the Unix user and the groups of the client's account (unix-user in the file of
+/// KtlsimLoadAccounts), or as uid 65534 where it has none, is anonymous, or may only be identified;
+/// and with no capability in effect. So an open() is judged by the client's rights. Only the
+/// calling thread changes. It is the process again when it reverts; where it cannot return, the
+/// process ends. A failed impersonation leaves the thread as the process. At dispatch level, on a
+/// processor, the thread keeps the process's rights, and so does everything that acts as nobody.
+/// Needs CAP_SETUID and CAP_SETGID. It stays in force until a KtlsimStart without the flag. What a
+/// program has to know: the process cannot be traced by its user or dump its memory any more
+/// (PR_SET_DUMPABLE), PR_SET_PDEATHSIG is forgotten, a thread or process that is started while
+/// impersonating begins as the client (revert before that), and nobody else may change ids, groups
+/// or capabilities of the process from the first start on.
+///
 /// Level: passive; any thread, also while other threads call any function. Returns: SEC_E_OK;
+/// SEC_E_NO_IMPERSONATION: KTLSIM_IMPERSONATE_OS, and the process may not take on another user;
 /// SEC_E_INVALID_PARAMETER: a bad cbSize or value, or already started; SEC_E_SHUTDOWN_IN_PROGRESS:
 /// another thread is in KtlsimStop, which may wait for the callback that this is called in;
 /// SEC_E_INTERNAL_ERROR: io_uring cannot be used; SEC_E_INSUFFICIENT_MEMORY: also when there are no
@@ -631,6 +647,8 @@ typedef struct _KtlsimStatistics {
   ULONGLONG cQueueTimeouts;  // of cCompleted: KTLSIM_E_QUEUE_TIMEOUT
   // How often the system refused a thread for a callback that waited; it is tried again.
   ULONGLONG cNotifyThreadsRefused;
+  ULONGLONG cUnixSwitches;         // a client's Unix user was taken on, since the process began
+  ULONGLONG cUnixSwitchesRefused;  // it could not be
 } KtlsimStatistics, *PKtlsimStatistics;
 
 /// Fills in `*stats`, whose cbSize the caller has set.

@@ -267,11 +267,12 @@ KTLSIM_API SECURITY_STATUS SEC_ENTRY DelegateSecurityContext(
 /// lacks SeImpersonatePrivilege or the server asked for ASC_REQ_IDENTIFY. A client has an account
 /// where the program has installed a mapper, and TLS has verified its certificate, or Digest its
 /// password. On failure the thread acts as before, which may be as the server: look at the result.
+/// With KTLSIM_IMPERSONATE_OS (ktlsim/sspi_ext.h) the thread acts as the client's Unix user, too.
 /// Level: any. Returns: SEC_E_NO_IMPERSONATION: no account is the client's, or none is looked for
-/// (SCH_CRED_NO_SYSTEM_MAPPER); SEC_E_MULTIPLE_ACCOUNTS; SEC_E_LOGON_DENIED: its account is
-/// disabled; SEC_E_NO_AUTHENTICATING_AUTHORITY: the accounts were not to be had;
-/// SEC_E_INSUFFICIENT_MEMORY; SEC_E_UNSUPPORTED_FUNCTION: a client's context, or kernel mode;
-/// SEC_E_INVALID_HANDLE.
+/// (SCH_CRED_NO_SYSTEM_MAPPER), or its Unix user could not be taken on; SEC_E_MULTIPLE_ACCOUNTS;
+/// SEC_E_LOGON_DENIED: its account is disabled; SEC_E_NO_AUTHENTICATING_AUTHORITY: the accounts
+/// were not to be had; SEC_E_INSUFFICIENT_MEMORY; SEC_E_UNSUPPORTED_FUNCTION: a client's context,
+/// or kernel mode; SEC_E_INVALID_HANDLE.
 KTLSIM_API SECURITY_STATUS SEC_ENTRY ImpersonateSecurityContext(PCtxtHandle phContext)
     KTLSIM_MODE_SYMBOL(ImpersonateSecurityContext);
 /// The calling thread acts as the process again, whichever context it has impersonated last, and

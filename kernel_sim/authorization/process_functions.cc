@@ -22,6 +22,8 @@
 #include "kernel_sim/authorization/process_start.h"
 #include "kernel_sim/authorization/process_token.h"
 #include "kernel_sim/base/level.h"
+#include "kernel_sim/base/thread_identity.h"
+#include "kernel_sim/unix_identity/become.h"
 
 namespace ktlsim::authorization {
 namespace {
@@ -224,6 +226,26 @@ struct NewHandle {
   HandleValue value = nullptr;
 };
 
+// Of the client, where the process takes on its clients' Unix users.
+class UnixChild final : public ChildIdentity {
+ public:
+  explicit UnixChild(const UnixIdentity& identity) : identity_(identity) {}
+  int TakeOn() const noexcept override { return unix_identity::BecomeForGood(identity_); }
+
+ private:
+  const UnixIdentity& identity_;
+};
+
+// Its own rights decide, and not those that this thread may have at the moment.
+int StartAs(ProcessPlan plan, const security::Token& token, pid_t* child) {
+  const UnixIdentity* const rights = ThreadIdentity::RightsOf(&token);
+  const ThreadIdentity::Scope as_process;
+  if (rights == nullptr) return StartProcess(plan, child);
+  const UnixChild identity(*rights);
+  plan.identity = &identity;
+  return StartProcess(plan, child);
+}
+
 // The handle comes first: a process that runs cannot be taken back.
 DWORD StartWith(const ProcessPlan& plan, const security::Token::Ref& token,
                 LPPROCESS_INFORMATION process) {
@@ -234,7 +256,7 @@ DWORD StartWith(const ProcessPlan& plan, const security::Token::Ref& token,
     return NumberOfFault(fault);
   }
   pid_t child = 0;
-  if (const int error = StartProcess(plan, &child); error != 0) return ErrorOf(error);
+  if (const int error = StartAs(plan, *token, &child); error != 0) return ErrorOf(error);
   StoreTo<PROCESS_INFORMATION>(process, {.hProcess = std::exchange(handle.value, nullptr),
                                          .hThread = nullptr,
                                          .dwProcessId = static_cast<DWORD>(child),

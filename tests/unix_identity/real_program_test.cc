@@ -3,9 +3,12 @@
 #include <ktlsim/security.h>
 #include <ktlsim/sspi_ext.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstdint>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -68,6 +71,35 @@ class RealProgramTest : public testing::Test {
     HANDLE token = nullptr;
     EXPECT_EQ(LogonUserA(name, nullptr, "secret", type, LOGON32_PROVIDER_DEFAULT, &token), TRUE);
     return token;
+  }
+
+  // Of a shell that runs `script` in the session of `token`.
+  std::string OutputOf(HANDLE token, const std::string& script) const {
+    int ends[2] = {-1, -1};
+    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    STARTUPINFOA startup{};
+    startup.cb = sizeof(startup);
+    startup.dwFlags = STARTF_USESTDHANDLES;
+    startup.hStdInput = INVALID_HANDLE_VALUE;
+    startup.hStdOutput = reinterpret_cast<HANDLE>(static_cast<std::intptr_t>(ends[1]));
+    startup.hStdError = INVALID_HANDLE_VALUE;
+    PROCESS_INFORMATION process{};
+    std::string line = "sh -c \"" + script + "\"";
+    EXPECT_EQ(CreateProcessAsUserA(token, "/bin/sh", line.data(), nullptr, nullptr, FALSE, 0,
+                                   nullptr, "/", &startup, &process),
+              TRUE)
+        << KtlsimGetLastError();
+    close(ends[1]);
+    std::string text;
+    std::array<char, 4096> memory{};
+    for (ssize_t bytes = 0; (bytes = read(ends[0], memory.data(), memory.size())) > 0;) {
+      text.append(memory.data(), static_cast<std::size_t>(bytes));
+    }
+    close(ends[0]);
+    EXPECT_EQ(waitpid(static_cast<pid_t>(process.dwProcessId), nullptr, 0),
+              static_cast<pid_t>(process.dwProcessId));
+    EXPECT_EQ(KtlsimCloseHandle(process.hProcess), TRUE);
+    return text;
   }
 
   const test::TemporaryFolder folder_;
@@ -137,6 +169,29 @@ TEST_F(RealProgramTest, NewCredentialsAreStillTheCallers) {
   EXPECT_EQ(ReadError(own_), EACCES);
   EXPECT_EQ(KtlsimCloseHandle(moved), TRUE);
   EXPECT_EQ(KtlsimCloseHandle(token), TRUE);
+}
+
+// For good: real, effective and saved ids, and without capabilities, whomever the thread acts as.
+TEST_F(RealProgramTest, AProcessIsTheUserOfItsToken) {
+  const HANDLE alice = LogOn("alice", LOGON32_LOGON_INTERACTIVE);
+  const HANDLE carol = LogOn("carol", LOGON32_LOGON_INTERACTIVE);
+  const std::string read = "cat " + alices_ + " || cat " + public_;
+  const std::string who = "grep -E '^(Uid|Gid|Groups|Cap(Inh|Prm|Eff|Amb))' /proc/self/status; ";
+  const auto expected = [](const std::string& id) {
+    const std::string ids = "\t" + id + "\t" + id + "\t" + id + "\t" + id + "\n";
+    std::string text = "Uid:" + ids + "Gid:" + ids + "Groups:\t \n";
+    for (const char* set : {"Inh", "Prm", "Eff", "Amb"}) {
+      text.append("Cap").append(set).append(":\t0000000000000000\n");
+    }
+    return text;
+  };
+  EXPECT_EQ(OutputOf(alice, who + read), expected("40001") + "alice");
+  EXPECT_EQ(OutputOf(carol, who + read), expected("65534") + "public");
+  ASSERT_EQ(ImpersonateLoggedOnUser(alice), TRUE);
+  EXPECT_EQ(OutputOf(carol, who + read), expected("65534") + "public");
+  EXPECT_EQ(ReadError(own_), EACCES);
+  EXPECT_EQ(KtlsimCloseHandle(alice), TRUE);
+  EXPECT_EQ(KtlsimCloseHandle(carol), TRUE);
 }
 
 TEST_F(RealProgramTest, ItEndsWithAStartWithoutIt) {

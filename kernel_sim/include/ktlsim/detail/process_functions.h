@@ -14,7 +14,10 @@ extern "C" {
 /// SeIncreaseQuotaPrivilege, and SeAssignPrimaryTokenPrivilege as well unless the token is a copy
 /// of its own that can do no more; they need not be enabled.
 ///
-/// With the operating system the new process is what this one is. It learns the token's identity
+/// With KTLSIM_IMPERSONATE_OS (ktlsim/sspi_ext.h) the new process is the Unix user of the token's
+/// account for good, or uid 65534 where that has none, and has no capability; the program has to be
+/// one that this user may run. Otherwise it is with the operating system what this one is, and so
+/// it is with a token of this process's own, whomever this thread acts as. It learns the token's identity
 /// from its environment: the variables KTLSIM_TOKEN_USER and so on, which
 /// kernel_sim/authorization/README.md lists, take the place of any that begin with KTLSIM_TOKEN_.
 ///

@@ -2,6 +2,7 @@
 
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 
@@ -78,7 +79,77 @@ std::string CheckChange(const std::string& file, const Directory& before, std::s
   return good ? std::string() : by_hand;
 }
 
+// Writes `unix-user = value` in the place of the line that has it, or above the account's name.
+// False: it stands with something else in one line, or is not written on one.
+bool ReplaceUnixUser(const toml::table& account, const std::string& value, std::string* text) {
+  const toml::node* const old = account.get("unix-user");
+  const toml::node& beside = old != nullptr ? *old : *account.get("name");
+  const std::size_t begin = LineBegin(*text, beside.source().begin.line);
+  if (begin == std::string::npos) return false;
+  const std::string line = fmt::format("unix-user = {}\n", value);
+  if (old == nullptr) {
+    text->insert(begin, line);
+    return true;
+  }
+  const std::size_t end = std::min(text->find('\n', begin), text->size() - 1) + 1;
+  const std::string_view before = std::string_view(*text).substr(begin, end - begin);
+  if (!before.starts_with("unix-user") || before.find('#') != std::string_view::npos) return false;
+  text->replace(begin, end - begin, line);
+  return true;
+}
+
+// What was changed by its text is read again: exactly one Unix user may be another one.
+bool IsTheOnlyChange(const Directory& before, const Directory& after, std::string_view name) {
+  const auto same = [&](const Account& one) {
+    const Account* const now = after.FindByName(one.name);
+    if (now == nullptr || now->password.has_value() != one.password.has_value()) return false;
+    if (one.password && now->password->Text() != one.password->Text()) return false;
+    return EqualsIgnoringCase(one.name, name) ? now->unix_identity.has_value()
+                                              : now->unix_identity == one.unix_identity;
+  };
+  return after.accounts().size() == before.accounts().size() &&
+         std::ranges::all_of(before.accounts(), same);
+}
+
+// As TOML has it. Empty: it is no name of a user.
+std::string UnixUserValue(std::string_view unix_user) {
+  if (unix_user.empty() || unix_user.size() > 256) return {};
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  // TOML has no number with a zero in front.
+  if (std::ranges::all_of(unix_user, digit) && unix_user[0] != '0') return std::string(unix_user);
+  const auto bad = [](char c) { return IsControl(c) || c == '"' || c == '\\' || c == '\t'; };
+  if (std::ranges::any_of(unix_user, bad)) return {};
+  return fmt::format("\"{}\"", unix_user);
+}
+
 }  // namespace
+
+std::string SetUnixUser(const std::string& file, std::string_view name, std::string_view unix_user,
+                        std::string* text) {
+  const std::string value = UnixUserValue(unix_user);
+  if (value.empty()) return "the Unix user is no name; write one that the system has, or a number";
+  std::string error;
+  const std::shared_ptr<const Directory> before = Directory::Parse(*text, file, &error);
+  if (before == nullptr) return error;
+  if (before->FindByName(name) == nullptr) {
+    return fmt::format("{} has no account \"{}\"; `ktlsim accounts add` makes one", file, name);
+  }
+  const toml::table top = toml::parse(std::string_view(*text), std::string_view(file));
+  const toml::table* const account = FindTable(top, name);
+  std::string changed = *text;
+  if (account == nullptr || !ReplaceUnixUser(*account, value, &changed)) {
+    return fmt::format("{}: it cannot be changed here; write by hand for \"{}\": unix-user = {}",
+                       file, name, value);
+  }
+  const std::shared_ptr<const Directory> after = Directory::Parse(changed, file, &error);
+  if (after == nullptr) return error;
+  if (!IsTheOnlyChange(*before, *after, name)) {
+    return fmt::format("{}: it cannot be changed here; write by hand for \"{}\": unix-user = {}",
+                       file, name, value);
+  }
+  text->swap(changed);
+  return {};
+}
 
 std::string SetPassword(const std::string& file, std::string_view name, const PasswordHash& hash,
                         std::string* text) {

@@ -16,6 +16,12 @@ namespace ktlsim::accounts {
 std::string SetPassword(const std::string& file, std::string_view name, const PasswordHash& hash,
                         std::string* text);
 
+// The text with another Unix user for the account `name`, or with a first one: a name of the
+// system, or digits, which are its number. Its groups are what the file says, or the system. As
+// SetPassword.
+std::string SetUnixUser(const std::string& file, std::string_view name, std::string_view unix_user,
+                        std::string* text);
+
 // The text with a new account at its end. As SetPassword.
 std::string AddAccount(const std::string& file, std::string_view name, const PasswordHash& hash,
                        std::string* text);

@@ -5,6 +5,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -30,10 +31,11 @@ using accounts::Account;
 using accounts::Directory;
 using accounts::PasswordHash;
 
-enum class AccountsAction : std::uint8_t { kAdd, kPasswd, kCheck, kList, kKey };
+enum class AccountsAction : std::uint8_t { kAdd, kPasswd, kUnix, kCheck, kList, kKey };
 
 constexpr std::array kAccountsWords = {Word<AccountsAction>{"add", AccountsAction::kAdd},
                                        Word<AccountsAction>{"passwd", AccountsAction::kPasswd},
+                                       Word<AccountsAction>{"unix", AccountsAction::kUnix},
                                        Word<AccountsAction>{"check", AccountsAction::kCheck},
                                        Word<AccountsAction>{"list", AccountsAction::kList},
                                        Word<AccountsAction>{"key", AccountsAction::kKey}};
@@ -42,6 +44,7 @@ struct AccountsOptions {
   std::string action;
   std::string file;
   std::string user;
+  std::string unix_user;
 };
 
 int FailAccounts(const std::string& why, int code = kExitUsage) {
@@ -69,11 +72,36 @@ std::string MakeHash(const AccountsOptions& options, PasswordHash* hash) {
   return made ? std::string() : "no memory for the hash, which takes 64 MiB";
 }
 
+// The change of the file's text. Empty: *text is the new one.
+using Change = std::function<std::string(std::string* text)>;
+
+Change ChangeOf(const AccountsOptions& options, AccountsAction action, std::string* wrong) {
+  if (action == AccountsAction::kUnix) {
+    return [&options](std::string* text) {
+      return accounts::SetUnixUser(options.file, options.user, options.unix_user, text);
+    };
+  }
+  auto hash = std::make_shared<PasswordHash>();
+  *wrong = MakeHash(options, hash.get());
+  const auto change = action == AccountsAction::kAdd ? accounts::AddAccount : accounts::SetPassword;
+  return [&options, hash, change](std::string* text) {
+    return change(options.file, options.user, *hash, text);
+  };
+}
+
+const char* DoneWords(AccountsAction action) {
+  if (action == AccountsAction::kAdd) return "added";
+  return action == AccountsAction::kUnix ? "changed the Unix user of" : "changed the password of";
+}
+
 int Edit(const AccountsOptions& options, AccountsAction action) {
-  if (options.user.empty())
-    return FailAccounts("a user is needed: ktlsim accounts ACTION FILE USER");
-  PasswordHash hash;
-  std::string wrong = MakeHash(options, &hash);
+  if (options.user.empty() || (action == AccountsAction::kUnix && options.unix_user.empty())) {
+    return FailAccounts(action == AccountsAction::kUnix
+                            ? "two users are needed: ktlsim accounts unix FILE USER UNIX-USER"
+                            : "a user is needed: ktlsim accounts ACTION FILE USER");
+  }
+  std::string wrong;
+  const Change change = ChangeOf(options, action, &wrong);
   if (!wrong.empty()) return FailAccounts(wrong);
   const Result<int> locked = LockFolderOf(options.file.c_str());
   if (!locked.ok()) return FailAccounts(options.file + ": " + locked.status().ToString());
@@ -86,15 +114,12 @@ int Edit(const AccountsOptions& options, AccountsAction action) {
     return FailAccounts(options.file + ": " + read.status().ToString());
   }
   if (!missing) text = read->text();
-  wrong = action == AccountsAction::kAdd
-              ? accounts::AddAccount(options.file, options.user, hash, &text)
-              : accounts::SetPassword(options.file, options.user, hash, &text);
+  wrong = change(&text);
   if (!wrong.empty()) return FailAccounts(wrong);
   constexpr mode_t kNewFileMode = 0600;
   const Status status = ReplaceFile(options.file.c_str(), text, kNewFileMode);
   if (!status.ok()) return FailAccounts(options.file + ": " + status.ToString());
-  fmt::print("{} \"{}\"\n", action == AccountsAction::kAdd ? "added" : "changed the password of",
-             Printable(options.user));
+  fmt::print("{} \"{}\"\n", DoneWords(action), Printable(options.user));
   return kExitOk;
 }
 
@@ -193,6 +218,7 @@ int RunAccounts(const AccountsOptions& options) {
   switch (action) {
     case AccountsAction::kAdd:
     case AccountsAction::kPasswd:
+    case AccountsAction::kUnix:
       return Edit(options, action);
     case AccountsAction::kCheck:
       return CheckAccounts(options);
@@ -216,7 +242,8 @@ std::function<int()> AddAccountsCommand(CLI::App& app) {
   auto options = std::make_shared<AccountsOptions>();
   command
       ->add_option("ACTION", options->action,
-                   "add: an account; passwd: another password; check: the file, or with USER a "
+                   "add: an account; passwd: another password; unix: whose Unix rights a server "
+                   "with --impersonate-os gives it; check: the file, or with USER a "
                    "password; list: all accounts; key: what mapping rules call the certificate in "
                    "the PEM file FILE, and with an authority's, those that it issues")
       ->type_name("")
@@ -225,6 +252,12 @@ std::function<int()> AddAccountsCommand(CLI::App& app) {
       ->type_name("")
       ->required();
   command->add_option("USER", options->user, "The account's name")->type_name("");
+  command
+      ->add_option(
+          "UNIX-USER", options->unix_user,
+          "With unix: a user of the system, or a number; the groups are the file's, or else "
+          "the system's")
+      ->type_name("");
   return [options] { return RunAccounts(*options); };
 }
 

@@ -45,6 +45,27 @@ TEST_F(AccountsTest, KeepsAFileOfAccounts) {
   EXPECT_NE(Content(), before);
 }
 
+TEST_F(AccountsTest, WritesTheUnixUserOfAnAccount) {
+  folder_.Write("accounts.toml",
+                "# ours\n[[account]]\nname = 'a'\nunix-group = 7\nunix-groups = []\n[[account]]\n"
+                "name = 'b'\nunix-user = 5  # five\nunix-group = 6\n");
+  Expect(0, "changed the Unix user of \"a\"", Accounts({"unix", file_, "a", "40001"}));
+  EXPECT_EQ(Content().find("# ours\n[[account]]\nunix-user = 40001\nname = 'a'\n"), 0U)
+      << Content();
+  Expect(0, "changed", Accounts({"unix", file_, "a", "nobody"}));
+  EXPECT_EQ(Content().find("# ours\n[[account]]\nunix-user = \"nobody\"\nname = 'a'\n"), 0U);
+  const std::string before = Content();
+  Expect(2, "superuser", Accounts({"unix", file_, "a", "root"}));
+  Expect(2, "superuser", Accounts({"unix", file_, "a", "4294967295"}));
+  Expect(2, "no such user", Accounts({"unix", file_, "a", "0"}));
+  Expect(2, "no such user", Accounts({"unix", file_, "a", "nobody-has-it"}));
+  Expect(2, "no name", Accounts({"unix", file_, "a", "x\"\ndisabled = true"}));
+  Expect(2, "by hand", Accounts({"unix", file_, "b", "9"}));
+  Expect(2, "no account", Accounts({"unix", file_, "c", "9"}));
+  Expect(2, "two users", Accounts({"unix", file_, "a"}));
+  EXPECT_EQ(Content(), before);
+}
+
 TEST_F(AccountsTest, MistakesAreNamed) {
   Expect(2, "add, passwd", Accounts({"frobnicate", file_}));
   Expect(2, "a user is needed", Accounts({"add", file_}));

@@ -214,6 +214,31 @@ TEST_P(ServeImpersonationTest, ManyRequestsOnOneProcessorReadTheirOwnFilesOnly) 
   Stop();
 }
 
+// What is missing is told with the remedy, before anything is served.
+TEST_P(ServeImpersonationTest, WithoutTheCapabilitiesItDoesNotStart) {
+  const auto start = [this](const std::vector<std::string>& launcher) {
+    std::vector<std::string> all = launcher;
+    all.insert(all.end(),
+               {test::CommandPath(), "serve", "--listen", "127.0.0.1:0", "--self-signed",
+                "localhost", "--root", folder_.File("www"), "--acl", folder_.File("acl.toml"),
+                "--accounts", folder_.File("accounts.toml"), "--digest-realm", "staff",
+                "--digest-users", folder_.File("users"), "--impersonate-os"});
+    return RunProgram(all);
+  };
+  const Finished none = start(UserWith("-all"));
+  EXPECT_NE(none.code, 0);
+  EXPECT_NE(none.output.find("CAP_SETUID and CAP_SETGID are missing: run as root"),
+            std::string::npos)
+      << none.output;
+  const Finished half = start(UserWith("-all,+setuid,+dac_override"));
+  EXPECT_NE(half.output.find("CAP_SETGID is missing"), std::string::npos) << half.output;
+  const Finished alone =
+      RunProgram({test::CommandPath(), "serve", "--listen", "127.0.0.1:0", "--self-signed",
+                  "localhost", "--root", folder_.File("www"), "--impersonate-os"});
+  EXPECT_EQ(alone.code, 2);
+  EXPECT_NE(alone.output.find("impersonate-os needs acl"), std::string::npos) << alone.output;
+}
+
 INSTANTIATE_TEST_SUITE_P(Servers, ServeImpersonationTest, testing::Bool(), [](const auto& param) {
   return param.param ? "UserWithCapabilities" : "Root";
 });

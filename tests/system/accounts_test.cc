@@ -47,18 +47,19 @@ TEST_F(AccountsTest, KeepsAFileOfAccounts) {
 
 TEST_F(AccountsTest, WritesTheUnixUserOfAnAccount) {
   folder_.Write("accounts.toml",
-                "# ours\n[[account]]\nname = 'a'\nunix-group = 7\nunix-groups = []\n[[account]]\n"
-                "name = 'b'\nunix-user = 5  # five\nunix-group = 6\n");
-  Expect(0, "changed the Unix user of \"a\"", Accounts({"unix", file_, "a", "40001"}));
-  EXPECT_EQ(Content().find("# ours\n[[account]]\nunix-user = 40001\nname = 'a'\n"), 0U)
+                "# ours\n[[account]]\nname = 'a'\n[[account]]\nname = 'b'\nunix-user = 5  # five\n"
+                "unix-group = 6\n");
+  Expect(0, "changed the Unix user of \"a\"", Accounts({"unix", file_, "a", "nobody"}));
+  EXPECT_EQ(Content().find("# ours\n[[account]]\nunix-user = \"nobody\"\nname = 'a'\n"), 0U)
       << Content();
-  Expect(0, "changed", Accounts({"unix", file_, "a", "nobody"}));
-  EXPECT_EQ(Content().find("# ours\n[[account]]\nunix-user = \"nobody\"\nname = 'a'\n"), 0U);
+  Expect(0, "changed", Accounts({"unix", file_, "a", "65534"}));
+  EXPECT_EQ(Content().find("# ours\n[[account]]\nunix-user = 65534\nname = 'a'\n"), 0U);
   const std::string before = Content();
   Expect(2, "superuser", Accounts({"unix", file_, "a", "root"}));
   Expect(2, "superuser", Accounts({"unix", file_, "a", "4294967295"}));
   Expect(2, "no such user", Accounts({"unix", file_, "a", "0"}));
   Expect(2, "no such user", Accounts({"unix", file_, "a", "nobody-has-it"}));
+  Expect(2, "`unix-group`: is missing", Accounts({"unix", file_, "a", "4000000001"}));
   Expect(2, "no name", Accounts({"unix", file_, "a", "x\"\ndisabled = true"}));
   Expect(2, "by hand", Accounts({"unix", file_, "b", "9"}));
   Expect(2, "no account", Accounts({"unix", file_, "c", "9"}));

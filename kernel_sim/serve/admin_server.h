@@ -10,6 +10,7 @@
 // is busy serving answers operators late, and not the other way round.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>

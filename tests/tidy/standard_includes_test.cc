@@ -137,10 +137,10 @@ bool Includes(const SourceFile& file, std::string_view header) {
   return file.code.find(std::string("#include <").append(header).append(">")) != std::string::npos;
 }
 
-// The iostreams' own headers declare std::ostream as well.
+// The headers of the streams declare what every stream has as well.
 bool IncludesDeclarationOf(const SourceFile& file, const std::string& header) {
   if (Includes(file, header)) return true;
-  if (header != "ostream") return false;
+  if (header != "ostream" && header != "ios") return false;
   return Includes(file, "iosfwd") || Includes(file, "iostream") || Includes(file, "sstream") ||
          Includes(file, "fstream");
 }

@@ -17,6 +17,9 @@ using V = const std::string&;
 constexpr std::uint64_t kProcessorsMax = 1024;
 constexpr std::uint64_t kQueueDepthMax = 1U << 24U;
 constexpr std::uint64_t kNotifyThreadsMax = 16384;
+constexpr std::uint64_t kTraceSampleMax = 1U << 30U;
+constexpr std::uint64_t kTraceBytesMin = 64 << 10;
+constexpr std::uint64_t kTraceBytesMax = std::uint64_t{1} << 40U;
 constexpr std::uint64_t kWaitLimitMaxNs = 24 * 3600 * kNsPerSecond;
 
 std::string ParseUnsigned(V text, std::uint64_t max, unsigned* number) {
@@ -97,7 +100,33 @@ constexpr CommandSetting<StartupOptions> kKeyLog[kKeyLogSettings] = {
      }},
 };
 
+constexpr CommandSetting<StartupOptions> kTrace[kTraceSettings] = {
+    {"trace", "", Form::kOne, "FILE",
+     "Record a sample of the library's calls there, each with its times in the queue, in service "
+     "and "
+     "until its callback; for the Perfetto viewer (Chrome's JSON)",
+     [](S s, V v) {
+       if (v.empty()) return std::string("a text that is not empty is needed");
+       if (v.find('\0') != std::string::npos) {
+         return std::string("a text without a NUL character is needed");
+       }
+       s.trace.file = v;
+       return std::string();
+     }},
+    {"trace-sample", "", Form::kOne, "N", "Record one call in N; 1: all of them [100]",
+     [](S s, V v) {
+       std::uint64_t value = 0;
+       std::string wrong = ParseCount(v, 1, kTraceSampleMax, &value);
+       if (wrong.empty()) s.trace.sample = static_cast<std::uint32_t>(value);
+       return wrong;
+     }},
+    {"trace-limit", "", Form::kOne, "SIZE", "The size at which the trace ends [256M]",
+     [](S s, V v) { return ParseSize(v, kTraceBytesMin, kTraceBytesMax, &s.trace.bytes_max); }},
+};
+
 }  // namespace
+
+std::span<const CommandSetting<StartupOptions>, kTraceSettings> TraceSettings() { return kTrace; }
 
 std::span<const CommandSetting<StartupOptions>, kLibrarySettings> LibrarySettings() {
   return kLibrary;

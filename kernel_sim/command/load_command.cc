@@ -38,6 +38,7 @@
 #include "kernel_sim/command/rundown_check.h"
 #include "kernel_sim/command/socket_name.h"
 #include "kernel_sim/command/startup.h"
+#include "kernel_sim/command/trace_file.h"
 #include "kernel_sim/command/tls_words.h"
 #include "kernel_sim/command/values.h"
 #include "kernel_sim/command/verdict.h"
@@ -463,11 +464,14 @@ int RunLoad(const LoadOptions& options, const StartupOptions& startup) {
   std::string wrong = CheckLoadOptions(options);
   std::unique_ptr<KeyLogFile> key_log;
   if (wrong.empty()) key_log = KeyLogFile::Open(startup.key_log, &wrong);
+  std::unique_ptr<TraceFile> trace;
+  if (wrong.empty()) trace = TraceFile::Open(startup.trace, &wrong);
   if (wrong.empty()) wrong = StartLibrary(startup);
   if (!wrong.empty()) return Fail(wrong);
   if (key_log != nullptr) Warn(key_log->Warning());
   const int code = LoadRun(options, envelope).Run();
   if (key_log != nullptr) Warn(key_log->Losses());
+  if (trace != nullptr) Warn(trace->Close());
   return code;
 }
 
@@ -475,6 +479,7 @@ struct LoadCommandLine {
   CommandOptions<LoadOptions> load{LoadSettings()};
   CommandOptions<StartupOptions> placement{PlacementSettings()};
   CommandOptions<StartupOptions> key_log{KeyLogSettings()};
+  CommandOptions<StartupOptions> trace{TraceSettings()};
   CommandOptions<StartupOptions> notify{NotifySettings()};
   CommandOptions<StartupOptions> library{LibrarySettings()};
   std::string server;  // without --connect
@@ -490,6 +495,7 @@ struct LoadCommandLine {
     if (wrong.empty()) wrong = load.Apply(options);
     if (wrong.empty()) wrong = placement.Apply(startup);
     if (wrong.empty()) wrong = key_log.Apply(startup);
+    if (wrong.empty()) wrong = trace.Apply(startup);
     if (wrong.empty()) wrong = notify.Apply(startup);
     if (wrong.empty()) wrong = library.Apply(startup);
     return wrong.empty() ? RunLoad(options, startup) : Fail(wrong);
@@ -514,6 +520,7 @@ std::function<int()> AddLoadCommand(CLI::App& app) {
   options->load.AddTo(*command);
   options->placement.AddTo(*command);
   options->key_log.AddTo(*command);
+  options->trace.AddTo(*command);
   options->notify.AddTo(*command);
   options->library.AddTo(*command);
   return [options] { return options->Run(); };

@@ -34,6 +34,7 @@
 #include "kernel_sim/command/run_report.h"
 #include "kernel_sim/command/run_settings.h"
 #include "kernel_sim/command/startup.h"
+#include "kernel_sim/command/trace_file.h"
 #include "kernel_sim/serve/http_responder.h"
 #include "kernel_sim/transport/server_path.h"
 #include "ktlsim/processor.h"
@@ -431,6 +432,8 @@ int RunAll(const RunOptions& options, StartupOptions startup) {
   startup.roles = "server,client";
   std::string error;
   const std::unique_ptr<KeyLogFile> key_log = KeyLogFile::Open(startup.key_log, &error);
+  std::unique_ptr<TraceFile> trace;
+  if (error.empty()) trace = TraceFile::Open(startup.trace, &error);
   if (error.empty()) error = StartLibrary(startup);
   if (!error.empty()) return Fail(error);
   if (key_log != nullptr) Warn(key_log->Warning());
@@ -440,6 +443,7 @@ int RunAll(const RunOptions& options, StartupOptions startup) {
   Runner runner(options, startup);
   error = runner.Run(&report);
   if (key_log != nullptr) Warn(key_log->Losses());
+  if (trace != nullptr) Warn(trace->Close());
   report.stopped = error;
   PrintRunReport(report, TextOutput(options.json));
   if (!error.empty()) fmt::print(stderr, "ktlsim run: {}\n", error);
@@ -457,6 +461,7 @@ struct RunCommandLine {
   CommandOptions<RunOptions> run{RunSettings()};
   CommandOptions<StartupOptions> placement{PlacementSettings()};
   CommandOptions<StartupOptions> key_log{KeyLogSettings()};
+  CommandOptions<StartupOptions> trace{TraceSettings()};
   CommandOptions<StartupOptions> notify{NotifySettings()};
   CommandOptions<StartupOptions> library{LibrarySettings()};
 
@@ -466,6 +471,7 @@ struct RunCommandLine {
     std::string wrong = run.Apply(options);
     if (wrong.empty()) wrong = placement.Apply(startup);
     if (wrong.empty()) wrong = key_log.Apply(startup);
+    if (wrong.empty()) wrong = trace.Apply(startup);
     if (wrong.empty()) wrong = notify.Apply(startup);
     if (wrong.empty()) wrong = library.Apply(startup);
     return wrong.empty() ? RunAll(options, startup) : Fail(wrong);
@@ -491,6 +497,7 @@ std::function<int()> AddRunCommand(CLI::App& app) {
   options->run.AddTo(*command);
   options->placement.AddTo(*command);
   options->key_log.AddTo(*command);
+  options->trace.AddTo(*command);
   options->notify.AddTo(*command);
   options->library.AddTo(*command);
   return [options] { return options->Run(); };

@@ -29,6 +29,7 @@
 #include "kernel_sim/command/service_manager.h"
 #include "kernel_sim/command/startup.h"
 #include "kernel_sim/command/terminator.h"
+#include "kernel_sim/command/trace_file.h"
 
 namespace ktlsim::command {
 namespace {
@@ -269,12 +270,17 @@ int Serve(const ServeOptions& options) {
   ServiceEnvironment environment = ReadServiceEnvironment();
   if (!environment.error.empty()) return Fail(environment.error);
   ServiceManager manager(std::move(environment));  // outlives the library's run
+  const std::unique_ptr<TraceFile> trace = TraceFile::Open(config.library.trace, &error);
+  if (!error.empty()) return Fail(error);
   error = StartLibrary(config.library);
   if (!error.empty()) return Fail(error);
   Served served;
   error = ServeUntilSignal(options, config, envelope, signals, *log, manager, &served);
   static_cast<void>(KtlsimStop());
   if (!error.empty()) return Fail(error);
+  if (const std::string missing = trace != nullptr ? trace->Close() : ""; !missing.empty()) {
+    log->Write(serve::LogLevel::kWarning, "the trace is not complete", {{"reason", missing}});
+  }
   if (const std::string lost = key_log != nullptr ? key_log->Losses() : ""; !lost.empty()) {
     log->Write(serve::LogLevel::kError, "the key log is not complete", {{"reason", lost}});
   }

@@ -545,6 +545,7 @@ std::vector<Setting> MakeSettings() {
   std::vector<Setting> settings(std::begin(kOwnSettings), std::end(kOwnSettings));
   AppendLibrary<&PlacementSettings>(&settings, std::make_index_sequence<kPlacementSettings>());
   AppendLibrary<&KeyLogSettings>(&settings, std::make_index_sequence<kKeyLogSettings>());
+  AppendLibrary<&TraceSettings>(&settings, std::make_index_sequence<kTraceSettings>());
   AppendLibrary<&NotifySettings>(&settings, std::make_index_sequence<kNotifySettings>());
   AppendLibrary<&LibrarySettings>(&settings, std::make_index_sequence<kLibrarySettings>());
   return settings;

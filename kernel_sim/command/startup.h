@@ -12,6 +12,15 @@ namespace ktlsim::command {
 inline constexpr unsigned kDefaultQueueDepth = 4096;
 inline constexpr unsigned kDefaultNotifyThreads = 256;
 
+// What is recorded of calls; see trace_file.h.
+struct TraceOptions {
+  friend bool operator==(const TraceOptions&, const TraceOptions&) = default;
+
+  std::string file;  // empty: nothing
+  std::uint32_t sample = 100;
+  std::uint64_t bytes_max = std::uint64_t{256} << 20;
+};
+
 // What the library lets a program choose; see KtlsimOptions. 0 is the library's default.
 struct StartupOptions {
   unsigned processors = 0;                // 0: one per core
@@ -26,7 +35,8 @@ struct StartupOptions {
   bool time_every_call = false;
   bool impersonate_os = false;  // KTLSIM_IMPERSONATE_OS
   std::string key_log;          // where TLS secrets are recorded; empty: as SSLKEYLOGFILE says
-  std::string roles;            // comma list, as in KtlsimOptions; empty: none
+  TraceOptions trace;
+  std::string roles;  // comma list, as in KtlsimOptions; empty: none
 };
 
 // Raises the limit on open files and starts the library. Empty on success, else why not, in words.

@@ -355,6 +355,7 @@ void Terminator::TellWhatNeedsARestart(const ServeConfig& config) {
   if (now.time_every_call != old.time_every_call) tell("time-every-call");
   if (now.impersonate_os != old.impersonate_os) tell("impersonate-os");
   if (now.key_log != old.key_log) tell("key-log");
+  if (now.trace != old.trace) tell("trace");
   if (config.store != config_.store) tell("context-store");
   if (!AuditsAlike(config.access, config_.access)) tell("audit");
   if (config.log.file != config_.log.file) tell("log-file");

@@ -8,6 +8,7 @@
 #include "kernel_sim/base/level.h"
 #include "kernel_sim/base/thread_identity.h"
 #include "kernel_sim/base/trace.h"
+#include "kernel_sim/executive/async_word.h"
 #include "kernel_sim/executive/left_identity.h"
 
 namespace ktlsim::executive {
@@ -58,6 +59,7 @@ Status Executive::Build(const ExecutiveOptions& options, Machine* machine) {
   options_ = options;
   stepped_.store(options.step != nullptr, std::memory_order_relaxed);
   clock_ = CallClock(options.clock, options.sample_mask);
+  probe_ = CallProbe(CallTrace::InUse());
   const unsigned io =
       options.processors != 0 ? options.processors : static_cast<unsigned>(UsableCpus().size());
   unsigned crypto = 0;
@@ -152,6 +154,10 @@ Executive::Admission Executive::Enter(Request& request, Bound bound) {
   // Read now: once the request is accepted, a recall may change its strand.
   Strand* const strand = request.strand();
   clock_.Begin(request);
+  probe_.Accepted(request, processor, clock_, [&request]() -> AsyncHandle {
+    const AsyncContextSlot* const slot = request.context();
+    return slot != nullptr ? HandleOf(*slot, slot->word.load(std::memory_order_relaxed)) : 0;
+  });
   if (request.context() != nullptr) {
     const bool recallable = bound == Bound::kBounded;
     contexts_.Accept(*request.context(), recallable);
@@ -260,6 +266,7 @@ void Executive::Execute(Request& request) {
   if (!request.begun()) {
     if (request.context() != nullptr && !TakeTurn(request)) return;
     clock_.Measure(request, request.processor()->counters(request.lane()).queued_ns);
+    probe_.Started(request, clock_);
   }
   request.suspension().BeginRun();
   Strand* const strand = request.strand();
@@ -309,9 +316,11 @@ void Executive::Complete(Request& request) {
   Request::Course& course = request.course();
   Processor* origin = course.origin_;
   CountEnd(request);
+  CallRecord* const record = probe_.Published(request, clock_);
   course.admitted_at_->Retire(request.lane());
   AsyncContextSlot* slot = request.context();
   if (slot == nullptr) {
+    probe_.End(record);
     FinishStrand(strand);
     keep_alive.Reset();
     course.done_.store(1, std::memory_order_release);
@@ -327,9 +336,11 @@ void Executive::Complete(Request& request) {
   FinishStrand(strand);
   keep_alive.Reset();
   if (!notifies) {
+    probe_.End(record);
     calls_.Leave();
     return;
   }
+  CallProbe::CallbackComes(request, record);
   // The request may be reused as soon as its callback has been entered.
   if (mode == NotifyMode::kOnProcessor) {
     (origin != nullptr ? origin : here)->ScheduleCallback(request);
@@ -344,21 +355,25 @@ void Executive::FinishStrand(Strand* strand) {
 }
 
 void Executive::DeliverOnProcessor(Request& request) {
-  OnCallbackDue(request);
+  CallRecord* const record = OnCallbackDue(request);
   const AsyncContextTable::Notification notification = contexts_.EnterCallback(*request.context());
   {
     const CallbackIdentity as_process;
     notification.Invoke();
   }
   contexts_.FinishCallback(notification);
-  OnCallbackEnded();
+  OnCallbackEnded(record);
 }
 
-void Executive::OnCallbackDue(Request& request) {
+CallRecord* Executive::OnCallbackDue(Request& request) {
   clock_.Measure(request, request.processor()->counters(request.lane()).notified_ns);
+  return probe_.CallbackDue(request, clock_);
 }
 
-void Executive::OnCallbackEnded() { calls_.Leave(); }
+void Executive::OnCallbackEnded(CallRecord* record) {
+  probe_.CallbackEnded(record, clock_);
+  calls_.Leave();
+}
 
 ExecutiveStatistics Executive::Statistics() const {
   ExecutiveStatistics statistics;

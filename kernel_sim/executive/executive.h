@@ -22,6 +22,7 @@
 #include "kernel_sim/base/striped_counter.h"
 #include "kernel_sim/executive/async_context.h"
 #include "kernel_sim/executive/call_clock.h"
+#include "kernel_sim/executive/call_probe.h"
 #include "kernel_sim/executive/notification_pool.h"
 #include "kernel_sim/executive/processor.h"
 #include "kernel_sim/executive/request.h"
@@ -160,8 +161,8 @@ class Executive final : public NotificationPool::Owner, public WaitLimits::Owner
   // Of queued requests.
   bool Expire(Request& request, CallRun cause) override;
   void EndExpired(Request& request) override;
-  void OnCallbackDue(Request& request) override;
-  void OnCallbackEnded() override;
+  CallRecord* OnCallbackDue(Request& request) override;
+  void OnCallbackEnded(CallRecord* record) override;
   bool TakeTurn(Request& request);
   static RunResult RunAsSubmitter(Request& request);
   void SetWaitLimit(Request& request) const;
@@ -181,6 +182,7 @@ class Executive final : public NotificationPool::Owner, public WaitLimits::Owner
   // Fixed between Start and Stop: used by accepted calls, by visits, and by the threads.
   ExecutiveOptions options_;
   CallClock clock_;
+  CallProbe probe_;
   std::vector<std::unique_ptr<Processor>> processors_;  // I/O ones first, then crypto ones
   std::unique_ptr<NotificationPool> notification_pool_;
 

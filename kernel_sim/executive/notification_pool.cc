@@ -204,7 +204,7 @@ std::size_t NotificationPool::waiting() {
 }
 
 void NotificationPool::Deliver(Request& request) {
-  owner_.OnCallbackDue(request);
+  CallRecord* const record = owner_.OnCallbackDue(request);
   const AsyncContextTable::Notification notification = contexts_.EnterCallback(*request.context());
   // From here on the owner may reuse the context, and `request` with it.
   {
@@ -214,7 +214,7 @@ void NotificationPool::Deliver(Request& request) {
   }
   contexts_.FinishCallback(notification);
   delivered_.fetch_add(1, std::memory_order_relaxed);
-  owner_.OnCallbackEnded();
+  owner_.OnCallbackEnded(record);
 }
 
 std::uint64_t NotificationPool::Grow() {

@@ -21,6 +21,10 @@
 #include "kernel_sim/base/status.h"
 #include "kernel_sim/executive/async_context.h"
 
+namespace ktlsim {
+struct CallRecord;
+}  // namespace ktlsim
+
 namespace ktlsim::executive {
 
 class NotificationPool {
@@ -42,8 +46,9 @@ class NotificationPool {
   // Is called around each callback, on the thread that runs it.
   class Owner {
    public:
-    virtual void OnCallbackDue(Request& request) = 0;  // before it is entered
-    virtual void OnCallbackEnded() = 0;                // it has returned
+    // Before it is entered. The result is for OnCallbackEnded.
+    virtual CallRecord* OnCallbackDue(Request& request) = 0;
+    virtual void OnCallbackEnded(CallRecord* record) = 0;  // it has returned
 
    protected:
     ~Owner() = default;

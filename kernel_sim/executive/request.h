@@ -188,10 +188,17 @@ class Request final : public WorkItem {
     std::uint64_t enqueued_ns_ = 0;
   };
   class Course {
+   public:
+    // The place of its record in the trace (CallRecord::place); 0: it is not traced.
+    std::uint32_t record() const { return record_; }
+    void set_record(std::uint32_t place) { record_ = place; }
+
+   private:
     friend class Executive;
     Processor* origin_ = nullptr;         // the one that submitted; null: a foreign thread did
     Processor* admitted_at_ = nullptr;    // the one whose queue depth counts it
     std::atomic<std::uint32_t> done_{0};  // a synchronous caller waits on it
+    std::uint32_t record_ = 0;            // in the word of `done_`
   };
 
   Order& order() { return order_; }

@@ -14,7 +14,6 @@
 #include <csignal>
 #include <exception>
 #include <new>
-#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -95,8 +94,8 @@ class AdminServer::Impl {
   const AdminLimits limits_;
   const HttpRequestLimits request_limits_;
   io::Address bound_;
-  std::optional<Descriptor> listener_;  // both until the end, once it has started
-  std::optional<Descriptor> wake_;
+  Descriptor listener_;
+  Descriptor wake_;
   std::thread thread_;
 
   // The thread's. Two polled descriptors come first, the connections after them.
@@ -108,13 +107,13 @@ class AdminServer::Impl {
 };
 
 Status AdminServer::Impl::Start(const io::Address& address) {
-  listener_.emplace(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!listener_->valid()) return IoError(errno, "open the socket");
-  Result<io::Address> bound = Bind(listener_->number(), address);
+  listener_.Reset(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!listener_.valid()) return IoError(errno, "open the socket");
+  Result<io::Address> bound = Bind(listener_.number(), address);
   if (!bound) return bound.status();
   bound_ = *bound;
-  wake_.emplace(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!wake_->valid()) return IoError(errno, "make an eventfd");
+  wake_.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake_.valid()) return IoError(errno, "make an eventfd");
   // The thread itself needs no memory for them.
   connections_.reserve(static_cast<std::size_t>(limits_.connections_max));
   polls_.reserve(connections_.capacity() + kOwnPolls);
@@ -130,7 +129,7 @@ Status AdminServer::Impl::Start(const io::Address& address) {
 AdminServer::Impl::~Impl() {
   if (!thread_.joinable()) return;
   const std::uint64_t one = 1;
-  KTLSIM_CHECK(write(wake_->number(), &one, sizeof(one)) == sizeof(one));
+  KTLSIM_CHECK(write(wake_.number(), &one, sizeof(one)) == sizeof(one));
   thread_.join();
 }
 
@@ -140,9 +139,9 @@ void AdminServer::Impl::PreparePoll() {
                          return connection->idle();
                        }));
   polls_.clear();
-  polls_.push_back({.fd = wake_->number(), .events = POLLIN, .revents = 0});
+  polls_.push_back({.fd = wake_.number(), .events = POLLIN, .revents = 0});
   // A negative descriptor is left out.
-  polls_.push_back({.fd = accepts ? listener_->number() : -1, .events = POLLIN, .revents = 0});
+  polls_.push_back({.fd = accepts ? listener_.number() : -1, .events = POLLIN, .revents = 0});
   for (const auto& connection : connections_) {
     polls_.push_back({.fd = connection->socket(), .events = connection->events(), .revents = 0});
   }
@@ -209,7 +208,7 @@ bool AdminServer::Impl::MakeRoom() {
 
 void AdminServer::Impl::Accept() {
   if (full() && !MakeRoom()) return;
-  const int socket = accept4(listener_->number(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  const int socket = accept4(listener_.number(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (socket < 0) {
     const bool short_of = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
     if (short_of) accept_again_ns_ = now_ns_ + kAcceptPauseNs;

@@ -43,8 +43,8 @@ class NotificationPoolTest : public testing::Test {
     EXPECT_EQ(contexts_.live(), 0U);
   }
   struct Counting final : NotificationPool::Owner {
-    void OnCallbackDue(Request&) override {}
-    void OnCallbackEnded() override { ended.Add(); }
+    CallRecord* OnCallbackDue(Request&) override { return nullptr; }
+    void OnCallbackEnded(CallRecord*) override { ended.Add(); }
     Counter ended;
   };
   NotificationPool::Owner& CountingOwner() { return owner_; }

@@ -1,5 +1,6 @@
 #include "kernel_sim/authorization/caller_text.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernel_sim/authorization/caller.h"
@@ -128,6 +129,8 @@ Fault ReadText(const CHAR* from, std::string* text) {
   const std::size_t units = strnlen(from, kTextUnitsMax + 1);
   if (units > kTextUnitsMax) return Fault::kInvalidParameter;
   text->assign(from, units);
+  // Another thread may have ended it earlier since it was counted.
+  text->resize(strnlen(text->c_str(), units));
   return IsUtf8(*text) ? Fault::kNone : Fault::kInvalidParameter;
 }
 
@@ -137,6 +140,7 @@ Fault ReadText(const WCHAR* from, std::string* text) {
   if (units > kTextUnitsMax) return Fault::kInvalidParameter;
   std::u16string copy(units, u'\0');
   std::memcpy(copy.data(), static_cast<const void*>(from), units * sizeof(WCHAR));
+  copy.resize(std::min(copy.find(u'\0'), units));
   *text = ToUtf8Text(copy);
   return Fault::kNone;
 }

@@ -2,8 +2,11 @@
 
 #include <ktlsim/security.h>
 #include <sys/types.h>
+#include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -13,6 +16,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <climits>
 
 #include "kernel_sim/authorization/caller.h"
 #include "kernel_sim/authorization/caller_text.h"
@@ -58,6 +63,10 @@ DWORD ErrorOf(int error) {
       return ERROR_INVALID_PARAMETER;
     case ENOMEM:
       return ERROR_NOT_ENOUGH_MEMORY;
+    case ETIMEDOUT:
+      return ERROR_TIMEOUT;
+    case ECANCELED:
+      return ERROR_PROCESS_ABORTED;
     case EAGAIN:
     case EMFILE:
     case ENFILE:
@@ -109,7 +118,8 @@ struct ReadTexts {
 };
 
 // Whether `less` is a copy of `own` that can do no more: of the same user in the same session, with
-// nothing enabled, held or left unrestricted that `own` has not.
+// no group, privilege or integrity that `own` has not, and restricted at least as `own` is. Whether
+// a group or a privilege is enabled does not count: whoever has it may enable it.
 bool IsWithin(const TokenState& less, const TokenState& own) {
   const auto sid_within = [&](std::size_t i) {
     if (less.attributes(i) & security::kGroupDenyOnly) return true;
@@ -158,8 +168,10 @@ bool ReadStandard(HANDLE from, int* descriptor) {
 }
 
 Fault ReadStartup(const void* from, ProcessPlan* plan) {
+  // A shorter one may end where the caller's memory does.
+  static_assert(offsetof(STARTUPINFOA, cb) == 0);
+  if (LoadFrom<DWORD>(from) < sizeof(STARTUPINFOA)) return Fault::kInvalidParameter;
   const auto startup = LoadFrom<STARTUPINFOA>(from);
-  if (startup.cb < sizeof(startup)) return Fault::kInvalidParameter;
   if ((startup.dwFlags & STARTF_USESTDHANDLES) == 0) return Fault::kNone;
   const bool good = ReadStandard(startup.hStdInput, &plan->standard[0]) &&
                     ReadStandard(startup.hStdOutput, &plan->standard[1]) &&
@@ -167,51 +179,70 @@ Fault ReadStartup(const void* from, ProcessPlan* plan) {
   return good ? Fault::kNone : Fault::kInvalidHandle;
 }
 
-// The places where a program without a path may be, in this order.
+// Makes a path that begins in this process's folder one from the root: the child looks when it is
+// in its own. An errno value: the folder is gone, or its path is too long.
+int MakeAbsolute(std::string* program) {
+  if (program->starts_with('/')) return 0;
+  std::array<char, PATH_MAX> folder{};
+  if (getcwd(folder.data(), folder.size()) == nullptr) {
+    return errno == ERANGE ? ENAMETOOLONG : errno;
+  }
+  // Linux says "(unreachable)" of a folder outside of the process's root.
+  if (folder.front() != '/') return ENOENT;
+  std::string whole = folder.data();
+  if (!whole.ends_with('/')) whole.push_back('/');
+  *program = whole.append(*program);
+  return 0;
+}
+
+// The places where a program without a slash may be, in this order. An entry of PATH that is empty
+// or relative is left out: it would be whatever folder the child is in.
 std::vector<std::string> Places(const std::string& name) {
-  if (name.find('/') != std::string::npos) return {name};
   // As `environ`, it is the caller's not to change meanwhile.
   const char* const path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe)
   std::string_view rest = path != nullptr ? path : "/usr/bin:/bin";
   std::vector<std::string> places;
   for (bool more = true; more;) {
     const std::size_t end = rest.find(':');
-    std::string place(rest.substr(0, end));
-    if (!place.empty()) place.push_back('/');  // an empty one is the folder itself
-    places.push_back(place.append(name));
+    const std::string_view place = rest.substr(0, end);
+    if (place.starts_with('/')) places.push_back(std::string(place).append("/").append(name));
     more = end != std::string_view::npos;
     if (more) rest.remove_prefix(end + 1);
   }
   return places;
 }
 
-Fault ReadPrograms(const ReadTexts& texts, ProcessPlan* plan) {
+DWORD ReadPrograms(const ReadTexts& texts, ProcessPlan* plan) {
   plan->arguments = SplitCommandLine(texts.command_line);
-  if (texts.program.empty()) {
-    if (plan->arguments.empty() || plan->arguments[0].empty()) return Fault::kInvalidParameter;
-    plan->programs = Places(plan->arguments[0]);
-    return Fault::kNone;
+  if (texts.program.empty() && (plan->arguments.empty() || plan->arguments[0].empty())) {
+    return ERROR_INVALID_PARAMETER;
   }
-  plan->programs = {texts.program};
   if (plan->arguments.empty()) plan->arguments = {texts.program};
-  return Fault::kNone;
+  const std::string& named = texts.program.empty() ? plan->arguments[0] : texts.program;
+  if (texts.program.empty() && named.find('/') == std::string::npos) {
+    plan->programs = Places(named);
+    return ERROR_SUCCESS;
+  }
+  plan->programs = {named};
+  const int error = MakeAbsolute(plan->programs.data());
+  return error != 0 ? ErrorOf(error) : ERROR_SUCCESS;
 }
 
-Fault MakePlan(const StartArguments& arguments, const ReadTexts& texts, const TokenState& state,
+DWORD MakePlan(const StartArguments& arguments, const ReadTexts& texts, const TokenState& state,
                ProcessPlan* plan) {
   Fault fault = ReadStartup(arguments.startup, plan);
-  if (fault == Fault::kNone) fault = ReadPrograms(texts, plan);
-  if (fault == Fault::kNone) {
-    const bool wide = (arguments.flags & CREATE_UNICODE_ENVIRONMENT) != 0;
-    fault = ReadEnvironment(arguments.environment, wide, &plan->environment);
-  }
-  if (fault != Fault::kNone) return fault;
+  if (fault != Fault::kNone) return NumberOfFault(fault);
+  const DWORD error = ReadPrograms(texts, plan);
+  if (error != ERROR_SUCCESS) return error;
+  const bool wide = (arguments.flags & CREATE_UNICODE_ENVIRONMENT) != 0;
+  fault = ReadEnvironment(arguments.environment, wide, &plan->environment);
+  if (fault != Fault::kNone) return NumberOfFault(fault);
   AddIdentity(state, &plan->environment);
   plan->folder = texts.folder;
   plan->inherit = arguments.inherit;
   plan->own_session = (arguments.flags & DETACHED_PROCESS) != 0;
   plan->own_group = (arguments.flags & CREATE_NEW_PROCESS_GROUP) != 0;
-  return Fault::kNone;
+  return ERROR_SUCCESS;
 }
 
 // A handle that is closed again unless its process runs.
@@ -277,10 +308,10 @@ DWORD Start(const StartArguments& arguments, const StartTexts<Unit>& texts) {
   fault = JudgeToken(*state);
   ReadTexts read;
   if (fault == Fault::kNone) fault = read.Read(texts);
+  if (fault != Fault::kNone) return NumberOfFault(fault);
   ProcessPlan plan;
-  if (fault == Fault::kNone) fault = MakePlan(arguments, read, *state, &plan);
-  return fault != Fault::kNone ? NumberOfFault(fault)
-                               : StartWith(plan, named.token, arguments.process);
+  const DWORD error = MakePlan(arguments, read, *state, &plan);
+  return error != ERROR_SUCCESS ? error : StartWith(plan, named.token, arguments.process);
 }
 
 template <typename Unit>

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -12,13 +13,23 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <optional>
+#include <utility>
 
+#include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/descriptor.h"
+#include "kernel_sim/base/mutex.h"
+#include "kernel_sim/base/never_destroyed.h"
 
 namespace ktlsim::authorization {
 namespace {
 
 constexpr int kFirstOther = 3;  // the first descriptor behind the standard ones
+constexpr std::size_t kSignalSetBytes = 8;
 
 // An array of texts as execve takes it; it views them.
 std::vector<char*> PointersTo(const std::vector<std::string>& texts) {
@@ -36,10 +47,11 @@ int Call(long number, Arguments... arguments) noexcept {
   return syscall(number, arguments...) < 0 ? errno : 0;
 }
 
-// Behind the standard descriptors, which the child replaces one by one. An errno value.
+// Behind the standard descriptors, which the child replaces one by one. EBADF, or EMFILE.
 int MoveBehind(int descriptor, int* moved) {
   *moved = fcntl(descriptor, F_DUPFD_CLOEXEC, kFirstOther);
-  return *moved >= 0 ? 0 : errno;
+  if (*moved >= 0) return 0;
+  return errno == EBADF ? EBADF : EMFILE;
 }
 
 // What the child does, and what it uses for that: made before the fork, and not changed after it.
@@ -54,7 +66,6 @@ class ChildWork {
   ChildWork(const ChildWork&) = delete;
   ChildWork& operator=(const ChildWork&) = delete;
   ~ChildWork() {
-    if (nothing_ >= 0) close(nothing_);
     for (const int one : standard_) {
       if (one >= 0) close(one);
     }
@@ -62,10 +73,7 @@ class ChildWork {
 
   // An errno value.
   int Prepare() {
-    const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (nothing < 0) return errno;
-    const ktlsim::Descriptor first(nothing);
-    int error = MoveBehind(nothing, &nothing_);
+    int error = 0;
     for (std::size_t i = 0; error == 0 && i < standard_.size(); ++i) {
       if (plan_.standard[i] >= 0) error = MoveBehind(plan_.standard[i], &standard_[i]);
     }
@@ -74,13 +82,15 @@ class ChildWork {
 
   // In the child.
   [[noreturn]] void Run() const noexcept {
-    int error = ResetSignals();
-    if (error == 0) error = LeaveParent();
+    ResetHandlers();
+    int error = LeaveParent();
     if (error == 0) error = PlaceStandard();
     if (error == 0 && !plan_.inherit) error = CloseOthers();
     if (error == 0 && plan_.identity != nullptr) error = plan_.identity->TakeOn();
     // As whoever it is now.
     if (error == 0) error = EnterFolder();
+    // Last of all: what comes before the program runs ends a child, not a program.
+    if (error == 0) error = TakeSignals();
     if (error == 0) error = RunProgram();
     Call(SYS_write, report_, &error, sizeof(error));
     for (;;) Call(SYS_exit_group, 127);
@@ -88,15 +98,18 @@ class ChildWork {
 
  private:
   // A program begins with the signals as they are by default, whatever the library's host ignores.
-  static int ResetSignals() noexcept {
-    constexpr std::size_t kSetBytes = 8;
+  static void ResetHandlers() noexcept {
     constexpr int kSignals = 64;
-    const std::array<std::uint64_t, 8> zeros = {};  // the kernel's SIG_DFL, and no signal of a set
+    const std::array<std::uint64_t, 8> by_default = {};  // the kernel's SIG_DFL
     for (int signal = 1; signal <= kSignals; ++signal) {
       if (signal == SIGKILL || signal == SIGSTOP) continue;
-      Call(SYS_rt_sigaction, signal, zeros.data(), nullptr, kSetBytes);
+      Call(SYS_rt_sigaction, signal, by_default.data(), nullptr, kSignalSetBytes);
     }
-    return Call(SYS_rt_sigprocmask, SIG_SETMASK, zeros.data(), nullptr, kSetBytes);
+  }
+
+  static int TakeSignals() noexcept {
+    const std::uint64_t none = 0;
+    return Call(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, kSignalSetBytes);
   }
 
   int LeaveParent() const noexcept {
@@ -107,14 +120,22 @@ class ChildWork {
   int PlaceStandard() const noexcept {
     for (int i = 0; i < kFirstOther; ++i) {
       const auto index = static_cast<std::size_t>(i);
-      if (standard_[index] < 0 && plan_.standard[index] == ProcessPlan::kParents && Stays(i)) {
-        continue;
+      if (standard_[index] >= 0) {
+        if (Call(SYS_dup3, standard_[index], i, 0) != 0) return EMFILE;
+      } else if (plan_.standard[index] != ProcessPlan::kParents || !Stays(i)) {
+        // A program that begins without one would take the next file that it opens for it.
+        if (!PlaceNothing(i)) return EMFILE;
       }
-      // A program that begins without one would take the next file that it opens for it.
-      const int from = standard_[index] >= 0 ? standard_[index] : nothing_;
-      if (const int error = Call(SYS_dup3, from, i, 0); error != 0) return error;
     }
     return 0;
+  }
+
+  // /dev/null. One that takes another place than it was opened for closes by itself.
+  static bool PlaceNothing(int place) noexcept {
+    const long opened = syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC, 0);
+    if (opened < 0) return false;
+    return (opened == place ? Call(SYS_fcntl, place, F_SETFD, 0)
+                            : Call(SYS_dup3, static_cast<int>(opened), place, 0)) == 0;
   }
 
   static bool Stays(int descriptor) noexcept {
@@ -152,21 +173,136 @@ class ChildWork {
   const std::vector<char*> programs_;
   const std::vector<char*> arguments_;
   const std::vector<char*> environment_;
-  int nothing_ = -1;
   std::array<int, 3> standard_ = {-1, -1, -1};
 };
 
-// What the child says through its pipe: why its program does not run. 0: it does. The child has run
-// it or ended by now, so nothing is waited for: another child that this process has meanwhile may
-// have the pipe, too.
-int ReadReport(int reading) {
-  int error = 0;
-  return read(reading, &error, sizeof(error)) == sizeof(error) ? error : 0;
+// ---- In the parent
+
+// Of a process that has ended, or has not, and is still to be waited for: whether it has run a
+// program. The kernel's own mark (PF_FORKNOEXEC) is the ninth word of its "stat"; the name before
+// that, in parentheses, may have any. No value: it is not to be had.
+std::optional<bool> HasRunProgram(pid_t child) {
+  constexpr unsigned long kNoProgramYet = 0x40;
+  constexpr int kWordsBetween = 6;
+  char path[32];
+  std::snprintf(path, sizeof(path), "/proc/%d/stat", child);
+  const ktlsim::Descriptor file(open(path, O_RDONLY | O_CLOEXEC));
+  char text[512];
+  const ssize_t bytes = file.valid() ? read(file.number(), text, sizeof(text) - 1) : -1;
+  if (bytes <= 0) return std::nullopt;
+  text[bytes] = '\0';
+  const char* at = std::strrchr(text, ')');
+  for (int i = 0; at != nullptr && i <= kWordsBetween; ++i) at = std::strchr(at + 1, ' ');
+  if (at == nullptr) return std::nullopt;
+  return (std::strtoul(at, nullptr, 10) & kNoProgramYet) == 0;
 }
 
-void Reap(pid_t child) {
-  while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+// A child by its number, which may become another's, and by a descriptor, which does not.
+struct Child {
+  pid_t pid = 0;
+  int process = -1;
+};
+
+// As waitid, for a child that has ended.
+int WaitOn(int process, int how, siginfo_t* facts) {
+  return waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(process), facts, WEXITED | how);
+}
+
+// *killed: by a signal.
+bool HasEnded(const Child& child, bool* killed) {
+  siginfo_t facts{};
+  *killed = false;
+  // Somebody else has waited for it: it is taken for a program.
+  if (WaitOn(child.process, WNOHANG | WNOWAIT, &facts) != 0) return true;
+  *killed = facts.si_code == CLD_KILLED || facts.si_code == CLD_DUMPED;
+  return facts.si_pid == child.pid;
+}
+
+// What the child says through its pipe: why its program does not run. 0: it does.
+//
+// The end of the pipe says that it runs, or that the child was ended. It may also fail to come:
+// another child that this process has meanwhile may have the pipe, too. So the child is looked at
+// between waits.
+int WaitForProgram(const Child& child, int reading, std::uint64_t limit_ms) {
+  constexpr int kLookMs = 20;
+  const std::uint64_t end_ns = MonotonicClock::Now() + limit_ms * kNsPerMs;
+  for (bool pipe_ended = false;;) {
+    std::array<pollfd, 2> ready = {pollfd{child.process, POLLIN, 0},
+                                   pollfd{pipe_ended ? -1 : reading, POLLIN, 0}};
+    const bool late = MonotonicClock::Now() >= end_ns;
+    poll(ready.data(), ready.size(), late ? 0 : kLookMs);
+    // Before the pipe is read: one that ends by itself has said why.
+    bool killed = false;
+    const bool ended = HasEnded(child, &killed);
+    int error = 0;
+    const ssize_t bytes = read(reading, &error, sizeof(error));
+    if (bytes == sizeof(error)) return error;
+    pipe_ended = bytes == 0;
+    if (ended && !killed) return 0;
+    const std::optional<bool> runs = HasRunProgram(child.pid);
+    if (runs.value_or(false)) return 0;
+    if (ended) return ECANCELED;
+    // A child that is there has closed its end with its program only.
+    if (pipe_ended && !runs.has_value()) return 0;
+    if (late) return ETIMEDOUT;
   }
+}
+
+// Children that were killed and have not ended yet, by their descriptors.
+class Leftovers {
+ public:
+  // False: no memory. Otherwise Keep follows, and has room.
+  bool Reserve() {
+    const MutexLock lock(mutex_);
+    try {
+      children_.reserve(children_.size() + starting_ + 1);
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+    ++starting_;
+    return true;
+  }
+  // -1: nothing is left over.
+  void Keep(int process) {
+    const MutexLock lock(mutex_);
+    --starting_;
+    if (process >= 0) children_.push_back(process);
+  }
+  // Waits for those that have ended.
+  void Reap() {
+    const MutexLock lock(mutex_);
+    std::erase_if(children_, [](int process) {
+      siginfo_t facts{};
+      const bool ended = WaitOn(process, WNOHANG, &facts) != 0 || facts.si_pid != 0;
+      if (ended) close(process);
+      return ended;
+    });
+  }
+
+ private:
+  Mutex mutex_;
+  std::size_t starting_ KTLSIM_GUARDED_BY(mutex_) = 0;
+  std::vector<int> children_ KTLSIM_GUARDED_BY(mutex_);
+};
+
+Leftovers& TheLeftovers() {
+  static NeverDestroyed<Leftovers> leftovers;
+  return leftovers.get();
+}
+
+// True: it has ended, and nobody waits for it any more. False: a signal does not end it now, since
+// it waits for a device.
+bool Kill(int process) {
+  constexpr int kTries = 100;
+  constexpr int kTryMs = 10;
+  Call(SYS_pidfd_send_signal, process, SIGKILL, nullptr, 0);
+  for (int i = 0; i < kTries; ++i) {
+    siginfo_t facts{};
+    if (WaitOn(process, WNOHANG, &facts) != 0 || facts.si_pid != 0) return true;
+    pollfd ready = {process, POLLIN, 0};
+    poll(&ready, 1, kTryMs);
+  }
+  return false;
 }
 
 // The thread takes no signals meanwhile: their handlers are the parent's business.
@@ -191,30 +327,39 @@ int StartProcess(const ProcessPlan& plan, pid_t* child) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return errno;
   const ktlsim::Descriptor reading(ends[0]);
-  const ktlsim::Descriptor low(ends[1]);
   int behind = -1;
-  if (const int error = MoveBehind(low.number(), &behind); error != 0) return error;
-  const ktlsim::Descriptor writing(behind);
-  ChildWork work(plan, writing.number());
+  {
+    const ktlsim::Descriptor low(ends[1]);
+    if (MoveBehind(low.number(), &behind) != 0) return EMFILE;
+  }
+  ktlsim::Descriptor writing(behind);
+  ChildWork work(plan, behind);
   if (const int error = work.Prepare(); error != 0) return error;
-  long started = 0;
+  Leftovers& leftovers = TheLeftovers();
+  leftovers.Reap();
+  if (!leftovers.Reserve()) return ENOMEM;
+  Child made;
   int error = 0;
   {
     const NoSignals no_signals;
     // A copy of this thread alone, without the handlers of forks: they wait for locks that the
-    // child does not need. The call returns here when the child's program runs or it has ended.
-    started = syscall(SYS_clone, CLONE_VFORK | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+    // child does not need. Not CLONE_VFORK, which would wait for it without any limit.
+    const long started =
+        syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, nullptr, &made.process, nullptr, nullptr);
     if (started == 0) work.Run();
     if (started < 0) error = errno;
+    made.pid = static_cast<pid_t>(started);
   }
-  if (error != 0) return error;
-  error = ReadReport(reading.number());
+  close(writing.Release());
   if (error != 0) {
-    Reap(static_cast<pid_t>(started));
+    leftovers.Keep(-1);
     return error;
   }
-  *child = static_cast<pid_t>(started);
-  return 0;
+  ktlsim::Descriptor process(made.process);
+  error = WaitForProgram(made, reading.number(), plan.limit_ms);
+  leftovers.Keep(error == 0 || Kill(made.process) ? -1 : process.Release());
+  if (error == 0) *child = made.pid;
+  return error;
 }
 
 }  // namespace ktlsim::authorization

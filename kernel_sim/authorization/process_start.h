@@ -4,12 +4,17 @@
 // that the child needs is made ready before the fork, and until the program runs the child makes
 // system calls only: it allocates nothing, takes no lock, and runs no handler of a fork.
 //
+// What a newcomer gets wrong: the parent cannot rely on the child. It may stand in a folder that
+// hangs, and once it is somebody else that one may stop it or end it. So the parent waits for a
+// limited time, and sees for itself whether the program runs.
+//
 // Private to authorization/. Any thread, passive level.
 #pragma once
 
 #include <sys/types.h>
 
 #include <array>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -39,10 +44,16 @@ struct ProcessPlan {
   bool own_session = false;
   bool own_group = false;
   const ChildIdentity* identity = nullptr;  // null: none but the parent's
+  // From the fork until the program runs. A child that takes longer is killed.
+  std::uint64_t limit_ms = 30'000;
 };
 
 // 0: the program runs as *child, which is the caller's to wait for. Otherwise an errno value, and
-// there is no child: EBADF: a standard descriptor is none. May throw std::bad_alloc.
+// there is no child: EBADF: a standard descriptor is none; EMFILE: there are none left, or
+// /dev/null cannot be had; ETIMEDOUT: the limit is over; ECANCELED: the child was ended before the
+// program ran. A child that the system does not end, since it waits for a device, is waited for by
+// a later call. Programs are paths from the root: a relative one would be looked for in `folder`.
+// May throw std::bad_alloc.
 int StartProcess(const ProcessPlan& plan, pid_t* child);
 
 }  // namespace ktlsim::authorization

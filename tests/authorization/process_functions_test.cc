@@ -2,17 +2,22 @@
 // they are not started.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -215,7 +220,7 @@ TEST_F(ProcessFunctionsTest, TheFolderAndTheCallersEnvironment) {
 TEST_F(ProcessFunctionsTest, WhichDescriptorsAProgramHas) {
   const Descriptor open_one(dup(2));
   const Descriptor closing(fcntl(2, F_DUPFD_CLOEXEC, 0));
-  const std::string script = "ls /proc/$$/fd";
+  const std::string script = "ls /proc/$$/fd; :";  // the last command may take the shell's place
   EXPECT_EQ(LinesOf(Script(script)), (std::vector<std::string>{"0", "1", "2"}));
   const std::vector<std::string> inherited = LinesOf(Script(script, 0, nullptr, nullptr, TRUE));
   EXPECT_THAT(inherited, Contains(std::to_string(open_one.number())));
@@ -352,6 +357,12 @@ TEST_F(ProcessFunctionsTest, WrongArguments) {
   startup_.cb = sizeof(startup_) - 1;
   EXPECT_EQ(Start(token.get(), "/bin/sh", ""), DWORD{ERROR_INVALID_PARAMETER});
   startup_.cb = sizeof(startup_);
+  // A short one is not read beyond its size.
+  const auto cb = std::make_unique<DWORD>(DWORD{sizeof(DWORD)});
+  ExpectError(
+      CreateProcessAsUserA(token.get(), "/bin/sh", nullptr, nullptr, nullptr, FALSE, 0, nullptr,
+                           nullptr, reinterpret_cast<LPSTARTUPINFOA>(cb.get()), &process_),
+      ERROR_INVALID_PARAMETER);
   SECURITY_ATTRIBUTES attributes{};
   ExpectError(CreateProcessAsUserA(token.get(), "/bin/sh", nullptr, &attributes, nullptr, FALSE, 0,
                                    nullptr, nullptr, &startup_, &process_),
@@ -440,6 +451,73 @@ TEST_F(ProcessFunctionsTest, AChildTakesOnAnIdentityOrDoesNotRun) {
   EXPECT_EQ(StartProcess(plan, &child), EPERM);
   EXPECT_EQ(child, 0);
   EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1) << "no child is left";
+}
+
+// What happens to a child before its program runs.
+struct Mishap final : ChildIdentity {
+  explicit Mishap(int signal) : signal_(signal) {}
+  int TakeOn() const noexcept override {
+    syscall(SYS_kill, syscall(SYS_getpid), signal_);
+    return 0;
+  }
+  const int signal_;
+};
+
+TEST_F(ProcessFunctionsTest, AChildThatSomebodyStopsOrEndsIsNoProgram) {
+  // A signal that can be blocked comes just before the program, and not to it.
+  for (const auto& [signal, error] : {std::pair(SIGTERM, ECANCELED), std::pair(SIGKILL, ECANCELED),
+                                      std::pair(SIGSTOP, ETIMEDOUT)}) {
+    const Mishap mishap(signal);
+    const ProcessPlan plan = {.programs = {"/bin/true"},
+                              .arguments = {"true"},
+                              .standard = {ProcessPlan::kNothing, ProcessPlan::kNothing, 2},
+                              .identity = &mishap,
+                              .limit_ms = signal == SIGSTOP ? 30U : 60'000U};
+    pid_t child = 0;
+    EXPECT_EQ(StartProcess(plan, &child), error) << signal;
+    EXPECT_EQ(child, 0);
+    EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1) << "no child is left";
+  }
+}
+
+TEST_F(ProcessFunctionsTest, AProgramThatIsEndedAtOnceHasRun) {
+  for (int i = 0; i < 8; ++i) {
+    const ProcessPlan plan = {.programs = {"/bin/sh"}, .arguments = {"sh", "-c", "kill -9 $$"}};
+    pid_t child = 0;
+    ASSERT_EQ(StartProcess(plan, &child), 0);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFSIGNALED(status));
+  }
+}
+
+// In the folder of the caller, whichever the program is to run in.
+TEST_F(ProcessFunctionsTest, ARelativeProgramIsTheCallers) {
+  const test::TemporaryFolder folder;
+  const TestHandle token(MakePrimary());
+  const std::string decoy = folder.Write("program", "#!/bin/sh\nexit 9\n");
+  ASSERT_EQ(chmod(decoy.c_str(), 0755), 0);
+  const std::string here = std::filesystem::current_path().string();
+  const test::TemporaryFolder callers;
+  const std::string good = callers.Write("program", "#!/bin/sh\nexit 0\n");
+  ASSERT_EQ(chmod(good.c_str(), 0755), 0);
+  std::filesystem::current_path(callers.path());
+  const char* const in = folder.path().c_str();
+  for (const auto& [program, line] : {std::pair("program", ""), std::pair("./program", ""),
+                                      std::pair<const char*, const char*>(nullptr, "./program")}) {
+    EXPECT_EQ(Start(token.get(), program, line, 0, nullptr, in), DWORD{ERROR_SUCCESS});
+    Finish();
+  }
+  // Entries of PATH that mean whatever folder somebody is in.
+  const char* const path = getenv("PATH");
+  const std::string before = path != nullptr ? path : "";
+  for (const char* const relative : {"", ".", ":", "./:", ":/no/folder:."}) {
+    ASSERT_EQ(setenv("PATH", relative, 1), 0);
+    EXPECT_EQ(Start(token.get(), nullptr, "program", 0, nullptr, in), DWORD{ERROR_FILE_NOT_FOUND})
+        << relative;
+  }
+  ASSERT_EQ(setenv("PATH", before.c_str(), 1), 0);
+  std::filesystem::current_path(here);
 }
 
 // Threads that start programs while others hold the locks of memory.

@@ -22,7 +22,9 @@ extern "C" {
 /// kernel_sim/authorization/README.md lists, take the place of any that begin with KTLSIM_TOKEN_.
 ///
 /// `lpApplicationName` is a path. With NULL the first word of `lpCommandLine` is the program,
-/// looked for in PATH if it has no slash. The command line, of at most 32,767 characters, is split
+/// looked for in PATH if it has no slash. A relative path begins in the folder of this process,
+/// also where the program runs in another; entries of PATH that are empty or relative are left out.
+/// The command line, of at most 32,767 characters, is split
 /// at blanks; double quotes hold words together, a backslash before a quote makes it a character.
 /// `lpEnvironment` has texts one behind the other and an empty one at the end, in UTF-8, or in
 /// UTF-16 with CREATE_UNICODE_ENVIRONMENT; NULL is the environment of this process. The new process
@@ -39,15 +41,17 @@ extern "C" {
 /// session until then; `hThread` is NULL. `dwProcessId` is the process as Unix counts it: the
 /// caller waits for it with waitpid, and learns its exit status there.
 ///
-/// Level: passive; it waits until the program runs. Returns: FALSE with ERROR_BAD_TOKEN_TYPE (an
-/// impersonation token), ERROR_PRIVILEGE_NOT_HELD, ERROR_ACCESS_DENIED (the token's handle, or the
-/// program or the folder may not be used), ERROR_INVALID_HANDLE (the token's, or a standard
-/// handle), ERROR_FILE_NOT_FOUND, ERROR_PATH_NOT_FOUND (too long, or a loop of links),
-/// ERROR_DIRECTORY (the folder is none), ERROR_BAD_EXE_FORMAT (nothing that can be run),
+/// Level: passive; it waits until the program runs, 30 s at most. Returns: FALSE with
+/// ERROR_BAD_TOKEN_TYPE (an impersonation token), ERROR_PRIVILEGE_NOT_HELD, ERROR_ACCESS_DENIED
+/// (the token's handle, or the program or the folder may not be used), ERROR_INVALID_HANDLE (the
+/// token's, or a standard handle), ERROR_FILE_NOT_FOUND, ERROR_PATH_NOT_FOUND (too long, or a loop
+/// of links), ERROR_DIRECTORY (the folder is none), ERROR_BAD_EXE_FORMAT (nothing that can be run),
 /// ERROR_INVALID_PARAMETER (another flag, CREATE_SUSPENDED too; security attributes; no program; a
 /// text that is empty, malformed or too long; the size in `lpStartupInfo`; more texts than a
 /// program can be given), ERROR_NOACCESS, ERROR_NOT_SUPPORTED (above passive level),
-/// ERROR_NO_SYSTEM_RESOURCES (no more processes or descriptors), ERROR_NOT_ENOUGH_MEMORY.
+/// ERROR_NO_SYSTEM_RESOURCES (no more processes or descriptors), ERROR_NOT_ENOUGH_MEMORY,
+/// ERROR_TIMEOUT (the program did not run within 30 s: its folder hangs, or somebody has stopped
+/// it), ERROR_PROCESS_ABORTED (somebody has ended it before it ran).
 /// `*lpProcessInformation` is then as it was, and there is no process.
 KTLSIM_API BOOL CreateProcessAsUserA(HANDLE hToken, LPCSTR lpApplicationName, LPSTR lpCommandLine,
                                      LPSECURITY_ATTRIBUTES lpProcessAttributes,

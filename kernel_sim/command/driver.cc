@@ -21,33 +21,55 @@ void Keep(const std::string& text, std::vector<std::string>* texts) {
 
 }  // namespace
 
-std::uint64_t LoadPlan::interval_ns() const {
-  if (rate <= 0) return 0;
-  return static_cast<std::uint64_t>(static_cast<double>(slots) / rate *
-                                    static_cast<double>(kNsPerSecond));
-}
-
 LoadPhase::LoadPhase(transport::ClientPath& path, LoadPlan plan)
     : path_(path), plan_(std::move(plan)) {
   const std::vector<io::Loop*>& loops = path_.loops();
-  for (std::size_t i = 0; i < loops.size(); ++i) tallies_.push_back(std::make_unique<LoadTally>());
+  MakeTallies();
   for (unsigned i = 0; i < plan_.slots; ++i) {
     const std::size_t at = i % loops.size();
     const transport::TlsProfile& profile = *plan_.profiles[i % plan_.profiles.size()];
-    slots_.push_back(MakeLoadSlot(*this, {*loops[at], profile, *tallies_[at], i}));
+    LoadDispatcher* const dispatcher = at < dispatchers_.size() ? dispatchers_[at].get() : nullptr;
+    slots_.push_back(MakeLoadSlot(*this, {*loops[at], profile, *tallies_[at], dispatcher, i}));
   }
+}
+
+void LoadPhase::MakeTallies() {
+  const std::vector<io::Loop*>& loops = path_.loops();
+  const std::size_t used = std::min<std::size_t>(loops.size(), plan_.slots);
+  for (std::size_t i = 0; i < loops.size(); ++i) {
+    tallies_.push_back(std::make_unique<LoadTally>());
+    LoadTally& tally = *tallies_.back();
+    tally.latency.Prepare();
+    for (LatencyHistogram& phase : tally.phases) phase.Prepare();
+    if (plan_.measured_ns != 0) tally.series.Prepare(plan_.measured_ns);
+    if (plan_.rate <= 0 || i >= used) continue;
+    // The slots are dealt out one by one.
+    const std::size_t slots = plan_.slots / used + (i < plan_.slots % used ? 1 : 0);
+    const double rate = plan_.rate * static_cast<double>(slots) / plan_.slots;
+    dispatchers_.push_back(std::make_unique<LoadDispatcher>(
+        *loops[i], LoadTimetable(rate, plan_.arrivals, plan_.seed + i)));
+  }
+  MutexLock lock(mutex_);
+  if (plan_.measured_ns != 0) errors_over_time_.Prepare(plan_.measured_ns);
 }
 
 LoadPhase::~LoadPhase() = default;
 
 void LoadPhase::Start() {
-  started_ns_ = MonotonicClock::Now();
+  const std::uint64_t now = MonotonicClock::Now();
+  for (std::size_t i = 0; i < dispatchers_.size(); ++i) {
+    dispatchers_[i]->timetable().Start(
+        now, static_cast<double>(i) / static_cast<double>(dispatchers_.size()));
+  }
   live_.store(slots_.size(), std::memory_order_relaxed);
   AddHolds();
   for (const auto& slot : slots_) slot->PostStart();
 }
 
-void LoadPhase::BeginMeasuring() { stage_.store(Stage::kMeasuring, std::memory_order_release); }
+void LoadPhase::BeginMeasuring() {
+  measuring_since_ns_.store(MonotonicClock::Now(), std::memory_order_relaxed);
+  stage_.store(Stage::kMeasuring, std::memory_order_release);
+}
 
 void LoadPhase::EndMeasuring() {
   ended_ns_.store(MonotonicClock::Now(), std::memory_order_release);
@@ -72,10 +94,15 @@ void LoadPhase::CountWrongProofs() {
   for (const std::string& text : plan_.login->TakeWrongProofs()) CountError("--digest: " + text);
 }
 
-void LoadPhase::WaitForSlots(std::uint64_t limit_ns, const Waiting& waiting) {
+void LoadPhase::BeginEnding() {
+  if (ending()) return;
   stage_.store(Stage::kEnding, std::memory_order_release);
   AddHolds();
   for (const auto& slot : slots_) slot->PostEnd();
+}
+
+void LoadPhase::WaitForSlots(std::uint64_t limit_ns, const Waiting& waiting) {
+  BeginEnding();
   const auto all_released = [this]() KTLSIM_NO_THREAD_SAFETY { return holds_ == 0; };
   const std::uint64_t limit = MonotonicClock::Now() + limit_ns;
   for (std::uint64_t now = limit - limit_ns; now < limit; now = MonotonicClock::Now()) {
@@ -139,6 +166,12 @@ std::uint64_t LoadPhase::bytes() const {
   return sum;
 }
 
+std::uint64_t LoadPhase::not_begun() const {
+  std::uint64_t sum = 0;
+  for (const auto& dispatcher : dispatchers_) sum += dispatcher->timetable().DueBefore(ended_ns());
+  return sum;
+}
+
 void LoadPhase::Tell(ResultRow* row) const {
   row->operations = operations();
   if (transport::ConnectionInfo info = negotiated(); info.version != 0) {
@@ -147,8 +180,13 @@ void LoadPhase::Tell(ResultRow* row) const {
   row->bytes = bytes();
   row->errors = errors();
   row->error_texts = error_texts();
+  row->not_begun = not_begun();
+  for (const auto& dispatcher : dispatchers_) row->lag.Merge(dispatcher->lag());
   for (const auto& tally : tallies_) {
     row->latency.Merge(tally->latency);
+    for (std::size_t i = 0; i < kOperationPhases; ++i) row->phases[i].Merge(tally->phases[i]);
+    tally->series.Finish();
+    row->series.Merge(tally->series);
     for (std::size_t i = 0; i < kStatusClasses; ++i) {
       row->statuses[i] += tally->statuses[i].load(std::memory_order_relaxed);
     }
@@ -156,6 +194,8 @@ void LoadPhase::Tell(ResultRow* row) const {
     row->unfinished += tally->unfinished;
     row->oldest_unfinished_ns = std::max(row->oldest_unfinished_ns, tally->oldest_unfinished_ns);
   }
+  MutexLock lock(mutex_);
+  row->series.Merge(errors_over_time_);
 }
 
 std::vector<std::string> LoadPhase::error_texts() const {
@@ -179,9 +219,11 @@ void LoadPhase::NotePassedOver(const std::string& text) {
 }
 
 void LoadPhase::CountError(const std::string& text) {
-  const bool warm_up = stage_.load(std::memory_order_acquire) == Stage::kWarmUp;
+  const Stage stage = stage_.load(std::memory_order_acquire);
+  const bool warm_up = stage == Stage::kWarmUp;
   (warm_up ? warm_up_errors_ : errors_).fetch_add(1, std::memory_order_relaxed);
   MutexLock lock(mutex_);
+  if (!warm_up) errors_over_time_.AddErrors(MeasuredFor(MonotonicClock::Now()), 1);
   Keep(text, warm_up ? &warm_up_error_texts_ : &error_texts_);
 }
 

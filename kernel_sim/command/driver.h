@@ -7,9 +7,9 @@
 // later or never. Errors of the warm-up are counted apart.
 //
 // Closed loop: a slot begins its next operation when the last one has ended. Open loop (a rate):
-// each slot has a timetable, and an operation counts from the time at which it should have begun,
-// also when the slot was still busy; so a server that stalls cannot hide it by slowing the load
-// down.
+// the slots of a loop share a timetable, and an operation counts from the time at which it should
+// have begun, also when every slot was still busy; so a server that stalls cannot hide it by
+// slowing the load down.
 #pragma once
 
 #include <array>
@@ -29,8 +29,10 @@
 #include "kernel_sim/command/certificate_facts.h"
 #include "kernel_sim/command/credentials.h"
 #include "kernel_sim/command/latency_histogram.h"
+#include "kernel_sim/command/load_timetable.h"
 #include "kernel_sim/command/result_table.h"
 #include "kernel_sim/command/status_set.h"
+#include "kernel_sim/command/time_series.h"
 #include "kernel_sim/transport/client_path.h"
 
 namespace ktlsim::command {
@@ -39,6 +41,7 @@ enum class LoadKind : std::uint8_t {
   kFullHandshake,     // connect until established
   kResumedHandshake,  // the same, with a session of the slot's last connection
   kExchange,          // one request after the other on a kept connection
+  kChurn,             // connect, one request, close
 };
 
 class DigestLogin;
@@ -49,17 +52,23 @@ struct LoadPlan {
   unsigned slots = 1;
   // Slot i uses profile i mod size. Resumption wants one per slot: sessions belong to a credential.
   std::vector<const transport::TlsProfile*> profiles;
-  std::string request;  // kExchange: sent as it is
+  std::string request;  // kExchange, kChurn: sent as it is
   // kExchange: each request is signed, and `request` is its beginning, without the empty line;
   // null: nothing is signed.
   DigestLogin* login = nullptr;
   std::string target;                        // that is signed
   StatusSet success = StatusSet::Default();  // kExchange: other statuses are errors
   bool check_body = false;  // kExchange: the response's body is that of FillHttpBody
+  bool no_body = false;     // the responses have none, whatever they announce: HEAD
+  bool count_sent = false;  // bytes are those that were sent, not those that came
   // True: the server closes after a handshake. False: the client closes, and first waits for a
   // ticket if it wants one.
   bool server_closes = false;
   double rate = 0;  // operations per second of all slots together; 0: closed loop
+  Arrivals arrivals = Arrivals::kConstant;
+  std::uint64_t seed = 1;  // of the timetable
+  std::uint64_t measured_ns =
+      0;  // how long will be measured, for the time series; 0: there is none
   // How long an operation may take from its beginning, its connection included; then it is an
   // error, and the connection is given up. 0: no limit.
   std::uint64_t timeout_ns = 0;
@@ -70,8 +79,7 @@ struct LoadPlan {
   // What the user can do about a failed connection, for the error's text; null: nothing.
   const char* (*hint)(const transport::EndReason& reason) = nullptr;
 
-  // Between two operations of one slot; 0: closed loop.
-  std::uint64_t interval_ns() const;
+  bool exchanges() const { return kind == LoadKind::kExchange || kind == LoadKind::kChurn; }
 };
 
 class LoadSlot;
@@ -83,6 +91,8 @@ struct LoadTally {
   std::array<std::atomic<std::uint64_t>, kStatusClasses> statuses{};
   // Owned by the main thread after End.
   LatencyHistogram latency;
+  std::array<LatencyHistogram, kOperationPhases> phases;
+  TimeSeries series;
   std::uint64_t late = 0;
   std::uint64_t unfinished = 0;
   std::uint64_t oldest_unfinished_ns = 0;
@@ -100,6 +110,8 @@ class LoadPhase {
   void Start();
   void BeginMeasuring();
   void EndMeasuring();
+  // No further operation begins. End does this by itself.
+  void BeginEnding();
   // Lets every slot finish its operation and waits until their connections have ended. A connection
   // that does not end within `limit_ns` is aborted, and its operation counts as unfinished.
   // `waiting` is called now and then with how many slots are waited for, and how long at most;
@@ -121,7 +133,7 @@ class LoadPhase {
   // True: since Start there were errors and no completed handshake.
   bool nobody_there() const { return !negotiated_known() && errors() + warm_up_errors() != 0; }
   // Open loop, after End: operations whose time came before EndMeasuring and that never began.
-  std::uint64_t not_begun() const { return not_begun_.load(std::memory_order_relaxed); }
+  std::uint64_t not_begun() const;
   // What the first connection negotiated; empty when none was established.
   transport::ConnectionInfo negotiated() const;
   // The certificate that its server showed; none when none was established.
@@ -140,14 +152,15 @@ class LoadPhase {
   bool measuring() const { return stage_.load(std::memory_order_acquire) == Stage::kMeasuring; }
   bool measured() const { return stage_.load(std::memory_order_acquire) >= Stage::kMeasured; }
   bool ending() const { return stage_.load(std::memory_order_acquire) == Stage::kEnding; }
-  std::uint64_t started_ns() const { return started_ns_; }
+  // Since measuring began; while or after it is measured.
+  std::uint64_t MeasuredFor(std::uint64_t now_ns) const {
+    const std::uint64_t since = measuring_since_ns_.load(std::memory_order_relaxed);
+    return now_ns > since ? now_ns - since : 0;
+  }
   // When measuring ended; before that, never.
   std::uint64_t ended_ns() const { return ended_ns_.load(std::memory_order_acquire); }
   void CountError(const std::string& text);
   void NotePassedOver(const std::string& text);
-  void CountNotBegun(std::uint64_t operations) {
-    not_begun_.fetch_add(operations, std::memory_order_relaxed);
-  }
   bool negotiated_known() const { return negotiated_known_.load(std::memory_order_relaxed); }
   void Negotiated(transport::Connection& connection);
   void SlotRetired() { live_.fetch_sub(1, std::memory_order_relaxed); }
@@ -161,19 +174,21 @@ class LoadPhase {
   transport::ClientPath& path_;
   const LoadPlan plan_;
   std::vector<std::unique_ptr<LoadTally>> tallies_;  // one per loop
+  // Open loop: one per loop, the last ones missing where there are fewer slots than loops.
+  std::vector<std::unique_ptr<LoadDispatcher>> dispatchers_;
   std::vector<std::unique_ptr<LoadSlot>> slots_;
 
   void CountWrongProofs();
   void WaitForSlots(std::uint64_t limit_ns, const Waiting& waiting);
   void AddHolds();
+  void MakeTallies();
 
   std::atomic<Stage> stage_{Stage::kWarmUp};
   std::atomic<std::uint64_t> errors_{0};
   std::atomic<std::uint64_t> warm_up_errors_{0};
-  std::atomic<std::uint64_t> not_begun_{0};
   std::atomic<std::size_t> live_{0};
   std::atomic<bool> negotiated_known_{false};
-  std::uint64_t started_ns_ = 0;  // written before the slots know of it
+  std::atomic<std::uint64_t> measuring_since_ns_{0};
   std::atomic<std::uint64_t> ended_ns_{kNever};
 
   mutable Mutex mutex_;
@@ -184,6 +199,7 @@ class LoadPhase {
   std::vector<std::string> error_texts_ KTLSIM_GUARDED_BY(mutex_);
   std::vector<std::string> warm_up_error_texts_ KTLSIM_GUARDED_BY(mutex_);
   std::vector<std::string> passed_over_ KTLSIM_GUARDED_BY(mutex_);
+  TimeSeries errors_over_time_ KTLSIM_GUARDED_BY(mutex_);
 };
 
 }  // namespace ktlsim::command

@@ -14,7 +14,8 @@
 namespace ktlsim::command {
 namespace {
 
-constexpr int kSchemaVersion = 1;
+// Of each command; a change that breaks readers makes another one.
+int SchemaVersion(const std::string& command) { return command == "load" ? 2 : 1; }
 
 // RFC 3339 5.6.
 std::string TimeText(std::chrono::system_clock::time_point time) {
@@ -59,7 +60,7 @@ Envelope::Envelope(std::string command, const StartupOptions& library)
 
 nlohmann::json Envelope::Json(const LaneReport& lanes) const {
   const auto lasted = static_cast<double>(MonotonicClock::Now() - started_ns_);
-  return {{"schema", fmt::format("ktlsim-{}/{}", command_, kSchemaVersion)},
+  return {{"schema", fmt::format("ktlsim-{}/{}", command_, SchemaVersion(command_))},
           {"tool", {{"name", "ktlsim"}, {"version", KTLSIM_VERSION}}},
           {"command_line", GivenArguments()},
           {"started", TimeText(started_)},

@@ -32,7 +32,8 @@ const llhttp_settings_t& HttpResponseReader::Settings(Challenges challenges) {
     // These have no body, whatever length they announce (RFC 9112 6.3).
     made.on_headers_complete = [](llhttp_t* parser) -> int {
       const unsigned status = parser->status_code;
-      return status / 100 == 1 || status == 204 || status == 304 ? kNoBody : kBody;
+      const bool none = static_cast<HttpResponseReader*>(parser->data)->no_body_;
+      return none || status / 100 == 1 || status == 204 || status == 304 ? kNoBody : kBody;
     };
     made.on_body = [](llhttp_t* parser, const char* at, std::size_t bytes) -> int {
       auto* const self = static_cast<HttpResponseReader*>(parser->data);

@@ -31,6 +31,9 @@ class HttpResponseReader {
   HttpResponseReader(const HttpResponseReader&) = delete;
   HttpResponseReader& operator=(const HttpResponseReader&) = delete;
 
+  // No response has a body, whatever it announces: those to HEAD.
+  void ExpectNoBody() { no_body_ = true; }
+
   void Reset();
   Outcome Read(std::span<const std::byte> input);
   // The peer has closed: completes a response whose end is the end of the connection.
@@ -62,6 +65,7 @@ class HttpResponseReader {
   std::string field_value_;
   std::string challenge_;
   std::string authentication_info_;
+  bool no_body_ = false;
   bool begun_ = false;
   bool complete_ = false;
   bool keep_alive_ = false;

@@ -106,11 +106,14 @@ class ExchangeSlot final : public LoadSlot {
         context_(place.number / DigestLogin::kConnectionsPerContext),
         reader_(phase.plan().check_body ? &serve::CheckHttpBody : HttpResponseReader::BodyCheck(),
                 phase.plan().login != nullptr ? HttpResponseReader::Challenges::kKept
-                                              : HttpResponseReader::Challenges::kIgnored) {}
+                                              : HttpResponseReader::Challenges::kIgnored) {
+    if (phase.plan().no_body) reader_.ExpectNoBody();
+  }
 
   void OnPlaintext(Connection& connection, std::span<std::byte> plaintext) override {
-    RecordBytes(plaintext.size());
+    if (!phase().plan().count_sent) RecordBytes(plaintext.size());
     if (!operating()) return Fail(connection, "the server sent data without a request");
+    if (!reader_.begun()) RecordFirstByte();
     switch (reader_.Read(plaintext)) {
       case HttpResponseReader::Outcome::kNeedMore:
         return;
@@ -144,7 +147,7 @@ class ExchangeSlot final : public LoadSlot {
   void Established(Connection& connection) override { SendRequest(connection); }
 
   void SendRequest(Connection& connection) {
-    CountFromNow();
+    if (!churns()) CountFromNow();
     tries_ = 0;
     Send(connection);
   }
@@ -154,6 +157,7 @@ class ExchangeSlot final : public LoadSlot {
     constexpr std::uint64_t kRenewalWaitNs = 5 * kNsPerMs;
     reader_.Reset();
     sent_ = 0;
+    SendingBegins();
     if (phase().plan().login != nullptr && !Sign()) return WaitAtMost(kRenewalWaitNs);
     SendRest(connection);
   }
@@ -199,8 +203,13 @@ class ExchangeSlot final : public LoadSlot {
   void SendRest(Connection& connection) {
     const std::string& request = Request();
     const auto bytes = std::as_bytes(std::span(request.data(), request.size()));
-    if (operating() && sent_ < bytes.size()) sent_ += connection.Send(bytes.subspan(sent_));
+    if (!operating() || sent_ >= bytes.size()) return;
+    const std::size_t taken = connection.Send(bytes.subspan(sent_));
+    sent_ += taken;
+    if (phase().plan().count_sent) RecordBytes(taken);
   }
+
+  bool churns() { return phase().plan().kind == LoadKind::kChurn; }
 
   void Finish(Connection& connection) {
     if (phase().plan().login != nullptr && BeginAgain(connection)) return;
@@ -209,7 +218,7 @@ class ExchangeSlot final : public LoadSlot {
     const bool well = phase().plan().success.Has(reader_.status());
     if (well) RecordOperation();
     if (!well) phase().CountError("status " + std::to_string(reader_.status()));
-    const bool kept = reader_.keep_alive();
+    const bool kept = reader_.keep_alive() && !churns();
     Succeeded(kept);
     if (!kept) connection.Close();
   }
@@ -225,24 +234,33 @@ class ExchangeSlot final : public LoadSlot {
 
 }  // namespace
 
-LoadSlot::LoadSlot(LoadPhase& phase, const Place& place)
-    : phase_(phase), place_(place), interval_ns_(phase.plan().interval_ns()) {}
+LoadSlot::LoadSlot(LoadPhase& phase, const Place& place) : phase_(phase), place_(place) {}
 
 void LoadSlot::PostStart() { place_.loop.Post(start_item_); }
 void LoadSlot::PostEnd() { place_.loop.Post(end_item_); }
 void LoadSlot::PostAbort() { place_.loop.Post(abort_item_); }
 
-void LoadSlot::Start() {
-  next_ns_ = phase_.started_ns() + interval_ns_ * place_.number / phase_.plan().slots;
-  BeginNext();
-}
+void LoadSlot::Start() { BeginNext(); }
 
 void LoadSlot::EndSoon() {
-  if (!operating_ && timer_.armed()) {
+  if (!operating_ && (idle_ || timer_.armed())) {
     place_.loop.StopTimer(timer_);
+    StopIdling();
     BeginNext();
   }
   phase_.DropHold();
+}
+
+void LoadSlot::StopIdling() {
+  if (std::exchange(idle_, false)) place_.dispatcher->Leave(*this);
+}
+
+void LoadSlot::ExpectEnd() {
+  end_expected_ = true;
+  if (!idle_) return;
+  // Another one makes the operation that is due meanwhile.
+  StopIdling();
+  ended_idle_ = true;
 }
 
 void LoadSlot::BeginNext() {
@@ -253,20 +271,29 @@ void LoadSlot::BeginNext() {
   // The last connection is still closing: OnEnded continues.
   if (connection_ != nullptr && end_expected_) return;
   const std::uint64_t now = MonotonicClock::Now();
-  if (interval_ns_ != 0 && next_ns_ > now) {
-    place_.loop.StartTimer(timer_, next_ns_);
-    return;
-  }
-  begun_ns_ = interval_ns_ != 0 ? next_ns_ : now;
-  next_ns_ += interval_ns_;
-  tried_since_ns_ = now;
+  if (place_.dispatcher == nullptr) return Begin(now, now);
+  place_.dispatcher->RecordLag(phase_.measuring());
+  std::uint64_t due = 0;
+  if (place_.dispatcher->Take(now, &due)) return Begin(due, now);
+  idle_ = true;
+  place_.dispatcher->Wait(*this);
+}
+
+void LoadSlot::BeginDue(std::uint64_t due_ns) {
+  idle_ = false;
+  Begin(due_ns, MonotonicClock::Now());
+}
+
+void LoadSlot::Begin(std::uint64_t begun_ns, std::uint64_t now_ns) {
+  begun_ns_ = begun_ns;
+  tried_since_ns_ = now_ns;
   operating_ = true;
   if (!limit_timer_.armed()) ArmLimit();
   Operate();
 }
 
 void LoadSlot::CountFromNow() {
-  if (interval_ns_ == 0) begun_ns_ = MonotonicClock::Now();
+  if (place_.dispatcher == nullptr) begun_ns_ = MonotonicClock::Now();
 }
 
 void LoadSlot::OnTimer() {
@@ -314,6 +341,7 @@ void LoadSlot::RedialLater() {
 
 void LoadSlot::OnEstablished(Connection& connection) {
   reached_ = Reached::kEstablished;
+  RecordPhase(OperationPhase::kTlsHandshake, connected_ns_, MonotonicClock::Now());
   if (!phase_.negotiated_known()) phase_.Negotiated(connection);
   tried_ = 0;
   refusals_.clear();
@@ -333,7 +361,8 @@ std::string LoadSlot::TextOf(const EndReason& reason) const {
 void LoadSlot::OnEnded(Connection& /*connection*/, const EndReason& reason) {
   connection_ = nullptr;
   StopWaiting();
-  const bool idle = timer_.armed();  // the next operation's time has not come
+  const bool ended_idle = std::exchange(ended_idle_, false);
+  const bool idle = ended_idle || idle_ || timer_.armed();  // nothing is to be done yet
   if (TryNextAddress(reason)) return;
   tried_ = 0;
   refusals_.clear();
@@ -348,6 +377,7 @@ void LoadSlot::OnEnded(Connection& /*connection*/, const EndReason& reason) {
                        reason.kind == transport::EndKind::kConnectFailed;
     if (!known) phase_.CountError(TextOf(reason));
   }
+  if (ended_idle) return place_.loop.Post(next_item_);
   if (idle) return;
   operating_ = false;
   if (phase_.ending()) return WindUp();
@@ -365,22 +395,37 @@ void LoadSlot::Retire() {
   if (life_ == Life::kRetired) return;
   life_ = Life::kRetired;
   place_.loop.StopTimer(limit_timer_);
-  if (interval_ns_ != 0 && next_ns_ < phase_.ended_ns()) {
-    phase_.CountNotBegun((phase_.ended_ns() - next_ns_) / interval_ns_ + 1);
-  }
   phase_.SlotRetired();
   phase_.DropHold();
 }
 
 void LoadSlot::RecordOperation() {
+  const std::uint64_t now = MonotonicClock::Now();
   if (phase_.measuring()) {
     place_.tally.operations.fetch_add(1, std::memory_order_relaxed);
+    place_.tally.series.AddOperation(phase_.MeasuredFor(now), now - begun_ns_);
   } else if (begun_ns_ < phase_.ended_ns() && phase_.measured()) {
     ++place_.tally.late;
   } else {
     return;
   }
-  place_.tally.latency.Record(MonotonicClock::Now() - begun_ns_);
+  place_.tally.latency.Record(now - begun_ns_);
+}
+
+// Connections that are kept are dialled before anything is measured.
+bool LoadSlot::CountsConnections() const {
+  return phase_.measuring() || phase_.plan().kind == LoadKind::kExchange;
+}
+
+void LoadSlot::RecordPhase(OperationPhase phase, std::uint64_t since_ns, std::uint64_t now_ns) {
+  if (!CountsConnections()) return;
+  place_.tally.phases[static_cast<std::size_t>(phase)].Record(now_ns - since_ns);
+}
+
+void LoadSlot::RecordFirstByte() {
+  if (!phase_.measuring()) return;
+  place_.tally.phases[static_cast<std::size_t>(OperationPhase::kFirstByte)].Record(
+      MonotonicClock::Now() - sending_ns_);
 }
 
 void LoadSlot::Abort() {
@@ -414,7 +459,9 @@ void LoadSlot::Succeeded(bool kept) {
 }
 
 void LoadSlot::RecordBytes(std::size_t bytes) {
-  if (phase_.measuring()) place_.tally.bytes.fetch_add(bytes, std::memory_order_relaxed);
+  if (!phase_.measuring()) return;
+  place_.tally.bytes.fetch_add(bytes, std::memory_order_relaxed);
+  place_.tally.series.AddBytes(phase_.MeasuredFor(MonotonicClock::Now()), bytes);
 }
 
 void LoadSlot::RecordStatus(unsigned status) {
@@ -429,7 +476,7 @@ void LoadSlot::Fail(Connection& connection, const std::string& text) {
 }
 
 std::unique_ptr<LoadSlot> MakeLoadSlot(LoadPhase& phase, const LoadSlot::Place& place) {
-  if (phase.plan().kind == LoadKind::kExchange) {
+  if (phase.plan().exchanges()) {
     return std::make_unique<ExchangeSlot>(phase, place);
   }
   return std::make_unique<HandshakeSlot>(phase, place);

@@ -18,13 +18,14 @@ namespace ktlsim::command {
 
 // One connection at a time, on `loop`; all of it on the loop's thread, but for the Post functions.
 // Its phase outlives it.
-class LoadSlot : public transport::ConnectionHandler {
+class LoadSlot : public transport::ConnectionHandler, public LoadWorker {
  public:
   struct Place {
     io::Loop& loop;
     const transport::TlsProfile& profile;
     LoadTally& tally;
-    unsigned number;  // among the phase's slots: where its timetable begins
+    LoadDispatcher* dispatcher;  // null: closed loop
+    unsigned number;             // among the phase's slots
   };
 
   LoadSlot(LoadPhase& phase, const Place& place);
@@ -44,6 +45,7 @@ class LoadSlot : public transport::ConnectionHandler {
   void OnSocketConnected(transport::Connection& connection) final;
   void OnEstablished(transport::Connection& connection) final;
   void OnEnded(transport::Connection& connection, const transport::EndReason& reason) final;
+  void BeginDue(std::uint64_t due_ns) final;
 
  protected:
   // An operation begins: on connection(), or on one that Dial makes.
@@ -62,6 +64,9 @@ class LoadSlot : public transport::ConnectionHandler {
   void WaitAtMost(std::uint64_t ns);
   void StopWaiting();
   void RecordBytes(std::size_t bytes);
+  // The request is sent from now on; and the first byte of its response has come.
+  void SendingBegins() { sending_ns_ = MonotonicClock::Now(); }
+  void RecordFirstByte();
   void RecordStatus(unsigned status);
   // The operation has succeeded. With `kept`, the next one can begin on this connection now;
   // otherwise when the connection has ended, which is no error from here on.
@@ -70,7 +75,7 @@ class LoadSlot : public transport::ConnectionHandler {
   // Counts an error and gives the connection up.
   void Fail(transport::Connection& connection, const std::string& text);
   // From here on the end of the connection is no error.
-  void ExpectEnd() { end_expected_ = true; }
+  void ExpectEnd();
   bool operating() const { return operating_; }
 
  private:
@@ -84,6 +89,10 @@ class LoadSlot : public transport::ConnectionHandler {
   void Start();
   void EndSoon();
   void BeginNext();
+  void Begin(std::uint64_t begun_ns, std::uint64_t now_ns);
+  void StopIdling();
+  bool CountsConnections() const;
+  void RecordPhase(OperationPhase phase, std::uint64_t since_ns, std::uint64_t now_ns);
   void OnTimer();
   void WindUp();
   void Retire();
@@ -103,7 +112,6 @@ class LoadSlot : public transport::ConnectionHandler {
   // Fixed.
   LoadPhase& phase_;
   const Place place_;
-  const std::uint64_t interval_ns_;  // 0: closed loop
 
   MemberItem<&LoadSlot::Start> start_item_{*this};
   MemberItem<&LoadSlot::BeginNext> next_item_{*this};
@@ -111,13 +119,14 @@ class LoadSlot : public transport::ConnectionHandler {
   MemberItem<&LoadSlot::Abort> abort_item_{*this};
   io::MemberTimer<&LoadSlot::OnTimer> timer_{*this};
   transport::Connection* connection_ = nullptr;
-  std::uint64_t next_ns_ = 0;   // open loop: when the next operation should begin
-  std::uint64_t begun_ns_ = 0;  // of the current one
+  std::uint64_t begun_ns_ = 0;  // of the current operation; open loop: when it was due
   // The limits of the operation and of the address that is dialled. The timer is not restarted for
   // each operation; when it fires, it looks at the current ones.
   io::MemberTimer<&LoadSlot::OnLimit> limit_timer_{*this};
   std::uint64_t tried_since_ns_ = 0;  // when the current operation was really begun
   std::uint64_t dialled_ns_ = 0;
+  std::uint64_t connected_ns_ = 0;
+  std::uint64_t sending_ns_ = 0;
   Reached reached_ = Reached::kDialled;
   Life life_ = Life::kRunning;
   unsigned failures_in_a_row_ = 0;
@@ -126,7 +135,9 @@ class LoadSlot : public transport::ConnectionHandler {
   std::size_t tried_ = 0;  // how many those are
   bool operating_ = false;
   bool end_expected_ = false;
-  bool limited_ = false;  // the timer is WaitAtMost's, not the timetable's
+  bool limited_ = false;     // the timer is WaitAtMost's, not that of a redial
+  bool idle_ = false;        // the dispatcher calls BeginDue
+  bool ended_idle_ = false;  // the connection ends while nothing is to be done
 };
 
 std::unique_ptr<LoadSlot> MakeLoadSlot(LoadPhase& phase, const LoadSlot::Place& place);

@@ -97,6 +97,10 @@ void LoadSlot::RecordAge(std::uint64_t now_ns) {
   if (counts) place_.tally.latency.Record(now_ns - begun_ns_);
 }
 
-void LoadSlot::OnSocketConnected(Connection& /*connection*/) { reached_ = Reached::kConnected; }
+void LoadSlot::OnSocketConnected(Connection& /*connection*/) {
+  reached_ = Reached::kConnected;
+  connected_ns_ = MonotonicClock::Now();
+  RecordPhase(OperationPhase::kTcpConnect, dialled_ns_, connected_ns_);
+}
 
 }  // namespace ktlsim::command

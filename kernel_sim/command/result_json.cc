@@ -29,15 +29,6 @@ nlohmann::json Known(bool measured, const nlohmann::json& figure) {
   return measured ? figure : nlohmann::json();
 }
 
-nlohmann::json LatencyJson(const LatencyHistogram& latency) {
-  const auto percentile = [&latency](double share) {
-    return Known(latency.count() != 0, latency.Percentile(share));
-  };
-  return {{"count", latency.count()},  {"p50", percentile(0.5)},
-          {"p90", percentile(0.9)},    {"p99", percentile(0.99)},
-          {"p999", percentile(0.999)}, {"max", Known(latency.count() != 0, latency.max())}};
-}
-
 nlohmann::json StatusesJson(const ResultRow& row) {
   const bool any = std::any_of(row.statuses.begin(), row.statuses.end(),
                                [](std::uint64_t count) { return count != 0; });
@@ -55,6 +46,22 @@ nlohmann::json NegotiatedJson(const std::optional<transport::ConnectionInfo>& in
 }
 
 }  // namespace
+
+nlohmann::json LatencyJson(const LatencyHistogram& latency) {
+  const bool any = latency.count() != 0;
+  const auto percentile = [&latency, any](double share) {
+    return Known(any, latency.Percentile(share));
+  };
+  return {{"count", latency.count()},
+          {"min", Known(any, latency.Min())},
+          {"mean", Known(any, latency.Mean())},
+          {"deviation", Known(any, latency.Deviation())},
+          {"p50", percentile(0.5)},
+          {"p90", percentile(0.9)},
+          {"p99", percentile(0.99)},
+          {"p999", percentile(0.999)},
+          {"max", Known(any, latency.max())}};
+}
 
 void AddVerdict(const Verdict& verdict, nlohmann::json* json) {
   nlohmann::json reasons = nlohmann::json::array();

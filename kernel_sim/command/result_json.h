@@ -14,6 +14,8 @@ namespace ktlsim::command {
 
 // `cpu_side` as in PrintResultTable. Null where nothing was measured.
 nlohmann::json ResultJson(const ResultRow& row, const std::string& cpu_side);
+// Null where nothing was recorded.
+nlohmann::json LatencyJson(const LatencyHistogram& latency);
 // Sets "valid" and "reasons" of a command's result.
 void AddVerdict(const Verdict& verdict, nlohmann::json* json);
 // Sets "rundown" and "rundown_clean".

@@ -10,12 +10,17 @@
 #include <vector>
 
 #include "kernel_sim/command/latency_histogram.h"
+#include "kernel_sim/command/time_series.h"
 #include "kernel_sim/transport/connection.h"
 
 namespace ktlsim::command {
 
 // HTTP statuses, "1xx" to "5xx", by their first digit; the first is for all others.
 inline constexpr std::size_t kStatusClasses = 6;
+
+// Parts of an operation, and of the connection that it needed.
+enum class OperationPhase : std::uint8_t { kTcpConnect, kTlsHandshake, kFirstByte };
+inline constexpr std::size_t kOperationPhases = 3;
 
 struct ResultRow {
   std::string operation;
@@ -31,6 +36,11 @@ struct ResultRow {
   LatencyHistogram latency;
   // By the first connection; none: no handshake was completed.
   std::optional<transport::ConnectionInfo> negotiated;
+  std::array<LatencyHistogram, kOperationPhases> phases;
+  // Open loop: how late the generator was with operations that a connection waited for.
+  LatencyHistogram lag;
+  TimeSeries series;
+  std::uint64_t not_begun = 0;   // open loop: were due, and never began
   std::uint64_t late = 0;        // ended after the measured time, and not in `operations`
   std::uint64_t unfinished = 0;  // never ended
   std::uint64_t oldest_unfinished_ns = 0;

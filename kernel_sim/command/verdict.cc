@@ -22,6 +22,10 @@ constexpr DoubtWords kWords[kDoubts] = {
      "operations never came back; the percentiles have them with the time they took so far"},
     {"rate_not_held", "the rate was not held"},
     {"generator_busy", "the generator had no time left, so the figures are its own"},
+    {"generator_late", "the generator was late by itself, and the latencies have that in them"},
+    {"too_few_samples", "too few operations for a percentile"},
+    {"pause_hidden",
+     "the closed loop hid a pause: operations that would have waited were not begun"},
     {"check_failed", "a check failed"},
     {"left_behind", "something was left over after the end"},
     {"interrupted", "a signal ended it early"},
@@ -31,6 +35,14 @@ constexpr DoubtWords kWords[kDoubts] = {
 constexpr double kNotBegunShareMax = 0.01;
 // More than that of its processors' time, and a generator cannot send faster.
 constexpr double kBusyShare = 0.95;
+
+// The generator's own lag may be this share of the latency that is reported. Below the floor, it is
+// what timers are.
+constexpr double kLagShareMax = 0.05;
+constexpr std::uint64_t kLagFloorNs = 100'000;
+// A pause is longer than this, and makes the percentile so many times longer.
+constexpr std::uint64_t kPauseMinNs = 50'000'000;
+constexpr std::uint64_t kPauseTimes = 2;
 
 const DoubtWords& WordsOf(Doubt doubt) { return kWords[static_cast<std::size_t>(doubt)]; }
 
@@ -86,6 +98,30 @@ double CpuShare(std::uint64_t cpu_ns, double seconds, unsigned threads, unsigned
   return available > 0 ? static_cast<double>(cpu_ns) / available : 0;
 }
 
+namespace {
+
+void JudgeRate(const ResultRow& row, const GeneratorUse& use, Verdict* verdict) {
+  const double due = use.rate_asked * use.seconds;
+  // Each connection may be in one operation that the next one waits for.
+  const double tolerated = std::max(due * kNotBegunShareMax, static_cast<double>(use.connections));
+  if (static_cast<double>(use.not_begun) <= tolerated) return;
+  verdict->Add(Doubt::kRateNotHeld,
+               fmt::format("{:.6g} /s of {:.6g} /s, {} operations that were due never began; {}",
+                           row.rate(), use.rate_asked, use.not_begun, Suspect(use)));
+}
+
+void JudgeLag(const ResultRow& row, Verdict* verdict) {
+  if (row.lag.count() == 0 || row.latency.count() == 0) return;
+  const std::uint64_t lag = row.lag.Percentile(0.99);
+  const std::uint64_t latency = row.latency.Percentile(0.99);
+  if (lag <= kLagFloorNs) return;
+  if (static_cast<double>(lag) <= kLagShareMax * static_cast<double>(latency)) return;
+  verdict->Add(Doubt::kGeneratorLate, fmt::format("p99 of its lag {}, p99 of the latency {}",
+                                                  FormatDuration(lag), FormatDuration(latency)));
+}
+
+}  // namespace
+
 void JudgeGenerator(const ResultRow& row, const GeneratorUse& use, Verdict* verdict) {
   if (use.rate_asked <= 0) {
     if (use.cpu_share >= kBusyShare) {
@@ -94,13 +130,30 @@ void JudgeGenerator(const ResultRow& row, const GeneratorUse& use, Verdict* verd
     }
     return;
   }
-  const double due = use.rate_asked * use.seconds;
-  // Each connection may be in one operation that the next one waits for.
-  const double tolerated = std::max(due * kNotBegunShareMax, static_cast<double>(use.connections));
-  if (static_cast<double>(use.not_begun) <= tolerated) return;
-  verdict->Add(Doubt::kRateNotHeld,
-               fmt::format("{:.6g} /s of {:.6g} /s, {} operations that were due never began; {}",
-                           row.rate(), use.rate_asked, use.not_begun, Suspect(use)));
+  JudgeRate(row, use, verdict);
+  JudgeLag(row, verdict);
+}
+
+void JudgePause(const ResultRow& row, const std::vector<double>& percentiles, Verdict* verdict) {
+  if (row.latency.max() < kPauseMinNs) return;
+  double highest = percentiles.empty() ? 99 : 0;
+  for (const double percentile : percentiles) {
+    if (percentile < 100) highest = std::max(highest, percentile);
+  }
+  const std::uint64_t told = row.latency.Percentile(highest / 100);
+  const std::uint64_t usual = std::max<std::uint64_t>(1, row.latency.Percentile(0.5));
+  const std::uint64_t corrected = row.latency.Corrected(usual).Percentile(highest / 100);
+  if (corrected < kPauseMinNs || corrected / kPauseTimes < told) return;
+  verdict->Add(Doubt::kPauseHidden,
+               fmt::format("{}, the longest operation took {}; p{} is {}, and about {} for clients "
+                           "that do not wait; use --rate",
+                           row.operation, FormatDuration(row.latency.max()), highest,
+                           FormatDuration(told), FormatDuration(corrected)));
+}
+
+void JudgeSamples(const ResultRow& row, double percentile, Verdict* verdict) {
+  verdict->Add(Doubt::kTooFewSamples, fmt::format("{}, p{} of {} operations; measure longer",
+                                                  row.operation, percentile, row.latency.count()));
 }
 
 }  // namespace ktlsim::command

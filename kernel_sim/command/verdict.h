@@ -20,11 +20,14 @@ enum class Doubt : std::uint8_t {
   kUnfinished,        // some never came back: the percentiles have only how long they took so far
   kRateNotHeld,       // open loop: some never began
   kGeneratorBusy,     // the generator had no time left: the figures are its own
+  kGeneratorLate,     // open loop: it was late by itself, while connections waited for it
+  kTooFewSamples,     // for a percentile that was asked for
+  kPauseHidden,       // closed loop: the server paused, and the percentiles do not show it
   kCheckFailed,       // an invariant broke
   kLeftBehind,        // something was left after the end
   kInterrupted,       // a signal ended it early
 };
-inline constexpr std::size_t kDoubts = 8;
+inline constexpr std::size_t kDoubts = 11;
 
 // "rate_not_held", for JSON. Never null.
 const char* DoubtName(Doubt doubt);
@@ -66,6 +69,12 @@ struct GeneratorUse {
 };
 // Its share of the time that `threads` had on `cores`.
 double CpuShare(std::uint64_t cpu_ns, double seconds, unsigned threads, unsigned cores);
+// How busy it was, whether it held the rate, and its lag, which is in the row.
 void JudgeGenerator(const ResultRow& row, const GeneratorUse& use, Verdict* verdict);
+// Closed loop: whether the highest of `percentiles` (in percent; empty: 99) would be another one
+// had each connection gone on sending in the rhythm of its usual operation.
+void JudgePause(const ResultRow& row, const std::vector<double>& percentiles, Verdict* verdict);
+// `percentile` has too few operations above it.
+void JudgeSamples(const ResultRow& row, double percentile, Verdict* verdict);
 
 }  // namespace ktlsim::command

@@ -247,26 +247,26 @@ TEST_F(ServeDigestTest, TheLoadGeneratorAuthenticatesAndSigns) {
   const LoadResult result =
       Load(server_->address(), {"--insecure", "--connections", "4", "--digest", "alice",
                                 "--digest-password-file", folder_.File("password")});
-  EXPECT_EQ(result.code, 0) << result.output;
+  EXPECT_TRUE(ReasonsButABusyMachine(result.json).empty()) << result.output;
   EXPECT_EQ(CheckResult("load", result.json), "");
   const nlohmann::json& operations = result.json["operations"];
-  ASSERT_EQ(operations.size(), 2U) << result.output;
-  EXPECT_EQ(operations[0]["count"], 100);
-  EXPECT_GT(operations[1]["count"].get<int>(), 0);
+  ASSERT_EQ(operations.size(), 1U) << result.output;
+  EXPECT_EQ(result.json["first_authentications"]["count"], 100);
+  EXPECT_GT(operations[0]["count"].get<int>(), 0);
   EXPECT_EQ(result.json["settings"]["digest_contexts"], 1);
-  EXPECT_EQ(operations[1]["errors"], 0) << result.output;
+  EXPECT_EQ(operations[0]["errors"], 0) << result.output;
   // Each response has a proof, that of the warm-up, too. On a busy machine some stay unverified: a
   // full queue refuses, or the context has been renewed meanwhile.
   EXPECT_GT(result.json["settings"]["digest_proofs"].get<int>(),
-            operations[1]["count"].get<int>() / 2);
+            operations[0]["count"].get<int>() / 2);
   const int renewals = result.json["settings"]["digest_renewals"].get<int>();
   EXPECT_EQ(result.json["settings"]["digest_look_ups_saved"],
-            operations[1]["count"].get<int>() - renewals);
+            operations[0]["count"].get<int>() - renewals);
   const nlohmann::json digest = server_->StopCleanly()["digest"];
   EXPECT_GE(digest["authenticated"].get<int>(), 100) << digest;
   EXPECT_LE(digest["authenticated"].get<int>(), 100 + renewals) << digest;
   EXPECT_EQ(digest["challenged"], 100) << digest;
-  EXPECT_GE(digest["maintained"].get<int>(), operations[1]["count"].get<int>()) << digest;
+  EXPECT_GE(digest["maintained"].get<int>(), operations[0]["count"].get<int>()) << digest;
 }
 
 // A busy machine may make none of its requests in so short a time, which is no matter here.

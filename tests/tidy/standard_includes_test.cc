@@ -78,7 +78,7 @@ const std::vector<StandardHeader>& StandardHeaders() {
       {"optional", {"make_optional", "nullopt", "nullopt_t", "optional"}},
       {"ostream", {"ostream"}},
       {"queue", {"priority_queue", "queue"}},
-      {"random", {"mt19937", "mt19937_64", "uniform_int_distribution"}},
+      {"random", {"exponential_distribution", "mt19937", "mt19937_64", "uniform_int_distribution"}},
       {"set", {"multiset", "set"}},
       {"shared_mutex", {"shared_lock", "shared_mutex"}},
       {"span", {"as_bytes", "as_writable_bytes", "span"}},

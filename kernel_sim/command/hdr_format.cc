@@ -203,11 +203,12 @@ std::string HdrPercentileText(const LatencyHistogram& latency, unsigned ticks) {
     seen += count;
     last_value = LatencyHistogram::UpperOf(bucket);
     const double reached = 100.0 * static_cast<double>(seen) / total;
-    while (seen < latency.count() && level <= reached) {
+    while (level <= reached) {
       out += fmt::format("{:12.3f} {:2.12f} {:10d} {:14.2f}\n", Us(last_value), level / 100.0, seen,
                          1 / (1 - level / 100.0));
       const double halvings = std::floor(std::log2(100.0 / (100.0 - level))) + 1;
       level += 100.0 / (ticks * std::exp2(halvings));
+      if (seen == latency.count()) break;  // the last bucket has one line here, and that of 100 %
     }
   });
   if (latency.count() != 0) {
@@ -217,9 +218,10 @@ std::string HdrPercentileText(const LatencyHistogram& latency, unsigned ticks) {
                      latency.Mean() / kNsPerUs, latency.Deviation() / kNsPerUs);
   out += fmt::format("#[Max     = {:12.3f}, Total count    = {:12d}]\n", Us(last_value),
                      latency.count());
-  out += fmt::format("#[Buckets = {:12d}, SubBuckets     = {:12d}]\n",
-                     LatencyHistogram::kBuckets / (std::size_t{1} << LatencyHistogram::kSubBits),
-                     std::size_t{2} << LatencyHistogram::kSubBits);
+  out +=
+      fmt::format("#[Buckets = {:12d}, SubBuckets     = {:12d}]\n",
+                  LatencyHistogram::kBuckets / (std::size_t{1} << LatencyHistogram::kSubBits) - 1,
+                  std::size_t{2} << LatencyHistogram::kSubBits);
   return out;
 }
 

@@ -22,14 +22,6 @@ namespace {
 
 using nlohmann::json;
 
-json BucketsJson(const LatencyHistogram& latency) {
-  json buckets = json::array();
-  for (const LatencyHistogram::Bucket& bucket : latency.Buckets()) {
-    buckets.push_back(json::array({bucket.upper_ns, bucket.count}));
-  }
-  return buckets;
-}
-
 json PhaseJson(const LoadPhaseFigures& phase) {
   return {{"definition", phase.definition},
           {"latency_ns", LatencyJson(*phase.latency)},

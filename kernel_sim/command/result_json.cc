@@ -63,6 +63,14 @@ nlohmann::json LatencyJson(const LatencyHistogram& latency) {
           {"max", Known(any, latency.max())}};
 }
 
+nlohmann::json BucketsJson(const LatencyHistogram& latency) {
+  nlohmann::json buckets = nlohmann::json::array();
+  for (const LatencyHistogram::Bucket& bucket : latency.Buckets()) {
+    buckets.push_back(nlohmann::json::array({bucket.upper_ns, bucket.count}));
+  }
+  return buckets;
+}
+
 void AddVerdict(const Verdict& verdict, nlohmann::json* json) {
   nlohmann::json reasons = nlohmann::json::array();
   for (const Verdict::Reason& reason : verdict.reasons()) {

@@ -16,6 +16,8 @@ namespace ktlsim::command {
 nlohmann::json ResultJson(const ResultRow& row, const std::string& cpu_side);
 // Null where nothing was recorded.
 nlohmann::json LatencyJson(const LatencyHistogram& latency);
+// The filled buckets, as pairs of their highest value and their count.
+nlohmann::json BucketsJson(const LatencyHistogram& latency);
 // Sets "valid" and "reasons" of a command's result.
 void AddVerdict(const Verdict& verdict, nlohmann::json* json);
 // Sets "rundown" and "rundown_clean".

@@ -28,6 +28,7 @@ constexpr DoubtWords kWords[kDoubts] = {
      "the closed loop hid a pause: operations that would have waited were not begun"},
     {"check_failed", "a check failed"},
     {"left_behind", "something was left over after the end"},
+    {"not_together", "results of different times do not add up to one rate"},
     {"interrupted", "a signal ended it early"},
 };
 

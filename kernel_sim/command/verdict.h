@@ -25,9 +25,10 @@ enum class Doubt : std::uint8_t {
   kPauseHidden,       // closed loop: the server paused, and the percentiles do not show it
   kCheckFailed,       // an invariant broke
   kLeftBehind,        // something was left after the end
+  kNotTogether,       // merged results: they were measured at different times
   kInterrupted,       // a signal ended it early
 };
-inline constexpr std::size_t kDoubts = 11;
+inline constexpr std::size_t kDoubts = 12;
 
 // "rate_not_held", for JSON. Never null.
 const char* DoubtName(Doubt doubt);

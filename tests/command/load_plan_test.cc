@@ -39,7 +39,7 @@ TEST(LoadTimetableTest, ConstantArrivalsAreEvenAndPoissonArrivalsHaveTheSameMean
 TEST(LoadPlanTest, EachKindHasItsShareOfTheConnections) {
   const std::vector<LoadShare> shares = {{.weight = 70}, {.weight = 29}, {.weight = 1}};
   EXPECT_EQ(SlotsFor(shares, 100), (std::vector<unsigned>{70, 29, 1}));
-  EXPECT_EQ(SlotsFor(shares, 10), (std::vector<unsigned>{6, 3, 1}));
+  EXPECT_EQ(SlotsFor(shares, 10), (std::vector<unsigned>{7, 2, 1}));
   EXPECT_EQ(SlotsFor(shares, 3), (std::vector<unsigned>{1, 1, 1}));
   EXPECT_EQ(SlotsFor({{.weight = 1}}, 64), std::vector<unsigned>{64});
 }

@@ -102,6 +102,7 @@ std::optional<LineIds> IdsOfLine(std::string_view body) {
 void AppendRecordBody(const QueuedRecord& record, std::uint64_t sequence, std::string* out) {
   LineText text = BeginLine(sequence, record.unix_ns, record.event, out);
   text.Text("outcome", record.success ? "success" : "failure");
+  if (record.reason != LogonFailure::kNone) text.Text("reason", NameOf(record.reason));
   AppendIdentity("client", record.client, record.client_name(), &text);
   if (!record.client.known && !record.client_name().empty()) {
     text.Text("claimed", record.client_name());
@@ -126,7 +127,8 @@ void AppendTrailBody(const TrailRecord& record, std::uint64_t sequence, std::str
     text.Bytes("key", record.ids.key);
     text.Number("file", record.file);
   }
-  const bool counts = record.event == AuditEvent::kLost || record.event == AuditEvent::kRefused;
+  const bool counts = record.event == AuditEvent::kLost || record.event == AuditEvent::kRefused ||
+                      record.event == AuditEvent::kLogonsLost;
   if (counts) text.Number("count", record.count);
   if (record.event == AuditEvent::kResume) {
     text.Number("unsealed", record.count);

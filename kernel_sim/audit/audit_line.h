@@ -53,9 +53,10 @@ void AppendRecordBody(const QueuedRecord& record, std::uint64_t sequence, std::s
 struct TrailRecord {
   AuditEvent event = AuditEvent::kStart;
   std::uint64_t unix_ns = 0;
-  LineIds ids = {};           // kStart, kContinue
-  std::uint64_t file = 0;     // kContinue: its number
-  std::uint64_t count = 0;    // kLost, kRefused: how many; kResume: lines that no head covered
+  LineIds ids = {};        // kStart, kContinue
+  std::uint64_t file = 0;  // kContinue: its number
+  std::uint64_t count =
+      0;  // kLost, kRefused, kLogonsLost: how many; kResume: lines that no head covered
   std::uint64_t dropped = 0;  // kResume: bytes of a line that was not whole
 };
 void AppendTrailBody(const TrailRecord& record, std::uint64_t sequence, std::string* out);

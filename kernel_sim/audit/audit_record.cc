@@ -28,8 +28,26 @@ std::string_view NameOf(AuditEvent event) {
       return "lost";
     case AuditEvent::kRefused:
       return "refused";
+    case AuditEvent::kLogonsLost:
+      return "logons-lost";
     case AuditEvent::kStop:
       return "stop";
+  }
+  return "?";
+}
+
+std::string_view NameOf(LogonFailure reason) {
+  switch (reason) {
+    case LogonFailure::kNone:
+      return "none";
+    case LogonFailure::kDenied:
+      return "denied";
+    case LogonFailure::kWrong:
+      return "wrong";
+    case LogonFailure::kReplayed:
+      return "replayed";
+    case LogonFailure::kContextEnded:
+      return "context-ended";
   }
   return "?";
 }

@@ -21,13 +21,26 @@ enum class AuditEvent : std::uint8_t {
   kService,       // a privileged service was asked for
   kLogon,         // somebody has said who it is, and was not believed, or was
   // Written by the trail about itself.
-  kStart,     // the first line of a trail
-  kContinue,  // the first line of a further file
-  kResume,    // the writer was started again
-  kLost,      // records were lost: there was no room, and the policy is to count
-  kRefused,   // accesses were refused: there was no room, and the policy is to refuse
-  kStop,      // the writer ended in order
+  kStart,       // the first line of a trail
+  kContinue,    // the first line of a further file
+  kResume,      // the writer was started again
+  kLost,        // records were lost: there was no room, and the policy is to count
+  kRefused,     // accesses were refused: there was no room, and the policy is to refuse
+  kLogonsLost,  // failed log-ons have no record: their share of the queue was full
+  kStop,        // the writer ended in order
 };
+
+// Why somebody was not believed.
+enum class LogonFailure : std::uint8_t {
+  kNone,          // it was
+  kDenied,        // the password or the name is wrong, or what it responds to is not known here
+  kWrong,         // the response does not fit the key that its user has
+  kReplayed,      // it is right, and was there before
+  kContextEnded,  // nobody has looked whether it is right: what it belongs to has ended
+};
+
+// Such as "replayed".
+std::string_view NameOf(LogonFailure reason);
 
 // Such as "access".
 std::string_view NameOf(AuditEvent event);
@@ -36,10 +49,16 @@ std::string_view NameOf(AuditEvent event);
 inline constexpr std::size_t kNameBytesMax = 1024;  // subsystem, type, the client's name
 inline constexpr std::size_t kObjectBytesMax = 65536;
 
+// Anybody can make as many as they like of these.
+constexpr bool IsFailedLogon(AuditEvent event, bool success) {
+  return event == AuditEvent::kLogon && !success;
+}
+
 // Views what the caller has; all of it is copied. Texts may be any bytes.
 struct AuditRecord {
   AuditEvent event = AuditEvent::kAccess;
   bool success = false;
+  LogonFailure reason = LogonFailure::kNone;     // kLogon without success
   bool creation = false;                         // the object would be, or was, made
   const security::TokenState* client = nullptr;  // whose access it is; null: nobody's
   const security::TokenState* server = nullptr;  // the process's own token; null: not told

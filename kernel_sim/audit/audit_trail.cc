@@ -109,8 +109,13 @@ Taken AuditTrail::Write(const AuditRecord& record) {
     return Taken::kQueued;
   }
   const bool refuse = when_full_ == FullPolicy::kRefuse;
-  (refuse ? losses_.refused : losses_.lost).fetch_add(1);
-  (refuse ? refused_ : lost_).fetch_add(1, std::memory_order_relaxed);
+  if (IsFailedLogon(record.event, record.success)) {
+    losses_.logons.fetch_add(1);
+    logons_lost_.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    (refuse ? losses_.refused : losses_.lost).fetch_add(1);
+    (refuse ? refused_ : lost_).fetch_add(1, std::memory_order_relaxed);
+  }
   if (asleep_.load(std::memory_order_seq_cst)) Wake();
   return refuse ? Taken::kRefused : Taken::kCounted;
 }
@@ -165,6 +170,7 @@ TrailFigures AuditTrail::figures() const {
           .lines = lines_.load(),
           .lost = lost_.load(),
           .refused = refused_.load(),
+          .logons_lost = logons_lost_.load(),
           .failures = failures_.load()};
 }
 

@@ -37,9 +37,11 @@ enum class [[nodiscard]] Taken : std::uint8_t {
 
 struct TrailFigures {
   TrailState state = TrailState::kWriting;
-  std::uint64_t lines = 0;     // written and covered by the head
-  std::uint64_t lost = 0;      // by kCounted, since the start
-  std::uint64_t refused = 0;   // by kRefused, since the start
+  std::uint64_t lines = 0;    // written and covered by the head
+  std::uint64_t lost = 0;     // by kCounted, since the start
+  std::uint64_t refused = 0;  // by kRefused, since the start
+  // Failed log-ons without a record, since the start; they are not among the two above.
+  std::uint64_t logons_lost = 0;
   std::uint64_t failures = 0;  // attempts to write or to rotate that failed
 };
 
@@ -56,7 +58,8 @@ class AuditTrail {
   AuditTrail& operator=(const AuditTrail&) = delete;
 
   // Copies the record into the queue. Never waits; one that finds the writer asleep wakes it.
-  // Texts of more than 320 bytes together take memory. Any thread, any level.
+  // Texts of more than 320 bytes together take memory. Failed log-ons have half of the queue, and
+  // none of the rest: anybody can make them. Any thread, any level.
   Taken Write(const AuditRecord& record);
 
   // Waits until all that was taken before is written and covered by the head; or returns why the
@@ -108,6 +111,7 @@ class AuditTrail {
   TrailLosses losses_;
   std::atomic<std::uint64_t> lost_{0};
   std::atomic<std::uint64_t> refused_{0};
+  std::atomic<std::uint64_t> logons_lost_{0};
   std::atomic<std::uint64_t> failures_{0};
   std::atomic<std::uint64_t> lines_{0};
 

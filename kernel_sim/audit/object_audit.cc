@@ -148,10 +148,15 @@ Fault AuditObjectPrivilege(const AuditParties& parties, const AuditedObject& obj
 }
 
 Fault AuditLogon(const AuditParties& parties, const AuditedObject& object, std::string_view claimed,
-                 bool success) {
+                 LogonFailure why_not) {
+  const Fault fault = CheckAuditPrivilege(parties.process);
+  if (fault != Fault::kNone) return fault;
   AuditParties told = parties;
   told.client_name = claimed;
-  return WriteAlways(AuditEvent::kLogon, told, object, {.allowed = success});
+  AuditRecord record =
+      RecordOf(AuditEvent::kLogon, told, object, {.allowed = why_not == LogonFailure::kNone});
+  record.reason = why_not;
+  return WriteTo(parties.trail, record);
 }
 
 Fault AuditPrivilegedService(const AuditParties& parties, const AuditedObject& object,

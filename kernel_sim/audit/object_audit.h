@@ -94,9 +94,9 @@ security::Fault AuditObjectDelete(const AuditParties& parties, const AuditedObje
 security::Fault AuditObjectPrivilege(const AuditParties& parties, const AuditedObject& object,
                                      const DecidedAccess& decided);
 // Somebody that claims to be `claimed`, and whom `object.type` (a way to authenticate) has believed
-// or not. `object.name` is what it wanted.
+// (kNone) or not. `object.name` is what it wanted.
 security::Fault AuditLogon(const AuditParties& parties, const AuditedObject& object,
-                           std::string_view claimed, bool success);
+                           std::string_view claimed, LogonFailure why_not);
 // `object.name` is the service's.
 security::Fault AuditPrivilegedService(const AuditParties& parties, const AuditedObject& object,
                                        const DecidedAccess& decided);

@@ -40,7 +40,7 @@ std::unique_ptr<RecordQueue> RecordQueue::Create(std::size_t depth) {
 }
 
 RecordQueue::RecordQueue(std::unique_ptr<Place[]> places, std::size_t depth)
-    : places_(std::move(places)), mask_(depth - 1) {
+    : places_(std::move(places)), mask_(depth - 1), long_bytes_max_(LongBytesMax(depth)) {
   for (std::size_t i = 0; i < depth; ++i) {
     places_[i].turn.store(i, std::memory_order_relaxed);
   }
@@ -63,6 +63,24 @@ RecordQueue::Place* RecordQueue::Claim(std::uint64_t* position) {
   }
 }
 
+bool RecordQueue::TakeShare(bool failed_logon, std::size_t long_bytes) {
+  if (failed_logon && failed_logons_.fetch_add(1, std::memory_order_relaxed) >= (mask_ + 1) / 2) {
+    failed_logons_.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  if (long_bytes == 0) return true;
+  const std::size_t bytes_max = failed_logon ? long_bytes_max_ / 2 : long_bytes_max_;
+  const std::size_t taken = long_bytes_.fetch_add(long_bytes, std::memory_order_relaxed);
+  if (taken + long_bytes <= bytes_max) return true;
+  GiveShare(failed_logon, long_bytes);
+  return false;
+}
+
+void RecordQueue::GiveShare(bool failed_logon, std::size_t long_bytes) {
+  if (failed_logon) failed_logons_.fetch_sub(1, std::memory_order_relaxed);
+  if (long_bytes != 0) long_bytes_.fetch_sub(long_bytes, std::memory_order_relaxed);
+}
+
 bool RecordQueue::Push(const AuditRecord& record, std::uint64_t unix_ns) {
   std::array<std::string_view, QueuedRecord::kTexts> texts = {record.client_name, record.subsystem,
                                                               record.object_type, record.object};
@@ -73,17 +91,22 @@ bool RecordQueue::Push(const AuditRecord& record, std::uint64_t unix_ns) {
     bytes += texts[i].size();
   }
   // Before a place is claimed: a place that is claimed has to be filled.
+  const std::size_t long_bytes = bytes > QueuedRecord::kPlaceBytes ? bytes : 0;
+  const bool failed_logon = IsFailedLogon(record.event, record.success);
+  if (!TakeShare(failed_logon, long_bytes)) return false;
   std::unique_ptr<char[]> long_texts;
-  if (bytes > QueuedRecord::kPlaceBytes) {
-    long_texts.reset(new (std::nothrow) char[bytes]);
-    if (long_texts == nullptr) return false;
-  }
+  if (long_bytes != 0) long_texts.reset(new (std::nothrow) char[long_bytes]);
   std::uint64_t position = 0;
-  Place* const place = Claim(&position);
-  if (place == nullptr) return false;
+  const bool has_room = long_bytes == 0 || long_texts != nullptr;
+  Place* const place = has_room ? Claim(&position) : nullptr;
+  if (place == nullptr) {
+    GiveShare(failed_logon, long_bytes);
+    return false;
+  }
   QueuedRecord& queued = place->record;
   queued.event = record.event;
   queued.success = record.success;
+  queued.reason = record.reason;
   queued.creation = record.creation;
   queued.cut = cut;
   queued.unix_ns = unix_ns;
@@ -117,6 +140,7 @@ const QueuedRecord* RecordQueue::Front() const {
 
 void RecordQueue::Pop() {
   Place& place = PlaceOf(head_);
+  GiveShare(IsFailedLogon(place.record.event, place.record.success), place.record.long_bytes());
   place.record.long_texts_.reset();
   place.turn.store(head_ + mask_ + 1, std::memory_order_release);
   ++head_;

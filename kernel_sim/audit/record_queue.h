@@ -1,11 +1,16 @@
 // RecordQueue: records on their way from the threads that make them to the one that writes them.
 //
 // Bounded, many producers, one consumer. Its places are made once; a record whose texts do not fit
-// in its place takes memory for them. A producer never waits, locks or makes a system call.
+// in its place takes memory for them, and all of them together have a bound. A producer never
+// waits, locks or makes a system call.
+//
+// Whoever may send a request can make failed log-ons: they get half of the places, and of the
+// memory for long texts, so that they keep no other record out.
 //
 // Private to audit/.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -33,6 +38,7 @@ class QueuedRecord {
  public:
   AuditEvent event = AuditEvent::kAccess;
   bool success = false;
+  LogonFailure reason = LogonFailure::kNone;
   bool creation = false;
   bool cut = false;  // a text was longer than it may be
   std::uint32_t unknown_privileges = 0;
@@ -58,6 +64,7 @@ class QueuedRecord {
   static constexpr std::size_t kPlaceBytes = 320;
 
   std::string_view TextAt(std::size_t index) const;
+  std::size_t long_bytes() const { return long_texts_ != nullptr ? ends_.back() : 0; }
 
   std::array<std::uint32_t, kTexts> ends_{};
   std::unique_ptr<char[]> long_texts_;  // none: they are in place
@@ -69,7 +76,15 @@ class RecordQueue {
   // Null: no memory. `depth` is a power of two.
   static std::unique_ptr<RecordQueue> Create(std::size_t depth);
 
-  // Copies. False: the queue is full, or there is no memory for long texts. Any thread, any level.
+  // What long texts of queued records may have together.
+  static constexpr std::size_t LongBytesMax(std::size_t depth) {
+    constexpr std::size_t kLeast = std::size_t{8} << 20;
+    constexpr std::size_t kEach = 1024;
+    return std::max(kLeast, depth * kEach);
+  }
+
+  // Copies. False: the queue, or the share of failed log-ons, is full, or there is no memory for
+  // long texts. Any thread, any level.
   [[nodiscard]] bool Push(const AuditRecord& record, std::uint64_t unix_ns);
   // How many were pushed, now or before. Any thread.
   std::uint64_t pushed() const { return tail_.load(std::memory_order_acquire); }
@@ -91,9 +106,15 @@ class RecordQueue {
   Place& PlaceOf(std::uint64_t position) const { return places_[position & mask_]; }
   // Null: the queue is full.
   Place* Claim(std::uint64_t* position);
+  // What a record takes beside its place. False: there is no more of it, and nothing is taken.
+  bool TakeShare(bool failed_logon, std::size_t long_bytes);
+  void GiveShare(bool failed_logon, std::size_t long_bytes);
 
   const std::unique_ptr<Place[]> places_;
   const std::uint64_t mask_;
+  const std::size_t long_bytes_max_;
+  std::atomic<std::size_t> long_bytes_{0};     // of the records that are queued
+  std::atomic<std::size_t> failed_logons_{0};  // likewise
   alignas(64) std::atomic<std::uint64_t> tail_{0};
   alignas(64) std::uint64_t head_ = 0;  // the consumer's
 };

@@ -160,7 +160,8 @@ bool TrailWriter::AddLine(const QueuedRecord& record) {
 
 bool TrailWriter::AddLosses(TrailLosses& losses) {
   for (const auto& [event, counter] : {std::pair(AuditEvent::kLost, &losses.lost),
-                                       std::pair(AuditEvent::kRefused, &losses.refused)}) {
+                                       std::pair(AuditEvent::kRefused, &losses.refused),
+                                       std::pair(AuditEvent::kLogonsLost, &losses.logons)}) {
     const std::uint64_t count = counter->load();
     if (count == 0) continue;
     if (!AddLine({.event = event, .unix_ns = options_.unix_time_ns(), .count = count}))

@@ -26,8 +26,9 @@ namespace ktlsim::audit {
 struct TrailLosses {
   std::atomic<std::uint64_t> lost{0};
   std::atomic<std::uint64_t> refused{0};
+  std::atomic<std::uint64_t> logons{0};  // failed log-ons, whatever the policy is
 
-  bool any() const { return lost.load() != 0 || refused.load() != 0; }
+  bool any() const { return lost.load() != 0 || refused.load() != 0 || logons.load() != 0; }
 };
 
 class TrailWriter {

@@ -184,6 +184,7 @@ void AddAccess(const ServeReport& report, MetricsText& text) {
   text.Add(trail.lines, {{"outcome", "written"}});
   text.Add(trail.lost, {{"outcome", "lost"}});
   text.Add(trail.refused, {{"outcome", "refused"}});
+  text.Add(trail.logons_lost, {{"outcome", "logons_lost"}});
   text.Counter("ktlsim_audit_write_failures", "Attempts to write the audit trail that failed.");
   text.Add(trail.failures);
 }

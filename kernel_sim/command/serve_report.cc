@@ -151,8 +151,11 @@ void PrintAccess(const ServeReport& report, std::FILE* out) {
   }
   if (!report.access->trail) return;
   const audit::TrailFigures& trail = *report.access->trail;
-  fmt::print(out, "audit: {}, {} lines, {} lost, {} refused, {} attempts to write failed\n",
-             audit::NameOf(trail.state), trail.lines, trail.lost, trail.refused, trail.failures);
+  fmt::print(out,
+             "audit: {}, {} lines, {} lost, {} refused, {} failed log-ons without a line, {} "
+             "attempts to write failed\n",
+             audit::NameOf(trail.state), trail.lines, trail.lost, trail.refused, trail.logons_lost,
+             trail.failures);
 }
 
 nlohmann::json AccessJson(const ServeReport& report) {
@@ -175,6 +178,7 @@ nlohmann::json AccessJson(const ServeReport& report) {
                    {"lines", trail.lines},
                    {"lost", trail.lost},
                    {"refused", trail.refused},
+                   {"logons_lost", trail.logons_lost},
                    {"failures", trail.failures}};
   return json;
 }

@@ -387,8 +387,8 @@ constexpr Setting kOwnSettings[] = {
        return std::string();
      }},
     {"audit", Form::kOne, true, "FILE",
-     "Record there the accesses that the SACL of a path asks for; `ktlsim audit verify` finds what "
-     "was done to it",
+     "Record there the accesses that the SACL of a path asks for, and who fails to log on with "
+     "Digest, on any listener; `ktlsim audit verify` finds what was done to it",
      [](S s, V v) { return TakeText(v, &s.config.access.audit_file); }},
     {"audit-key", Form::kOne, true, "FILE",
      "The secret that a new trail begins with, 32 bytes or more; not needed, and may be gone, "
@@ -409,9 +409,9 @@ constexpr Setting kOwnSettings[] = {
        return TakeSize(v, 0, std::uint64_t{1} << 40, &s.config.access.audit_rotate_bytes);
      }},
     {"audit-queue", Form::kOne, true, "N",
-     "Records that may wait for the disk, a power of two from 2 to 1048576, each in about 800 "
-     "bytes "
-     "of memory; what comes to a full queue is for audit-full [16384]",
+     "Records that may wait for the disk, a power of two from 2 to 1048576; each takes about 600 "
+     "bytes of memory, and all long names together 1 KiB for each, or 8 MiB if that is more; half "
+     "of it is the most for failed log-ons; what comes to a full queue is for audit-full [16384]",
      [](S s, V v) { return TakePowerOfTwo(v, 2, 1U << 20U, &s.config.access.audit_queue); }},
 
     {"balance", Form::kOne, false, "HOW",

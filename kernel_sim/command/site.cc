@@ -217,15 +217,16 @@ bool Outfit::MakeGuard(const OutfitShare& shared, std::string* error) {
   realm_ = DigestRealm::Make(config_, shared.store_wait_ms, error);
   if (realm_ == nullptr) return false;
   users_ = shared.realms.UsersOf(config_.digest.realm, realm_);
-  guard_ = std::make_unique<serve::DigestGuard>(serve::DigestGuardOptions{
-      .credentials = users_.get(),
-      .paths = config_.digest.paths,
-      .unless_asked = !config_.clients.acl_file.empty(),
-      .contexts = &shared.contexts,
-      .watcher = &shared.log,
-      .trail = shared.access != nullptr && !config_.clients.acl_file.empty()
-                   ? shared.access->share().trail
-                   : nullptr});
+  // A listener without acl takes part: who guesses passwords does not choose the one that has it.
+  serve::AccessShare* const access = shared.access != nullptr ? &shared.access->share() : nullptr;
+  guard_ = std::make_unique<serve::DigestGuard>(
+      serve::DigestGuardOptions{.credentials = users_.get(),
+                                .paths = config_.digest.paths,
+                                .unless_asked = !config_.clients.acl_file.empty(),
+                                .contexts = &shared.contexts,
+                                .watcher = &shared.log,
+                                .trail = access != nullptr ? access->trail : nullptr,
+                                .connections = access != nullptr ? &access->connections : nullptr});
   return true;
 }
 

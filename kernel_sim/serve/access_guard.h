@@ -79,7 +79,8 @@ struct AccessShare {
   audit::AuditTrail* trail = nullptr;                // null: nothing is recorded
   const security::IdentityMapper* mapper = nullptr;  // the library's; never null
   security::Token::Ref anonymous;                    // never null
-  std::atomic<std::uint64_t> connections{0};         // so many were guarded; their ids begin at 1
+  // So many are known to records, those of listeners with Digest alone too; their ids begin at 1.
+  std::atomic<std::uint64_t> connections{0};
 };
 
 struct AccessGuardOptions {

@@ -1,5 +1,7 @@
 #include "kernel_sim/serve/digest_content.h"
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <string>
@@ -16,15 +18,63 @@
 namespace ktlsim::serve {
 namespace {
 
+using audit::LogonFailure;
+
+// What a call says of a response; kNone: it is right, or nobody has looked whether it is.
+LogonFailure FailureOf(bool maintained, SECURITY_STATUS status) {
+  switch (status) {
+    case SEC_E_LOGON_DENIED:
+      return maintained ? LogonFailure::kNone : LogonFailure::kDenied;
+    case SEC_E_OUT_OF_SEQUENCE:
+      return maintained ? LogonFailure::kReplayed : LogonFailure::kNone;
+    case SEC_E_MESSAGE_ALTERED:
+    case SEC_E_INVALID_TOKEN:
+      return maintained ? LogonFailure::kWrong : LogonFailure::kNone;
+    default:
+      return LogonFailure::kNone;
+  }
+}
+
+// kNone: the response was right, and its nonce is old.
+DigestOutcome OutcomeOf(LogonFailure why) {
+  switch (why) {
+    case LogonFailure::kNone:
+      return DigestOutcome::kStale;
+    case LogonFailure::kReplayed:
+      return DigestOutcome::kReplayed;
+    case LogonFailure::kDenied:
+    case LogonFailure::kWrong:
+    case LogonFailure::kContextEnded:
+      break;
+  }
+  return DigestOutcome::kRefused;
+}
+
+// Whether somebody may learn from the verdict that a guess was wrong. Of the others an honest
+// client may send as many as there are, so that none of them is refused for a record.
+bool IsVerified(LogonFailure why) {
+  return why != LogonFailure::kNone && why != LogonFailure::kContextEnded;
+}
+
+// The number of a connection in records.
+std::uint64_t NumberOf(const DigestGuard& guard, const HttpContent& inside) {
+  const std::uint64_t number = inside.connection_id();
+  std::atomic<std::uint64_t>* const numbers = guard.options().connections;
+  if (number != 0 || numbers == nullptr) return number;
+  return 1 + numbers->fetch_add(1, std::memory_order_relaxed);
+}
+
 class DigestContent final : public HttpContent {
  public:
   DigestContent(DigestGuard& guard, HttpContent& inside, transport::Connection& connection)
       : guard_(guard),
         inside_(inside),
-        text_(inside.request_text() != nullptr ? *inside.request_text() : own_text_),
+        connection_id_(NumberOf(guard, inside)),
+        text_(inside.request_text() != nullptr ? inside.request_text() : &own_text_),
         connection_(&connection) {}
 
-  HttpRequestText* request_text() override { return &text_; }
+  HttpRequestText* request_text() override { return text_; }
+  std::uint64_t connection_id() const override { return connection_id_; }
   bool WantsBody(const HttpRequest& request) override;
   Outcome Answer(const HttpRequest& request, HttpContentWaiter& waiter,
                  HttpResponse& response) override;
@@ -56,8 +106,9 @@ class DigestContent final : public HttpContent {
   void FinishedComplete(SECURITY_STATUS status);
   void FinishedChallenge(SECURITY_STATUS status);
   void NoteContext(SECURITY_STATUS status);
-  void Challenge(DigestOutcome why, SECURITY_STATUS status);
-  bool Record(DigestOutcome why) const;
+  void FinishedUnseen(Step step, SECURITY_STATUS status);
+  void Challenge(SECURITY_STATUS status, LogonFailure why);
+  bool Record(LogonFailure why) const;
   void Pass(DigestOutcome how);
   void Refuse(unsigned status, DigestOutcome why, SECURITY_STATUS reason);
   void Describe(unsigned status);
@@ -69,11 +120,13 @@ class DigestContent final : public HttpContent {
   // Fixed.
   DigestGuard& guard_;
   HttpContent& inside_;
-  HttpRequestText own_text_;
-  HttpRequestText& text_;
+  const std::uint64_t connection_id_;
 
+  HttpRequestText own_text_;
+  HttpRequestText* text_;  // of the content inside, if that has one; its own from Release on
   transport::Connection* connection_;  // null: it has ended, and a call is in flight
   SspiAsyncContext* async_ = nullptr;  // from the first protected request on
+  unsigned refusals_ = 0;              // since somebody was let in
 
   // Of the request under way.
   std::unique_ptr<DigestCall> call_;
@@ -97,11 +150,11 @@ bool DigestContent::WantsBody(const HttpRequest& request) {
   std::string_view token;
   bool covered = true;
   try {
-    covered = guard_.Covers(text_.target);
+    covered = guard_.Covers(text_->target);
   } catch (const std::bad_alloc&) {
     return false;
   }
-  if (covered && !DigestTokenOf(text_.authorization, &token)) return false;
+  if (covered && !DigestTokenOf(text_->authorization, &token)) return false;
   return inside_.WantsBody(request);
 }
 
@@ -115,7 +168,7 @@ HttpContent::Outcome DigestContent::Answer(const HttpRequest& request, HttpConte
   by_ = By::kItself;
   bool covered = true;
   try {
-    covered = guard_.Covers(text_.target);
+    covered = guard_.Covers(text_->target);
     if (covered && Begin(request)) return Outcome::kLater;
   } catch (const std::bad_alloc&) {
     covered = true;  // it is not known that the path is open to everybody
@@ -134,7 +187,7 @@ HttpContent::Outcome DigestContent::Answer(const HttpRequest& request, HttpConte
 bool DigestContent::IsServedUnasked(Outcome* outcome) {
   std::string_view token;
   if (!guard_.options().unless_asked) return false;
-  if (DigestTokenOf(text_.authorization, &token) && !token.empty()) return false;
+  if (DigestTokenOf(text_->authorization, &token) && !token.empty()) return false;
   by_ = By::kInside;
   *outcome = inside_.Answer(*request_, *waiter_, *response_);
   return *outcome != Outcome::kReady || response_->status != 401;
@@ -143,9 +196,9 @@ bool DigestContent::IsServedUnasked(Outcome* outcome) {
 // False: no memory, or the library takes no call.
 bool DigestContent::Begin(const HttpRequest& request) {
   std::string_view token;
-  const bool said = DigestTokenOf(text_.authorization, &token) && !token.empty();
+  const bool said = DigestTokenOf(text_->authorization, &token) && !token.empty();
   call_ = std::make_unique<DigestCall>(*guard_.options().credentials, request.method_name,
-                                       text_.target, token);
+                                       text_->target, token);
   accepted_again_ = false;
   outcome_ = DigestOutcome::kChallenged;
   if (!Prepare()) return false;
@@ -174,6 +227,7 @@ void DigestContent::Finished(SECURITY_STATUS status) {
   const Step step = std::exchange(step_, Step::kNone);
   if (step != Step::kComplete) NoteContext(status);
   if (connection_ == nullptr) {
+    FinishedUnseen(step, status);
     Delete();
     return;
   }
@@ -188,6 +242,15 @@ void DigestContent::Finished(SECURITY_STATUS status) {
       break;
   }
   KTLSIM_ASSERT(false);
+}
+
+// Who cuts the connection after a guess has guessed all the same.
+void DigestContent::FinishedUnseen(Step step, SECURITY_STATUS status) {
+  const LogonFailure why = FailureOf(step == Step::kComplete, status);
+  if (step == Step::kChallenge || why == LogonFailure::kNone) return;
+  Count(OutcomeOf(why), status);
+  // There is nobody to be refused for a record that is missing; the trail counts it.
+  static_cast<void>(Record(why));
 }
 
 // The caller of the first leg owes the context a delete.
@@ -213,7 +276,7 @@ void DigestContent::FinishedAccept(SECURITY_STATUS status) {
       DescribeChallenge();
       return Tell();
     case SEC_E_LOGON_DENIED:
-      return Challenge(DigestOutcome::kRefused, status);
+      return Challenge(status, FailureOf(false, status));
     case SEC_E_INVALID_TOKEN:
       return Refuse(400, DigestOutcome::kMalformed, status);
     default:
@@ -225,17 +288,16 @@ void DigestContent::FinishedComplete(SECURITY_STATUS status) {
   switch (status) {
     case SEC_E_OK:
       return Pass(DigestOutcome::kMaintained);
-    case SEC_E_OUT_OF_SEQUENCE:
-      return Challenge(DigestOutcome::kReplayed, status);
     case SEC_E_NO_AUTHENTICATING_AUTHORITY:
-      return Challenge(DigestOutcome::kStale, status);
+      return Challenge(status, LogonFailure::kNone);
     case SEC_E_INVALID_HANDLE:
       // The context has ended meanwhile. Without it the response is judged like a stranger's.
       if (!std::exchange(accepted_again_, true)) return Submit(Step::kAccept);
-      return Challenge(DigestOutcome::kRefused, status);
+      return Challenge(status, LogonFailure::kContextEnded);
+    case SEC_E_OUT_OF_SEQUENCE:
     case SEC_E_MESSAGE_ALTERED:
     case SEC_E_INVALID_TOKEN:
-      return Challenge(DigestOutcome::kRefused, status);
+      return Challenge(status, FailureOf(true, status));
     default:
       return Refuse(503, DigestOutcome::kUnavailable, status);
   }
@@ -248,29 +310,33 @@ void DigestContent::FinishedChallenge(SECURITY_STATUS status) {
   Tell();
 }
 
-void DigestContent::Challenge(DigestOutcome why, SECURITY_STATUS status) {
-  Count(why, status);
+void DigestContent::Challenge(SECURITY_STATUS status, LogonFailure why) {
+  outcome_ = OutcomeOf(why);
+  Count(outcome_, status);
+  if (IsVerified(why) && ++refusals_ >= kDigestRefusalsMax) {
+    response_->close = true;
+    response_->keep_alive = false;
+  }
   if (!Record(why)) return Refuse(503, DigestOutcome::kUnavailable, SEC_E_INSUFFICIENT_MEMORY);
-  outcome_ = why;
   call_->DropToken();
   Submit(Step::kChallenge);
 }
 
 // False: the failure has to be recorded and cannot be.
-bool DigestContent::Record(DigestOutcome why) const {
+bool DigestContent::Record(LogonFailure why) const {
   audit::AuditTrail* const trail = guard_.options().trail;
-  const bool failed = why == DigestOutcome::kRefused || why == DigestOutcome::kReplayed;
-  if (!failed || trail == nullptr) return true;
+  if (why == LogonFailure::kNone || trail == nullptr) return true;
   const security::Token::Ref& process = authorization::ProcessToken();
   if (process == nullptr) return false;
   try {
     std::string_view token;
-    DigestTokenOf(text_.authorization, &token);
+    DigestTokenOf(text_->authorization, &token);
     const security::TokenStateRef server = process->state();
-    return audit::AuditLogon(
-               {.trail = trail, .process = *server, .connection_id = inside_.connection_id()},
-               {.subsystem = "ktlsim serve", .type = "WDigest", .name = text_.target},
-               ClaimedUser(token), false) == security::Fault::kNone;
+    const bool recorded =
+        audit::AuditLogon({.trail = trail, .process = *server, .connection_id = connection_id_},
+                          {.subsystem = "ktlsim serve", .type = "WDigest", .name = text_->target},
+                          ClaimedUser(token), why) == security::Fault::kNone;
+    return recorded || !IsVerified(why);
   } catch (const std::bad_alloc&) {
     return false;
   }
@@ -294,6 +360,7 @@ void DigestContent::Submit(Step step) {
 
 void DigestContent::Pass(DigestOutcome how) {
   Count(how, SEC_E_OK);
+  refusals_ = 0;
   try {
     fields_ = call_->Sign();
   } catch (const std::bad_alloc&) {
@@ -344,7 +411,7 @@ void DigestContent::DescribeChallenge() {
 }
 
 void DigestContent::Count(DigestOutcome outcome, SECURITY_STATUS status) {
-  guard_.Count(outcome, connection_, text_.target, status);
+  guard_.Count(outcome, connection_, text_->target, status);
 }
 
 // From a turn of its own: a callback never runs inside the submission.
@@ -363,7 +430,7 @@ void DigestContent::EndResponse() {
   KTLSIM_ASSERT(step_ == Step::kNone);
   // Also where it was asked and its response not used.
   if (by_ == By::kInside || guard_.options().unless_asked) inside_.EndResponse();
-  if (by_ == By::kItself) text_.Clear();
+  if (by_ == By::kItself) text_->Clear();
   own_text_.Clear();
   call_.reset();
   fields_ = {};
@@ -371,6 +438,9 @@ void DigestContent::EndResponse() {
 }
 
 void DigestContent::Release() {
+  // The content inside takes its texts with it; a call in flight may end in a record.
+  if (text_ != &own_text_ && step_ != Step::kNone) own_text_ = std::move(*text_);
+  text_ = &own_text_;
   connection_ = nullptr;
   inside_.Release();
   if (step_ == Step::kNone) Delete();

@@ -8,10 +8,9 @@
 //   first response to a challenge          full authentication: the file of users
 //   further requests, on any connection    maintained context: its key, and a count that is new
 //   what is served                         with Authentication-Info, by which a client sees that
-//   the
-//                                          server knows its password
+//                                          the server knows its password
 //   response to an old nonce               401 with stale=true: the client goes on by itself
-//   wrong response, unknown user           401
+//   wrong response, unknown user           401; the connection is closed after 16 in a row
 //   a header that cannot be understood     400
 //   the users or the library not there     503
 #pragma once
@@ -34,6 +33,10 @@
 namespace ktlsim::serve {
 
 class HttpContent;
+
+// So many responses of a connection that are refused or replayed, with none between them that lets
+// it in, and it is closed: who guesses on needs a new handshake.
+inline constexpr unsigned kDigestRefusalsMax = 16;
 
 // What a protected request came to.
 enum class DigestOutcome : std::uint8_t {
@@ -96,6 +99,8 @@ struct DigestGuardOptions {
   // Where responses that are wrong or replayed are recorded. What cannot be recorded and has to be
   // is refused with 503, and nobody can guess on unnoticed. Null: they are not.
   audit::AuditTrail* trail = nullptr;
+  // Numbers connections for records where no content does that: so many have a number. Null: none.
+  std::atomic<std::uint64_t>* connections = nullptr;
 };
 
 // All of `options` must outlive it.

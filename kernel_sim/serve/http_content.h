@@ -51,8 +51,8 @@ class HttpContent {
   virtual std::uint64_t connection_id() const { return 0; }
 
   // Responds to `request`: fills status, body length and fields of `response`; keep-alive is the
-  // caller's decision. Both objects stay where they are until EndResponse; with kLater the response
-  // is filled later.
+  // caller's decision, and a content may say that the connection closes. Both objects stay where
+  // they are until EndResponse; with kLater the response is filled later.
   virtual Outcome Answer(const HttpRequest& request, HttpContentWaiter& waiter,
                          HttpResponse& response) = 0;
   // Writes the body from `offset` on to the beginning of `out`, which is not empty and not longer

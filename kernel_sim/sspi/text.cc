@@ -51,7 +51,10 @@ std::optional<std::string> ReadName(const char* text) {
   if (text == nullptr) return std::string();
   const std::size_t units = strnlen(text, KTLSIM_NAME_UNITS_MAX + 1);
   if (units > KTLSIM_NAME_UNITS_MAX) return std::nullopt;
-  return std::string(text, units);
+  std::string copy(text, units);
+  // Another thread may have ended it earlier since it was counted.
+  copy.resize(strnlen(copy.c_str(), units));
+  return copy;
 }
 
 std::optional<std::string> ReadName(const SEC_WCHAR* text) {
@@ -61,7 +64,9 @@ std::optional<std::string> ReadName(const SEC_WCHAR* text) {
     if (++units > KTLSIM_NAME_UNITS_MAX) return std::nullopt;
   }
   // A copy: another thread may be changing the caller's, and pairs of units are looked at twice.
-  return ToUtf8(std::u16string(text, units));
+  std::u16string copy(text, units);
+  copy.resize(std::min(copy.find(u'\0'), units));  // it may have been ended earlier since
+  return ToUtf8(copy);
 }
 
 std::optional<std::string> ReadName(const SECURITY_STRING* text) {

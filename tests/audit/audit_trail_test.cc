@@ -172,6 +172,43 @@ TEST(AuditTrailTest, AFullQueueRefusesOrCountsAndTheLossIsARecord) {
   }
 }
 
+// Whatever the policy is, in a count of their own.
+TEST(AuditTrailTest, FailedLogonsWithoutALineAreCounted) {
+  for (const FullPolicy policy : {FullPolicy::kRefuse, FullPolicy::kCount}) {
+    test::TrailScene scene;
+    scene.options.when_full = policy;
+    scene.options.sync = SyncPolicy::kNever;
+    scene.options.queue_depth = 2;
+    std::uint64_t lost = 0;
+    {
+      const std::unique_ptr<AuditTrail> trail = scene.Open();
+      while (lost < 3) {
+        const Taken taken = trail->Write({.event = AuditEvent::kLogon,
+                                          .reason = LogonFailure::kDenied,
+                                          .client_name = "alice",
+                                          .subsystem = "test"});
+        if (taken == Taken::kQueued) continue;
+        EXPECT_EQ(taken, policy == FullPolicy::kRefuse ? Taken::kRefused : Taken::kCounted);
+        ++lost;
+      }
+      ASSERT_TRUE(trail->Close().ok());
+      const TrailFigures figures = trail->figures();
+      EXPECT_EQ(figures.logons_lost, lost);
+      EXPECT_EQ(figures.refused + figures.lost, 0U);
+    }
+    EXPECT_TRUE(scene.Verify().ok());
+    std::uint64_t told = 0;
+    std::uint64_t reasons = 0;
+    for (const std::string& line : LinesOf(ContentOf(scene.log()))) {
+      const json record = json::parse(line);
+      if (record["event"] == "logons-lost") told += record["count"].get<std::uint64_t>();
+      if (record.value("reason", "") == "denied") ++reasons;
+    }
+    EXPECT_EQ(told, lost);
+    EXPECT_GE(reasons, 1U);
+  }
+}
+
 // ---- Rotation
 
 std::vector<std::string> AllFiles(const test::TrailScene& scene, int rotated) {

@@ -47,6 +47,41 @@ TEST(RecordQueueTest, TextsOfAnyLengthStayApart) {
   }
 }
 
+// Anybody can make failed log-ons: they leave room for the others.
+TEST(RecordQueueTest, FailedLogonsHaveHalfOfThePlacesAndOfTheMemory) {
+  const AuditRecord guess = {.event = AuditEvent::kLogon, .reason = LogonFailure::kDenied};
+  const std::unique_ptr<RecordQueue> queue = RecordQueue::Create(8);
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 4; ++i) EXPECT_TRUE(queue->Push(guess, 0));
+    EXPECT_FALSE(queue->Push(guess, 0));
+    EXPECT_TRUE(queue->Push({.event = AuditEvent::kLogon, .success = true}, 0))
+        << "not by guessing";
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(queue->Push({}, 0));
+    EXPECT_FALSE(queue->Push({}, 0)) << "it is full";
+    for (int i = 0; i < 8; ++i) {
+      ASSERT_NE(queue->Front(), nullptr);
+      queue->Pop();
+    }
+  }
+  constexpr std::size_t kPlaces = 512;
+  const std::string longest(kObjectBytesMax, 'o');
+  const std::unique_ptr<RecordQueue> memory = RecordQueue::Create(kPlaces);
+  AuditRecord long_guess = guess;
+  long_guess.object = longest;
+  const std::size_t whole = RecordQueue::LongBytesMax(kPlaces) / kObjectBytesMax;
+  for (int round = 0; round < 2; ++round) {
+    std::size_t guesses = 0;
+    while (memory->Push(long_guess, 0)) ++guesses;
+    EXPECT_EQ(guesses, whole / 2);
+    std::size_t others = 0;
+    while (memory->Push({.object = longest}, 0)) ++others;
+    EXPECT_EQ(others, whole - whole / 2);
+    EXPECT_TRUE(memory->Push({.object = "short"}, 0)) << "which takes no memory";
+    for (; memory->Front() != nullptr; memory->Pop()) {
+    }
+  }
+}
+
 TEST(RecordQueueTest, ManyThreadsPushAndEachRecordComesOnce) {
   constexpr std::uint64_t kThreads = 4;
   constexpr std::uint64_t kEach = 5000;

@@ -1,7 +1,11 @@
 // Requests to a guarded responder on a processor of the library, without TLS and sockets.
 
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <cstdint>
 #include <fstream>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -209,34 +213,71 @@ TEST_F(DigestContentTest, AWrongPasswordIsNotStale) {
   EXPECT_EQ(Count(DigestOutcome::kRefused), 1U);
 }
 
+// Whoever only guesses gets no further on one connection; who has a slip of memory does.
+TEST_F(DigestContentTest, AConnectionOfGuessesIsClosed) {
+  const auto guess = [this] {
+    test::DigestClient stranger("Mufasa", "other");
+    const std::string response = Get(stranger.Respond(ChallengeOf(Get())));
+    EXPECT_EQ(StatusOf(response), 401U);
+    return response.find("Connection: close\r\n") != std::string::npos;
+  };
+  for (unsigned i = 1; i < kDigestRefusalsMax; ++i) EXPECT_FALSE(guess()) << i;
+  LogIn();
+  for (unsigned i = 1; i < kDigestRefusalsMax; ++i) EXPECT_FALSE(guess()) << i;
+  EXPECT_TRUE(guess());
+  EXPECT_TRUE(connection_.closed);
+}
+
+// A guard that records.
+class RecordedDigestContentTest : public DigestContentTest {
+ protected:
+  RecordedDigestContentTest() { options_.guard = &recording_; }
+  ~RecordedDigestContentTest() override {
+    Hang();
+    recording_.Stop();
+  }
+
+  static audit::AuditOptions TrailOptions(const std::string& path, std::string_view key) {
+    audit::AuditOptions options;
+    options.path = path;
+    options.secret = std::as_bytes(std::span(key.data(), key.size()));
+    return options;
+  }
+  // Closes the trail. The lines about log-ons.
+  std::vector<std::string> Logons() {
+    EXPECT_TRUE(trail_.value()->Close().ok());
+    std::ifstream file(folder_.File("audit.log"));
+    std::vector<std::string> logons;
+    for (std::string line; std::getline(file, line);) {
+      if (line.find("\"event\":\"logon\"") != std::string::npos) logons.push_back(line);
+    }
+    return logons;
+  }
+
+  const test::TemporaryFolder folder_;
+  const std::string key_ = std::string(32, 'k');
+  Result<std::unique_ptr<audit::AuditTrail>> trail_ =
+      audit::AuditTrail::Open(TrailOptions(folder_.File("audit.log"), key_));
+  std::atomic<std::uint64_t> connections_{7};
+  DigestGuard recording_{{.credentials = &credential_,
+                          .paths = {},
+                          .contexts = &contexts_,
+                          .watcher = &watcher_,
+                          .trail = trail_.value().get(),
+                          .connections = &connections_}};
+};
+
 // With the name that it claims; a response that is right leaves none.
-TEST_F(DigestContentTest, AWrongPasswordLeavesALineInTheTrail) {
-  const test::TemporaryFolder folder;
-  const std::string key(32, 'k');
-  audit::AuditOptions trail_options;
-  trail_options.path = folder.File("audit.log");
-  trail_options.secret = std::as_bytes(std::span(key));
-  auto trail = audit::AuditTrail::Open(trail_options);
-  ASSERT_TRUE(trail.ok()) << trail.status().ToString();
-  DigestGuard guard({.credentials = &credential_,
-                     .paths = {},
-                     .contexts = &contexts_,
-                     .watcher = &watcher_,
-                     .trail = trail.value().get()});
-  options_.guard = &guard;
+TEST_F(RecordedDigestContentTest, AWrongPasswordLeavesALineInTheTrail) {
   LogIn();
   test::DigestClient stranger("Mufasa", "other");
   EXPECT_EQ(StatusOf(Get(stranger.Respond(ChallengeOf(Get())))), 401U);
-  ASSERT_TRUE(trail.value()->Close().ok());
-  std::ifstream file(trail_options.path);
-  std::vector<std::string> logons;
-  for (std::string line; std::getline(file, line);) {
-    if (line.find("\"event\":\"logon\"") != std::string::npos) logons.push_back(line);
-  }
+  const std::vector<std::string> logons = Logons();
   ASSERT_EQ(logons.size(), 1U);
-  for (const char* const part :
-       {R"("outcome":"failure","claimed":"Mufasa","server":{"user":")",
-        R"("subsystem":"ktlsim serve","type":"WDigest","object":"/dir/index.html","prev")"}) {
+  for (
+      const char* const part :
+      {R"("outcome":"failure","reason":"denied","claimed":"Mufasa","server":{"user":")",
+       R"("subsystem":"ktlsim serve","type":"WDigest","object":"/dir/index.html","connection":8,"prev")"}) {
     EXPECT_NE(logons[0].find(part), std::string::npos) << logons[0];
   }
   EXPECT_EQ(logons[0].find("response"), std::string::npos) << "nothing to guess with";
@@ -245,8 +286,14 @@ TEST_F(DigestContentTest, AWrongPasswordLeavesALineInTheTrail) {
   const std::string response = Get(next.Respond(ChallengeOf(Get())));
   EXPECT_EQ(StatusOf(response), 503U);
   EXPECT_EQ(ChallengeOf(response), "");
-  Hang();
-  guard.Stop();
+}
+
+TEST_F(RecordedDigestContentTest, ALineSaysWhatWasWrong) {
+  const std::string first = LogIn();
+  EXPECT_EQ(StatusOf(Get(first)), 401U);
+  const std::vector<std::string> logons = Logons();
+  ASSERT_EQ(logons.size(), 1U);
+  EXPECT_NE(logons[0].find(R"("reason":"replayed")"), std::string::npos) << logons[0];
 }
 
 // Deleted on another server, between the two calls that a request takes: it is looked for again.
@@ -412,6 +459,28 @@ TEST_F(SlowDigestContentTest, AConnectionMayEndMeanwhile) {
   guard_.Stop();
   EXPECT_EQ(guard_.contents().inside(), 0U);
   EXPECT_EQ(Count(DigestOutcome::kAuthenticated), 0U);
+}
+
+// The verdict comes when the client is gone: it is counted and recorded all the same.
+TEST_F(RecordedDigestContentTest, AGuessThatIsCutOffLeavesALine) {
+  SlowUsers users;
+  KtlsimCred_DigestServer settings = server_.settings();
+  settings.cContextStoreWaitMs = KTLSIM_DIGEST_WAIT_MS_MAX;
+  ASSERT_EQ(server_.Set(settings), SEC_E_OK);
+  KtlsimCred_DigestVerifier verifier = users.verifier();
+  ASSERT_EQ(SetCredentialsAttributesA(server_.credential(), KTLSIM_ATTR_DIGEST_VERIFIER, &verifier,
+                                      sizeof(verifier)),
+            SEC_E_OK);
+  Send(RequestText(client_.Respond(ChallengeOf(Get()))));
+  Hang();
+  users.Reply(SEC_E_OK, "another password");
+  recording_.Stop();
+  EXPECT_EQ(recording_.Statistics().Of(DigestOutcome::kRefused), 1U);
+  const std::vector<std::string> logons = Logons();
+  ASSERT_EQ(logons.size(), 1U);
+  EXPECT_NE(logons[0].find(R"("claimed":"Mufasa")"), std::string::npos) << logons[0];
+  EXPECT_NE(logons[0].find(R"("object":"/dir/index.html","connection":8)"), std::string::npos)
+      << logons[0];
 }
 
 TEST_F(DigestContentTest, AConnectionMayEndRightAfterItsRequest) {

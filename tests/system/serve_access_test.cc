@@ -120,12 +120,12 @@ class ServeAccessTest : public testing::Test {
     return {"--digest", "-u", user_password};
   }
 
-  std::vector<nlohmann::json> Records() const {
+  std::vector<nlohmann::json> Records(const std::string& event = "access") const {
     std::ifstream file(folder_.File("audit"));
     std::vector<nlohmann::json> records;
     for (std::string line; std::getline(file, line);) {
       nlohmann::json record = nlohmann::json::parse(line);
-      if (record["event"] == "access") records.push_back(std::move(record));
+      if (record["event"] == event) records.push_back(std::move(record));
     }
     return records;
   }
@@ -194,6 +194,30 @@ TEST_F(ServeAccessTest, DigestIsAskedForOnlyWhereTheClientIsNotLetIn) {
   const nlohmann::json statistics = server_->StopCleanly();
   EXPECT_EQ(statistics["digest"]["refused"], 1);
   EXPECT_EQ(statistics["access"]["unavailable"], 0);
+}
+
+// Whoever guesses passwords chooses the listener.
+TEST_F(ServeAccessTest, AListenerOfDigestAloneRecordsGuessesToo) {
+  folder_.Write("config",
+                "self-signed = \"localhost\"\nrespond-bytes = 5\ndigest-realm = \"staff\"\n"
+                "digest-users = \"" +
+                    folder_.File("users") + "\"\naccounts = \"" + folder_.File("accounts.toml") +
+                    "\"\naudit = \"" + folder_.File("audit") + "\"\naudit-key = \"" +
+                    folder_.File("key") + "\"\n[[listener]]\nlisten = \"127.0.0.2:0\"\nacl = \"" +
+                    folder_.File("acl.toml") + "\"\n");
+  server_ =
+      std::make_unique<ServeProcess>(std::vector<std::string>{"--config", folder_.File("config")});
+  ASSERT_TRUE(server_->running()) << server_->output();
+  EXPECT_EQ(Get("/", With("erin:secret")), "200");
+  EXPECT_EQ(Get("/", With("erin:wrong")), "401");
+  const nlohmann::json statistics = server_->StopCleanly();
+  EXPECT_EQ(statistics["digest"]["refused"], 1);
+  EXPECT_EQ(statistics["access"]["audit"]["logons_lost"], 0);
+  const std::vector<nlohmann::json> logons = Records("logon");
+  ASSERT_EQ(logons.size(), 1U);
+  EXPECT_EQ(logons[0]["claimed"], "erin");
+  EXPECT_EQ(logons[0]["reason"], "denied");
+  EXPECT_GE(logons[0]["connection"], 1);
 }
 
 TEST_F(ServeAccessTest, NoSpellingOfAPathLeadsAround) {

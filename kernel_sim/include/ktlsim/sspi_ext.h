@@ -283,6 +283,8 @@ typedef struct _KtlsimAuditTrail {
 /// for). Nothing of the caller's is kept, the key neither. It is open until KtlsimCloseAuditTrail,
 /// or until the process exits; KtlsimStop leaves it alone.
 ///
+/// A record that waits takes about 600 bytes; names that are longer than 320 bytes take more, together
+/// 1 KiB for each record of the queue, or 8 MiB if that is more. What finds no memory finds no room.
 /// Without KTLSIM_AUDIT_COUNT an access that has to be recorded is refused when the disk or the
 /// queue is full. A forked child cannot write to its parent's trail: there, all that have to be
 /// recorded are refused, until it opens one of its own, under another name, or closes the parent's,

@@ -138,10 +138,10 @@ void AddCertificates(const ServeReport& report, MetricsText& text) {
   add("refused", [](const Counts& c) { return c.refused; });
   add("loading", [](const Counts& c) { return c.loading; });
   text.Counter("ktlsim_certificate_events", "What became of certificates of a folder.");
-  add("loaded", [](const Counts& c) { return c.loads; });
-  add("evicted", [](const Counts& c) { return c.evicted; });
-  add("aged", [](const Counts& c) { return c.aged; });
-  add("client_turned_away", [](const Counts& c) { return c.turned_away; });
+  add("loaded", [](const Counts& c) { return c.events.loads; });
+  add("evicted", [](const Counts& c) { return c.events.evicted; });
+  add("aged", [](const Counts& c) { return c.events.aged; });
+  add("client_turned_away", [](const Counts& c) { return c.events.turned_away; });
 }
 
 // ---- Services
@@ -178,6 +178,9 @@ void AddAccess(const ServeReport& report, MetricsText& text) {
   text.Add(m.two_matches, {{"outcome", "two_matches"}});
   text.Add(m.disabled, {{"outcome", "disabled"}});
   text.Add(m.failed, {{"outcome", "failed"}});
+  text.Counter("ktlsim_account_certificates_unreadable",
+               "Certificates that could not be read, of the clients without a match.");
+  text.Add(m.unreadable);
   if (!report.access->trail) return;
   const audit::TrailFigures& trail = *report.access->trail;
   text.Counter("ktlsim_audit_lines", "Lines of the audit trail.");
@@ -187,6 +190,9 @@ void AddAccess(const ServeReport& report, MetricsText& text) {
   text.Add(trail.logons_lost, {{"outcome", "logons_lost"}});
   text.Counter("ktlsim_audit_write_failures", "Attempts to write the audit trail that failed.");
   text.Add(trail.failures);
+  text.Gauge("ktlsim_audit_failing",
+             "1: the last attempt to write the audit trail failed; it is tried again.");
+  text.Add(trail.state == audit::TrailState::kFailing ? 1 : 0);
 }
 
 void AddTlsStore(const sspi::TlsStoreStatistics& s, MetricsText& text) {
@@ -201,9 +207,9 @@ void AddTlsStore(const sspi::TlsStoreStatistics& s, MetricsText& text) {
   text.Counter("ktlsim_ticket_keys", "Keys of session tickets.");
   text.Add(s.keys_made, {{"origin", "made"}});
   text.Add(s.keys_taken, {{"origin", "taken"}});
-  text.Counter("ktlsim_ticket_key_refreshes", "Times that the store was asked for ticket keys.");
-  text.Add(s.key_refreshes - std::min(s.key_refreshes, s.key_refreshes_failed),
-           {{"outcome", "ok"}});
+  text.Counter("ktlsim_ticket_key_refreshes",
+               "Times that the store was asked for ticket keys, once that is over.");
+  text.Add(s.key_refreshes_ok, {{"outcome", "ok"}});
   text.Add(s.key_refreshes_failed, {{"outcome", "failed"}});
   text.Counter("ktlsim_handshakes_without_ticket_key", "Handshakes that could make no ticket.");
   text.Add(s.handshakes_without_key);

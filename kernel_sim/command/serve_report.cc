@@ -66,10 +66,10 @@ nlohmann::json CertificatesJson(const std::optional<serve::SharedCredentials::Co
   return {{"kept", counts->kept},
           {"refused", counts->refused},
           {"loading", counts->loading},
-          {"loads", counts->loads},
-          {"evicted", counts->evicted},
-          {"aged", counts->aged},
-          {"turned_away", counts->turned_away}};
+          {"loads", counts->events.loads},
+          {"evicted", counts->events.evicted},
+          {"aged", counts->events.aged},
+          {"turned_away", counts->events.turned_away}};
 }
 
 nlohmann::json Sites(const ServeReport& report) {
@@ -109,8 +109,8 @@ void PrintCertificates(const SiteReport& site, std::FILE* out) {
   fmt::print(out,
              "certificates on {}: {} kept, {} names refused, {} being read; read {} times, dropped "
              "{} for the bound and {} for their age, {} clients turned away\n",
-             site.address, counts.kept, counts.refused, counts.loading, counts.loads,
-             counts.evicted, counts.aged, counts.turned_away);
+             site.address, counts.kept, counts.refused, counts.loading, counts.events.loads,
+             counts.events.evicted, counts.events.aged, counts.events.turned_away);
 }
 
 void PrintDigest(const serve::DigestStatistics& digest, std::FILE* out) {

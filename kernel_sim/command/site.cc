@@ -291,6 +291,7 @@ ServiceStatistics& ServiceStatistics::operator+=(const ServiceStatistics& other)
   forward += other.forward;
   digest += other.digest;
   access += other.access;
+  certificates += other.certificates;
   return *this;
 }
 
@@ -298,6 +299,9 @@ void ServiceStatistics::Add(const Outfit& outfit) {
   if (outfit.forward() != nullptr) forward += outfit.forward()->Statistics();
   if (outfit.guard() != nullptr) digest += outfit.guard()->Statistics();
   if (outfit.access() != nullptr) access += outfit.access()->Statistics();
+  // An outfit without an identity was never finished, and not lent.
+  serve::CertificateFolder* const folder = outfit.identity()->folder.get();
+  if (folder != nullptr) certificates += folder->counts().events;
 }
 
 // ---- Graveyard
@@ -307,6 +311,7 @@ std::shared_ptr<Outfit> Graveyard::Lend(std::unique_ptr<Outfit> outfit) {
   // be able to.
   auto grave = std::make_unique<Grave>();
   Outfit* const lent = outfit.get();
+  lent_.push_back(lent);
   grave->outfit = std::move(outfit);
   Grave* const dug = grave.release();
   return {lent, [this, dug](Outfit*) {
@@ -327,7 +332,14 @@ void Graveyard::Collect(ServiceStatistics* statistics) {
     grave = taken->next;
     taken->outfit->Stop();
     statistics->Add(*taken->outfit);
+    std::erase(lent_, taken->outfit.get());
   }
+}
+
+ServiceStatistics Graveyard::Statistics() const {
+  ServiceStatistics statistics;
+  for (const Outfit* const outfit : lent_) statistics.Add(*outfit);
+  return statistics;
 }
 
 Graveyard::~Graveyard() {
@@ -419,12 +431,14 @@ std::optional<serve::SharedCredentials::Counts> Site::Certificates() const {
   if (current_ == nullptr) return certificates_;
   serve::CertificateFolder* const folder = current_->identity()->folder.get();
   if (folder == nullptr) return std::nullopt;
-  return folder->counts();
+  serve::SharedCredentials::Counts counts = folder->counts();
+  counts.events = Services().certificates;
+  return counts;
 }
 
 ServiceStatistics Site::Services() const {
-  ServiceStatistics statistics = past_;
-  if (current_ != nullptr) statistics.Add(*current_);
+  ServiceStatistics statistics = graveyard_.Statistics();
+  statistics += past_;
   return statistics;
 }
 

@@ -110,11 +110,12 @@ class Outfit {
   const serve::ForwardService* forward_ = nullptr;
 };
 
-// What the services of a listener have done.
+// What the services of a listener have done, and its folders of certificates.
 struct ServiceStatistics {
   serve::ForwardStatistics forward;
   serve::DigestStatistics digest;
   serve::AccessStatistics access;
+  serve::SharedCredentials::Events certificates;
 
   ServiceStatistics& operator+=(const ServiceStatistics& other);
   void Add(const Outfit& outfit);
@@ -134,6 +135,9 @@ class Graveyard {
   std::shared_ptr<Outfit> Lend(std::unique_ptr<Outfit> outfit);
   // Frees the outfits that have come. Passive level. Their statistics are added up.
   void Collect(ServiceStatistics* statistics);
+  // Of the outfits that have not been freed, wherever they are. Not at the same time as Lend and
+  // Collect.
+  ServiceStatistics Statistics() const;
 
  private:
   struct Grave {
@@ -141,6 +145,7 @@ class Graveyard {
     Grave* next = nullptr;
   };
 
+  std::vector<const Outfit*> lent_;  // until they are freed
   SpinLock lock_;
   Grave* graves_ KTLSIM_GUARDED_BY(lock_) = nullptr;
 };
@@ -195,9 +200,10 @@ class Site {
     return current_ != nullptr ? current_->identity() : nullptr;
   }
   transport::TransportStatistics Statistics() const { return path_.Statistics(); }
+  // Over all its outfits, of whom older connections may have some still.
   ServiceStatistics Services() const;
-  // Of the folder that new connections get their certificates from, or got them from at the end;
-  // none: there is no folder.
+  // What the folder holds that new connections get their certificates from, or got them from at the
+  // end, and what all its folders have done; none: there is no folder now.
   std::optional<serve::SharedCredentials::Counts> Certificates() const;
 
  private:
@@ -215,7 +221,7 @@ class Site {
   std::shared_ptr<Outfit> current_;
   std::shared_ptr<Outfit> next_;  // prepared
   transport::ServerPath::Replacement replacement_;
-  ServiceStatistics past_;
+  ServiceStatistics past_;                                        // of outfits that were freed
   std::optional<serve::SharedCredentials::Counts> certificates_;  // at the end
   transport::ServerPath path_;
 };

@@ -157,7 +157,7 @@ SharedCredentials::Next SharedCredentials::Step(const std::string& stem, Credent
   }
   if (entry == nullptr || refused) {
     if (loading_.size() >= options_.loads_max) {
-      ++counts_.turned_away;
+      ++events_.turned_away;
       return done(SEC_E_INSUFFICIENT_MEMORY);
     }
     if (refused) {
@@ -197,7 +197,7 @@ SharedCredentials::Next SharedCredentials::BeginLoad(Entry& entry, CredentialWai
     const auto found = inherited_.find(entry.stem);
     if (found != inherited_.end()) next.credential = found->second;
   }
-  ++counts_.loads;
+  ++events_.loads;
   return next;
 }
 
@@ -326,7 +326,7 @@ CredentialRef SharedCredentials::Settle(Entry& entry, CertificateLoad& load) {
 
 CredentialRef SharedCredentials::Evict() {
   if (options_.kept_max != 0 && kept_.size() > options_.kept_max) {
-    ++counts_.evicted;
+    ++events_.evicted;
     return Forget(*kept_.front());
   }
   return refused_.size() > options_.refused_max ? Forget(*refused_.front()) : nullptr;
@@ -378,7 +378,7 @@ std::uint64_t SharedCredentials::FreeUnused() {
     }
     Entry* const oldest = Oldest(&next_ns);
     if (oldest == nullptr) return next_ns;
-    if (oldest->state == SharedState::kReady) ++counts_.aged;
+    if (oldest->state == SharedState::kReady) ++events_.aged;
     dropped = Forget(*oldest);
   }
 }
@@ -416,7 +416,8 @@ SharedCredentials::Kept SharedCredentials::KeptNow() {
 
 SharedCredentials::Counts SharedCredentials::counts() {
   SpinLockHolder lock(lock_);
-  Counts counts = counts_;
+  Counts counts;
+  counts.events = events_;
   counts.kept = kept_.size();
   counts.refused = refused_.size();
   counts.loading = loading_.size();

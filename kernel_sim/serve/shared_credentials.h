@@ -112,15 +112,27 @@ class SharedCredentials {
   using When = transport::CredentialSource::When;
   using Kept = std::unordered_map<std::string, transport::CredentialRef>;
 
+  // What it has done.
+  struct Events {
+    std::uint64_t loads = 0;
+    std::uint64_t evicted = 0;      // credentials, for the bound
+    std::uint64_t aged = 0;         // the same, for their age
+    std::uint64_t turned_away = 0;  // because too many loads were under way
+
+    Events& operator+=(const Events& other) {
+      loads += other.loads;
+      evicted += other.evicted;
+      aged += other.aged;
+      turned_away += other.turned_away;
+      return *this;
+    }
+  };
   // What it holds, and what it has done.
   struct Counts {
     std::size_t kept = 0;
     std::size_t refused = 0;
     std::size_t loading = 0;
-    std::uint64_t loads = 0;
-    std::uint64_t evicted = 0;      // credentials, for the bound
-    std::uint64_t aged = 0;         // the same, for their age
-    std::uint64_t turned_away = 0;  // because too many loads were under way
+    Events events;
   };
 
   // Both must outlive it.
@@ -217,7 +229,7 @@ class SharedCredentials {
   Places refused_ KTLSIM_GUARDED_BY(lock_);  // the oldest first
   Kept inherited_ KTLSIM_GUARDED_BY(lock_);
   std::uint64_t inherited_ns_ KTLSIM_GUARDED_BY(lock_) = 0;
-  Counts counts_ KTLSIM_GUARDED_BY(lock_);
+  Events events_ KTLSIM_GUARDED_BY(lock_);
 };
 
 }  // namespace ktlsim::serve

@@ -109,8 +109,9 @@ TransportStatistics PathShard::Statistics() const {
   TransportStatistics statistics;
   const ShardCounters& from = counters_;
   statistics.opened = from.opened.value();
-  statistics.established = from.established.value();
-  statistics.resumed = from.resumed.value();
+  // Each is counted once, so that their difference goes up, too.
+  statistics.resumed = from.resumed_handshakes.value();
+  statistics.established = from.full_handshakes.value() + statistics.resumed;
   statistics.ended = from.ended.value();
   for (std::size_t i = 0; i < kEndKinds; ++i) statistics.ended_by[i] = from.ended_by[i].value();
   for (std::size_t i = 0; i < kFailureClasses; ++i) {

@@ -27,7 +27,7 @@ namespace ktlsim::transport {
 class TlsConnection;
 
 struct ShardCounters {
-  Counter opened, established, resumed, ended;
+  Counter opened, full_handshakes, resumed_handshakes, ended;
   std::array<Counter, kEndKinds> ended_by;
   std::array<Counter, kFailureClasses> failed_by;
   std::array<Counter, kAlertKinds> alerts_sent, alerts_received;

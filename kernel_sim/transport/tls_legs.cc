@@ -163,12 +163,11 @@ void TlsConnection::BecomeEstablished() {
   }
   established_ = true;
   Move(ConnectionEvent::kEstablish);
-  counters.established.Add();
   SecPkgContext_SessionInfo session{};
   const bool resumed =
       QueryContextAttributesA(&context_, SECPKG_ATTR_SESSION_INFO, &session) == SEC_E_OK &&
       (session.dwFlags & SSL_SESSION_RECONNECT) != 0;
-  if (resumed) counters.resumed.Add();
+  (resumed ? counters.resumed_handshakes : counters.full_handshakes).Add();
   if (shard_.handshake_times() != nullptr) NoteHandshakeTime(resumed);
   limits_.Establish(loop().NowNs());
   SetLimitTimer();

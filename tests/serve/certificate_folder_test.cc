@@ -378,9 +378,9 @@ TEST_F(CertificateFolderTest, AllAreAcquiredAtTheStart) {
   Open({.kept_max = 0, .kept_ns = 0});
   EXPECT_TRUE(certificates_->AcquireAll().empty());
   EXPECT_EQ(certificates_->counts().kept, 501U);
-  const std::uint64_t loads = certificates_->counts().loads;
+  const std::uint64_t loads = certificates_->counts().events.loads;
   EXPECT_EQ(Shown("n17"), "exact");
-  EXPECT_EQ(certificates_->counts().loads, loads);
+  EXPECT_EQ(certificates_->counts().events.loads, loads);
 }
 
 TEST_F(CertificateFolderTest, AStartNamesEveryFileThatCannotBeUsed) {

@@ -136,7 +136,7 @@ TEST_F(SharedCredentialsTest, AllWhoComeWaitInOneLoad) {
     EXPECT_EQ(waiter->outcome.credential, waiters.front()->outcome.credential);
   }
   EXPECT_NE(TakeNow("A.Example").credential, nullptr);
-  EXPECT_EQ(shared_->counts().loads, 1U);
+  EXPECT_EQ(shared_->counts().events.loads, 1U);
 }
 
 TEST_F(SharedCredentialsTest, NamesOfOneWildcardWaitInOneLoad) {
@@ -204,7 +204,7 @@ TEST_F(SharedCredentialsTest, AFailureIsToldToThoseWhoWaitedAndTriedAgainLater) 
   }
   // No other certificate takes the place of one that is broken.
   EXPECT_EQ(TakeNow("a.example").status, SEC_E_UNKNOWN_CREDENTIALS);
-  EXPECT_EQ(shared_->counts().loads, 1U);
+  EXPECT_EQ(shared_->counts().events.loads, 1U);
   Later(1);
   loader_.known["a.example"] = LoadKind::kLoaded;
   EXPECT_NE(TakeNow("a.example").credential, nullptr);
@@ -277,7 +277,7 @@ TEST_F(SharedCredentialsTest, TheLeastRecentlyUsedGoesWhereThereIsABound) {
   static_cast<void>(TakeNow("a"));
   const CredentialRef c = TakeNow("c").credential;
   EXPECT_EQ(loader_.alive, 2);
-  EXPECT_EQ(shared_->counts().evicted, 1U);
+  EXPECT_EQ(shared_->counts().events.evicted, 1U);
   static_cast<void>(TakeNow("a"));
   EXPECT_EQ(loader_.loads["a"], 1);
   static_cast<void>(TakeNow("b"));
@@ -306,7 +306,7 @@ TEST_F(SharedCredentialsTest, TheUnusedAreFreed) {
   Later(1);
   EXPECT_EQ(shared_->FreeUnused(), 0U);
   EXPECT_EQ(loader_.alive, 0);
-  EXPECT_EQ(shared_->counts().aged, 2U);
+  EXPECT_EQ(shared_->counts().events.aged, 2U);
 }
 
 TEST_F(SharedCredentialsTest, KeptForGoodWhereSoAsked) {
@@ -335,12 +335,12 @@ TEST_F(SharedCredentialsTest, AHundredThousandNamesLeaveNoMoreThanTheBound) {
   static_cast<void>(shared_->FreeUnused());
   EXPECT_EQ(shared_->counts().refused, 0U);
   // Those that are no host names lead to no entry at all.
-  const std::uint64_t loads = shared_->counts().loads;
+  const std::uint64_t loads = shared_->counts().events.loads;
   for (int i = 0; i < 1000; ++i) {
     ASSERT_NE(TakeNow("../" + std::to_string(i)).credential, nullptr);
     ASSERT_NE(TakeNow(std::string("a\0b", 3) + std::to_string(i)).credential, nullptr);
   }
-  EXPECT_EQ(shared_->counts().loads, loads);
+  EXPECT_EQ(shared_->counts().events.loads, loads);
 }
 
 TEST_F(SharedCredentialsTest, LoadsUnderWayAreBounded) {
@@ -357,7 +357,7 @@ TEST_F(SharedCredentialsTest, LoadsUnderWayAreBounded) {
   // Who waits for one of them does not count.
   Waiter one_more;
   EXPECT_EQ(shared_->Take("n3", one_more), When::kLater);
-  EXPECT_EQ(shared_->counts().turned_away, 90U);
+  EXPECT_EQ(shared_->counts().events.turned_away, 90U);
   for (int i = 0; i < 10; ++i) loader_.Finish(LoadKind::kLoaded);
   EXPECT_NE(one_more.outcome.credential, nullptr);
   loader_.known["n50"] = LoadKind::kLoaded;

@@ -144,6 +144,7 @@ TEST_F(TlsTicketStoreTest, TheFirstNodeMakesTheKeysAndTheOthersTakeThem) {
   first.store->Refresh();
   EXPECT_EQ(first.counters.keys_made + first.counters.keys_taken, 2U);
   EXPECT_EQ(first.counters.key_refreshes, 2U);
+  EXPECT_EQ(first.counters.key_refreshes_ok, 2U);
   EXPECT_EQ(first.counters.key_refreshes_failed, 0U);
 }
 
@@ -214,6 +215,7 @@ TEST_F(TlsTicketStoreTest, AStoreThatIsGoneLeavesTheKeysThatAreHere) {
   node.host.now_s += kPeriodS;
   node.store->Refresh();
   EXPECT_EQ(node.counters.key_refreshes_failed, 1U);
+  EXPECT_EQ(node.counters.key_refreshes_ok, 1U);
   const std::string second = node.sealing();
   EXPECT_NE(second, "");
   EXPECT_TRUE(node.Opens(first));

@@ -19,9 +19,10 @@ struct TlsStoreStatistics {
   std::uint64_t stored = 0;
   std::uint64_t not_stored = 0;
   // Ticket keys.
-  std::uint64_t keys_made = 0;   // by this node
-  std::uint64_t keys_taken = 0;  // that another node has made
-  std::uint64_t key_refreshes = 0;
+  std::uint64_t keys_made = 0;      // by this node
+  std::uint64_t keys_taken = 0;     // that another node has made
+  std::uint64_t key_refreshes = 0;  // begun; those that have ended are one of the next two
+  std::uint64_t key_refreshes_ok = 0;
   std::uint64_t key_refreshes_failed = 0;
   std::uint64_t handshakes_without_key = 0;  // no ticket could be made
 };
@@ -40,6 +41,7 @@ struct TlsStoreCounters {
   Counter keys_made{0};
   Counter keys_taken{0};
   Counter key_refreshes{0};
+  Counter key_refreshes_ok{0};
   Counter key_refreshes_failed{0};
 
   TlsStoreStatistics Read() const {
@@ -53,6 +55,7 @@ struct TlsStoreCounters {
             .keys_made = keys_made,
             .keys_taken = keys_taken,
             .key_refreshes = key_refreshes,
+            .key_refreshes_ok = key_refreshes_ok,
             .key_refreshes_failed = key_refreshes_failed};
   }
 };

@@ -246,7 +246,7 @@ void TlsTicketStore::Fail() {
 }
 
 void TlsTicketStore::End() {
-  if (failed_) Count(counters_.key_refreshes_failed);
+  Count(failed_ ? counters_.key_refreshes_failed : counters_.key_refreshes_ok);
   keys_->Forget(present_ - 1);
   offered_ = TicketKey();
   SetValue({});

@@ -11,6 +11,8 @@ namespace ktlsim::command {
 namespace {
 
 constexpr const char* kOutOfMemory = "out of memory";
+// Short enough that it takes no memory.
+constexpr const char* kNoThread = "out of threads";
 
 // Throws nothing: there may be no memory for the text.
 std::string WordsOf(const std::exception& failure) {
@@ -45,8 +47,8 @@ void ReloadReader::Start() {
       pthread_kill(owner_, ServeSignals::Nudge());
     });
   } catch (const std::exception&) {
-    // Without a thread, or memory for one, it is read here; signals wait.
-    MakePlan();
+    // Not here: signals would wait for the files, and a watchdog would not be fed.
+    plan_.error = kNoThread;
     done_.store(true, std::memory_order_relaxed);
     pthread_kill(owner_, ServeSignals::Nudge());
   }

@@ -28,7 +28,7 @@ class ReloadReader {
   ReloadReader& operator=(const ReloadReader&) = delete;
 
   // Begins to read; while it reads, once more with GoOn. The end comes as a
-  // ServeSignals::Nudge.
+  // ServeSignals::Nudge. Without a thread nothing is read, and the plan says so.
   void Begin();
   bool reading() const { return thread_.joinable(); }
   // What has been read, once. Empty: nothing yet. GoOn must follow when it has been carried out.

@@ -162,10 +162,10 @@ void TellManager(ServiceManager& manager, serve::Log& log, Tell tell) {
 
 void TellReady(ServiceManager& manager, serve::Log& log, const Terminator& terminator) {
   TellManager(manager, log, [&] {
-    std::string addresses;
-    for (const auto& site : terminator.sites())
-      addresses.append(addresses.empty() ? "" : ", ").append(site->bound());
-    return manager.Ready("listening on " + addresses);
+    std::vector<std::string> addresses;
+    addresses.reserve(terminator.sites().size());
+    for (const auto& site : terminator.sites()) addresses.push_back(site->bound());
+    return manager.Ready(ListeningOn(addresses));
   });
 }
 

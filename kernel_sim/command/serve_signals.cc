@@ -72,9 +72,13 @@ int ServeSignals::NextFromDescriptor(std::uint64_t limit_ns) {
     if (limit_ns != 0) {
       pollfd ready{.fd = descriptor_, .events = POLLIN, .revents = 0};
       const std::uint64_t ms = std::max<std::uint64_t>(limit_ns / kNsPerMs, 1);
-      if (poll(&ready, 1,
-               static_cast<int>(std::min<std::uint64_t>(ms, std::numeric_limits<int>::max()))) == 0)
-        return 0;
+      const int count =
+          poll(&ready, 1,
+               static_cast<int>(std::min<std::uint64_t>(ms, std::numeric_limits<int>::max())));
+      if (count == 0) return 0;
+      // Not on to the read, which would wait without a limit.
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) break;
     }
     signalfd_siginfo info{};
     if (read(descriptor_, &info, sizeof(info)) == sizeof(info)) {

@@ -18,6 +18,7 @@
 
 #include "kernel_sim/base/descriptor.h"
 #include "kernel_sim/command/values.h"
+#include "kernel_sim/sspi/runtime.h"
 
 namespace ktlsim::command {
 namespace {
@@ -61,10 +62,11 @@ ServiceEnvironment ParseServiceEnvironment(const char* notify_socket, const char
     // That of another process, whose child we are.
     if (!wrong.empty() || number != process) return environment;
   }
-  const std::string wrong = ParseCount(watchdog_us, 1, kWatchdogMaxUs, &number);
+  const std::string wrong =
+      ParseCount(watchdog_us, 1, std::numeric_limits<std::uint64_t>::max(), &number);
   if (!wrong.empty()) {
     environment.error = "WATCHDOG_USEC: " + wrong;
-  } else {
+  } else if (number <= kWatchdogMaxUs) {
     environment.watchdog_us = number;
   }
   return environment;
@@ -104,8 +106,23 @@ Status ServiceManager::Send(std::string_view text) const {
   }
 }
 
+std::string ListeningOn(std::span<const std::string> addresses) {
+  constexpr std::size_t kShownMax = 5;
+  // The longest address is the path of a socket.
+  constexpr std::size_t kBytesMax = 700;
+  std::string text = "listening on ";
+  std::size_t shown = 0;
+  while (shown < std::min(addresses.size(), kShownMax) &&
+         (shown == 0 || text.size() + addresses[shown].size() < kBytesMax)) {
+    text.append(shown == 0 ? "" : ", ").append(addresses[shown]);
+    ++shown;
+  }
+  if (shown < addresses.size()) text += fmt::format(" and {} more", addresses.size() - shown);
+  return text;
+}
+
 Status ServiceManager::Ready(std::string_view status) const {
-  std::string line(status);
+  std::string line(status.substr(0, kStatusBytesMax));
   std::replace(line.begin(), line.end(), '\n', ' ');
   return Send(fmt::format("READY=1\nSTATUS={}", line));
 }
@@ -129,23 +146,28 @@ Status ServiceManager::Stopping(std::uint64_t drain_ns) const {
   return Send(text);
 }
 
+// Crypto processors as well, without which no handshake ends; KtlsimForEachProcessor leaves them
+// out.
+Status ServiceManager::MakePulses() {
+  constexpr const char* kWhat = "visit the processors for the watchdog";
+  SECURITY_STATUS failure = SEC_E_OK;
+  executive::Executive* const executive = sspi::Runtime::Instance().Executive(&failure);
+  if (executive == nullptr) return ResourceError(kWhat);
+  const executive::Executive::Visit visiting(*executive);
+  if (!visiting) return ResourceError(kWhat);
+  std::vector<std::unique_ptr<Pulse>> pulses;
+  pulses.reserve(executive->processors().size());
+  for (const auto& processor : executive->processors()) {
+    pulses.push_back(std::make_unique<Pulse>(&processor->ring()));
+  }
+  pulses_ = std::move(pulses);
+  return {};
+}
+
 Status ServiceManager::Beat() {
   if (environment_.watchdog_us == 0) return {};
   if (pulses_.empty()) {
-    // What throws must not throw through the visit.
-    std::vector<io::Loop*> loops;
-    loops.reserve(256);
-    const SECURITY_STATUS visited = KtlsimForEachProcessor(
-        [](void* context, const KtlsimProcessor* processor) {
-          auto& found = *static_cast<std::vector<io::Loop*>*>(context);
-          if (found.size() < found.capacity()) found.push_back(processor->loop);
-        },
-        &loops);
-    if (visited != SEC_E_OK) return ResourceError("visit the processors for the watchdog");
-    std::vector<std::unique_ptr<Pulse>> pulses;
-    pulses.reserve(loops.size());
-    for (io::Loop* const loop : loops) pulses.push_back(std::make_unique<Pulse>(loop));
-    pulses_ = std::move(pulses);
+    if (Status made = MakePulses(); !made.ok()) return made;
   }
   // Acquire pairs with the release in the routine.
   const bool all_back =

@@ -7,16 +7,18 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "io/loop.h"
 #include "kernel_sim/base/status.h"
 #include "kernel_sim/base/work_item.h"
-#include "kernel_sim/include/ktlsim/processor.h"
 
 namespace ktlsim::command {
 
@@ -24,7 +26,7 @@ namespace ktlsim::command {
 struct ServiceEnvironment {
   std::string
       notify_socket;  // NOTIFY_SOCKET: /PATH, or @NAME in the abstract namespace; empty: none
-  std::uint64_t watchdog_us = 0;  // WATCHDOG_USEC, if it is for `process`; 0: none
+  std::uint64_t watchdog_us = 0;  // WATCHDOG_USEC, if it is for `process`, up to a day; 0: none
   std::string error;              // empty: all of it can be used; else what is wrong
 };
 
@@ -35,6 +37,9 @@ ServiceEnvironment ParseServiceEnvironment(const char* notify_socket, const char
 // Of this process.
 ServiceEnvironment ReadServiceEnvironment();
 
+// "listening on A, B and 7 more": as many of `addresses` as fit into a status.
+std::string ListeningOn(std::span<const std::string> addresses);
+
 // Passive level, one thread.
 class ServiceManager {
  public:
@@ -44,10 +49,13 @@ class ServiceManager {
   ServiceManager(const ServiceManager&) = delete;
   ServiceManager& operator=(const ServiceManager&) = delete;
 
+  // systemd takes no datagram of more than 4096 bytes.
+  static constexpr std::size_t kStatusBytesMax = 1024;
+
   bool present() const { return !environment_.notify_socket.empty(); }
 
   // Each returns kIo with an errno value if the manager could not be told, and ok where there is
-  // none. `status` is for people, one line.
+  // none. `status` is for people, one line, of which kStatusBytesMax bytes are told.
   Status Ready(std::string_view status) const;
   Status Reloading() const;
   // The end may take until `drain_ns` is over (0: without limit), in which the watchdog is not fed.
@@ -58,8 +66,8 @@ class ServiceManager {
 
   // How often Beat must be called; 0: never, there is no watchdog.
   std::uint64_t beat_interval_ns() const { return environment_.watchdog_us * 1000 / 4; }
-  // Feeds the watchdog if each I/O processor has run since the last call that did; a processor that
-  // hangs starves it. The library is started, and is not stopping.
+  // Feeds the watchdog if each processor, crypto ones included, has run since the last call that
+  // did; one that hangs starves it. The library is started, and is not stopping.
   Status Beat();
 
  private:
@@ -76,6 +84,7 @@ class ServiceManager {
   };
 
   Status Send(std::string_view text) const;
+  Status MakePulses();
 
   const ServiceEnvironment environment_;
   std::vector<std::unique_ptr<Pulse>> pulses_;

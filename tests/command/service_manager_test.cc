@@ -14,10 +14,12 @@
 #include <cstring>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
 #include "kernel_sim/base/descriptor.h"
+#include "kernel_sim/sspi/runtime.h"
 #include "tests/support/temporary_folder.h"
 
 namespace ktlsim::command {
@@ -65,6 +67,14 @@ TEST(ServiceEnvironmentTest, TakesWhatSystemdSets) {
   EXPECT_EQ(all.watchdog_us, 30000000U);
   EXPECT_EQ(all.error, "");
   EXPECT_EQ(ParseServiceEnvironment("@n", "5", nullptr, kProcess).watchdog_us, 5U);
+  // The longest that systemd can set, its "infinity", and all above a day: none.
+  const ServiceEnvironment never =
+      ParseServiceEnvironment("@n", "18446744073709551615", nullptr, kProcess);
+  EXPECT_EQ(never.watchdog_us, 0U);
+  EXPECT_EQ(never.error, "");
+  EXPECT_EQ(ParseServiceEnvironment("@n", "86400000000", nullptr, kProcess).watchdog_us,
+            86400000000U);
+  EXPECT_EQ(ParseServiceEnvironment("@n", "86400000001", nullptr, kProcess).watchdog_us, 0U);
   // The watchdog of another process, which has started this one.
   const ServiceEnvironment other = ParseServiceEnvironment("@n", "5", "78", kProcess);
   EXPECT_EQ(other.watchdog_us, 0U);
@@ -109,6 +119,23 @@ TEST(ServiceManagerTest, TellsEachStateInOneDatagram) {
     EXPECT_EQ(receiver.Next(), "STOPPING=1\nSTATUS=draining");
     EXPECT_EQ(receiver.Next(), "");
   }
+}
+
+TEST(ServiceManagerTest, ManyAddressesFitIntoADatagramOfSystemd) {
+  EXPECT_EQ(ListeningOn(std::vector<std::string>{"127.0.0.1:1"}), "listening on 127.0.0.1:1");
+  EXPECT_EQ(ListeningOn(std::vector<std::string>{"a:1", "b:2", "c:3", "d:4", "e:5"}),
+            "listening on a:1, b:2, c:3, d:4, e:5");
+  EXPECT_EQ(ListeningOn(std::vector<std::string>(300, "a:1")),
+            "listening on a:1, a:1, a:1, a:1, a:1 and 295 more");
+  const std::string long_path = "unix:/" + std::string(300, 'x');
+  EXPECT_EQ(ListeningOn(std::vector<std::string>(5, long_path)),
+            "listening on " + long_path + ", " + long_path + " and 3 more");
+  const test::TemporaryFolder folder;
+  const Receiver receiver(folder.File("notify"));
+  const ServiceManager manager(Environment(folder.File("notify")));
+  EXPECT_TRUE(manager.Ready(std::string(5000, 'x')).ok());
+  EXPECT_EQ(receiver.Next(),
+            "READY=1\nSTATUS=" + std::string(ServiceManager::kStatusBytesMax, 'x'));
 }
 
 TEST(ServiceManagerTest, TheWatchdogWaitsForTheDrain) {
@@ -164,7 +191,8 @@ struct Stopper : WorkItem {
   std::atomic<bool> inside{false};
 };
 
-TEST(ServiceManagerTest, AProcessorThatHangsStarvesTheWatchdog) {
+// The last one is a crypto processor, if there are any.
+void LastProcessorStarvesTheWatchdog(ULONG placement) {
   const test::TemporaryFolder folder;
   const Receiver receiver(folder.File("notify"));
   Stopper stopper;
@@ -172,16 +200,12 @@ TEST(ServiceManagerTest, AProcessorThatHangsStarvesTheWatchdog) {
   KtlsimOptions options{};
   options.cbSize = sizeof(options);
   options.cProcessors = 2;
+  options.Placement = placement;
+  options.cCryptoProcessors = placement == KTLSIM_PLACEMENT_POOL ? 1 : 0;
   ASSERT_EQ(KtlsimStart(&options), SEC_E_OK);
   EXPECT_TRUE(BeatUntil(manager, receiver, 3));
-  io::Loop* last = nullptr;
-  ASSERT_EQ(KtlsimForEachProcessor(
-                [](void* found, const KtlsimProcessor* processor) {
-                  *static_cast<io::Loop**>(found) = processor->loop;
-                },
-                static_cast<void*>(&last)),
-            SEC_E_OK);
-  last->Post(stopper);
+  SECURITY_STATUS failure = SEC_E_OK;
+  sspi::Runtime::Instance().Executive(&failure)->processors().back()->ring().Post(stopper);
   stopper.inside.wait(false);
   // The items of before were posted ahead of the stopper: once all have run, one more is fed, and
   // the item that it posts here stays where it is.
@@ -192,6 +216,14 @@ TEST(ServiceManagerTest, AProcessorThatHangsStarvesTheWatchdog) {
   stopper.hold.notify_one();
   EXPECT_TRUE(BeatUntil(manager, receiver, 2));
   EXPECT_EQ(KtlsimStop(), SEC_E_OK);
+}
+
+TEST(ServiceManagerTest, AProcessorThatHangsStarvesTheWatchdog) {
+  LastProcessorStarvesTheWatchdog(KTLSIM_PLACEMENT_INLINE);
+}
+
+TEST(ServiceManagerTest, ACryptoProcessorThatHangsStarvesTheWatchdog) {
+  LastProcessorStarvesTheWatchdog(KTLSIM_PLACEMENT_POOL);
 }
 
 }  // namespace

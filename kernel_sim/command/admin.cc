@@ -1,10 +1,16 @@
 #include "kernel_sim/command/admin.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <cerrno>
 #include <ctime>
+#include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
+#include "kernel_sim/base/characters.h"
 #include "kernel_sim/command/admin_page.h"
 #include "kernel_sim/command/listen_check.h"
 #include "kernel_sim/command/metrics_text.h"
@@ -34,11 +40,10 @@ std::string AdminPlace(std::string_view text) {
   return fmt::format("--admin {}: ", Printable(text));
 }
 
-std::string FindAddress(const std::string& text, io::Address* address) {
-  SocketName name;
-  std::string wrong = ParseSocketName(WithHost(text), SocketUse::kListen, &name);
+std::string FindAddress(const std::string& text, SocketName* name, io::Address* address) {
+  std::string wrong = ParseSocketName(WithHost(text), SocketUse::kListen, name);
   std::vector<io::Address> addresses;
-  if (wrong.empty()) wrong = LookUp(name, &addresses);
+  if (wrong.empty()) wrong = LookUp(*name, &addresses);
   if (!wrong.empty()) return AdminPlace(text) + wrong;
   *address = addresses.front();
   return {};
@@ -72,10 +77,20 @@ std::string CheckAdminAddress(std::string_view text) {
   return {};
 }
 
+bool NamesThisMachine(std::string_view host, std::string_view name) {
+  if (host.starts_with('[')) return true;
+  std::string named(host.substr(0, host.find_first_of(": \t")));
+  if (named.ends_with('.')) named.pop_back();
+  in_addr address{};
+  return named.empty() || EqualsIgnoringCase(named, "localhost") ||
+         EqualsIgnoringCase(named, name) || inet_pton(AF_INET, named.c_str(), &address) == 1;
+}
+
 std::string TryAdmin(const ServeConfig& config, std::vector<std::string>* warnings) {
   if (config.admin.empty()) return {};
+  SocketName name;
   io::Address address;
-  std::string wrong = FindAddress(config.admin, &address);
+  std::string wrong = FindAddress(config.admin, &name, &address);
   if (!wrong.empty()) return wrong;
   const Status outcome = TryListen(address, /*share=*/false);
   if (outcome.ok()) return {};
@@ -95,10 +110,13 @@ Admin::Admin(const Terminator& terminator, bool every_call)
 
 std::unique_ptr<Admin> Admin::Start(const ServeConfig& config, const Terminator& terminator,
                                     std::string* error) {
+  SocketName name;
   io::Address address;
-  *error = FindAddress(config.admin, &address);
+  *error = FindAddress(config.admin, &name, &address);
   if (!error->empty()) return nullptr;
   std::unique_ptr<Admin> admin(new Admin(terminator, config.library.time_every_call));
+  admin->name_ = name.host;
+  admin->only_this_machine_ = IsLoopback(address.ToString());
   auto server = serve::AdminServer::Start(address, *admin);
   if (!server.ok()) {
     *error = AdminPlace(config.admin) + server.status().ToString() + "; " +
@@ -145,18 +163,25 @@ AdminResponse Admin::Ready() const {
   return TextPage(503, "draining\n");
 }
 
+// This thread tells also how well the server is, so it does not wait for what a reload or the end
+// has to do.
 AdminResponse Admin::Metrics() {
   const std::uint64_t now_ns = MonotonicClock::Now();
-  if (metrics_ == nullptr || now_ns - metrics_ns_ >= kFreshNs) {
+  const std::uint64_t age_ns = metrics_ == nullptr ? kUsableNs : now_ns - metrics_ns_;
+  std::optional<ServeReport> report;
+  if (age_ns >= kFreshNs) report = terminator_.TryReport();
+  if (report) {
     ServeMetrics metrics;
     metrics.phase = phase_.load(std::memory_order_relaxed);
     metrics.started_unix_ns = started_unix_ns_;
     metrics.every_call = every_call_;
-    metrics.report = terminator_.Report();
+    metrics.report = std::move(*report);
     metrics.handshakes = terminator_.handshake_times().Read();
     metrics.handshakes_left_out = terminator_.handshake_times().left_out();
     metrics_ = std::make_shared<const std::string>(ServeMetricsText(metrics));
     metrics_ns_ = now_ns;
+  } else if (age_ns >= kUsableNs) {
+    return TextPage(503, "the figures are being changed: ask again\n");
   }
   return {.status = 200,
           .content_type = MetricsText::kContentType,

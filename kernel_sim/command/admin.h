@@ -7,7 +7,8 @@
 //             drain on
 //
 // There is no authentication. So an address without a host is 127.0.0.1 here, and not every
-// address, as it is for listeners.
+// address, as it is for listeners. And a loopback address answers only those who name this machine:
+// a web page's own name can be made to lead here (DNS rebinding), and then the page could read all.
 #pragma once
 
 #include <atomic>
@@ -27,6 +28,9 @@ class Terminator;
 
 // Empty: `text` is a place for an admin server; else what is wrong and what would be right.
 std::string CheckAdminAddress(std::string_view text);
+// Whether `host`, the value of a field Host of good form, names the machine that one is on: empty,
+// `localhost`, an address, or `name` (a name or an address, perhaps empty); any port.
+bool NamesThisMachine(std::string_view host, std::string_view name);
 // Looks whether it could listen as `config` has it; an address in use is a warning only. Empty: all
 // is well; else what is wrong and the remedy. Passive level.
 std::string TryAdmin(const ServeConfig& config, std::vector<std::string>* warnings);
@@ -48,15 +52,23 @@ class Admin final : private serve::AdminPages {
  private:
   // However often it is asked for: of which age metrics may be.
   static constexpr std::uint64_t kFreshNs = 100 * kNsPerMs;
+  // The same while a reload or the end changes what they are made of.
+  static constexpr std::uint64_t kUsableNs = 5 * kNsPerSecond;
 
   explicit Admin(const Terminator& terminator, bool every_call);
   serve::AdminResponse Get(std::string_view path) override;
+  bool Admits(std::string_view host) override {
+    return !only_this_machine_ || NamesThisMachine(host, name_);
+  }
   serve::AdminResponse Metrics();
   serve::AdminResponse Ready() const;
 
   const Terminator& terminator_;
   const bool every_call_;
   const std::uint64_t started_unix_ns_;
+  // Set before the server answers.
+  std::string name_;  // as it is configured
+  bool only_this_machine_ = true;
   std::string bound_;
   std::atomic<ServePhase> phase_{ServePhase::kStarting};
   // The server's thread.

@@ -505,7 +505,8 @@ constexpr Setting kOwnSettings[] = {
      "Serve operators there over plain HTTP: / is a live page, /metrics is for Prometheus, "
      "/healthz "
      "and /readyz say whether the server works and whether it accepts connections. :PORT is "
-     "127.0.0.1 here. There is no authentication: name another address only behind a firewall",
+     "127.0.0.1 here, and there only a Host that is an address, localhost or the name given is "
+     "answered. There is no authentication: name another address only behind a firewall",
      [](S s, V v) {
        std::string wrong = CheckAdminAddress(v);
        if (wrong.empty()) s.config.admin = v;

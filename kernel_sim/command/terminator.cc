@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <map>
+#include <mutex>
 #include <new>
 #include <utility>
 
@@ -388,6 +389,16 @@ void Terminator::Stop() {
 
 ServeReport Terminator::Report() const {
   MutexLock lock(figures_mutex_);
+  return MakeReport();
+}
+
+std::optional<ServeReport> Terminator::TryReport() const {
+  const std::unique_lock lock(figures_mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return std::nullopt;
+  return MakeReport();
+}
+
+ServeReport Terminator::MakeReport() const {
   ServeReport report;
   report.statistics = past_;
   report.services = past_services_;

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -72,6 +73,8 @@ class Terminator {
 
   // Any thread, at any time. Throws bad_alloc.
   ServeReport Report() const KTLSIM_EXCLUDES(figures_mutex_);
+  // The same without waiting. Empty: what it is made of is being changed, by a reload or the end.
+  std::optional<ServeReport> TryReport() const KTLSIM_EXCLUDES(figures_mutex_);
   // Of the listeners, where an admin server is configured. Any thread.
   const transport::HandshakeTimesOfLoops& handshake_times() const { return handshake_times_; }
   const std::vector<std::unique_ptr<Site>>& sites() const { return sites_; }
@@ -91,6 +94,8 @@ class Terminator {
         policies;
   };
 
+  // figures_mutex_ is held.
+  ServeReport MakeReport() const;
   std::string StartSites(ServePlan& plan);
   void TakeUsers(const Change& change);
   void TakeAccess(const LoadedAccounts& accounts, const Change& change);

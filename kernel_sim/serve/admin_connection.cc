@@ -68,17 +68,22 @@ bool AdminConnection::TakeRequests(AdminPages& pages, std::uint64_t now_ns) {
         break;
       case Outcome::kRequest: {
         const HttpRequest& request = reader_.request();
-        const bool head_only = request.method == HttpMethod::kHead;
-        const bool known = head_only || request.method == HttpMethod::kGet;
-        Respond(known ? Ask(pages, request.path())
-                      : AdminResponse{.status = 405, .fields = "Allow: GET, HEAD\r\n"},
-                head_only, request.keep_alive && !request.version_1_0, now_ns);
+        Respond(ResponseFor(request, pages), request.method == HttpMethod::kHead,
+                request.keep_alive && !request.version_1_0, now_ns);
         break;
       }
     }
     if (state_ == State::kWriting && !WriteSome(now_ns)) return false;
   }
   return true;
+}
+
+AdminResponse AdminConnection::ResponseFor(const HttpRequest& request, AdminPages& pages) const {
+  if (!pages.Admits(host_)) return {.status = 403};
+  if (request.method != HttpMethod::kGet && request.method != HttpMethod::kHead) {
+    return {.status = 405, .fields = "Allow: GET, HEAD\r\n"};
+  }
+  return Ask(pages, request.path());
 }
 
 void AdminConnection::Refuse(unsigned status, std::uint64_t now_ns) {

@@ -25,7 +25,7 @@ class AdminConnection {
                   std::uint64_t now_ns)
       : limits_(limits),
         socket_(socket),
-        reader_(request_limits),
+        reader_(request_limits, nullptr, &host_),
         deadline_ns_(now_ns + limits.request_ns) {}
 
   int socket() const { return socket_.number(); }
@@ -52,6 +52,7 @@ class AdminConnection {
   bool ReadSome(AdminPages& pages, std::uint64_t now_ns);
   // What has been received and not been read; it may hold several requests.
   bool TakeRequests(AdminPages& pages, std::uint64_t now_ns);
+  AdminResponse ResponseFor(const HttpRequest& request, AdminPages& pages) const;
   void Respond(const AdminResponse& response, bool head_only, bool keep_alive,
                std::uint64_t now_ns);
   void Refuse(unsigned status, std::uint64_t now_ns);
@@ -60,6 +61,7 @@ class AdminConnection {
 
   const AdminLimits& limits_;
   Descriptor socket_;
+  std::string host_;  // of the request
   HttpRequestReader reader_;
   std::uint64_t deadline_ns_;
   State state_ = State::kReading;

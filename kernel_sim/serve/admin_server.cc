@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <exception>
 #include <new>
@@ -30,6 +32,8 @@ constexpr int kNice = 10;
 constexpr int kBacklog = 64;
 // Out of descriptors or memory: a later attempt may succeed.
 constexpr std::uint64_t kAcceptPauseNs = kNsPerSecond;
+// The same of waiting, and what the end may then take.
+constexpr std::chrono::milliseconds kPollPause(50);
 
 Result<io::Address> Bind(int socket, const io::Address& address) {
   const int on = 1;
@@ -96,6 +100,7 @@ class AdminServer::Impl {
   io::Address bound_;
   Descriptor listener_;
   Descriptor wake_;
+  std::atomic<bool> stopping_{false};  // set before `wake_` is written to
   std::thread thread_;
 
   // The thread's. Two polled descriptors come first, the connections after them.
@@ -128,6 +133,7 @@ Status AdminServer::Impl::Start(const io::Address& address) {
 
 AdminServer::Impl::~Impl() {
   if (!thread_.joinable()) return;
+  stopping_.store(true, std::memory_order_relaxed);
   const std::uint64_t one = 1;
   KTLSIM_CHECK(write(wake_.number(), &one, sizeof(one)) == sizeof(one));
   thread_.join();
@@ -161,13 +167,12 @@ void AdminServer::Impl::Main() {
   pthread_setname_np(pthread_self(), "ktlsim-admin");
   // Refused: it runs as others do.
   static_cast<void>(setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice));
-  for (;;) {
+  while (!stopping_.load(std::memory_order_relaxed)) {
     now_ns_ = MonotonicClock::Now();
     PreparePoll();
-    if (poll(polls_.data(), polls_.size(), PollTimeoutMs()) < 0 && errno != EINTR) {
-      // Out of memory, and nothing is lost by trying again; but not at full speed.
-      accept_again_ns_ = now_ns_ + kAcceptPauseNs;
-      std::this_thread::yield();
+    if (poll(polls_.data(), polls_.size(), PollTimeoutMs()) < 0) {
+      // Out of memory, or refused for good. Nothing is lost by trying again.
+      if (errno != EINTR) std::this_thread::sleep_for(kPollPause);
       continue;
     }
     if (polls_[0].revents != 0) return;
@@ -210,8 +215,9 @@ void AdminServer::Impl::Accept() {
   if (full() && !MakeRoom()) return;
   const int socket = accept4(listener_.number(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (socket < 0) {
-    const bool short_of = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
-    if (short_of) accept_again_ns_ = now_ns_ + kAcceptPauseNs;
+    // A client that has gone meanwhile is ordinary; whatever else it is would come again at once.
+    const bool gone = errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
+    if (!gone) accept_again_ns_ = now_ns_ + kAcceptPauseNs;
     return;
   }
   Descriptor owned(socket);

@@ -34,6 +34,9 @@ class AdminPages {
  public:
   // `path`: without the query. An exception becomes 503.
   virtual AdminResponse Get(std::string_view path) = 0;
+  // Whether somebody may ask who knows this server by the name `host`, the value of the field Host,
+  // whose form has been checked; empty: HTTP/1.0 without one. False becomes 403.
+  virtual bool Admits(std::string_view host) = 0;
 
  protected:
   ~AdminPages() = default;

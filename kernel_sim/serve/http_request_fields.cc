@@ -183,7 +183,7 @@ int HttpRequestReader::OnFieldValue(llhttp_t* parser, const char* at, std::size_
   switch (self->field_) {
     case Field::kHost:
       for (const char c : value) self->host_.Take(c);
-      return 0;
+      return self->host_text_ != nullptr ? self->KeepText(*self->host_text_, at, bytes) : 0;
     case Field::kTransferEncoding:
       for (const char c : value) self->transfer_encoding_.Take(c);
       return 0;

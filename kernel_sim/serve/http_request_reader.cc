@@ -15,8 +15,9 @@ constexpr std::string_view kHttp = "HTTP/";
 // An idle connection keeps no long texts.
 void HttpRequestText::Clear() { *this = {}; }
 
-HttpRequestReader::HttpRequestReader(const HttpRequestLimits& limits, HttpRequestText* text)
-    : limits_(limits), text_(text) {
+HttpRequestReader::HttpRequestReader(const HttpRequestLimits& limits, HttpRequestText* text,
+                                     std::string* host)
+    : limits_(limits), text_(text), host_text_(host) {
   llhttp_init(&parser_, HTTP_REQUEST, &Settings());
   parser_.data = this;
 }
@@ -50,6 +51,7 @@ HttpRequestReader::Outcome HttpRequestReader::Read(std::span<const std::byte> in
 void HttpRequestReader::BeginRequest() {
   request_.path_bytes = 0;
   if (text_ != nullptr) text_->Clear();
+  if (host_text_ != nullptr) host_text_->clear();
   host_ = {};
   transfer_encoding_ = {};
   expect_ = {};

@@ -72,8 +72,10 @@ class HttpRequestReader {
     kBody,
   };
 
-  // `text`, if not null, gets the words of each request; they stay until the next one begins.
-  explicit HttpRequestReader(const HttpRequestLimits& limits, HttpRequestText* text = nullptr);
+  // `text`, if not null, gets the words of each request, and `host` the value of its field Host,
+  // with blanks after it; they stay until the next one begins.
+  explicit HttpRequestReader(const HttpRequestLimits& limits, HttpRequestText* text = nullptr,
+                             std::string* host = nullptr);
   HttpRequestReader(const HttpRequestReader&) = delete;
   HttpRequestReader& operator=(const HttpRequestReader&) = delete;
 
@@ -149,6 +151,7 @@ class HttpRequestReader {
 
   const HttpRequestLimits& limits_;
   HttpRequestText* const text_;
+  std::string* const host_text_;
   llhttp_t parser_;
   HttpRequest request_;
   ChunkedBody chunks_;

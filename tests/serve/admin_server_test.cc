@@ -28,6 +28,8 @@ class Pages final : public AdminPages {
     return {.status = 404, .fields = "X-Own: 1\r\n"};
   }
 
+  bool Admits(std::string_view host) override { return !host.starts_with("other."); }
+
   static constexpr std::size_t kLong = 32 << 20;  // more than sockets hold
 };
 
@@ -133,6 +135,19 @@ TEST_F(AdminServerTest, WhatIsNoGoodRequestGetsItsRefusalAndTheConnectionEnds) {
   EXPECT_EQ(first(Ask("GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(9'000, 'x') + "\r\n\r\n")),
             "HTTP/1.1 431");
   EXPECT_EQ(first(Ask("GET /" + std::string(300, '%') + " HTTP/1.0\r\n\r\n")), "HTTP/1.1 404");
+}
+
+TEST_F(AdminServerTest, WhoComesByANameThatIsNotAdmittedIsForbidden) {
+  Start();
+  const auto first = [](const std::string& text) { return text.substr(0, 12); };
+  EXPECT_EQ(first(Ask("GET / HTTP/1.0\r\nHost: other.example:80\r\n\r\n")), "HTTP/1.1 403");
+  EXPECT_EQ(first(Ask("POST / HTTP/1.0\r\nHost: other.example\r\n\r\n")), "HTTP/1.1 403");
+  // Each request by its own name.
+  Client client(server_->bound());
+  client.Send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: other.a\r\n\r\n");
+  EXPECT_NE(client.ReadUntil("403 Forbidden").find("hello\n"), std::string::npos);
+  client.Send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  EXPECT_TRUE(client.ReadAll().ends_with("hello\n"));
 }
 
 TEST_F(AdminServerTest, APageWithoutMemoryIs503AndTheServerGoesOn) {

@@ -14,6 +14,7 @@
 
 #include "tests/support/paths.h"
 #include "tests/system/serve_process.h"
+#include "tests/system/tcp_backend.h"
 
 namespace ktlsim::system_tests {
 namespace {
@@ -168,6 +169,42 @@ TEST(ServeAdminTest, ReadinessEndsWhenTheDrainBeginsAndHealthDoesNot) {
   EXPECT_EQ(Value(metrics, "ktlsim_ready"), 0);
   EXPECT_EQ(Value(metrics, "ktlsim_open_connections"), 1);
   client.Signal(SIGCONT);
+  admin.server().StopCleanly();
+}
+
+// The older connection goes on with what was made for the configuration of before.
+TEST(ServeAdminTest, AReloadTakesNothingBackThatAnOlderConnectionHasCounted) {
+  TcpBackend backend([](int socket) {
+    WriteAll(socket, "hello\n");
+    ReadUntil(socket, "bye\n");
+  });
+  AdminServer admin({"--self-signed", "localhost", "--upstream", backend.address()});
+  ASSERT_NE(admin.address(), "") << admin.server().output();
+  ChildProcess client({"openssl", "s_client", "-quiet", "-connect", admin.server().address()},
+                      ChildProcess::Interactive{});
+  ASSERT_TRUE(client.WaitForOutput("hello\n")) << client.output();
+  admin.server().Signal(SIGHUP);
+  ASSERT_TRUE(admin.server().WaitForOutput("reloaded")) << admin.server().output();
+  const std::string carried_out = "ktlsim_reloads_total{outcome=\"carried_out\"}";
+  const std::string metrics = MetricsWith(admin, carried_out, 1);
+  EXPECT_EQ(Value(metrics, carried_out), 1) << metrics;
+  EXPECT_EQ(Value(metrics, "ktlsim_forwarded_connections_total"), 1);
+  ASSERT_TRUE(client.Type("bye\n"));
+  const nlohmann::json statistics = admin.server().StopCleanly();
+  EXPECT_EQ(statistics["forward"]["forwarded"], 1) << statistics;
+}
+
+// A web page whose own name has been made to lead here: DNS rebinding.
+TEST(ServeAdminTest, OnTheLoopbackAddressOtherNamesAreForbidden) {
+  AdminServer admin({"--self-signed", "localhost", "--respond-bytes", "10"});
+  ASSERT_NE(admin.address(), "") << admin.server().output();
+  const auto by = [&admin](const std::string& host) {
+    return RunProgram({"curl", "-s", "--max-time", "20", "-w", "%{http_code}", "-H",
+                       "Host: " + host, "http://" + admin.address() + "/healthz"})
+        .output;
+  };
+  EXPECT_EQ(by("localhost:9100"), "ok\n200");
+  EXPECT_EQ(by("page.example:9100"), "403");
   admin.server().StopCleanly();
 }
 

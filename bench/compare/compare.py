@@ -31,7 +31,9 @@ def say(text):
 def parse(arguments):
     parser = argparse.ArgumentParser(
         prog="./dev compare", description="Starts each TLS server pinned to one core, drives it from another one, and "
-        "prints what each operation cost the server.", epilog="Exit code 1: something that was to be measured was not.")
+        "prints what each operation cost the server.", epilog="Exit code 1: something that was to be measured was not: "
+        "a run has failed, or --limit has ended all before a server had its first run in a scenario. Fewer repeats are "
+        "no failure.")
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="which ones; the beginning of a name "
                         "stands for all that begin so, where none has just that name [all]")
     parser.add_argument("--quick", action="store_true", help="short runs, three repeats, at most 14 minutes")
@@ -145,6 +147,13 @@ def measure(chosen, peers, stage, options):
     return results, None
 
 
+def missing(chosen, peers, results):
+    """"SCENARIO, SERVER" of each figure that was to be there and has not a single run."""
+    return [f"{scenario.name}, {peer.name}" for scenario in chosen for peer in peers
+            if scenario.work_of(peer) and not left_out(scenario, peer)
+            and not results[scenario.name].get(peer.name, {}).get("runs")]
+
+
 def make_page(document, options):
     with tempfile.TemporaryDirectory(prefix="ktlsim-compare-") as folder:
         result = os.path.join(folder, "comparison.json")
@@ -195,7 +204,11 @@ def main(arguments):
         output.write_json(document, options.json)
     if options.page and not make_page(document, options):
         return 2
-    return 1 if any(entry["troubles"] for scenario in document["scenarios"] for entry in scenario["results"]) else 0
+    absent_figures = missing(chosen, peers, results)
+    if absent_figures:
+        say(f"no figure: {'; '.join(absent_figures)}")
+    troubled = any(entry["troubles"] for scenario in document["scenarios"] for entry in scenario["results"])
+    return 1 if absent_figures or troubled else 0
 
 
 if __name__ == "__main__":

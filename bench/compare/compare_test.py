@@ -142,6 +142,16 @@ class ScenariosTest(unittest.TestCase):
         self.assertEqual([s.name for s in compare.parse(["--list", "request", "request"])[1]], ["request"])
         self.assertEqual(len(compare.parse(["--list"])[1]), len(scenarios.SCENARIOS))
 
+    def test_what_has_no_run_is_missing(self):
+        chosen = [s for s in scenarios.SCENARIOS if s.kind != "idle"][:2]
+        servers = [peer for peer in peers.PEERS if all(s.work_of(peer) for s in chosen)][:2]
+        one, other = servers[0].name, servers[1].name
+        results = {chosen[0].name: {one: {"runs": [1]}, other: {"runs": [1]}}, chosen[1].name: {one: {"runs": []}}}
+        self.assertEqual(compare.missing(chosen, servers, results),
+                         [f"{chosen[1].name}, {one}", f"{chosen[1].name}, {other}"])
+        results[chosen[1].name] = {one: {"runs": [1]}, other: {"runs": [1]}}
+        self.assertEqual(compare.missing(chosen, servers, results), [])
+
     def test_table_and_document(self):
         chosen = [scenarios.SCENARIOS[0]]
         entry = {"work": "answer", "troubles": [], "left_out": None}

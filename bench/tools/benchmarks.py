@@ -290,6 +290,8 @@ def read_counts(path):
             counts[name] = float(count)
     except (OSError, ValueError) as error:
         raise Wrong(f"{path} has no counts: {error}") from error
+    if not counts:
+        raise Wrong(f"{path} has no counts")
     return counts
 
 

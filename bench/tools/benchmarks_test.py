@@ -190,7 +190,8 @@ class InstructionsTest(unittest.TestCase):
             code, text, _ = told(["instructions", base, head, "--limit", "0.5"])
             self.assertEqual(code, 1)
             self.assertIn("more than 0.5 % dearer: seal", text)
-            self.assertEqual(told(["instructions", base, folder.write("x", "seal\n")])[0], 2)
+            for bad in ("seal\n", ""):
+                self.assertEqual(told(["instructions", base, folder.write("x", bad)])[0], 2)
 
     def test_callgrinds_total_is_read(self):
         self.assertEqual(benchmarks.callgrind_total("events: Ir\nfn=a\n1 2\n\ntotals: 123456\n"), 123456)

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <exception>
 #include <limits>
+#include <map>
 #include <new>
 #include <stdexcept>
 #include <string_view>
@@ -42,17 +43,25 @@ std::uint64_t CountOf(const json& count) {
   return count.get<std::uint64_t>();
 }
 
+// A rate, a time or a count. JSON has no infinity.
+void CheckNumber(const json& value) {
+  if (!value.is_number() || value.get<double>() < 0) Refuse("a number is none, or negative");
+}
+
 // Null stays null where all are.
 void AddNumber(const json& from, const char* name, json* to) {
   const json& value = from.at(name);
   if (value.is_null()) return;
+  CheckNumber(value);
   json& sum = (*to)[name];
+  if (!sum.is_null()) CheckNumber(sum);
   if (sum.is_null()) {
     sum = value;
   } else if (value.is_number_unsigned() && sum.is_number_unsigned()) {
     sum = Sum(sum.get<std::uint64_t>(), value.get<std::uint64_t>());
   } else {
     sum = sum.get<double>() + value.get<double>();
+    if (!std::isfinite(sum.get<double>())) Refuse("a number is too large");
   }
 }
 
@@ -104,18 +113,17 @@ void MergeInterval(const json& from, json* to) {
 // Intervals with the same place in the same repeat.
 void MergeSeries(const json& from, json* to) {
   if (from.size() > kIntervalsMax || to->size() > kIntervalsMax) Refuse("too many intervals");
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    const auto same = [&from, i](const json& one) {
-      return one.at("repeat") == from.at(i).at("repeat") && one.at("at_s") == from.at(i).at("at_s");
-    };
-    // Nearly always at the same place.
-    const bool here = i < to->size() && same(to->at(i));
-    const auto found = here ? to->begin() + static_cast<std::ptrdiff_t>(i)
-                            : std::find_if(to->begin(), to->end(), same);
-    if (found != to->end()) {
-      MergeInterval(from.at(i), &*found);
+  const auto place = [](const json& one) {
+    return std::pair(one.at("repeat").get<double>(), one.at("at_s").get<double>());
+  };
+  std::map<std::pair<double, double>, std::size_t> places;
+  for (std::size_t i = 0; i < to->size(); ++i) places.emplace(place(to->at(i)), i);
+  for (const json& interval : from) {
+    const auto found = places.find(place(interval));
+    if (found != places.end()) {
+      MergeInterval(interval, &to->at(found->second));
     } else {
-      to->push_back(from.at(i));
+      to->push_back(interval);
     }
   }
 }
@@ -151,6 +159,7 @@ void MergeOperation(const json& from, json* to) {
     AddNumber(from, name, to);
   }
   for (const char* name : {"seconds", "oldest_unfinished_ns"}) {
+    if (!from.at(name).is_null()) CheckNumber(from.at(name));
     if (to->at(name).is_null() || (!from.at(name).is_null() && from.at(name) > to->at(name))) {
       (*to)[name] = from.at(name);
     }
@@ -254,6 +263,9 @@ std::string MergeResults(std::span<const json> results, std::span<const std::str
         MergeInto(result, files[at], merged);
         continue;
       }
+      // Whatever is wrong with the first one shows when it is added to itself.
+      *merged = result;
+      MergeInto(result, files[at], merged);
       *merged = result;
       (*merged)["merged"] = json::array({OriginOf(result, files[at])});
       (*merged)["measured_monotonic_ns"] = nullptr;

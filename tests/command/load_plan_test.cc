@@ -104,11 +104,16 @@ TEST(GeneratorLagTest, ALateGeneratorIsNamed) {
     JudgeGenerator(row, {.rate_asked = 50, .seconds = 2}, &verdict);
     return verdict;
   };
-  EXPECT_TRUE(judged(100'000, 100'000).valid());
-  EXPECT_TRUE(judged(1'000'000, 21'000'000).valid());
-  const Verdict late = judged(1'000'000, 19'000'000);
+  // What timers are, even if it is all of a short latency.
+  EXPECT_TRUE(judged(990'000, 990'000).valid());
+  EXPECT_TRUE(judged(3'000'000, 31'000'000).valid());
+  const Verdict late = judged(3'000'000, 29'000'000);
   ASSERT_EQ(late.reasons().size(), 1U);
   EXPECT_EQ(late.reasons()[0].doubt, Doubt::kGeneratorLate);
+  EXPECT_NE(late.reasons()[0].text.find("above 1 ms and above 10 % of the latency's p99, 29"),
+            std::string::npos)
+      << late.reasons()[0].text;
+  EXPECT_FALSE(judged(1'010'000, 1'010'000).valid());
 }
 
 }  // namespace

@@ -247,7 +247,7 @@ TEST_F(ServeDigestTest, TheLoadGeneratorAuthenticatesAndSigns) {
   const LoadResult result =
       Load(server_->address(), {"--insecure", "--connections", "4", "--digest", "alice",
                                 "--digest-password-file", folder_.File("password")});
-  EXPECT_TRUE(ReasonsButABusyMachine(result.json).empty()) << result.output;
+  EXPECT_TRUE(ReasonsButTheMachine(result.json).empty()) << result.output;
   EXPECT_EQ(CheckResult("load", result.json), "");
   const nlohmann::json& operations = result.json["operations"];
   ASSERT_EQ(operations.size(), 1U) << result.output;

@@ -29,7 +29,8 @@ TEST(CommandLineTest, MistakesAreNamedWithTheirRemedy) {
   };
   const std::vector<Mistake> mistakes = {
       {{},
-       {"a command is needed", "run, serve, load, stress, users, accounts, access, sddl, audit"}},
+       {"a command is needed",
+        "run, serve, load, stress, report, users, accounts, access, sddl, audit"}},
       {{"sevre"}, {"sevre", "did you mean serve?"}},
       {{"load", "--plcement", "pool"}, {"--plcement", "did you mean --placement?"}},
       {{"load"}, {"a server is needed", "https://"}},

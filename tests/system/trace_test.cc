@@ -20,7 +20,8 @@ std::string Traced(const ServeProcess& server, const std::string& form) {
                   "--insecure", "--mode", "handshake", "--connections", "1", "--rate", "10",
                   "--seconds", "0.2", "--warm-up", "0", "--processors", "1"},
                  "", std::chrono::seconds(60));
-  EXPECT_EQ(run.code, 0) << run.output;
+  EXPECT_LE(run.code, 1)
+      << run.output;  // 1: a busy machine, on which latencies are not to be believed
   return run.output;
 }
 

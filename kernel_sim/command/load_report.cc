@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -308,8 +309,10 @@ void PrintLoad(const LoadReport& report, const LoadOptions& options, const Envel
   for (const ResultRow& row : rows) PrintPercentiles(row, options, out);
   PrintPhases(report, rows, options, out);
   PrintConfidence(report, rows, options, out);
-  if (!rows.empty() && rows.front().negotiated) {
-    const transport::ConnectionInfo& info = *rows.front().negotiated;
+  const auto negotiated =
+      rows.empty() ? std::optional<transport::ConnectionInfo>() : rows.front().negotiated;
+  if (negotiated) {
+    const transport::ConnectionInfo& info = *negotiated;
     fmt::print(out, "\n{}: {}, {}{}{}\n", options.url.Place(), info.version_text(),
                info.cipher_suite_name,
                info.group == 0 ? "" : fmt::format(", {}", info.group_text()),

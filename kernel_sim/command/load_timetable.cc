@@ -1,7 +1,6 @@
 #include "kernel_sim/command/load_timetable.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "kernel_sim/base/clock.h"
 
@@ -24,7 +23,7 @@ std::uint64_t LoadTimetable::DueBefore(std::uint64_t end_ns) const {
 }
 
 LoadDispatcher::LoadDispatcher(io::Loop& loop, LoadTimetable timetable)
-    : loop_(loop), timetable_(std::move(timetable)) {
+    : loop_(loop), timetable_(timetable) {
   lag_.Prepare();
 }
 

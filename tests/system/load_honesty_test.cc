@@ -153,7 +153,7 @@ TEST(LoadErrorsTest, AServerThatResetsIsAnError) {
   TcpBackend resets([](int socket) {
     const sockaddr
         nowhere{};  // AF_UNSPEC: tcp(7)'s way to reset a connection that others hold open
-    connect(socket, &nowhere, sizeof(nowhere));
+    static_cast<void>(connect(socket, &nowhere, sizeof(nowhere)));
   });
   const LoadResult result = Load(resets.address(), {"--connections", "2", "--insecure"});
   EXPECT_EQ(result.code, 1) << result.output;
@@ -192,7 +192,7 @@ TEST_F(LoadHonestyTest, EveryKindOfAMixHasItsRow) {
   const LoadResult result = Measure(
       {"--connections", "12", "--mix",
        "request=40,full=10,resumed=20,bulk=10@/bytes/100000,upload=10,churn=5,churn-resumed=5",
-       "--body-bytes", "10k", "--rate", "300"});
+       "--body-bytes", "10k", "--arrivals", "poisson", "--rate", "300"});
   EXPECT_EQ(CheckResult("load", result.json), "");
   EXPECT_EQ(result.json["errors"], 0) << result.output;
   ASSERT_EQ(result.json["operations"].size(), 7U);

@@ -181,7 +181,11 @@ void LoadPhase::Tell(ResultRow* row) const {
   row->errors = errors();
   row->error_texts = error_texts();
   row->not_begun = not_begun();
-  for (const auto& dispatcher : dispatchers_) row->lag.Merge(dispatcher->lag());
+  for (const auto& dispatcher : dispatchers_) {
+    row->lag.Merge(dispatcher->lag());
+    // Left out, they would make a server that cannot keep up look fast.
+    dispatcher->timetable().RecordWaits(ended_ns(), &row->latency);
+  }
   for (const auto& tally : tallies_) {
     row->latency.Merge(tally->latency);
     for (std::size_t i = 0; i < kOperationPhases; ++i) row->phases[i].Merge(tally->phases[i]);

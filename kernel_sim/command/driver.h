@@ -4,7 +4,9 @@
 // dials again when the connection has ended, after a while if it has failed. The main thread starts
 // the phase, measures for a while, and ends it. Operations that end in the measured time are
 // counted. The latencies are those of all operations that have begun by its end, even if they end
-// later or never. Errors of the warm-up are counted apart.
+// later or never; in an open loop also
+// of those that were due and never began, with how long they had waited. Errors of the warm-up are
+// counted apart.
 //
 // Closed loop: a slot begins its next operation when the last one has ended. Open loop (a rate):
 // the slots of a loop share a timetable, and an operation counts from the time at which it should

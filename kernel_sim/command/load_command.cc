@@ -109,7 +109,8 @@ std::function<int()> AddLoadCommand(CLI::App& app) {
       "has ended. With --rate it is open: operations begin by a timetable, and latency counts from "
       "the time at which an operation should have begun.\n\nExit code 1: the figures are not "
       "valid: operations "
-      "failed, never began or never came back, the generator had no time left, or something was "
+      "failed, never began or never came back, fewer ended than were due, a signal ended it early, "
+      "the generator had no time left, or something was "
       "left over.\n\nExample: ktlsim load https://localhost:8443/ --insecure -c 64 "
       "-d 30s -R 10k");
   auto options = std::make_shared<LoadCommandLine>();

@@ -166,6 +166,9 @@ Verdict JudgeLoad(const LoadReport& report, const LoadOptions& options, const En
   GeneratorUse use;
   use.rate_asked = options.rate;
   use.seconds = report.seconds();
+  use.warm_up_seconds = Seconds(options.warm_up_ns);
+  use.repeats = report.repeats.size();
+  use.poisson = options.arrivals == Arrivals::kPoisson;
   use.connections = options.connections;
   use.cpu_share =
       CpuShare(report.cpu_ns(), report.seconds(), report.processors(), envelope.machine().cores);
@@ -183,6 +186,7 @@ Verdict JudgeLoad(const LoadReport& report, const LoadOptions& options, const En
       if (!EnoughSamples(row.latency, percentile)) JudgeSamples(row, percentile, &verdict);
     }
   }
+  if (report.interrupted) verdict.Add(Doubt::kInterrupted);
   JudgeRundown(report.rundown, &verdict);
   return verdict;
 }

@@ -40,6 +40,7 @@ struct LoadDigestFacts {
 
 struct LoadReport {
   std::vector<LoadRepeat> repeats;
+  bool interrupted = false;  // by a signal, before all of it was measured
   LoadDigestFacts digest;
   std::uint64_t look_up_ns = 0;  // of the server's name
   std::optional<CertificateFacts> server_certificate;

@@ -333,8 +333,14 @@ void LoadRun::Stop(LoadReport* report) {
 std::string LoadRun::Run(LoadReport* report) {
   std::string error = Prepare(report);
   for (unsigned i = 0; error.empty() && i < options_.repeats; ++i) {
-    if (i != 0 && Interrupted()) break;
+    if (i != 0 && Interrupted()) {
+      report->interrupted = true;
+      break;
+    }
     report->repeats.push_back(Measure(i + 1));
+    const LoadRepeat& last = report->repeats.back();
+    const std::uint64_t measured_ns = last.measured_until_ns - last.measured_from_ns;
+    if (Interrupted() && measured_ns < options_.duration_ns) report->interrupted = true;
     TellCommon(report);
   }
   report->client_certificate = DescribeCertificate(client_certificate_.get());

@@ -22,6 +22,18 @@ std::uint64_t LoadTimetable::DueBefore(std::uint64_t end_ns) const {
   return left > 0 ? static_cast<std::uint64_t>(left / interval_) + 1 : 0;
 }
 
+void LoadTimetable::RecordWaits(std::uint64_t end_ns, LatencyHistogram* waits) const {
+  // Of more of them, neighbours are recorded together.
+  constexpr std::uint64_t kStepsMax = 100'000;
+  const std::uint64_t count = DueBefore(end_ns);
+  const std::uint64_t each = count / kStepsMax + 1;
+  for (std::uint64_t i = 0; i < count; i += each) {
+    const double due = next_ + interval_ * static_cast<double>(i);
+    const double wait = std::max(static_cast<double>(end_ns) - due, 0.0);
+    waits->Record(static_cast<std::uint64_t>(wait), std::min(each, count - i));
+  }
+}
+
 LoadDispatcher::LoadDispatcher(io::Loop& loop, LoadTimetable timetable)
     : loop_(loop), timetable_(timetable) {
   lag_.Prepare();

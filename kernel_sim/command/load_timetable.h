@@ -32,6 +32,8 @@ class LoadTimetable {
   void Advance();
   // How many are due from next_ns() until before `end_ns`; of Poisson arrivals what is expected.
   std::uint64_t DueBefore(std::uint64_t end_ns) const;
+  // Records of each of them how long it has waited at `end_ns`.
+  void RecordWaits(std::uint64_t end_ns, LatencyHistogram* waits) const;
 
  private:
   const double interval_;  // ns

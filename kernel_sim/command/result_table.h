@@ -32,7 +32,7 @@ struct ResultRow {
   // For the side that the table's title names; none: it cannot be separated from the other side's.
   std::optional<std::uint64_t> cpu_ns;
   // For operations that began in the measured time, including those that ended later or, with their
-  // age, not at all.
+  // age, not at all; and for those that were due and never began, with how long they had waited.
   LatencyHistogram latency;
   // By the first connection; none: no handshake was completed.
   std::optional<transport::ConnectionInfo> negotiated;

@@ -60,20 +60,24 @@ void JudgeRow(const ResultRow& row, Verdict* verdict);
 // What was left of all.
 void JudgeRundown(const RundownCheck& rundown, Verdict* verdict);
 
-// How busy a generator was.
+// How busy a generator was, in all repeats together.
 struct GeneratorUse {
   double rate_asked = 0;  // per second; 0: closed loop
   double seconds = 0;
+  double warm_up_seconds = 0;  // of one repeat
+  std::size_t repeats = 1;
+  bool poisson = false;  // how many are due varies
   std::uint64_t not_begun = 0;
   unsigned connections = 0;
   double cpu_share = 0;  // of its processors' time, 0 to 1
 };
 // Its share of the time that `threads` had on `cores`.
 double CpuShare(std::uint64_t cpu_ns, double seconds, unsigned threads, unsigned cores);
-// How busy it was, whether it held the rate, and its lag, which is in the row.
+// How busy it was, whether as many operations were completed as were due, and its lag, which is in
+// the row, as are the operations that ended late or never.
 void JudgeGenerator(const ResultRow& row, const GeneratorUse& use, Verdict* verdict);
-// Closed loop: whether the highest of `percentiles` (in percent; empty: 99) would be another one
-// had each connection gone on sending in the rhythm of its usual operation.
+// Closed loop: whether p99, or one of `percentiles` (in percent) that has enough samples, would be
+// another one had each connection gone on sending in the rhythm of its usual operation.
 void JudgePause(const ResultRow& row, const std::vector<double>& percentiles, Verdict* verdict);
 // `percentile` has too few operations above it.
 void JudgeSamples(const ResultRow& row, double percentile, Verdict* verdict);

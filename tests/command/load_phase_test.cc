@@ -243,5 +243,25 @@ TEST_F(LoadPhaseTest, WhatNeverComesBackCountsWithItsAge) {
   EXPECT_GE(row.latency.max(), row.oldest_unfinished_ns);
 }
 
+TEST_F(LoadPhaseTest, WhatWasDueAndNeverBeganCountsWithItsWait) {
+  Port silent;
+  silent.Listen();
+  LoadPlan plan = PlanFor({silent.address()}, 1);
+  plan.rate = 1000;
+  LoadPhase phase(client_, std::move(plan));
+  const std::uint64_t before = MonotonicClock::Now();
+  phase.Start();
+  phase.BeginMeasuring();
+  silent.Accept();
+  YieldUntil([before] { return MonotonicClock::Now() - before >= 20 * kNsPerMs; });
+  phase.EndMeasuring();
+  phase.End(10 * kNsPerSecond, [](std::size_t, std::uint64_t) { return false; });
+  ResultRow row;
+  phase.Tell(&row);
+  EXPECT_EQ(row.unfinished, 1U);
+  EXPECT_GE(row.not_begun, 15U);
+  EXPECT_EQ(row.latency.count(), row.unfinished + row.not_begun);
+}
+
 }  // namespace
 }  // namespace ktlsim::command

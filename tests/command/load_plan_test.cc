@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "kernel_sim/base/clock.h"
 #include "kernel_sim/command/load_request.h"
 #include "kernel_sim/command/load_run.h"
 #include "kernel_sim/command/load_timetable.h"
@@ -34,6 +35,26 @@ TEST(LoadTimetableTest, ConstantArrivalsAreEvenAndPoissonArrivalsHaveTheSameMean
   EXPECT_NEAR(static_cast<double>(poisson.next_ns()) / kGaps, 1e6, 3e4);
   // Of an exponential distribution, 1/e is longer than the mean.
   EXPECT_NEAR(static_cast<double>(longer) / kGaps, std::exp(-1), 0.02);
+}
+
+TEST(LoadTimetableTest, WhatNeverBeganHasWaitedSinceItWasDue) {
+  LoadTimetable timetable(1000, Arrivals::kConstant, 1);
+  timetable.Start(5'000'000, 0);
+  LatencyHistogram waits;
+  timetable.RecordWaits(5'000'000, &waits);
+  EXPECT_EQ(waits.count(), 0U);
+  timetable.RecordWaits(8'500'000, &waits);
+  EXPECT_EQ(waits.count(), 4U);
+  EXPECT_EQ(waits.max(), 3'500'000U);
+  EXPECT_EQ(waits.Min() / 1000,
+            LatencyHistogram::LowerOf(LatencyHistogram::BucketOf(500'000)) / 1000);
+  // Ever so many are counted, too, and none is left out.
+  LoadTimetable many(1e7, Arrivals::kPoisson, 1);
+  many.Start(0, 0);
+  LatencyHistogram all;
+  many.RecordWaits(kNsPerSecond, &all);
+  EXPECT_EQ(all.count(), many.DueBefore(kNsPerSecond));
+  EXPECT_EQ(all.max(), kNsPerSecond);
 }
 
 TEST(LoadPlanTest, EachKindHasItsShareOfTheConnections) {
@@ -93,6 +114,12 @@ TEST(HiddenPauseTest, AClosedLoopThatMissedAPauseIsNotValid) {
   shown.latency.Record(1'000'000'000, 100);
   JudgePause(shown, {}, &none);
   EXPECT_TRUE(none.valid());
+  // Neither a lower percentile nor one without samples is asked for in its stead.
+  for (const double asked : {50.0, 99.999}) {
+    Verdict other;
+    JudgePause(Paused(1'000'000'000), {asked}, &other);
+    EXPECT_EQ(other.reasons().size(), 1U) << asked;
+  }
 }
 
 TEST(GeneratorLagTest, ALateGeneratorIsNamed) {

@@ -9,7 +9,9 @@
 #include <nlohmann/json.hpp>
 
 #include "kernel_sim/base/clock.h"
+#include "kernel_sim/command/envelope.h"
 #include "kernel_sim/command/load_handlers.h"
+#include "kernel_sim/command/load_report.h"
 #include "kernel_sim/command/result_json.h"
 
 namespace ktlsim::command {
@@ -104,7 +106,7 @@ TEST(VerdictTest, ARateIsHeldOrNot) {
                    &verdict);
     return verdict;
   };
-  EXPECT_TRUE(judged(0, 1).valid());
+  EXPECT_TRUE(judged(0, 0.5).valid());
   EXPECT_TRUE(judged(100, 0.5).valid());  // one in a hundred
   EXPECT_FALSE(judged(101, 0.5).valid());
   EXPECT_NE(Printed(judged(9000, 0.5)).find("the rate was not held: 500 /s of 5000 /s"),
@@ -115,10 +117,58 @@ TEST(VerdictTest, ARateIsHeldOrNot) {
   EXPECT_NE(Printed(judged(9000, 0.97)).find("it is the bottleneck"), std::string::npos);
 }
 
-TEST(VerdictTest, AClosedLoopOfABusyGeneratorMeasuresTheGenerator) {
-  Verdict verdict;
-  JudgeGenerator(GoodRow(), {.seconds = 2, .cpu_share = 0.96}, &verdict);
-  EXPECT_TRUE(Has(verdict, Doubt::kGeneratorBusy));
+// 1000 /s against a server of 500 /s, and connections enough for all of them to begin.
+TEST(VerdictTest, AQueueThatGrowsIsARateThatWasNotHeld) {
+  GeneratorUse use = {.rate_asked = 1000, .seconds = 5, .connections = 10'000};
+  ResultRow row = GoodRow();
+  row.operations = 2500;
+  row.latency = {};
+  // What was due at t ends at 2 t.
+  for (std::uint64_t i = 0; i < 5000; ++i) row.latency.Record(i * kNsPerMs);
+  const auto held = [&use](const ResultRow& judged) {
+    Verdict verdict;
+    JudgeGenerator(judged, use, &verdict);
+    return !Has(verdict, Doubt::kRateNotHeld);
+  };
+  row.late = 2500;
+  EXPECT_FALSE(held(row));
+  row.late = 100;
+  row.unfinished = 2400;
+  EXPECT_FALSE(held(row));
+  // Half a second each, all the time: as many end as begin, once the first have.
+  row.latency = {};
+  row.latency.Record(500 * kNsPerMs, 5000);
+  row.late = 500;
+  row.unfinished = 0;
+  row.operations = 4500;
+  EXPECT_TRUE(held(row));
+  use.warm_up_seconds = 1;
+  EXPECT_FALSE(held(row));
+  row.operations = 5000;
+  EXPECT_TRUE(held(row));
+  // Few arrived by chance.
+  row.late = 200;
+  row.operations = 4850;
+  EXPECT_FALSE(held(row));
+  use.poisson = true;
+  EXPECT_TRUE(held(row));
+}
+
+TEST(VerdictTest, ABusyGeneratorMeasuresItself) {
+  for (const double rate : {0.0, 500.0}) {
+    Verdict verdict;
+    JudgeGenerator(GoodRow(), {.rate_asked = rate, .seconds = 2, .cpu_share = 0.96}, &verdict);
+    EXPECT_TRUE(Has(verdict, Doubt::kGeneratorBusy)) << rate;
+  }
+}
+
+TEST(VerdictTest, AnInterruptedRunIsNotValid) {
+  const Envelope envelope("load", {});
+  LoadReport report;
+  report.repeats.push_back({.rows = {GoodRow()}});
+  EXPECT_TRUE(JudgeLoad(report, {}, envelope).valid());
+  report.interrupted = true;
+  EXPECT_TRUE(Has(JudgeLoad(report, {}, envelope), Doubt::kInterrupted));
 }
 
 TEST(RedialTest, WaitsLongerAndLongerAndNotAllAtOnce) {

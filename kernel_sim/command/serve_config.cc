@@ -1,5 +1,6 @@
 #include "kernel_sim/command/serve_config.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -152,8 +153,23 @@ std::string CheckAddresses(const ServeConfig& config) {
   return {};
 }
 
+std::string CheckFilesHaveAcl(const ListenerConfig& listener) {
+  if (listener.mode != ServeMode::kFiles || !listener.clients.acl_file.empty()) return {};
+  return listener.places.Of("root") +
+         ": root needs acl (--acl FILE) on its listener with impersonate-os: without it files are "
+         "served to everybody with the rights of the server";
+}
+
 std::string CheckAccess(const ServeConfig& config) {
   const AccessConfig& access = config.access;
+  const bool any_acl = std::ranges::any_of(config.listeners, [](const ListenerConfig& listener) {
+    return !listener.clients.acl_file.empty();
+  });
+  if (config.library.impersonate_os && any_acl) {
+    for (const ListenerConfig& listener : config.listeners) {
+      if (std::string wrong = CheckFilesHaveAcl(listener); !wrong.empty()) return wrong;
+    }
+  }
   for (const ListenerConfig& listener : config.listeners) {
     if (listener.clients.acl_file.empty()) continue;
     if (!access.accounts_file.empty()) {

@@ -128,6 +128,9 @@ std::string CheckRealms(const ServeConfig& config);
 
 // What belongs to access control lists is there, and there is one where it is there.
 std::string CheckAccess(const ServeConfig& config);
+// Empty, or what is wrong with a listener of a server with real impersonation: files need `acl`,
+// or nobody would be the one who opens them.
+std::string CheckFilesHaveAcl(const ListenerConfig& listener);
 
 // Looks names up: every address of a name becomes a listener, or a backend. That is done once; a
 // caller that wants a name's new addresses loads the configuration again. May take long; any

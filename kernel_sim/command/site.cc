@@ -10,6 +10,7 @@
 #include "kernel_sim/serve/echo.h"
 #include "kernel_sim/serve/file_service.h"
 #include "kernel_sim/serve/http_responder.h"
+#include "kernel_sim/unix_identity/real_impersonation.h"
 
 namespace ktlsim::command {
 namespace {
@@ -254,6 +255,11 @@ bool Outfit::MakeService(const OutfitShare& shared, std::string* error) {
   serve::HttpOptions http = config_.http;
   http.guard = guard_.get();
   http.access = access_.get();
+  // What the process began with counts, and not what the configuration says by now.
+  if (unix_identity::InForce()) {
+    *error = CheckFilesHaveAcl(config_);
+    if (!error->empty()) return false;
+  }
   switch (config_.mode) {
     case ServeMode::kRespond:
       service_ = std::make_unique<RespondService>(http);

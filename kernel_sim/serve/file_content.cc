@@ -246,6 +246,9 @@ HttpContent::Outcome FileContent::Answer(const HttpRequest& request, HttpContent
       target_ = ResolveTarget(text_.target);
       refusal_ = target_.refusal;
     }
+    // Who is nobody's client has no rights of its own: the server's are not lent.
+    const bool lent = ThreadIdentity::Switches() && !ThreadIdentity::IsSet();
+    if (refusal_ == 0 && lent) refusal_ = 403;
     if (refusal_ == 0 && StartRingOpen(waiter)) return Outcome::kLater;
     if (refusal_ == 0) open_error_ = TryToOpen();
   } catch (const std::bad_alloc&) {
@@ -432,7 +435,12 @@ void FileContent::EndResponse() {
 
 void FileContent::Release() {
   waiter_ = nullptr;
-  if (job_ == Job::kNone) Delete();
+  if (job_ == Job::kNone) {
+    Delete();
+  } else if (job_ == Job::kRingOpen) {
+    // A folder that hangs would keep the client's token, and the end of the server.
+    loop_.Cancel(opening_);
+  }
 }
 
 void FileContent::Delete() {

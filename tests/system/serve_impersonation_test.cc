@@ -1,6 +1,7 @@
 // `ktlsim serve --impersonate-os`: files are opened with the rights of the client's Unix user. curl
 // is the client, with certificates of two users, with Digest, and without either. The server runs
 // as root, and as a user with CAP_SETUID, CAP_SETGID and CAP_DAC_OVERRIDE.
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 
 #include "tests/support/paths.h"
 #include "tests/system/authority.h"
+#include "tests/system/child_process.h"
 #include "tests/system/serve_process.h"
 
 namespace ktlsim::system_tests {
@@ -237,6 +239,37 @@ TEST_P(ServeImpersonationTest, WithoutTheCapabilitiesItDoesNotStart) {
                   "localhost", "--root", folder_.File("www"), "--impersonate-os"});
   EXPECT_EQ(alone.code, 2);
   EXPECT_NE(alone.output.find("impersonate-os needs acl"), std::string::npos) << alone.output;
+}
+
+// One listener asks who somebody is; the other one would open files as the server.
+TEST_P(ServeImpersonationTest, NoListenerServesFilesWithoutAcl) {
+  const std::string www = folder_.File("www");
+  const std::string accounts = "accounts = \"" + folder_.File("accounts.toml") + "\"\n";
+  const std::string open = "[[listener]]\nlisten = \"127.0.0.1:0\"\nroot = \"" + www + "\"\n";
+  const std::string closed = open + "acl = \"" + folder_.File("acl.toml") +
+                             "\"\nclient-auth = \"request\"\nclient-ca = \"" +
+                             authority_.certificate() + "\"\n";
+  const std::string top = "self-signed = \"localhost\"\n" + accounts;
+  const std::string file =
+      folder_.Write("two.toml", top + "impersonate-os = true\n" + closed + open);
+  const Finished refused = RunProgram({test::CommandPath(), "serve", "--config", file});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.output.find("root needs acl"), std::string::npos) << refused.output;
+
+  // The process goes on impersonating, whatever the configuration says later.
+  const std::string base = "impersonate-os = true\n" + top;
+  folder_.Write("two.toml", base + closed);
+  ASSERT_EQ(chmod(file.c_str(), 0644), 0);
+  std::vector<std::string> all = launcher_;
+  all.insert(all.end(), {test::CommandPath(), "serve", "--config", file, "--processors", "1"});
+  ChildProcess server(all);
+  ASSERT_TRUE(server.WaitForOutput("listening")) << server.output();
+  folder_.Write("two.toml", top + closed + open);
+  server.Signal(SIGHUP);
+  EXPECT_TRUE(server.WaitForOutput("reload refused")) << server.output();
+  EXPECT_TRUE(server.WaitForOutput("root needs acl")) << server.output();
+  server.Signal(SIGTERM);
+  EXPECT_EQ(server.Wait(), 0) << server.output();
 }
 
 INSTANTIATE_TEST_SUITE_P(Servers, ServeImpersonationTest, testing::Bool(), [](const auto& param) {

@@ -381,7 +381,9 @@ constexpr Setting kOwnSettings[] = {
     {"impersonate-os", Form::kFlag, true, "",
      "Open the files of root with the rights of the Unix user (unix-user) that the client's "
      "account "
-     "has, and with nobody's (65534) for a client without one. Needs CAP_SETUID and CAP_SETGID",
+     "has, and with nobody's (65534) for a client without one. Every listener with root needs acl. "
+     "Needs CAP_SETUID and CAP_SETGID: run as root, or with "
+     "systemd's AmbientCapabilities",
      [](S s, V v) {
        s.config.library.impersonate_os = v == "true";
        return std::string();

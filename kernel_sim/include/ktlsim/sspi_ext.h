@@ -44,11 +44,14 @@ typedef struct _KtlsimOptions {
 /// calling thread changes. It is the process again when it reverts; where it cannot return, the
 /// process ends. A failed impersonation leaves the thread as the process. At dispatch level, on a
 /// processor, the thread keeps the process's rights, and so does everything that acts as nobody.
-/// Needs CAP_SETUID and CAP_SETGID. It stays in force until a KtlsimStart without the flag. What a
-/// program has to know: the process cannot be traced by its user or dump its memory any more
-/// (PR_SET_DUMPABLE), PR_SET_PDEATHSIG is forgotten, a thread or process that is started while
-/// impersonating begins as the client (revert before that), and nobody else may change ids, groups
-/// or capabilities of the process from the first start on.
+/// Needs CAP_SETUID and CAP_SETGID, and not from the program's file (setcap; AT_SECURE is set then):
+/// everybody who may run it would have them. It stays in force until a KtlsimStart without the flag. What a
+/// program has to know: PR_SET_DUMPABLE becomes fs.suid_dumpable, so that with 0 or 2 the process
+/// cannot be traced by its user, and dumps its memory not at all (0) or for root only (2);
+/// PR_SET_PDEATHSIG is forgotten; a thread or process that is started while impersonating begins as
+/// the client (revert before that), and such a process can return to the real ids, which are this
+/// process's, with all capabilities if they are root's; and nobody else may change ids, groups or
+/// capabilities of the process from the first start on.
 ///
 /// Level: passive; any thread, also while other threads call any function. Returns: SEC_E_OK;
 /// SEC_E_NO_IMPERSONATION: KTLSIM_IMPERSONATE_OS, and the process may not take on another user;

@@ -1,6 +1,7 @@
 #include "kernel_sim/base/thread_identity.h"
 
 #include <cerrno>
+#include <utility>
 
 #include "kernel_sim/base/assert.h"
 
@@ -13,10 +14,15 @@ constinit thread_local std::uint32_t last_error_number = 0;
 
 const int ThreadIdentity::kNoSwitch = EPERM;
 
-// A thread that ends while it impersonates takes its identity along.
+// A thread that ends while it impersonates takes its identity along; what runs on it after that,
+// such as other destructors, is the process's.
 struct ThreadIdentity::Slot {
   Slot() = default;
-  ~Slot() { present_ = nullptr; }
+  ~Slot() {
+    present_ = nullptr;
+    if (worn != nullptr) std::exchange(worn_by, nullptr)->Return();
+    worn = nullptr;
+  }
   Slot(const Slot&) = delete;
   Slot& operator=(const Slot&) = delete;
 

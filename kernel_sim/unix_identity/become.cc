@@ -1,9 +1,9 @@
 #include "kernel_sim/unix_identity/become.h"
 
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 
 #include "kernel_sim/unix_identity/identity_calls.h"
@@ -20,6 +20,9 @@ int BecomeForGood(const UnixIdentity& identity) noexcept {
   if (syscall(SYS_setresgid, gid, gid, gid) != 0) return errno;
   const uid_t uid = identity.uid;
   if (syscall(SYS_setresuid, uid, uid, uid) != 0) return errno;
+  // Its memory is still a copy of the parent's, and by now its user could trace it where
+  // fs.suid_dumpable is 1. exec makes the program's own memory dumpable again.
+  if (syscall(SYS_prctl, PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL) != 0) return errno;
   // The ambient ones go with the inheritable ones.
   if (const int error_number = calls.SetCapabilities({}); error_number != 0) return error_number;
   ThreadCredentials now;
@@ -27,7 +30,7 @@ int BecomeForGood(const UnixIdentity& identity) noexcept {
   const bool is_it =
       now.user == UserIds{.real = uid, .effective = uid, .saved = uid, .file = uid} &&
       now.group == GroupIds{.real = gid, .effective = gid, .saved = gid, .file = gid} &&
-      now.capabilities == CapabilitySets() && std::ranges::equal(now.groups(), identity.groups);
+      now.capabilities == CapabilitySets() && SameGroups(now.groups(), identity.groups);
   return is_it ? 0 : EPERM;
 }
 

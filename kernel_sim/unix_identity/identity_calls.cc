@@ -1,10 +1,12 @@
 #include "kernel_sim/unix_identity/identity_calls.h"
 
 #include <linux/capability.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 
 namespace ktlsim::unix_identity {
@@ -13,6 +15,11 @@ namespace {
 constexpr uid_t kUnchanged = static_cast<uid_t>(-1);
 
 int ErrorOf(long result) { return result < 0 ? errno : 0; }
+
+long Ambient(unsigned long operation, int capability) {
+  return syscall(SYS_prctl, PR_CAP_AMBIENT, operation, static_cast<unsigned long>(capability), 0UL,
+                 0UL);
+}
 
 // A 64-bit set has its lower half in the first structure.
 std::uint64_t Joined(std::uint32_t low, std::uint32_t high) {
@@ -44,7 +51,12 @@ int Calls::SetCapabilities(const CapabilitySets& sets) noexcept {
     data[i].permitted = static_cast<std::uint32_t>(sets.permitted >> shift);
     data[i].inheritable = static_cast<std::uint32_t>(sets.inheritable >> shift);
   }
-  return ErrorOf(syscall(SYS_capset, &head, data.data()));
+  if (syscall(SYS_capset, &head, data.data()) != 0) return errno;
+  for (std::uint64_t rest = sets.ambient; rest != 0; rest &= rest - 1) {
+    const int capability = std::countr_zero(rest);
+    if (Ambient(PR_CAP_AMBIENT_RAISE, capability) < 0) return errno;
+  }
+  return 0;
 }
 
 int ReadCapabilities(CapabilitySets* sets) {
@@ -54,6 +66,13 @@ int ReadCapabilities(CapabilitySets* sets) {
   *sets = {.effective = Joined(data[0].effective, data[1].effective),
            .permitted = Joined(data[0].permitted, data[1].permitted),
            .inheritable = Joined(data[0].inheritable, data[1].inheritable)};
+  // Only these can be.
+  for (std::uint64_t rest = sets->permitted & sets->inheritable; rest != 0; rest &= rest - 1) {
+    const int capability = std::countr_zero(rest);
+    const long is_set = Ambient(PR_CAP_AMBIENT_IS_SET, capability);
+    if (is_set < 0) return errno;
+    if (is_set > 0) sets->ambient |= std::uint64_t{1} << static_cast<unsigned>(capability);
+  }
   return 0;
 }
 
@@ -76,7 +95,20 @@ int Calls::Read(ThreadCredentials* credentials) noexcept {
 
 bool ThreadCredentials::operator==(const ThreadCredentials& other) const {
   return user == other.user && group == other.group && capabilities == other.capabilities &&
-         std::ranges::equal(groups(), other.groups());
+         SameGroups(groups(), other.groups());
+}
+
+bool SameGroups(std::span<const gid_t> one, std::span<const gid_t> other) noexcept {
+  if (std::ranges::equal(one, other)) return true;
+  if (one.size() != other.size() || one.size() > UnixIdentity::kGroupsMax) return false;
+  // Without the heap: a forked child compares, too.
+  std::array<gid_t, UnixIdentity::kGroupsMax> first;
+  std::array<gid_t, UnixIdentity::kGroupsMax> second;
+  const auto first_end = std::ranges::copy(one, first.begin()).out;
+  const auto second_end = std::ranges::copy(other, second.begin()).out;
+  std::sort(first.begin(), first_end);
+  std::sort(second.begin(), second_end);
+  return std::equal(first.begin(), first_end, second.begin(), second_end);
 }
 
 IdentityCalls& LinuxCalls() {

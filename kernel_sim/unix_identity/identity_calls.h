@@ -20,6 +20,7 @@ struct CapabilitySets {
   std::uint64_t effective = 0;
   std::uint64_t permitted = 0;
   std::uint64_t inheritable = 0;
+  std::uint64_t ambient = 0;  // what a program that is run has in effect; permitted and inheritable
 
   bool operator==(const CapabilitySets&) const = default;
 };
@@ -50,9 +51,14 @@ struct ThreadCredentials {
   std::size_t groups_count = 0;
   std::array<gid_t, UnixIdentity::kGroupsMax> groups_memory{};
 
+  // In the kernel's order.
   std::span<const gid_t> groups() const { return {groups_memory.data(), groups_count}; }
   bool operator==(const ThreadCredentials& other) const;
 };
+
+// The same ones, each as often, in any order: the kernel keeps an order of its own. False for more
+// than UnixIdentity::kGroupsMax.
+bool SameGroups(std::span<const gid_t> one, std::span<const gid_t> other) noexcept;
 
 // Each returns 0 or an errno value. Real and saved ids stay as they are.
 class IdentityCalls {
@@ -60,6 +66,7 @@ class IdentityCalls {
   virtual int SetGroups(std::span<const gid_t> groups) noexcept = 0;
   virtual int SetGroup(gid_t effective) noexcept = 0;
   virtual int SetUser(uid_t effective) noexcept = 0;
+  // Ambient ones go with the inheritable ones; those of `sets` are raised last.
   virtual int SetCapabilities(const CapabilitySets& sets) noexcept = 0;
   // EINVAL: more than UnixIdentity::kGroupsMax supplementary groups.
   virtual int Read(ThreadCredentials* credentials) noexcept = 0;

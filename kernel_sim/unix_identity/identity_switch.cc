@@ -55,15 +55,46 @@ std::string IdentitySwitch::Prepare() {
            "them before that";
   }
   if (!std::exchange(prepared_, true)) process_ = now;
+  // What is refused here would end the process on the way back.
+  if (const int refused = TryCapabilities(); refused != 0) {
+    return fmt::format(
+        "a trial to set the capabilities that it has failed: {}; a filter of system calls "
+        "(systemd: SystemCallFilter=) has to permit capset and prctl, and what is inheritable has "
+        "to be permitted and in the bounding set",
+        ErrorText(refused));
+  }
   const int error_number = TakeUncounted(UnixIdentity::Nobody());
   if (error_number != 0) {
     return fmt::format(
         "a trial to act as uid 65534 failed: {}; a container has to map the ids of the accounts, "
-        "and to permit setgroups",
+        "and to permit setgroups; a filter of system calls (systemd: SystemCallFilter=) has to "
+        "permit setgroups, setresgid and setresuid",
         ErrorText(error_number));
   }
   Return();
   return {};
+}
+
+// Nothing changes, unless what was inheritable cannot be so again.
+int IdentitySwitch::TryCapabilities() noexcept {
+  const int error_number = calls_.SetCapabilities(process_.capabilities);
+  if (error_number != 0 || process_.capabilities.inheritable == 0) return error_number;
+  if (const int cleared = calls_.SetCapabilities(InEffect()); cleared != 0) return cleared;
+  return calls_.SetCapabilities(process_.capabilities);
+}
+
+// The process's, of which no program that is run gets anything.
+CapabilitySets IdentitySwitch::InEffect() const noexcept {
+  CapabilitySets sets = process_.capabilities;
+  sets.inheritable = 0;
+  sets.ambient = 0;
+  return sets;
+}
+
+CapabilitySets IdentitySwitch::NoneInEffect() const noexcept {
+  CapabilitySets sets = InEffect();
+  sets.effective = 0;
+  return sets;
 }
 
 int IdentitySwitch::Take(const UnixIdentity& identity) noexcept {
@@ -88,9 +119,7 @@ int IdentitySwitch::Change(const UnixIdentity& identity) noexcept {
   if (error_number != 0) return error_number;
   error_number = calls_.SetGroup(identity.gid);
   if (error_number == 0) error_number = calls_.SetUser(identity.uid);
-  CapabilitySets none = process_.capabilities;
-  none.effective = 0;
-  if (error_number == 0) error_number = calls_.SetCapabilities(none);
+  if (error_number == 0) error_number = calls_.SetCapabilities(NoneInEffect());
   if (error_number == 0 && !HasTaken(identity)) error_number = EPERM;
   if (error_number != 0) Return();
   return error_number;
@@ -103,19 +132,18 @@ bool IdentitySwitch::HasTaken(const UnixIdentity& identity) noexcept {
   user.effective = user.file = identity.uid;
   GroupIds group = process_.group;
   group.effective = group.file = identity.gid;
-  CapabilitySets none = process_.capabilities;
-  none.effective = 0;
-  return now.user == user && now.group == group && now.capabilities == none &&
-         std::ranges::equal(now.groups(), identity.groups);
+  return now.user == user && now.group == group && now.capabilities == NoneInEffect() &&
+         SameGroups(now.groups(), identity.groups);
 }
 
 // To raise what is permitted, and to return to a saved id, needs no capability; the groups do.
 void IdentitySwitch::Return() noexcept {
-  Must(calls_.SetCapabilities(process_.capabilities), "capset");
+  Must(calls_.SetCapabilities(InEffect()), "capset");
   Must(calls_.SetUser(process_.user.effective), "setresuid");
   Must(calls_.SetGroup(process_.group.effective), "setresgid");
   Must(calls_.SetGroups(process_.groups()), "setgroups");
-  // Whoever becomes uid 0 again gets all that is permitted, which may be more than before.
+  // Whoever becomes uid 0 again gets all that is permitted, which may be more than before. What
+  // programs inherit comes back, too.
   Must(calls_.SetCapabilities(process_.capabilities), "capset");
   ThreadCredentials now;
   Must(calls_.Read(&now), "getresuid");

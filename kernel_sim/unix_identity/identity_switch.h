@@ -1,11 +1,16 @@
 // IdentitySwitch: lets a thread act as a Unix user, and as the process again.
 //
-//   taken:    supplementary groups, group, user, no capability in effect; then all of it is read
+//   taken:    supplementary groups, group, user, no capability in effect, inheritable or ambient;
+//             then all of it is read
 //   returned: the same in reverse
 //
 // Only effective ids change, and with them those that files are opened with. The real ones stay, so
 // that the client cannot send the process signals; the saved ones stay, and the permitted
 // capabilities, so that there is a way back.
+//
+// What a newcomer gets wrong: a program that is run meanwhile (exec, system) is not the client for
+// good. Its real ids are the process's: it can return to those, and where they are root's the
+// kernel permits it every capability again. BecomeForGood (become.h) is for such children.
 //
 // A thread that is not as the process was at the start is not touched: somebody else changes
 // identities here, or the thread was started by one that was somebody else.
@@ -46,6 +51,9 @@ class IdentitySwitch final : public UnixSwitch {
   SwitchFigures figures() const;
 
  private:
+  int TryCapabilities() noexcept;
+  CapabilitySets InEffect() const noexcept;
+  CapabilitySets NoneInEffect() const noexcept;
   int TakeUncounted(const UnixIdentity& identity) noexcept;
   int Change(const UnixIdentity& identity) noexcept;
   bool HasTaken(const UnixIdentity& identity) noexcept;

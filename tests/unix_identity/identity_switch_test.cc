@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "kernel_sim/base/thread_identity.h"
+#include "kernel_sim/unix_identity/real_impersonation.h"
 #include "tests/unix_identity/scripted_calls.h"
 
 namespace ktlsim::unix_identity {
@@ -73,6 +75,14 @@ TEST_F(IdentitySwitchTest, WhatIsNotAsAskedForIsNotTaken) {
   EXPECT_TRUE(calls_.now == before_);
 }
 
+TEST_F(IdentitySwitchTest, TheKernelMayKeepGroupsInAnotherOrder) {
+  calls_.reverses_groups = true;
+  EXPECT_EQ(switch_.Take(kAlice), 0);
+  switch_.Return();
+  EXPECT_EQ(calls_.now.groups_memory[0], 6U);
+  EXPECT_EQ(switch_.Take(kAlice), 0);  // 6 5 are the process's 5 6
+}
+
 using IdentitySwitchDeathTest = IdentitySwitchTest;
 
 TEST_F(IdentitySwitchDeathTest, AFailedReturnEndsTheProcess) {
@@ -131,6 +141,16 @@ TEST(IdentitySwitchPrepareTest, TellsWhatIsMissing) {
   weak.now.capabilities.effective = kSetUid;
   EXPECT_THAT(IdentitySwitch(weak).Prepare(), HasSubstr("a trial to act as uid 65534 failed"));
 
+  ScriptedCalls filtered;
+  filtered.fail_at = 1;
+  filtered.error_number = EPERM;
+  EXPECT_THAT(IdentitySwitch(filtered).Prepare(), HasSubstr("SystemCallFilter="));
+  EXPECT_THAT(filtered.log, ElementsAre("read", "capabilities 194"));
+
+  ScriptedCalls unrestorable;
+  unrestorable.now.capabilities.inheritable = 1;  // and not permitted
+  EXPECT_THAT(IdentitySwitch(unrestorable).Prepare(), HasSubstr("what is inheritable has to be"));
+
   ScriptedCalls many;
   many.fail_at = 0;
   many.error_number = EINVAL;
@@ -150,6 +170,31 @@ TEST(IdentitySwitchPrepareTest, TheSuperuserReturnsToWhatWasInEffect) {
   EXPECT_EQ(calls.now.capabilities.effective, 0U);
   root.Return();
   EXPECT_TRUE(calls.now == before);
+}
+
+TEST(IdentitySwitchPrepareTest, ProgramsInheritNoCapabilityMeanwhile) {
+  ScriptedCalls calls;
+  calls.now.capabilities.inheritable = kSetGid | kSetUid;
+  calls.now.capabilities.ambient = kSetUid;
+  IdentitySwitch service(calls);
+  ASSERT_EQ(service.Prepare(), "");
+  const ThreadCredentials before = calls.now;
+  EXPECT_EQ(before.capabilities.ambient, kSetUid);
+  ASSERT_EQ(service.Take(kAlice), 0);
+  EXPECT_EQ(calls.now.capabilities.inheritable, 0U);
+  EXPECT_EQ(calls.now.capabilities.ambient, 0U);
+  service.Return();
+  EXPECT_TRUE(calls.now == before);
+}
+
+// A file with capabilities lends them to everybody who may run it.
+TEST(JudgeStartTest, RefusesRightsThatTheCallerLacks) {
+  EXPECT_EQ(JudgeStart({.cleansed = false, .may_set_user = true, .may_set_group = true}), "");
+  EXPECT_THAT(JudgeStart({.cleansed = true, .may_set_user = true, .may_set_group = true}),
+              HasSubstr("setcap"));
+  const std::string missing = JudgeStart({});
+  EXPECT_THAT(missing, HasSubstr("CAP_SETUID and CAP_SETGID are missing: run as root"));
+  EXPECT_THAT(missing, testing::Not(HasSubstr("setcap")));
 }
 
 // ---- What the slot of a thread does with a switch
@@ -210,6 +255,13 @@ TEST_F(SlotTest, WhoHasAUnixUserReturnsWhenNobodyBeginsToAnyMore) {
   EXPECT_EQ(ThreadIdentity::Assume(bob_), 0);
   EXPECT_TRUE(calls_.now == before_);
   EXPECT_EQ(ThreadIdentity::RightsOf(bob_.get()), nullptr);
+}
+
+TEST_F(SlotTest, AThreadThatEndsReturnsFirst) {
+  std::thread ends([this] { EXPECT_EQ(ThreadIdentity::Assume(alice_), 0); });
+  ends.join();
+  EXPECT_TRUE(calls_.now == before_);
+  EXPECT_EQ(alice_.use_count(), 1);
 }
 
 using SlotDeathTest = SlotTest;

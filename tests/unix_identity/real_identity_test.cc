@@ -1,6 +1,7 @@
 // The kernel's own word: as whom threads and rings open files. Needs root.
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include "kernel_sim/base/passive_worker.h"
 #include "kernel_sim/base/thread_identity.h"
 #include "kernel_sim/unix_identity/identity_calls.h"
+#include "kernel_sim/unix_identity/identity_switch.h"
 #include "kernel_sim/unix_identity/real_impersonation.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/unix_identity/scripted_calls.h"
@@ -112,6 +114,30 @@ TEST_F(RealIdentityTest, AClientCannotSignalTheProcess) {
   EXPECT_EQ(now.user, (UserIds{.real = 0, .effective = kAliceId, .saved = 0, .file = kAliceId}));
   EXPECT_EQ(now.group, (GroupIds{.real = 0, .effective = kAliceId, .saved = 0, .file = kAliceId}));
   EXPECT_EQ(now.capabilities.effective, 0U);
+}
+
+// On a thread that has them, as a service with ambient capabilities does.
+TEST_F(RealIdentityTest, ProgramsInheritNoCapabilityMeanwhile) {
+  std::thread service([] {
+    ThreadCredentials before;
+    ASSERT_EQ(LinuxCalls().Read(&before), 0);
+    before.capabilities.inheritable = before.capabilities.ambient = kSetGid | kSetUid;
+    ASSERT_EQ(LinuxCalls().SetCapabilities(before.capabilities), 0);
+    IdentitySwitch own(LinuxCalls());
+    ASSERT_EQ(own.Prepare(), "");
+    ThreadCredentials now;
+    ASSERT_EQ(LinuxCalls().Read(&now), 0);
+    EXPECT_TRUE(now == before);
+    ASSERT_EQ(own.Take({.uid = kAliceId, .gid = kAliceId, .groups = {kProjectId}}), 0);
+    ASSERT_EQ(LinuxCalls().Read(&now), 0);
+    EXPECT_EQ(now.capabilities.inheritable, 0U);
+    EXPECT_EQ(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, 7, 0, 0), 0);  // CAP_SETUID
+    own.Return();
+    EXPECT_EQ(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, 7, 0, 0), 1);
+    ASSERT_EQ(LinuxCalls().Read(&now), 0);
+    EXPECT_TRUE(now == before);
+  });
+  service.join();
 }
 
 // The worker's thread is started by one that acts as the client, and serves the process next.

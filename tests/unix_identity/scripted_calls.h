@@ -2,6 +2,7 @@
 // ClientIdentity: somebody with a Unix user.
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -45,6 +46,8 @@ class ScriptedCalls final : public IdentityCalls {
     now.groups_count = groups.size();
     std::size_t at = 0;
     for (const gid_t group : groups) now.groups_memory[at++] = group;
+    if (reverses_groups)
+      std::ranges::reverse(now.groups_memory.begin(), now.groups_memory.begin() + at);
     return 0;
   }
   int SetGroup(gid_t effective) noexcept override {
@@ -69,12 +72,14 @@ class ScriptedCalls final : public IdentityCalls {
     return 0;
   }
   int SetCapabilities(const CapabilitySets& sets) noexcept override {
-    if (const int failure = Begin("capabilities " + std::to_string(sets.effective));
-        failure != 0) {
+    if (const int failure = Begin("capabilities " + std::to_string(sets.effective)); failure != 0) {
       return failure;
     }
     if ((sets.effective & ~sets.permitted) != 0) return EPERM;
     if ((sets.permitted & ~now.capabilities.permitted) != 0) return EPERM;
+    const std::uint64_t raised = sets.inheritable & ~now.capabilities.inheritable;
+    if ((raised & ~now.capabilities.permitted) != 0) return EPERM;
+    if ((sets.ambient & ~(sets.permitted & sets.inheritable)) != 0) return EPERM;
     now.capabilities = sets;
     return 0;
   }
@@ -89,6 +94,7 @@ class ScriptedCalls final : public IdentityCalls {
   std::size_t fail_at = static_cast<std::size_t>(-1);  // the number of a call, from 0
   bool fail_next = false;                              // and the one after it
   int error_number = ENOMEM;
+  bool reverses_groups = false;  // the kernel's own order
   uid_t wrong_file_user = 0;  // with which files are opened after the next SetUser; 0: the user's
 
  private:

@@ -6,6 +6,8 @@
 #include <new>
 #include <utility>
 
+#include "kernel_sim/base/thread_identity.h"
+
 namespace ktlsim::authority {
 
 LocalTrail& LocalTrail::Instance() {
@@ -47,6 +49,8 @@ std::shared_ptr<LocalTrail::Opened> LocalTrail::TakeOwn() {
 }
 
 Status LocalTrail::Open(const audit::AuditOptions& options) try {
+  // The trail and its writer's thread are the process's, whomever the caller acts as.
+  const ThreadIdentity::Scope as_process;
   const MutexLock lock(change_);
   if (HasOwn()) return {Category::kContract, 0, "an audit trail is open: close it first"};
   auto made = std::make_shared<Opened>();

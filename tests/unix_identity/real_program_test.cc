@@ -9,6 +9,9 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -192,6 +195,32 @@ TEST_F(RealProgramTest, AProcessIsTheUserOfItsToken) {
   EXPECT_EQ(ReadError(own_), EACCES);
   EXPECT_EQ(KtlsimCloseHandle(alice), TRUE);
   EXPECT_EQ(KtlsimCloseHandle(carol), TRUE);
+}
+
+// The folder is root's, and so is the writer's thread.
+TEST_F(RealProgramTest, TheAuditTrailIsTheProcessesWhoeverOpensIt) {
+  const HANDLE token = LogOn("alice", LOGON32_LOGON_NETWORK);
+  const std::string path = folder_.path() + "/audit.log";
+  const std::string key(32, 'k');
+  KtlsimAuditTrail trail{};
+  trail.cbSize = sizeof(trail);
+  trail.pszLogFile = path.c_str();
+  trail.pbKey = reinterpret_cast<const unsigned char*>(key.data());
+  trail.cbKey = static_cast<ULONG>(key.size());
+  ASSERT_EQ(ImpersonateLoggedOnUser(token), TRUE);
+  EXPECT_EQ(KtlsimOpenAuditTrail(&trail), SEC_E_OK) << KtlsimLastErrorText();
+  EXPECT_EQ(ReadError(own_), EACCES);  // still the client
+  ASSERT_EQ(RevertToSelf(), TRUE);
+  struct stat facts{};
+  ASSERT_EQ(stat(path.c_str(), &facts), 0);
+  EXPECT_EQ(facts.st_uid, 0U);
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream status(thread.path() / "status");
+    const std::string text{std::istreambuf_iterator<char>(status), {}};
+    EXPECT_NE(text.find("\nUid:\t0\t0\t0\t0\n"), std::string::npos) << text;
+  }
+  EXPECT_EQ(KtlsimCloseAuditTrail(), SEC_E_OK) << KtlsimLastErrorText();
+  EXPECT_EQ(KtlsimCloseHandle(token), TRUE);
 }
 
 TEST_F(RealProgramTest, ItEndsWithAStartWithoutIt) {

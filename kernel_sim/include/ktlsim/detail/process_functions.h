@@ -17,8 +17,8 @@ extern "C" {
 /// With KTLSIM_IMPERSONATE_OS (ktlsim/sspi_ext.h) the new process is the Unix user of the token's
 /// account for good, or uid 65534 where that has none, and has no capability; the program has to be
 /// one that this user may run. Otherwise it is with the operating system what this one is, and so
-/// it is with a token of this process's own, whomever this thread acts as. It learns the token's identity
-/// from its environment: the variables KTLSIM_TOKEN_USER and so on, which
+/// it is with a token of this process's own, whomever this thread acts as. It learns the token's
+/// identity from its environment: the variables KTLSIM_TOKEN_USER and so on, which
 /// kernel_sim/authorization/README.md lists, take the place of any that begin with KTLSIM_TOKEN_.
 ///
 /// `lpApplicationName` is a path. With NULL the first word of `lpCommandLine` is the program,
@@ -52,7 +52,9 @@ extern "C" {
 /// ERROR_NO_SYSTEM_RESOURCES (no more processes or descriptors), ERROR_NOT_ENOUGH_MEMORY,
 /// ERROR_TIMEOUT (the program did not run within 30 s: its folder hangs, or somebody has stopped
 /// it), ERROR_PROCESS_ABORTED (somebody has ended it before it ran).
-/// `*lpProcessInformation` is then as it was, and there is no process.
+/// `*lpProcessInformation` is then as it was, and there is no process: after ERROR_TIMEOUT it is
+/// ended, except for one that has become another user already where this process lacks CAP_KILL.
+/// That one runs nothing of the program's until it goes on, if it ever does.
 KTLSIM_API BOOL CreateProcessAsUserA(HANDLE hToken, LPCSTR lpApplicationName, LPSTR lpCommandLine,
                                      LPSECURITY_ATTRIBUTES lpProcessAttributes,
                                      LPSECURITY_ATTRIBUTES lpThreadAttributes, BOOL bInheritHandles,

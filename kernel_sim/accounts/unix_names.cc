@@ -1,13 +1,16 @@
 #include "kernel_sim/accounts/unix_names.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,22 +34,44 @@ struct SystemUser {
   gid_t gid = 0;
 };
 
-// Calls `ask` with more and more memory. False: the system does not know it.
+// What the system said. Only kNone means that there is no such user or group; kFailed, that it
+// could not look (no descriptor, an error of the disk), and another time there may be one.
+enum class Answer : std::uint8_t { kFound, kNone, kFailed };
+
+constexpr std::string_view kCannotLook =
+    "the system could not look it up; try again, or write numbers for user, group and groups";
+
+// Where several services are asked (nsswitch.conf), the last one's "no" hides that an earlier one
+// could not look. The files are asked everywhere: whether they can be opened says it for them.
+bool CanLookIn(const char* file) {
+  const int descriptor = open(file, O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return errno == ENOENT;
+  close(descriptor);
+  return true;
+}
+Answer NoneIn(const char* file) { return CanLookIn(file) ? Answer::kNone : Answer::kFailed; }
+
+constexpr const char* kUsersFile = "/etc/passwd";
+constexpr const char* kGroupsFile = "/etc/group";
+
+// Calls `ask` with more and more memory.
 template <typename Entry, typename Ask>
-bool AskSystem(const Ask& ask, Entry* entry, std::vector<char>* memory) {
+Answer AskSystem(const Ask& ask, Entry* entry, std::vector<char>* memory) {
   for (memory->resize(1024); memory->size() <= kEntryBytesMax; memory->resize(4 * memory->size())) {
     Entry* found = nullptr;
     const int error_number = ask(entry, memory, &found);
-    if (error_number == 0) return found != nullptr;
-    if (error_number != ERANGE && error_number != EINTR) return false;
+    if (error_number == 0) return found != nullptr ? Answer::kFound : Answer::kNone;
+    if (error_number == ENOENT || error_number == ESRCH) return Answer::kNone;
+    if (error_number != ERANGE && error_number != EINTR) return Answer::kFailed;
   }
-  return false;
+  return Answer::kFailed;
 }
 
-std::optional<SystemUser> FindUser(const NameOrNumber& who) {
+// kFound: *user is written.
+Answer FindUser(const NameOrNumber& who, SystemUser* user) {
   passwd entry{};
   std::vector<char> memory;
-  const bool found = AskSystem<passwd>(
+  const Answer answer = AskSystem<passwd>(
       [&who](passwd* into, std::vector<char>* bytes, passwd** result) {
         return who.number
                    ? getpwuid_r(static_cast<uid_t>(*who.number), into, bytes->data(), bytes->size(),
@@ -54,29 +79,49 @@ std::optional<SystemUser> FindUser(const NameOrNumber& who) {
                    : getpwnam_r(who.name.c_str(), into, bytes->data(), bytes->size(), result);
       },
       &entry, &memory);
-  if (!found) return std::nullopt;
-  return SystemUser{.name = entry.pw_name, .uid = entry.pw_uid, .gid = entry.pw_gid};
+  if (answer == Answer::kNone) return NoneIn(kUsersFile);
+  if (answer == Answer::kFound) {
+    *user = {.name = entry.pw_name, .uid = entry.pw_uid, .gid = entry.pw_gid};
+  }
+  return answer;
 }
 
-std::optional<gid_t> FindGroup(const NameOrNumber& which) {
-  if (which.number) return static_cast<gid_t>(*which.number);
+// kFound: *gid is written.
+Answer FindGroup(const NameOrNumber& which, gid_t* gid) {
+  if (which.number) {
+    *gid = static_cast<gid_t>(*which.number);
+    return Answer::kFound;
+  }
   group entry{};
   std::vector<char> memory;
-  const bool found = AskSystem<group>(
+  const Answer answer = AskSystem<group>(
       [&which](group* into, std::vector<char>* bytes, group** result) {
         return getgrnam_r(which.name.c_str(), into, bytes->data(), bytes->size(), result);
       },
       &entry, &memory);
-  return found ? std::optional(entry.gr_gid) : std::nullopt;
+  if (answer == Answer::kNone) return NoneIn(kGroupsFile);
+  if (answer == Answer::kFound) *gid = entry.gr_gid;
+  return answer;
 }
 
-// False: more than anybody here may have.
-bool GroupsOf(const SystemUser& user, std::vector<gid_t>* groups) {
+// getgrouplist leaves out what it cannot look up, and says so in errno only; it has other values
+// there after a success, too.
+bool SaysFailure(int error_number) {
+  return error_number == EMFILE || error_number == ENFILE || error_number == ENOMEM ||
+         error_number == EIO || error_number == ETIMEDOUT;
+}
+
+// kNone: more than anybody here may have.
+Answer GroupsOf(const SystemUser& user, std::vector<gid_t>* groups) {
   groups->resize(UnixIdentity::kGroupsMax);
   int count = static_cast<int>(groups->size());
-  if (getgrouplist(user.name.c_str(), user.gid, groups->data(), &count) < 0) return false;
+  errno = 0;
+  const int result = getgrouplist(user.name.c_str(), user.gid, groups->data(), &count);
+  const int error_number = errno;
+  if (SaysFailure(error_number) || !CanLookIn(kGroupsFile)) return Answer::kFailed;
+  if (result < 0) return Answer::kNone;
   groups->resize(static_cast<std::size_t>(count));
-  return true;
+  return Answer::kFound;
 }
 
 bool InRange(const NameOrNumber& id) {
@@ -86,10 +131,17 @@ bool InRange(const NameOrNumber& id) {
 // Empty: *gid is a group's that may be taken on.
 std::string CheckGroup(const NameOrNumber& which, gid_t* gid) {
   if (!InRange(which)) return std::string(kRange);
-  const std::optional<gid_t> found = FindGroup(which);
-  if (!found) return "the system has no such group; write one that it has, or its number";
-  if (*found == 0) return std::string(kRange);
-  *gid = *found;
+  gid_t found = 0;
+  switch (FindGroup(which, &found)) {
+    case Answer::kFound:
+      break;
+    case Answer::kNone:
+      return "the system has no such group; write one that it has, or its number";
+    case Answer::kFailed:
+      return std::string(kCannotLook);
+  }
+  if (found == 0) return std::string(kRange);
+  *gid = found;
   return {};
 }
 
@@ -119,7 +171,10 @@ void ReadGroups(const TomlTable& table, const std::optional<SystemUser>& known,
       return wrong;
     });
   } else if (known) {
-    if (!GroupsOf(*known, &groups) || std::ranges::find(groups, gid_t{0}) != groups.end()) {
+    const Answer answer = GroupsOf(*known, &groups);
+    if (answer == Answer::kFailed) {
+      table.Tell("unix-user", kCannotLook);
+    } else if (answer == Answer::kNone || std::ranges::find(groups, gid_t{0}) != groups.end()) {
       table.Tell(
           "unix-user",
           "its groups with the system are more than 1024, or 0 is among them, which is never "
@@ -145,7 +200,18 @@ std::optional<UnixIdentity> ReadUnixIdentity(const TomlTable& table) {
     table.Tell("unix-user", kRange);
     return std::nullopt;
   }
-  const std::optional<SystemUser> known = FindUser(*who);
+  std::optional<SystemUser> known;
+  // With numbers for all of it the system is not asked.
+  const bool complete = who->number && table.Has("unix-group") && table.Has("unix-groups");
+  if (!complete) {
+    SystemUser user;
+    const Answer answer = FindUser(*who, &user);
+    if (answer == Answer::kFailed) {
+      table.Tell("unix-user", kCannotLook);
+      return std::nullopt;
+    }
+    if (answer == Answer::kFound) known = std::move(user);
+  }
   if (!known && !who->number) {
     table.Tell("unix-user", "the system has no such user; write one that it has, or its number");
     return std::nullopt;

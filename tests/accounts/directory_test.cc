@@ -1,10 +1,13 @@
 #include "kernel_sim/accounts/directory.h"
 
+#include <sys/resource.h>
+
 #include <fstream>
 #include <iterator>
 #include <string>
 #include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/accounts/accounts_test_support.h"
@@ -133,6 +136,30 @@ TEST(DirectoryTest, FindsWhoLogsOn) {
   EXPECT_EQ(directory->FindForLogon("a.smith@example.org", "EXAMPLE"), nullptr);
   EXPECT_EQ(directory->FindForLogon("alice@example.org", ""), nullptr);
   EXPECT_EQ(directory->FindForLogon("", ""), nullptr);
+}
+
+// Who cannot look does not know that there is nothing: groups are not left out.
+TEST(DirectoryTest, ASystemThatCannotLookIsAMistake) {
+  const std::string a = "[[account]]\nname = 'a'\n";
+  static_cast<void>(DirectoryOf(a + "unix-user = 'daemon'\n"));  // it has read its configuration
+  const auto mistake_in = [](const std::string& text) {
+    std::string told;
+    static_cast<void>(Directory::Parse(text, "d.toml", &told));
+    return told;
+  };
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  none.rlim_cur = 0;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const std::string user = mistake_in(a + "unix-user = 'daemon'\n");
+  const std::string group =
+      mistake_in(a + "unix-user = 1\nunix-group = 'daemon'\nunix-groups = []\n");
+  const std::string numbers = mistake_in(a + "unix-user = 1\nunix-group = 1\nunix-groups = [2]\n");
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_THAT(user, testing::HasSubstr("d.toml:3: key `unix-user`: the system could not look"));
+  EXPECT_THAT(group, testing::HasSubstr("d.toml:4: key `unix-group`: the system could not look"));
+  EXPECT_EQ(numbers, "");
 }
 
 TEST(DirectoryTest, MistakesNameFileLineKeyAndRemedy) {

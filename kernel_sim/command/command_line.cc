@@ -167,6 +167,27 @@ std::string ShellText(std::span<const char* const> arguments) {
   return text;
 }
 
+namespace {
+
+// Where the value of a header field that is a secret begins; npos: there is none. Names that end
+// so: Proxy-Authorization, X-Api-Key.
+std::size_t SecretField(std::string_view argument) {
+  std::string lower(argument);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  std::size_t first = std::string::npos;
+  for (const std::string_view name :
+       {"authorization", "cookie", "api-key", "apikey", "auth-token", "access-token"}) {
+    for (std::size_t at = lower.find(name); at != std::string::npos;
+         at = lower.find(name, at + 1)) {
+      const std::size_t colon = lower.find_first_not_of(' ', at + name.size());
+      if (colon != std::string::npos && lower[colon] == ':') first = std::min(first, colon + 1);
+    }
+  }
+  return first;
+}
+
+}  // namespace
+
 std::vector<std::string> WithoutPasswords(std::vector<std::string> arguments) {
   constexpr const char* kHidden = "***";
   bool of_digest = false;
@@ -177,6 +198,9 @@ std::vector<std::string> WithoutPasswords(std::vector<std::string> arguments) {
       if (colon != std::string::npos) argument.replace(colon + 1, std::string::npos, kHidden);
     }
     of_digest = argument == "--digest";
+    if (const std::size_t secret = SecretField(argument); secret != std::string::npos) {
+      argument.replace(secret, std::string::npos, std::string(" ") + kHidden);
+    }
     const std::size_t scheme = argument.find("://");
     const std::size_t at = argument.find('@', scheme);
     if (scheme != std::string::npos && at != std::string::npos) {

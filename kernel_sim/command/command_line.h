@@ -31,8 +31,9 @@ void UseWrappedHelp(CLI::App& app);
 // `arguments` as a shell takes them: quoted where that is needed.
 std::string ShellText(std::span<const char* const> arguments);
 
-// `arguments` without the passwords that may be in them: what follows the colon of --digest, and
-// what stands before the @ of a URL.
+// `arguments` without the passwords that may be in them: what follows the colon of --digest, what
+// stands before the @ of a URL, and the values of header fields that are secrets (Authorization,
+// Cookie, API keys and the like).
 std::vector<std::string> WithoutPasswords(std::vector<std::string> arguments);
 
 // The command line that ParseCommandLine was given, without passwords.

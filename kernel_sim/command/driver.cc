@@ -59,7 +59,7 @@ void LoadPhase::Start() {
   const std::uint64_t now = MonotonicClock::Now();
   for (std::size_t i = 0; i < dispatchers_.size(); ++i) {
     dispatchers_[i]->timetable().Start(
-        now, static_cast<double>(i) / static_cast<double>(dispatchers_.size()));
+        now, (static_cast<double>(i) + plan_.offset) / static_cast<double>(dispatchers_.size()));
   }
   live_.store(slots_.size(), std::memory_order_relaxed);
   AddHolds();

@@ -68,7 +68,9 @@ struct LoadPlan {
   bool server_closes = false;
   double rate = 0;  // operations per second of all slots together; 0: closed loop
   Arrivals arrivals = Arrivals::kConstant;
-  std::uint64_t seed = 1;  // of the timetable
+  std::uint64_t seed = 1;  // of the timetables: each loop has its own, with a number added to this
+  // Of the time between two operations, by how much all timetables are shifted: 0 to 1.
+  double offset = 0;
   std::uint64_t measured_ns =
       0;  // how long will be measured, for the time series; 0: there is none
   // How long an operation may take from its beginning, its connection included; then it is an

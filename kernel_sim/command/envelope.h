@@ -25,8 +25,8 @@ class Envelope {
   const Machine& machine() const { return machine_; }
   const StartupOptions& library() const { return library_; }
 
-  // An object to which the command adds its own results. No option takes a secret (keys are named
-  // by their files), so the command line is whole.
+  // An object to which the command adds its own results. The command line is without passwords and
+  // without the values of secret header fields; keys are named by their files.
   nlohmann::json Json(const LaneReport& lanes) const;
 
  private:

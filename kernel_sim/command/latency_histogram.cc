@@ -7,7 +7,10 @@ namespace ktlsim::command {
 namespace {
 
 std::uint64_t RankOf(double fraction, std::uint64_t count) {
-  const double exact = std::ceil(std::clamp(fraction, 0.0, 1.0) * static_cast<double>(count));
+  // 99.9 / 100 is a little more than 0.999, of which no rank may be made.
+  constexpr double kRounding = 1e-14;
+  const double share = std::clamp(fraction, 0.0, 1.0) * (1 - kRounding);
+  const double exact = std::ceil(share * static_cast<double>(count));
   return std::clamp<std::uint64_t>(static_cast<std::uint64_t>(exact), 1, count);
 }
 

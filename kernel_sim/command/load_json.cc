@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kernel_sim/base/file.h"
+#include "kernel_sim/command/command_line.h"
 #include "kernel_sim/command/durations.h"
 #include "kernel_sim/command/hdr_format.h"
 #include "kernel_sim/command/load_phases.h"
@@ -177,7 +178,7 @@ json RequestJson(const LoadOptions& options, const LoadShare& share) {
   return {
       {"method", LoadMethod(options, share)},
       {"path", LoadTarget(options, share)},
-      {"headers", options.request.headers},
+      {"headers", WithoutPasswords(options.request.headers)},
       {"body", TextOrNull(options.request.body)},
       {"body_bytes", options.request.body_bytes != 0 ? json(options.request.body_bytes) : json()}};
 }
@@ -205,6 +206,7 @@ json SettingsJson(const LoadReport& report, const LoadOptions& options) {
       {"connections", options.connections},
       {"rate_asked_per_s", options.open_loop() ? json(options.rate) : json()},
       {"arrivals", options.open_loop() ? json(ArrivalsName(options.arrivals)) : json()},
+      {"seed", options.open_loop() ? json(report.seed) : json()},
       {"tls_versions", WordOf(options.versions, kTlsWords)},
       {"cipher_suites", TextOrNull(options.suites)},
       {"groups", TextOrNull(options.groups)},

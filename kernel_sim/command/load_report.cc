@@ -133,24 +133,28 @@ LatencyHistogram LagOf(const std::vector<ResultRow>& rows) {
 
 LoadConfidence ConfidenceOf(const LoadReport& report, std::size_t which,
                             const LoadOptions& options) {
-  const auto mean_of = [&](auto figure) {
+  const auto mean_of = [&](auto figure, bool of_each) {
     std::vector<double> figures;
     for (const LoadRepeat& repeat : report.repeats) {
       const ResultRow& row = repeat.rows[which];
-      if (row.operations != 0) figures.push_back(figure(row));
+      if (of_each || row.operations != 0) figures.push_back(figure(row));
     }
     return MeanOf(figures);
   };
   LoadConfidence confidence;
-  confidence.rate = mean_of([](const ResultRow& row) { return row.rate(); });
+  // A repeat in which nothing was completed has a rate, too.
+  confidence.rate = mean_of([](const ResultRow& row) { return row.rate(); }, /*of_each=*/true);
   if (!report.repeats.empty() && report.repeats.front().rows[which].cpu_ns) {
-    confidence.cpu_ns = mean_of([](const ResultRow& row) { return row.cpu_ns_per_operation(); });
+    confidence.cpu_ns = mean_of([](const ResultRow& row) { return row.cpu_ns_per_operation(); },
+                                /*of_each=*/false);
   }
   for (const double percentile : PercentilesOf(options)) {
     confidence.percentiles.emplace_back(
-        percentile, mean_of([percentile](const ResultRow& row) {
-          return static_cast<double>(row.latency.Percentile(percentile / 100));
-        }));
+        percentile, mean_of(
+                        [percentile](const ResultRow& row) {
+                          return static_cast<double>(row.latency.Percentile(percentile / 100));
+                        },
+                        /*of_each=*/false));
   }
   return confidence;
 }

@@ -40,6 +40,7 @@ struct LoadDigestFacts {
 
 struct LoadReport {
   std::vector<LoadRepeat> repeats;
+  std::uint32_t seed = 0;    // of the timetables: another one for each process
   bool interrupted = false;  // by a signal, before all of it was measured
   LoadDigestFacts digest;
   std::uint64_t look_up_ns = 0;  // of the server's name

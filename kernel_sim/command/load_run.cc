@@ -1,5 +1,7 @@
 #include "kernel_sim/command/load_run.h"
 
+#include <sys/random.h>
+
 #include <algorithm>
 #include <chrono>
 #include <numeric>
@@ -26,6 +28,12 @@ constexpr std::uint64_t kCloseLimitNs = kNsPerSecond;
 constexpr std::uint64_t kNobodyThereNs = 2 * kNsPerSecond;
 // So many first authentications are measured, one after the other.
 constexpr std::size_t kFirstAuthentications = 100;
+
+std::uint32_t RandomSeed() {
+  std::uint32_t seed = 0;
+  if (getrandom(&seed, sizeof(seed), 0) == sizeof(seed)) return seed;
+  return static_cast<std::uint32_t>(MonotonicClock::Now());
+}
 
 double UnixSeconds() {
   const auto since = std::chrono::system_clock::now().time_since_epoch();
@@ -69,7 +77,7 @@ std::vector<unsigned> SlotsFor(const std::vector<LoadShare>& shares, unsigned sl
 
 LoadRun::LoadRun(const LoadOptions& options, const Envelope& envelope,
                  const std::atomic<bool>& interrupted)
-    : options_(options), envelope_(envelope), interrupted_(interrupted) {}
+    : options_(options), envelope_(envelope), interrupted_(interrupted), seed_(RandomSeed()) {}
 
 std::string LoadRun::AddProfile(bool resumption) {
   ClientCredentialOptions wanted;
@@ -266,8 +274,12 @@ std::string LoadRun::AllNames() const {
 
 LoadRepeat LoadRun::Measure(unsigned number) {
   progress_.Begin(AllNames(), static_cast<double>(options_.duration_ns) / kNsPerSecond);
-  for (Kind& kind : kinds_) {
-    kind.plan.seed = std::uint64_t{number} << 32;
+  for (std::size_t i = 0; i < kinds_.size(); ++i) {
+    Kind& kind = kinds_[i];
+    // Another one for each process, repeat, kind and loop: timetables that are the same would send
+    // bursts.
+    kind.plan.seed = (std::uint64_t{seed_} << 32U) + (std::uint64_t{number} << 16U) + (i << 10U);
+    kind.plan.offset = static_cast<double>(i) / static_cast<double>(kinds_.size());
     kind.phase = std::make_unique<LoadPhase>(client_, kind.plan);
   }
   began_ns_ = MonotonicClock::Now();
@@ -331,6 +343,7 @@ void LoadRun::Stop(LoadReport* report) {
 }
 
 std::string LoadRun::Run(LoadReport* report) {
+  report->seed = seed_;
   std::string error = Prepare(report);
   for (unsigned i = 0; error.empty() && i < options_.repeats; ++i) {
     if (i != 0 && Interrupted()) {

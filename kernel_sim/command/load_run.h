@@ -59,6 +59,7 @@ class LoadRun {
   const LoadOptions& options_;
   const Envelope& envelope_;
   const std::atomic<bool>& interrupted_;
+  const std::uint32_t seed_;
   Progress progress_;
   std::vector<io::Address> peers_;
   Certificate client_certificate_;

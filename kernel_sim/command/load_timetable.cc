@@ -43,6 +43,8 @@ bool LoadDispatcher::Take(std::uint64_t now_ns, std::uint64_t* due_ns) {
   if (timetable_.next_ns() > now_ns) return false;
   *due_ns = timetable_.next_ns();
   timetable_.Advance();
+  // Whoever takes it, another one could have had it when it was due.
+  if (record_lag_ && !waiting_.empty()) lag_.Record(now_ns - *due_ns);
   return true;
 }
 
@@ -62,12 +64,11 @@ void LoadDispatcher::Arm() {
 }
 
 void LoadDispatcher::OnTimer() {
-  const std::uint64_t now = MonotonicClock::Now();
   std::uint64_t due = 0;
   // Whoever comes back meanwhile has its turn with the next timer, so that others have theirs.
   for (std::size_t left = waiting_.size(); left != 0 && !waiting_.empty(); --left) {
-    if (!Take(now, &due)) break;
-    if (record_lag_) lag_.Record(now - due);
+    // What one of them begins makes the next one late.
+    if (!Take(MonotonicClock::Now(), &due)) break;
     LoadWorker* const worker = waiting_.front();
     waiting_.pop_front();
     worker->BeginDue(due);

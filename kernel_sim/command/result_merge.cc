@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -114,16 +115,16 @@ void MergeInterval(const json& from, json* to) {
 void MergeSeries(const json& from, json* to) {
   if (from.size() > kIntervalsMax || to->size() > kIntervalsMax) Refuse("too many intervals");
   const auto place = [](const json& one) {
-    return std::pair(one.at("repeat").get<double>(), one.at("at_s").get<double>());
+    return std::pair(CountOf(one.at("repeat")), one.at("at_s").get<double>());
   };
-  std::map<std::pair<double, double>, std::size_t> places;
+  std::map<std::pair<std::uint64_t, double>, std::size_t> places;
   for (std::size_t i = 0; i < to->size(); ++i) places.emplace(place(to->at(i)), i);
   for (const json& interval : from) {
-    const auto found = places.find(place(interval));
-    if (found != places.end()) {
-      MergeInterval(interval, &to->at(found->second));
-    } else {
+    const auto [known, added] = places.emplace(place(interval), to->size());
+    if (added) {
       to->push_back(interval);
+    } else {
+      MergeInterval(interval, &to->at(known->second));
     }
   }
 }
@@ -208,22 +209,71 @@ json OriginOf(const json& result, const std::string& file) {
           {"valid", result.at("valid")}};
 }
 
-double BeginOf(const json& result) {
-  return result.at("operations").at(0).at("repeats").at(0).at("measured_from_unix_s").get<double>();
+// When each of its repeats was measured, in seconds since 1970.
+struct Span {
+  double from;
+  double until;
+};
+std::vector<Span> SpansOf(const json& result) {
+  const json& operation = result.at("operations").at(0);
+  std::vector<Span> spans;
+  for (const json& repeat : operation.at("repeats")) {
+    const double from = repeat.at("measured_from_unix_s").get<double>();
+    spans.push_back({from, from + repeat.at("seconds").get<double>()});
+  }
+  if (spans.empty()) Refuse("there are no repeats");
+  return spans;
+}
+
+// Empty: each repeat began and ended with that of the first result.
+std::string ApartFrom(const std::vector<Span>& first, const std::vector<Span>& other) {
+  if (first.size() != other.size()) {
+    return fmt::format("has {} repeats, the first {}", other.size(), first.size());
+  }
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    const double shorter = std::min(first[i].until - first[i].from, other[i].until - other[i].from);
+    const double begins = std::abs(other[i].from - first[i].from);
+    const double ends = std::abs(other[i].until - first[i].until);
+    if (begins <= kApartShareMax * shorter && ends <= kApartShareMax * shorter) continue;
+    return fmt::format("began {:.1f} s and ended {:.1f} s apart from the first, in repeat {}",
+                       begins, ends, i + 1);
+  }
+  return {};
 }
 
 // Rates of different times do not add up.
-void CheckTimes(const json& from, const std::string& file, json* to) {
-  const double apart = std::abs(BeginOf(from) - BeginOf(*to));
-  const double seconds = from.at("operations").at(0).at("seconds").get<double>();
-  if (apart <= kApartShareMax * seconds) return;
+void CheckTimes(const json& from, const std::string& file, const json& first, json* to) {
+  const std::string apart = ApartFrom(SpansOf(first), SpansOf(from));
+  if (apart.empty()) return;
   (*to)["valid"] = false;
-  (*to)["reasons"].push_back({{"reason", DoubtName(Doubt::kNotTogether)},
-                              {"text", fmt::format("{}: {} began {:.1f} s apart from the first",
-                                                   DoubtText(Doubt::kNotTogether), file, apart)}});
+  (*to)["reasons"].push_back(
+      {{"reason", DoubtName(Doubt::kNotTogether)},
+       {"text", fmt::format("{}: {} {}", DoubtText(Doubt::kNotTogether), file, apart)}});
 }
 
-void MergeInto(const json& from, const std::string& file, json* to) {
+// What all of them asked for together.
+void MergeSettings(const json& from, json* to) {
+  for (const char* name : {"rate_asked_per_s", "connections"}) {
+    if (from.contains(name)) AddNumber(from, name, to);
+  }
+  if (to->contains("seed")) (*to)["seed"] = nullptr;
+}
+
+// Its operations would count twice.
+void RefuseTheSame(std::span<const json> before, const json& result) {
+  const json& when = result.at("measured_monotonic_ns");
+  if (when.is_null()) return;
+  for (const json& other : before) {
+    const bool same = other.at("measured_monotonic_ns") == when &&
+                      other.at("started") == result.at("started") &&
+                      other.at("host") == result.at("host") &&
+                      other.at("command_line") == result.at("command_line") &&
+                      other.at("operations") == result.at("operations");
+    if (same) Refuse("is the same result as one before it");
+  }
+}
+
+void MergeInto(const json& from, const std::string& file, const json& first, json* to) {
   json& operations = (*to)["operations"];
   if (from.at("operations").size() != operations.size()) {
     Refuse("the kinds of operations are not the same");
@@ -243,7 +293,8 @@ void MergeInto(const json& from, const std::string& file, json* to) {
     reason["text"] = file + ": " + reason.at("text").get<std::string>();
     (*to)["reasons"].push_back(std::move(reason));
   }
-  CheckTimes(from, file, to);
+  MergeSettings(from.at("settings"), &(*to)["settings"]);
+  CheckTimes(from, file, first, to);
   (*to)["merged"].push_back(OriginOf(from, file));
 }
 
@@ -258,14 +309,16 @@ std::string MergeResults(std::span<const json> results, std::span<const std::str
       if (!result.is_object() || result.value("schema", "") != kSchema) {
         Refuse(std::string("not a result of ktlsim load (") + kSchema + ")");
       }
+      if (!result.at("valid").is_boolean()) Refuse("it does not say whether it is valid");
       if (result.at("operations").empty()) Refuse("there are no operations");
       if (at != 0) {
-        MergeInto(result, files[at], merged);
+        RefuseTheSame(results.first(at), result);
+        MergeInto(result, files[at], results.front(), merged);
         continue;
       }
       // Whatever is wrong with the first one shows when it is added to itself.
       *merged = result;
-      MergeInto(result, files[at], merged);
+      MergeInto(result, files[at], results.front(), merged);
       *merged = result;
       (*merged)["merged"] = json::array({OriginOf(result, files[at])});
       (*merged)["measured_monotonic_ns"] = nullptr;

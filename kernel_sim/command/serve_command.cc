@@ -277,10 +277,11 @@ int Serve(const ServeOptions& options) {
   Served served;
   error = ServeUntilSignal(options, config, envelope, signals, *log, manager, &served);
   static_cast<void>(KtlsimStop());
-  if (!error.empty()) return Fail(error);
+  // Also after a failure, of which the trace may show the cause.
   if (const std::string missing = trace != nullptr ? trace->Close() : ""; !missing.empty()) {
     log->Write(serve::LogLevel::kWarning, "the trace is not complete", {{"reason", missing}});
   }
+  if (!error.empty()) return Fail(error);
   if (const std::string lost = key_log != nullptr ? key_log->Losses() : ""; !lost.empty()) {
     log->Write(serve::LogLevel::kError, "the key log is not complete", {{"reason", lost}});
   }

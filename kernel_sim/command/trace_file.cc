@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <ktlsim/sspi_ext.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -16,6 +18,7 @@
 
 #include <fmt/format.h>
 
+#include "kernel_sim/base/clock.h"
 #include "kernel_sim/base/file.h"
 #include "kernel_sim/base/level.h"
 #include "kernel_sim/command/values.h"
@@ -69,12 +72,32 @@ void AppendTraceEvent(std::string_view slice, char phase, std::string_view name,
   *out += "},\n";
 }
 
+// Finalizer of SplitMix64.
+std::uint64_t Mixed(std::uint64_t value) {
+  value = (value ^ (value >> 30U)) * 0xBF58476D1CE4E5B9U;
+  value = (value ^ (value >> 27U)) * 0x94D049BB133111EBU;
+  return value ^ (value >> 31U);
+}
+
+// The same number for the same one. An address of this process would tell whoever reads the file
+// where its memory is.
+std::uint64_t OrderNumber(const void* order) {
+  static const std::array<std::uint64_t, 2> keys = [] {
+    std::array<std::uint64_t, 2> made{};
+    // Without random bytes the numbers are less secret, and no less right.
+    if (getrandom(made.data(), sizeof(made), 0) != sizeof(made)) made[0] = MonotonicClock::Now();
+    return made;
+  }();
+  if (order == nullptr) return 0;
+  return Mixed(Mixed(reinterpret_cast<std::uintptr_t>(order) ^ keys[0]) + keys[1]);
+}
+
 std::string TraceArguments(const ktlsim::CallRecord& record) {
   const char* const name = KtlsimStatusName(record.status);
   return fmt::format(
       "{{\"async_context\":\"0x{:x}\",\"order\":\"0x{:x}\",\"submitted_by\":\"{}\",\"status\":\"0x{"
       ":08x}\",\"status_name\":\"{}\",\"callback_on\":\"{}\"}}",
-      record.async_context, reinterpret_cast<std::uintptr_t>(record.order),
+      record.async_context, OrderNumber(record.order),
       record.submitter == ktlsim::CallRecord::kForeign
           ? std::string("another thread")
           : fmt::format("processor {}", record.submitter),
@@ -103,7 +126,7 @@ void AppendTraceEvents(const ktlsim::CallRecord& record, std::string* out) {
 std::unique_ptr<TraceFile> TraceFile::Open(const TraceOptions& options, std::string* error) {
   if (options.file.empty()) return nullptr;
   try {
-    Result<int> opened = OpenForWriting(options.file.c_str(), O_TRUNC, 0666);
+    Result<int> opened = OpenForWriting(options.file.c_str(), O_TRUNC, 0600);
     if (!opened.ok()) {
       *error = fmt::format("--trace {}: {}; name a file in a folder that exists",
                            Printable(options.file), opened.status().ToString());

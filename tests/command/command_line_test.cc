@@ -40,6 +40,12 @@ TEST(WithoutPasswordsTest, HidesThemAndNothingElse) {
       WithoutPasswords(given),
       (std::vector<std::string>{"ktlsim", "load", "--digest", "a:***", "--digest=d:***", "--digest",
                                 "f", "https://h:1/a:b", "--context-store", "redis://***@h:1/2"}));
+  EXPECT_EQ(
+      WithoutPasswords({"-H", "Authorization: Bearer x", "--header=proxy-authorization:y",
+                        "-HCOOKIE : a=b", "X-Api-Key: k", "Accept: text/html", "/authorization"}),
+      (std::vector<std::string>{"-H", "Authorization: ***", "--header=proxy-authorization: ***",
+                                "-HCOOKIE : ***", "X-Api-Key: ***", "Accept: text/html",
+                                "/authorization"}));
 }
 
 // Commands that do not start the library.

@@ -39,6 +39,16 @@ TEST(LatencyHistogramTest, OneValueIsOffByLessThanOnePercentAtAnySize) {
   }
 }
 
+// 99.9 / 100 is a little more than 0.999.
+TEST(LatencyHistogramTest, ARankIsNotRoundedUp) {
+  LatencyHistogram histogram;
+  for (std::uint64_t i = 1; i <= 1000; ++i) histogram.Record(i);
+  for (const double percentile : {99.9, 99.8, 99.7, 99.0, 90.0, 55.0, 7.0, 0.1}) {
+    EXPECT_EQ(histogram.Percentile(percentile / 100), std::llround(percentile * 10)) << percentile;
+  }
+  EXPECT_EQ(histogram.SamplesAbove(99.9 / 100), 1U);
+}
+
 TEST(LatencyHistogramTest, LongValuesCountAsTheLongest) {
   LatencyHistogram histogram;
   histogram.Record(~std::uint64_t{0});

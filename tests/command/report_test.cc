@@ -131,8 +131,23 @@ TEST(ReportRunDataTest, SeveralFilesAreRepeats) {
   ASSERT_EQ(run.operations.size(), 1U);
   EXPECT_EQ(run.operations[0].rates, (std::vector<double>{500, 520, 500, 520}));
   EXPECT_EQ(run.operations[0].buckets[0].count, 180);
+  EXPECT_EQ(run.operations[0].count, 200);
+  ASSERT_EQ(run.rings.size(), 1U);
+  EXPECT_EQ(run.rings[0].submitted, 600);
+  EXPECT_EQ(run.rings[0].completed, 800);
   EXPECT_NE(AddResult(CompareResult(8).dump(), &run), "");
   EXPECT_EQ(run.files, 2U);
+}
+
+// Its parts were measured at once, so each has a part of the rate; and it has the rings of one.
+TEST(ReportRunDataTest, AMergedResultIsOneRepeat) {
+  json merged = LoadResult();
+  merged["merged"] = {{{"file", "a"}}, {{"file", "b"}}};
+  merged["operations"][0]["rate_per_s"] = 1020;
+  const RunData run = RunOf(merged);
+  EXPECT_EQ(run.operations[0].rates, std::vector<double>{1020});
+  EXPECT_EQ(run.operations[0].latency.p50, std::vector<double>{1});
+  EXPECT_TRUE(run.rings.empty());
 }
 
 TEST(ReportRunDataTest, ReadsWhatRunMeasuredWithoutRepeats) {

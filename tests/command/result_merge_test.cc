@@ -37,7 +37,7 @@ nlohmann::json Good() {
       "mb_per_s": 0.001, "client_cpu_ns": 500, "late": 0, "unfinished": 0, "errors": 0,
       "not_begun": 0, "seconds": 1.0, "oldest_unfinished_ns": null,
       "statuses": {"1xx": 0, "2xx": 10, "3xx": 0, "4xx": 0, "5xx": 0, "other": 0},
-      "error_texts": ["one"], "repeats": [{"measured_from_unix_s": 5.0}],
+      "error_texts": ["one"], "repeats": [{"measured_from_unix_s": 5.0, "seconds": 1.0}],
       "percentiles": [{"percentile": 50}], "phases": {}, "confidence": {},
       "time_series": [{"repeat": 1, "at_s": 0.0, "length_s": 1.0, "operations": 10, "errors": 0,
                        "bytes": 1000, "rate_per_s": 10.0, "max_ns": 1000000, "histogram": null}]
@@ -122,12 +122,48 @@ TEST(ResultMergeTest, OtherTimesAndInvalidResultsMakeItInvalid) {
   ASSERT_EQ(Merged({Good(), later}, &merged), "");
   EXPECT_FALSE(merged["valid"]);
   EXPECT_EQ(merged["reasons"][0]["reason"], "not_together");
+  // Together in the first repeat, and not in the second; or ended apart.
+  const auto two = [](double from, double seconds) {
+    nlohmann::json result = Good();
+    nlohmann::json& repeats = result["operations"][0]["repeats"];
+    repeats.push_back({{"measured_from_unix_s", from}, {"seconds", seconds}});
+    return result;
+  };
+  ASSERT_EQ(Merged({two(7, 1), two(7.05, 1)}, &merged), "");
+  EXPECT_TRUE(merged["valid"]);
+  for (const nlohmann::json& apart : {two(7.2, 1), two(7, 2), Good()}) {
+    ASSERT_EQ(Merged({two(7, 1), apart}, &merged), "");
+    EXPECT_FALSE(merged["valid"]);
+    ASSERT_EQ(Merged({apart, two(7, 1)}, &merged), "");
+    EXPECT_FALSE(merged["valid"]);
+  }
   nlohmann::json doubtful = Good();
   doubtful["valid"] = false;
   doubtful["reasons"] = {{{"reason", "unfinished"}, {"text", "t"}}};
   ASSERT_EQ(Merged({Good(), doubtful}, &merged), "");
   EXPECT_FALSE(merged["valid"]);
   EXPECT_EQ(merged["reasons"][0]["text"], "file1: t");
+}
+
+TEST(ResultMergeTest, TheSameResultTwiceIsRefused) {
+  nlohmann::json one = Good();
+  one["measured_monotonic_ns"] = {{"from", 1}, {"until", 2}};
+  nlohmann::json other = one;
+  other["host"] = {{"name", "b"}};
+  nlohmann::json merged;
+  EXPECT_EQ(Merged({one, other}, &merged), "");
+  EXPECT_NE(Merged({one, other, one}, &merged), "");
+}
+
+TEST(ResultMergeTest, WhatWasAskedForAddsUp) {
+  nlohmann::json one = Good();
+  one["settings"] = {{"rate_asked_per_s", 500.5}, {"connections", 4}, {"seed", 7}};
+  nlohmann::json merged;
+  ASSERT_EQ(Merged({one, one}, &merged), "");
+  EXPECT_EQ(merged["settings"]["rate_asked_per_s"], 1001);
+  EXPECT_EQ(merged["settings"]["connections"], 8);
+  EXPECT_TRUE(merged["settings"]["seed"].is_null());
+  EXPECT_EQ(merged["merged"][1]["settings"]["seed"], 7);
 }
 
 TEST(ResultMergeTest, WhatIsNoResultIsRefusedByName) {

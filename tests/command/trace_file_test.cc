@@ -100,5 +100,22 @@ TEST(TraceFileTest, AFullDiskEndsTheTraceAndIsReported) {
   EXPECT_NE(file->Close().find("No space left on device"), std::string::npos);
 }
 
+TEST(TraceFileTest, ItTellsNoAddresses) {
+  const int one = 0;
+  const int other = 0;
+  const auto order = [](const void* of) {
+    ktlsim::CallRecord record;
+    record.accepted_ns = 1;
+    record.ended_ns = 2;
+    record.lane = "record";
+    record.order = of;
+    return std::stoull(Events(record)[0]["args"]["order"].get<std::string>(), nullptr, 16);
+  };
+  EXPECT_EQ(order(&one), order(&one));
+  EXPECT_NE(order(&one), order(&other));
+  EXPECT_NE(order(&one), reinterpret_cast<std::uintptr_t>(&one));
+  EXPECT_EQ(order(nullptr), 0U);
+}
+
 }  // namespace
 }  // namespace ktlsim::command

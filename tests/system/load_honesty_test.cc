@@ -241,8 +241,12 @@ TEST_F(LoadHonestyTest, ResultsMergeIntoOne) {
   const std::string one = folder_.File("one.json");
   const LoadResult result = Measure({"--connections", "2"});
   std::ofstream(one) << result.json;
+  const std::string two = folder_.File("two.json");
+  nlohmann::json elsewhere = result.json;
+  elsewhere["host"]["kernel"] = "of another machine";
+  std::ofstream(two) << elsewhere;
   const std::string all = folder_.File("all.json");
-  const Finished merge = RunProgram({test::CommandPath(), "report", "merge", one, one, "-o", all},
+  const Finished merge = RunProgram({test::CommandPath(), "report", "merge", one, two, "-o", all},
                                     "", std::chrono::seconds(60));
   EXPECT_EQ(merge.code, result.code) << merge.output;
   const nlohmann::json merged = nlohmann::json::parse(TextOf(all), nullptr, false);

@@ -8,8 +8,13 @@
 
 #include <fmt/format.h>
 
+#include "kernel_sim/command/latency_histogram.h"
+
 namespace ktlsim::command::report {
 namespace {
+
+// Latencies are known to a bucket: repeats that are in the same one still differ by so much.
+constexpr double kBucketWidth = 1.0 / (1U << LatencyHistogram::kSubBits);
 
 struct Moments {
   double mean = 0;
@@ -28,7 +33,8 @@ Moments LogMoments(std::span<const double> figures) {
     squares += off * off;
   }
   moments.degrees = count - 1;
-  moments.variance_of_mean = squares / (moments.degrees * count);
+  const double variance = std::max(squares / moments.degrees, kBucketWidth * kBucketWidth);
+  moments.variance_of_mean = variance / count;
   return moments;
 }
 

@@ -2,10 +2,12 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
@@ -37,7 +39,10 @@ std::string WritePage(const PageOptions& options, const std::vector<RunData>& ru
         Printable(options.chart_js), chart_js.status().ToString());
   }
   // It would end its script element, and the page would show the rest as text.
-  if (chart_js->text().find("</script") != std::string_view::npos) {
+  constexpr std::string_view kEnd = "</script";
+  const std::string_view script = chart_js->text();
+  const auto same = [](char a, char b) { return a == b || (a >= 'A' && a <= 'Z' && a + 32 == b); };
+  if (std::search(script.begin(), script.end(), kEnd.begin(), kEnd.end(), same) != script.end()) {
     return fmt::format("{}: a script with \"</script\" in it cannot be put into a page",
                        Printable(options.chart_js));
   }

@@ -113,7 +113,10 @@ void SetPhases(const json& phases, OperationData* operation) {
   }
 }
 
-void AddOperation(const json& from, OperationData* to) {
+// Of `ktlsim report merge`: its repeats are parts of the whole, and were measured at once.
+bool IsMerged(const json& result) { return At(result, "merged").is_array(); }
+
+void AddOperation(const json& from, bool merged, OperationData* to) {
   to->count += NumberOr0(from, "count");
   to->errors += NumberOr0(from, "errors");
   to->unfinished += NumberOr0(from, "unfinished");
@@ -125,7 +128,7 @@ void AddOperation(const json& from, OperationData* to) {
     Append(Number(figures, "client_cpu_ns_per_operation"), &to->client_cpu_ns);
     AddLatency(At(figures, "latency_ns"), &to->latency);
   };
-  if (repeats.is_array() && !repeats.empty()) {
+  if (repeats.is_array() && !repeats.empty() && !merged) {
     ForEach(repeats, kItemsMax, take);
   } else {
     take(from);
@@ -138,7 +141,8 @@ void AddOperation(const json& from, OperationData* to) {
 }
 
 void AddOperations(const json& result, RunData* run) {
-  ForEach(At(result, "operations"), kItemsMax, [run](const json& operation) {
+  const bool merged = IsMerged(result);
+  ForEach(At(result, "operations"), kItemsMax, [run, merged](const json& operation) {
     const std::string name = Text(operation, "operation");
     if (name.empty()) return;
     auto same = std::find_if(run->operations.begin(), run->operations.end(),
@@ -148,7 +152,7 @@ void AddOperations(const json& result, RunData* run) {
       same = std::prev(run->operations.end());
       same->name = name;
     }
-    AddOperation(operation, &*same);
+    AddOperation(operation, merged, &*same);
   });
 }
 
@@ -166,14 +170,22 @@ void SetLanes(const json& result, RunData* run) {
   });
 }
 
-void SetRings(const json& result, RunData* run) {
-  if (!run->rings.empty()) return;
+// Sums, as the counts of the operations are. A merged result has the rings of one part only.
+void AddRings(const json& result, RunData* run) {
+  if (IsMerged(result)) return;
   ForEach(At(At(result, "calls"), "rings"), kItemsMax, [run](const json& ring) {
-    run->rings.push_back({.role = Text(ring, "role"),
-                          .submitted = NumberOr0(ring, "submitted"),
-                          .completed = NumberOr0(ring, "completed"),
-                          .enters = NumberOr0(ring, "enters"),
-                          .overflow = NumberOr0(ring, "completion_overflow")});
+    const std::string role = Text(ring, "role");
+    auto same = std::find_if(run->rings.begin(), run->rings.end(),
+                             [&role](const RingData& known) { return known.role == role; });
+    if (same == run->rings.end()) {
+      run->rings.push_back({});
+      same = std::prev(run->rings.end());
+      same->role = role;
+    }
+    same->submitted += NumberOr0(ring, "submitted");
+    same->completed += NumberOr0(ring, "completed");
+    same->enters += NumberOr0(ring, "enters");
+    same->overflow += NumberOr0(ring, "completion_overflow");
   });
 }
 
@@ -284,7 +296,7 @@ std::string AddResult(std::string_view text, RunData* run) {
   SetOrigin(result, run);
   AddOperations(result, run);
   SetLanes(result, run);
-  SetRings(result, run);
+  AddRings(result, run);
   AddScenarios(result, run);
   return {};
 }

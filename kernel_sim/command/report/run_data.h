@@ -1,6 +1,7 @@
 // RunData: what a report knows of one run, whichever command measured it.
 //
-// A run may have several files: they are repeats of it, and so are the repeats within one file.
+// A run may have several files: they are repeats of it, and so are the repeats within one file; a
+// result of `ktlsim report merge` is one repeat, because its parts were measured at once.
 // What was not measured is an empty vector or no value. The files are other people's: nothing in
 // them is trusted but its type.
 #pragma once
@@ -65,7 +66,7 @@ struct LaneData {
   std::optional<double> notified_ns;
 };
 
-// Of the rings of a role.
+// Of the rings of a role, in all files.
 struct RingData {
   std::string role;
   double submitted = 0;  // submission queue entries

@@ -25,7 +25,15 @@ constexpr std::size_t kCategoryLetters = 22;
 std::string Escape(std::string_view text) {
   std::string escaped;
   escaped.reserve(text.size());
-  for (const char c : text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    // Nor has it U+FFFE and U+FFFF.
+    const std::string_view three = text.substr(i, 3);
+    if (three == "\xEF\xBF\xBE" || three == "\xEF\xBF\xBF") {
+      escaped += ' ';
+      i += 2;
+      continue;
+    }
+    const char c = text[i];
     switch (c) {
       case '<':
         escaped += "&lt;";

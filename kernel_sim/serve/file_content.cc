@@ -79,7 +79,7 @@ class FileContent final : public HttpContent {
     explicit Opening(FileContent& content) : content_(content) {}
     void OnOpened(Result<int> descriptor) override {
       // The last thing done here: the content may end.
-      content_.RingOpened(std::move(descriptor));
+      content_.RingOpened(descriptor);
     }
 
    private:

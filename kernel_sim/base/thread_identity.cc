@@ -1,6 +1,13 @@
 #include "kernel_sim/base/thread_identity.h"
 
+#include <pthread.h>
+
+#include <array>
 #include <cerrno>
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+#include <optional>
 #include <utility>
 
 #include "kernel_sim/base/assert.h"
@@ -26,11 +33,7 @@ struct ThreadIdentity::Slot {
   Slot(const Slot&) = delete;
   Slot& operator=(const Slot&) = delete;
 
-  static Slot& Here() {
-    static thread_local Slot slot;
-    return slot;
-  }
-
+  static Slot& Here();
   int Wear(const UnixIdentity* wanted, UnixSwitch* by);
 
   IdentityRef identity;
@@ -38,7 +41,37 @@ struct ThreadIdentity::Slot {
   // process.
   const UnixIdentity* worn = nullptr;
   UnixSwitch* worn_by = nullptr;  // who made it so
+
+ private:
+  static void EndOfThread(void* slot) {
+    static_cast<Slot*>(slot)->~Slot();
+    here_ = nullptr;
+  }
+  // exit() calls it on a thread that may act as a client. Threads' own ends do not come then.
+  static void EndOfProcess() {
+    if (here_ != nullptr) EndOfThread(here_);
+  }
+
+  static constinit thread_local Slot* here_;
 };
+
+constinit thread_local ThreadIdentity::Slot* ThreadIdentity::Slot::here_ = nullptr;
+
+// No thread_local with a destructor: the C library needs memory to remember that, and ends the
+// process where there is none. The value of a key needs none.
+ThreadIdentity::Slot& ThreadIdentity::Slot::Here() {
+  if (here_ != nullptr) return *here_;
+  alignas(Slot) static constinit thread_local std::array<std::byte, sizeof(Slot)> room{};
+  here_ = new (room.data()) Slot;
+  // Without a key, or a value, nothing is lost but what the slot holds when the thread ends.
+  static const std::optional<pthread_key_t> key = []() -> std::optional<pthread_key_t> {
+    pthread_key_t made{};
+    if (pthread_key_create(&made, &EndOfThread) != 0) return std::nullopt;
+    return made;
+  }();
+  if (key) static_cast<void>(pthread_setspecific(*key, here_));
+  return *here_;
+}
 
 // After an error the process acts.
 int ThreadIdentity::Slot::Wear(const UnixIdentity* wanted, UnixSwitch* by) {
@@ -51,6 +84,8 @@ int ThreadIdentity::Slot::Wear(const UnixIdentity* wanted, UnixSwitch* by) {
     worn = nullptr;
   }
   if (wanted == nullptr) return 0;
+  static const bool returns_at_exit = std::atexit(&EndOfProcess) == 0;
+  if (!returns_at_exit) return ENOMEM;
   const int error_number = by->Take(*wanted);
   if (error_number != 0) return error_number;
   worn = wanted;

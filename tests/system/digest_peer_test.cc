@@ -149,8 +149,7 @@ class DigestPeerTest : public testing::TestWithParam<const char*> {
     ASSERT_EQ(result.json["operations"].size(), 1U) << result.output;
     EXPECT_EQ(result.json["first_authentications"]["count"], 100);
     EXPECT_GT(result.row()["count"], 0) << result.output;
-    EXPECT_EQ(result.row()["negotiated"]["tls_version"],
-              std::string("TLS ") + GetParam());
+    EXPECT_EQ(result.row()["negotiated"]["tls_version"], std::string("TLS ") + GetParam());
   }
 
   static constexpr int kAttempts = 20;

@@ -87,7 +87,8 @@ TEST(OpensslClientTest, VersionThatIsNotOfferedIsRefused) {
 }
 
 TEST(OpensslClientTest, ChoosesAlpnInTheServersOrder) {
-  ServeProcess server({"--self-signed", "localhost", "--respond-bytes", "1", "--alpn", "http/1.1,http/1.0"});
+  ServeProcess server(
+      {"--self-signed", "localhost", "--respond-bytes", "1", "--alpn", "http/1.1,http/1.0"});
   ASSERT_TRUE(server.running()) << server.output();
   EXPECT_NE(Client(server, {"-alpn", "http/1.0,http/1.1"}).output.find("ALPN protocol: http/1.1"),
             std::string::npos);

@@ -44,14 +44,14 @@ typedef struct _KtlsimOptions {
 /// calling thread changes. It is the process again when it reverts; where it cannot return, the
 /// process ends. A failed impersonation leaves the thread as the process. At dispatch level, on a
 /// processor, the thread keeps the process's rights, and so does everything that acts as nobody.
-/// Needs CAP_SETUID and CAP_SETGID, and not from the program's file (setcap; AT_SECURE is set then):
-/// everybody who may run it would have them. It stays in force until a KtlsimStart without the flag. What a
-/// program has to know: PR_SET_DUMPABLE becomes fs.suid_dumpable, so that with 0 or 2 the process
-/// cannot be traced by its user, and dumps its memory not at all (0) or for root only (2);
-/// PR_SET_PDEATHSIG is forgotten; a thread or process that is started while impersonating begins as
-/// the client (revert before that), and such a process can return to the real ids, which are this
-/// process's, with all capabilities if they are root's; and nobody else may change ids, groups or
-/// capabilities of the process from the first start on.
+/// Needs CAP_SETUID and CAP_SETGID, and not from the program's file (setcap; AT_SECURE is set
+/// then): everybody who may run it would have them. It stays in force until a KtlsimStart without
+/// the flag. What a program has to know: PR_SET_DUMPABLE becomes fs.suid_dumpable, so that with 0
+/// or 2 the process cannot be traced by its user, and dumps its memory not at all (0) or for root
+/// only (2); PR_SET_PDEATHSIG is forgotten; a thread or process that is started while impersonating
+/// begins as the client (revert before that), and such a process can return to the real ids, which
+/// are this process's, with all capabilities if they are root's; and nobody else may change ids,
+/// groups or capabilities of the process from the first start on.
 ///
 /// Level: passive; any thread, also while other threads call any function. Returns: SEC_E_OK;
 /// SEC_E_NO_IMPERSONATION: KTLSIM_IMPERSONATE_OS, and the process may not take on another user;
@@ -286,16 +286,16 @@ typedef struct _KtlsimAuditTrail {
 /// for). Nothing of the caller's is kept, the key neither. It is open until KtlsimCloseAuditTrail,
 /// or until the process exits; KtlsimStop leaves it alone.
 ///
-/// A record that waits takes about 600 bytes; names that are longer than 320 bytes take more, together
-/// 1 KiB for each record of the queue, or 8 MiB if that is more. What finds no memory finds no room.
-/// Without KTLSIM_AUDIT_COUNT an access that has to be recorded is refused when the disk or the
-/// queue is full. A forked child cannot write to its parent's trail: there, all that have to be
-/// recorded are refused, until it opens one of its own, under another name, or closes the parent's,
-/// to which nothing happens.
-/// Level: passive. Returns: SEC_E_OK; SEC_E_INVALID_PARAMETER: a bad value, one is open already,
-/// another process writes to it, the key is another one or missing, or log and head do not belong
-/// together; SEC_E_INTERNAL_ERROR: the files cannot be read or written;
-/// SEC_E_UNSUPPORTED_FUNCTION: above passive level; SEC_E_INSUFFICIENT_MEMORY.
+/// A record that waits takes about 600 bytes; names that are longer than 320 bytes take more,
+/// together 1 KiB for each record of the queue, or 8 MiB if that is more. What finds no memory
+/// finds no room. Without KTLSIM_AUDIT_COUNT an access that has to be recorded is refused when the
+/// disk or the queue is full. A forked child cannot write to its parent's trail: there, all that
+/// have to be recorded are refused, until it opens one of its own, under another name, or closes
+/// the parent's, to which nothing happens. Level: passive. Returns: SEC_E_OK;
+/// SEC_E_INVALID_PARAMETER: a bad value, one is open already, another process writes to it, the key
+/// is another one or missing, or log and head do not belong together; SEC_E_INTERNAL_ERROR: the
+/// files cannot be read or written; SEC_E_UNSUPPORTED_FUNCTION: above passive level;
+/// SEC_E_INSUFFICIENT_MEMORY.
 KTLSIM_API SECURITY_STATUS KtlsimOpenAuditTrail(const KtlsimAuditTrail* trail);
 /// Waits until all that was recorded before is written, and on the disk unless
 /// KTLSIM_AUDIT_NO_SYNC.

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "kernel_sim/base/clock.h"
+#include "kernel_sim/command/load_phases.h"
 #include "kernel_sim/command/load_request.h"
 #include "kernel_sim/command/load_run.h"
 #include "kernel_sim/command/load_timetable.h"
@@ -92,6 +93,22 @@ TEST(StatisticsTest, AConfidenceIntervalIsThatOfStudent) {
   EXPECT_NEAR(interval.high - interval.mean, 1.963, 0.001);
   EXPECT_NEAR(interval.mean - interval.low, 1.963, 0.001);
   EXPECT_FALSE(MeanOf(std::vector<double>{1}).known());
+}
+
+TEST(StatisticsTest, ARepeatWithoutAnOperationIsARepeat) {
+  LoadReport report;
+  for (const std::uint64_t operations : {100U, 0U, 110U}) {
+    ResultRow row;
+    row.seconds = 1;
+    row.operations = operations;
+    if (operations != 0) row.latency.Record(5, operations);
+    report.repeats.push_back({.rows = {row}});
+  }
+  const LoadConfidence confidence = ConfidenceOf(report, 0, {});
+  EXPECT_EQ(confidence.rate.count, 3U);
+  EXPECT_DOUBLE_EQ(confidence.rate.mean, 70);
+  ASSERT_FALSE(confidence.percentiles.empty());
+  EXPECT_EQ(confidence.percentiles[0].second.count, 2U);
 }
 
 ResultRow Paused(std::uint64_t pause_ns) {

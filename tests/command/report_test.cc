@@ -220,6 +220,19 @@ TEST(ReportDifferenceTest, HasWelchsInterval) {
   EXPECT_FALSE(DifferenceOf(around(0), around(0.001)).value_or(*difference).shown());
 }
 
+// Equal repeats are equal because of their buckets, whose width is no difference.
+TEST(ReportDifferenceTest, ABucketIsNoDifference) {
+  const std::vector<double> base(10, 1024);
+  const std::vector<double> next(10, 1025);
+  const std::vector<double> other(10, 1034);
+  const auto shown = [&base](const std::vector<double>& figures) {
+    const auto difference = DifferenceOf(base, figures);
+    return difference.has_value() && difference->shown();
+  };
+  EXPECT_FALSE(shown(next));
+  EXPECT_TRUE(shown(other));
+}
+
 TEST(ReportDifferenceTest, IsSaidInWords) {
   EXPECT_EQ(DifferenceText({.percent = -12.2, .interval = {{.low = -15.4, .high = -9.1}}}, "us"),
             "12 % fewer us, 95 % interval 9.1 to 15");
@@ -287,6 +300,16 @@ TEST(ReportSvgTest, TextsAreEscapedAndSeriesDrawn) {
   EXPECT_EQ(svg.find('\x01'), std::string::npos);
   EXPECT_EQ(svg.find("<rect"), svg.rfind("<rect"));
   EXPECT_NE(svg.find(kPalette[1]), std::string::npos);
+}
+
+// U+FFFE and U+FFFF are no characters of XML, U+FFFD is one.
+TEST(ReportSvgTest, HasNoCharactersThatXmlHasNot) {
+  Chart chart;
+  chart.title =
+      "a\xEF\xBF\xBE"
+      "b\xEF\xBF\xBF"
+      "c\xEF\xBF\xBD\xEF\xBF";
+  EXPECT_NE(SvgOf(chart).find("<title>a b c\xEF\xBF\xBD\xEF\xBF</title>"), std::string::npos);
 }
 
 TEST(ReportSvgTest, TicksReadWell) {

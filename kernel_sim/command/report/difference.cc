@@ -13,7 +13,7 @@
 namespace ktlsim::command::report {
 namespace {
 
-// Latencies are known to a bucket: repeats that are in the same one still differ by so much.
+// Latencies are known to a bucket, and where all repeats are in the same one, their mean is too.
 constexpr double kBucketWidth = 1.0 / (1U << LatencyHistogram::kSubBits);
 
 struct Moments {
@@ -33,8 +33,8 @@ Moments LogMoments(std::span<const double> figures) {
     squares += off * off;
   }
   moments.degrees = count - 1;
-  const double variance = std::max(squares / moments.degrees, kBucketWidth * kBucketWidth);
-  moments.variance_of_mean = variance / count;
+  moments.variance_of_mean =
+      std::max(squares / (moments.degrees * count), kBucketWidth * kBucketWidth);
   return moments;
 }
 

@@ -149,20 +149,22 @@ INSTANTIATE_TEST_SUITE_P(VersionsAndTickets, OpensslClientResumptionTest,
                                          Tickets{"-tls1_2", "1", true}));
 
 TEST(OpensslClientTest, ReconnectsFiveTimesWithTheSameTls12Session) {
-  ServeProcess server({"--self-signed", "localhost", "--respond-bytes", "1"});
+  // One processor: the response to the last connection's request says that it has seen every
+  // handshake end.
+  ServeProcess server({"--self-signed", "localhost", "--respond-bytes", "1", "--processors", "1"});
   ASSERT_TRUE(server.running()) << server.output();
-  const Finished client =
-      RunProgram({"openssl", "s_client", "-connect", server.address(), "-tls1_2", "-reconnect"});
+  const Finished client = Client(server, {"-tls1_2", "-reconnect"});
   EXPECT_EQ(Count(client.output, "Reused, TLSv1.2"), 5U) << client.output;
   EXPECT_EQ(server.StopCleanly()["handshakes_resumed"], 5);
 }
 
 // s_client dials again before it has read the first tickets, so in TLS 1.3 it has none to offer.
 TEST(OpensslClientTest, ReconnectsInTls13) {
-  ServeProcess server({"--self-signed", "localhost", "--respond-bytes", "1"});
+  // One processor: the response to the last connection's request says that it has seen every
+  // handshake end.
+  ServeProcess server({"--self-signed", "localhost", "--respond-bytes", "1", "--processors", "1"});
   ASSERT_TRUE(server.running()) << server.output();
-  const Finished client =
-      RunProgram({"openssl", "s_client", "-connect", server.address(), "-tls1_3", "-reconnect"});
+  const Finished client = Client(server, {"-tls1_3", "-reconnect"});
   EXPECT_EQ(Count(client.output, "New, TLSv1.3"), 6U) << client.output;
   const nlohmann::json statistics = server.StopCleanly();
   EXPECT_EQ(statistics["established"], 6);

@@ -4,15 +4,14 @@
 // bursts, in which the writer catches up, is not counted. `refused` has to be 0. BM_Encode: the
 // baseline, making the line and its MAC on the caller's thread. BM_Verify: a line, when a trail is
 // verified. The baseline of both is BM_Mac: the MAC of a line alone, and the key's step.
-#include <stdlib.h>
-
-#include <filesystem>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include <benchmark/benchmark.h>
 
+#include "bench/scratch_folder.h"
 #include "kernel_sim/audit/audit_trail.h"
 #include "kernel_sim/audit/log_verifier.h"
 
@@ -27,18 +26,6 @@ constexpr std::string_view kObject = "/srv/www/department/reports/2026/november.
 std::span<const std::byte> Secret() {
   return std::as_bytes(std::span(kSecret.data(), kSecret.size()));
 }
-
-class Folder {
- public:
-  Folder() : path_(std::filesystem::temp_directory_path() / "ktlsim-bench-XXXXXX") {
-    if (mkdtemp(path_.data()) == nullptr) std::abort();
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  std::string File(const char* name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
 
 security::TokenStateRef TokenOf(std::uint32_t number) {
   security::TokenContents contents;
@@ -65,7 +52,7 @@ struct Scene {
 };
 
 void BM_Write(benchmark::State& state) {
-  const Folder folder;
+  const bench::ScratchFolder folder;
   AuditOptions options;
   options.path = folder.File("audit.log");
   options.secret = Secret();

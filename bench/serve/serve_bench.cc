@@ -5,12 +5,10 @@
 // folder, its facts, and closing it. Its floor is BM_BareOpen: open, fstat, close. BM_ReadFile:
 // `bytes` of a file that is in memory. Its floor is BM_BareRead: pread.
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstddef>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <span>
@@ -21,6 +19,7 @@
 #include <benchmark/benchmark.h>
 #include <llhttp.h>
 
+#include "bench/scratch_folder.h"
 #include "kernel_sim/serve/file_tree.h"
 #include "kernel_sim/serve/http_request_reader.h"
 
@@ -61,25 +60,19 @@ BENCHMARK(BM_BareLlhttp);
 
 constexpr std::size_t kFileBytes = 1 << 20;
 
+// With a file that a request names.
 class Folder {
  public:
-  Folder() : path_(std::filesystem::temp_directory_path() / "ktlsim-bench-XXXXXX") {
-    if (mkdtemp(path_.data()) == nullptr) std::abort();
-    std::filesystem::create_directory(path_ + "/reports");
+  Folder() {
+    std::filesystem::create_directory(scratch_.File("reports"));
     std::ofstream(File()) << std::string(kFileBytes, 'x');
   }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
 
-  const std::string& path() const { return path_; }
-  std::string File() const { return path_ + "/reports/november.html"; }
+  const std::string& path() const { return scratch_.path(); }
+  std::string File() const { return scratch_.File("reports/november.html"); }
 
  private:
-  std::string path_;
+  const bench::ScratchFolder scratch_;
 };
 
 void BM_OpenFile(benchmark::State& state) {
